@@ -1,0 +1,99 @@
+// Package config reads Midstream's configuration: one TOML file, read strictly, or built-in
+// defaults that need no file. This file holds what a configuration is; load.go reads one.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a whole, checked configuration. It is never changed after Load, so any goroutine may
+// read it.
+type Config struct {
+	// File is where it was read from, "" for the built-in defaults.
+	File string `json:"file"`
+	// Interfaces holds what is set for each network interface, by its name.
+	Interfaces map[string]Interface `json:"interfaces"`
+	// Migration says how exchanges are moved.
+	Migration Migration `json:"migration"`
+}
+
+// Interface is what the configuration says about one network interface. The zero value is that of
+// an interface it does not mention: resolver discovered, no proxy.
+type Interface struct {
+	// DNS are the resolvers to ask over this interface, in order; none means: discover them.
+	DNS []netip.AddrPort `json:"dns"`
+	// Proxy is what HTTP requests over this interface go through.
+	Proxy Proxy `json:"proxy"`
+	// NoProxy are the hosts that are reached without it.
+	NoProxy []HostPattern `json:"no_proxy"`
+}
+
+// Migration says how exchanges are moved between interfaces.
+type Migration struct {
+	// Single asks for break before make on every pair that Pairs does not name.
+	Single bool
+	// LookAhead is the factor on rate × RTT by which the new server is asked ahead, 1 to 16.
+	LookAhead float64
+	// Proof is what must be shown before another server's octets count as the same representation.
+	Proof Proof
+	// SkipLimit is how many octets (>= 0) of an answer may be read and thrown away to reach the
+	// wanted offset where a server ignores Range.
+	SkipLimit int64
+	// Timeout is how long one migration may take, MinTimeout to MaxTimeout.
+	Timeout time.Duration
+	// Pairs are the exceptions from Single, one at most for each (From, To).
+	Pairs []Pair
+}
+
+// The bounds of Migration's values, inclusive.
+const (
+	MinLookAhead = 1
+	MaxLookAhead = 16
+	MinTimeout   = 100 * time.Millisecond
+	MaxTimeout   = 10 * time.Minute
+)
+
+// Pair sets break before make for migrations from one interface to another.
+type Pair struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Single bool   `json:"single"`
+}
+
+// Proof is how sameness of two servers' representations has to be shown.
+type Proof string
+
+const (
+	// ProofOverlap accepts an equal validator or, where there is none in common, an overlap
+	// compared octet by octet.
+	ProofOverlap Proof = "overlap"
+	// ProofStrict accepts an equal strong validator only.
+	ProofStrict Proof = "strict"
+	// ProofTrust accepts an equal length.
+	ProofTrust Proof = "trust"
+)
+
+// Default returns the configuration that holds where no file sets anything else.
+func Default() *Config {
+	return &Config{
+		Interfaces: map[string]Interface{},
+		Migration: Migration{
+			LookAhead: 1.15,
+			Proof:     ProofOverlap,
+			SkipLimit: 64_000_000,
+			Timeout:   10 * time.Second,
+			Pairs:     []Pair{},
+		},
+	}
+}
+
+// Single tells whether a migration between the two interfaces breaks before it makes.
+func (c *Config) Single(from, to string) bool {
+	for _, p := range c.Migration.Pairs {
+		if p.From == from && p.To == to {
+			return p.Single
+		}
+	}
+	return c.Migration.Single
+}
