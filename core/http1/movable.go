@@ -1,0 +1,66 @@
+// Which requests may be sent a second time, on another connection, for the rest of their answer.
+
+package http1
+
+import "strings"
+
+// Movable reports whether the request can be repeated elsewhere for the rest of
+// its content; why is a short sentence where it cannot. The response has its own
+// conditions beside these.
+func (r *Request) Movable() (ok bool, why string) {
+	why = r.immovable()
+	return why == "", why
+}
+
+func (r *Request) immovable() string {
+	switch {
+	case r.Method == "HEAD":
+		return "the response to a HEAD request has no content to move"
+	case r.Method != "GET":
+		return "only GET requests can be moved"
+	case r.Has("Expect"):
+		return "the request carries an expectation (Expect)"
+	case r.Has("Transfer-Encoding"), r.hasContent():
+		return "the request has content of its own"
+	case r.Has("Upgrade"):
+		return "the request asks for another protocol (Upgrade)"
+	}
+	if _, _, err := r.Range(); err == ErrSeveralRanges {
+		return "the request asks for several ranges"
+	}
+	for _, f := range r.Fields {
+		if !f.Is("Authorization") && !f.Is("Proxy-Authorization") {
+			continue
+		}
+		// RFC 4559 §6: the server authenticates the connection, not the request.
+		scheme, _, _ := strings.Cut(f.Value, " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return "the authentication (" + scheme + ") is bound to the connection"
+		}
+	}
+	if len(r.Values("Host")) > 1 {
+		return "the request has several Host fields"
+	}
+	t := splitTarget(r.Target)
+	switch {
+	case t.form == originForm:
+	case t.form != absoluteForm:
+		return "the request target is not a path or a URL"
+	case !strings.EqualFold(t.scheme, "http") && !strings.EqualFold(t.scheme, "https"):
+		return "the requested URL is not http or https"
+	default:
+		if host, _ := r.Host(); host == "" {
+			return "the requested URL has no valid host"
+		}
+	}
+	return ""
+}
+
+func (r *Request) hasContent() bool {
+	for _, v := range r.Values("Content-Length") {
+		if n, ok := parseDecimal(v); !ok || n > 0 {
+			return true
+		}
+	}
+	return false
+}
