@@ -334,8 +334,8 @@ func TestSystemServersComeFromResolvConf(t *testing.T) {
 	if got, err := systemFrom(filepath.Join(dir, "none")); err != nil || len(got) != 2 {
 		t.Errorf("missing: %v, %v", got, err)
 	}
-	if _, err := systemFrom(dir); err == nil {
-		t.Error("a folder was read")
+	if _, err := systemFrom(filepath.Join(path, "below-a-file")); err == nil {
+		t.Error("a file that cannot be opened is no error")
 	}
 }
 
@@ -349,6 +349,8 @@ func TestDeviceDecidesWhichNetworkIsAsked(t *testing.T) {
 		place.Link(dev, "far0", []string{fmt.Sprintf("10.7.0.%d/24", i+1), fmt.Sprintf("fd07::%d/64", i+1)}, []string{"10.7.0.53/24", "fd07::53/64"})
 		place.Start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
 			fmt.Sprintf("--host-record=www.test,192.0.2.%d,2001:db8::%d", i+1, i+1), "--cname=alias.test,www.test", "--local=/test/")
+		place.Await("10.7.0.53:53")
+		place.Await("[fd07::53]:53")
 	}
 	nettest.Run(t, "sysctl -qw net.ipv4.conf.all.rp_filter=0")
 	for i, dev := range []string{"wlan0", "wwan0", "wlan0"} {

@@ -5,12 +5,14 @@ package nettest
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const marker = "MIDSTREAM_TEST_NAMESPACE"
@@ -157,4 +159,21 @@ func (p *Place) Start(name string, args ...string) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
+}
+
+// Await waits until a server in the place accepts TCP connections at addr.
+func (p *Place) Await(addr string) {
+	p.t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var c net.Conn
+		var err error
+		p.Do(func() { c, err = net.DialTimeout("tcp", addr, time.Second) })
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("no server at %s: %v", addr, err)
+		}
+	}
 }
