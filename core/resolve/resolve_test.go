@@ -347,7 +347,7 @@ func TestDeviceDecidesWhichNetworkIsAsked(t *testing.T) {
 	for i, dev := range []string{"wlan0", "wwan0"} {
 		place := nettest.NewPlace(t)
 		place.Link(dev, "far0", []string{fmt.Sprintf("10.7.0.%d/24", i+1), fmt.Sprintf("fd07::%d/64", i+1)}, []string{"10.7.0.53/24", "fd07::53/64"})
-		place.Start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
+		place.Start("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
 			fmt.Sprintf("--host-record=www.test,192.0.2.%d,2001:db8::%d", i+1, i+1), "--cname=alias.test,www.test", "--local=/test/")
 		place.Await("10.7.0.53:53")
 		place.Await("[fd07::53]:53")
