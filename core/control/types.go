@@ -1,0 +1,121 @@
+// What the messages are about: sessions, migrations, events.
+package control
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Time is a point in time that is written as RFC 3339, UTC, with milliseconds.
+type Time struct{ time.Time }
+
+// Now returns the present.
+func Now() Time { return Time{time.Now()} }
+
+// MarshalJSON writes it as said above.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
+}
+
+// The states of a Session.
+const (
+	StateIdle      = "idle"      // a kept-alive connection between two exchanges
+	StateActive    = "active"    // an exchange is under way
+	StateMigrating = "migrating" // it is being moved
+	StateDone      = "done"      // its stream has ended
+)
+
+// Session is a stream with its current exchange.
+type Session struct {
+	ID         string      `json:"id"` // "<pid>-<n>": unique among the host's processes
+	PID        int         `json:"pid"`
+	FD         int         `json:"fd"`
+	Command    string      `json:"command"`
+	URL        string      `json:"url"`
+	State      string      `json:"state"`
+	Interface  string      `json:"interface"`
+	Server     string      `json:"server"`   // address:port
+	Received   int64       `json:"received"` // octets of content
+	Length     *int64      `json:"length"`   // octets of content in all, nil where unknown
+	Movable    bool        `json:"movable"`
+	Why        string      `json:"why"` // why it is not movable, "" where it is
+	Migrations []Migration `json:"migrations"`
+}
+
+// MarshalJSON writes no migrations as an empty list, never as null.
+func (s Session) MarshalJSON() ([]byte, error) {
+	type plain Session
+	if s.Migrations == nil {
+		s.Migrations = []Migration{}
+	}
+	return json.Marshal(plain(s))
+}
+
+// End is one side of a migration.
+type End struct {
+	Interface string `json:"interface"`
+	Server    string `json:"server"` // address:port
+}
+
+// The kinds of delivery after a hand-over.
+const (
+	DeliveryDirect  = "direct"
+	DeliveryRelayed = "relayed"
+)
+
+// Migration is one that took place.
+type Migration struct {
+	At       Time    `json:"at"`
+	Trigger  string  `json:"trigger"` // what asked for it
+	From     End     `json:"from"`
+	To       End     `json:"to"`
+	Offset   int64   `json:"offset"` // octets of content that came before the hand-over
+	Delivery string  `json:"delivery"`
+	StallMS  float64 `json:"stall_ms"`
+}
+
+// MigrateParams says what is to be moved where.
+type MigrateParams struct {
+	To        string `json:"to"`                   // interface
+	Session   string `json:"session,omitempty"`    // one only; "" means all of the process
+	TimeoutMS int64  `json:"timeout_ms,omitempty"` // 1 to MaxTimeoutMS; 0 means the configured one
+}
+
+// MaxTimeoutMS is the longest time-out of a migration that can be asked for: ten minutes.
+const MaxTimeoutMS = 600_000
+
+// MigrateResult says what came of each selected stream; none were selected where it is empty.
+type MigrateResult struct {
+	Streams []StreamResult `json:"streams"`
+}
+
+// StreamResult is what came of one stream.
+type StreamResult struct {
+	ID        string     `json:"id"`
+	OK        bool       `json:"ok"`
+	Reason    string     `json:"reason"` // why it did not move, "" where it did
+	Migration *Migration `json:"migration"`
+}
+
+// The kinds of an Event.
+const (
+	EventOpened    = "opened"    // a stream is tracked
+	EventExchange  = "exchange"  // a request went out on it
+	EventTrigger   = "trigger"   // a migration was asked for
+	EventMigration = "migration" // a stream has moved
+	EventRefused   = "refused"   // it could not be moved
+	EventDone      = "done"      // an exchange is complete
+	EventClosed    = "closed"    // the stream has ended
+)
+
+// Event is something that happened.
+type Event struct {
+	At      Time           `json:"at"`
+	Kind    string         `json:"kind"`
+	PID     int            `json:"pid"`
+	Session string         `json:"session"` // "" where it is about the process
+	Text    string         `json:"text"`    // for people, one line
+	Fields  map[string]any `json:"fields,omitempty"`
+	// Skipped is how many events before this one the watcher was too slow for.
+	Skipped uint64 `json:"skipped,omitempty"`
+}
