@@ -155,8 +155,8 @@ func FuzzChunkDecoderSplits(f *testing.F) {
 }
 
 func FuzzChunkRoundTrip(f *testing.F) {
-	f.Add([]byte("hello world"), byte(3))
-	f.Fuzz(func(t *testing.T, content []byte, size byte) {
+	f.Add([]byte("hello world"), byte(3), []byte{0, 2}, byte(1))
+	f.Fuzz(func(t *testing.T, content []byte, size byte, sizes []byte, room byte) {
 		var wire []byte
 		for part := content; len(part) > 0; {
 			n := min(len(part), int(size)+1)
@@ -164,11 +164,9 @@ func FuzzChunkRoundTrip(f *testing.F) {
 			part = part[n:]
 		}
 		wire = AppendLastChunk(wire, Fields{{Name: "T", Value: "v"}})
-		got := make([]byte, len(content))
-		var d ChunkDecoder
-		n, used, done, err := d.Decode(got, wire)
-		if !bytes.Equal(got[:n], content) || used != len(wire) || !done || err != nil || d.Trailers().Get("T") != "v" {
-			t.Errorf("%q: %q, used %d, %v %v", wire, got[:n], used, done, err)
+		got, used, trailers, outcome := decodeSplit(append(wire, content...), sizes, int(room)%64+1)
+		if !bytes.Equal(got, content) || used != len(wire) || trailers.Get("T") != "v" || !strings.HasPrefix(outcome, "done true") {
+			t.Errorf("%q: %q, used %d, %s", wire, got, used, outcome)
 		}
 	})
 }
@@ -179,8 +177,8 @@ func BenchmarkChunkDecoder8k(b *testing.B) {
 	var d ChunkDecoder
 	b.SetBytes(8 << 10)
 	for b.Loop() {
-		if _, _, _, err := d.Decode(dst, wire); err != nil {
-			b.Fatal(err)
+		if n, used, _, err := d.Decode(dst, wire); n != len(dst) || used != len(wire) || err != nil {
+			b.Fatal(n, used, err)
 		}
 	}
 }
