@@ -1,0 +1,146 @@
+// Running one command and keeping everything that can be observed of it.
+
+package transparency
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// limit is how long one run may take; a run that needs longer is taken to hang.
+const limit = 20 * time.Second
+
+var nativeRuns = flag.Int("native-runs", 2, "how often each program is run natively to see that it agrees with itself")
+
+// TestMain lets more tests wait at a time than there are processors: the
+// programs mostly sleep.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8")
+	}
+	os.Exit(m.Run())
+}
+
+// outcome is everything that can be observed of a run.
+type outcome struct {
+	stdout, stderr string
+	status         string // "exit status 3", "signal: aborted", "hung"
+}
+
+// repository returns the absolute path of a file of this repository.
+func repository(t *testing.T, parts ...string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(append([]string{"..", ".."}, parts...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// library returns the path of the preloaded library, which must have been built.
+func library(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"libmidstream-core.so", "libmidstream.so"} {
+		if _, err := os.Stat(repository(t, "build", name)); err != nil {
+			t.Fatalf("the library is not built: %v; run make", err)
+		}
+	}
+	return repository(t, "build", "libmidstream.so")
+}
+
+// native is the environment of a run without Midstream.
+func native() []string {
+	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return name == "LD_PRELOAD" || strings.HasPrefix(name, "MIDSTREAM_") || name == "LANG" || strings.HasPrefix(name, "LC_")
+	})
+	return append(environment, "LC_ALL=C")
+}
+
+// preloaded is the environment of a run under Midstream. The runtime folder is
+// not t.TempDir: a socket's path must be short.
+func preloaded(t *testing.T) []string {
+	t.Helper()
+	runtime, err := os.MkdirTemp("", "ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
+	return append(native(), "LD_PRELOAD="+library(t), "MIDSTREAM_RUNTIME_DIR="+runtime)
+}
+
+// run runs a command to its end, in an empty folder of its own and in a process
+// group that is killed after limit.
+func run(t *testing.T, environment []string, command ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = environment
+	cmd.Dir = t.TempDir()
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Other parts of the process group may outlive the command and hold its output.
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", command[0], err)
+	}
+	hung := time.AfterFunc(limit, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	err := cmd.Wait()
+	// A descendant that lives on is not the program's intention in any of these tests.
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	result := outcome{stdout: stdout.String(), stderr: stderr.String(), status: cmd.ProcessState.String()}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		result.status += ", its output was held open"
+	}
+	if !hung.Stop() {
+		result.status = fmt.Sprintf("hung (killed after %v)", limit)
+	}
+	return result
+}
+
+// agree reports where two outcomes differ.
+func agree(t *testing.T, want, got outcome, how string) {
+	t.Helper()
+	if want.status != got.status {
+		t.Errorf("%s: ended with %q, natively %q", how, got.status, want.status)
+	}
+	for _, stream := range []struct{ name, want, got string }{
+		{"stdout", want.stdout, got.stdout},
+		{"stderr", want.stderr, got.stderr},
+	} {
+		if stream.want != stream.got {
+			t.Errorf("%s: %s differs (- natively, + here)\n%s", how, stream.name, difference(stream.want, stream.got))
+		}
+	}
+}
+
+// difference shows the first lines in which two texts differ, with what precedes them.
+func difference(want, got string) string {
+	a, b := strings.SplitAfter(want, "\n"), strings.SplitAfter(got, "\n")
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	var text strings.Builder
+	for _, line := range a[max(0, i-2):i] {
+		fmt.Fprintf(&text, "  %q\n", line)
+	}
+	for _, line := range a[i:min(i+4, len(a))] {
+		fmt.Fprintf(&text, "- %q\n", line)
+	}
+	for _, line := range b[i:min(i+4, len(b))] {
+		fmt.Fprintf(&text, "+ %q\n", line)
+	}
+	return text.String()
+}

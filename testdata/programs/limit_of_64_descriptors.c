@@ -1,0 +1,28 @@
+/* With RLIMIT_NOFILE 64 a program opens as many sockets as natively, and does GETs on them. */
+#include "observe.h"
+
+int main(int argc, char **argv)
+{
+    begin(argc, argv);
+    struct rlimit limit = {64, 64};
+    CALL(setrlimit(RLIMIT_NOFILE, &limit));
+    fetch("/fixed/1000");
+    int first = -1, last = -1, count = 0, fd;
+    while ((fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0) {
+        first = first < 0 ? fd : first;
+        last = fd;
+        count++;
+    }
+    say("%s first %d last %d count %d\n", strerrorname_np(errno), first, last, count);
+    CALL(dup(1));
+    CALL(connect(last, (struct sockaddr *)&server, sizeof server));
+    get(last, "/fixed/3000");
+    CALL(close(first));
+    fetch("/fixed/2000");
+    CALL(getrlimit(RLIMIT_NOFILE, &limit));
+    say("%ld %ld\n", (long)limit.rlim_cur, (long)limit.rlim_max);
+    CALL(dup2(last, 64));
+    CALL(dup2(last, 63));
+    get(63, "/fixed/33");
+    return 0;
+}
