@@ -23,14 +23,20 @@ import (
 // serve runs a name server on loopback over UDP and TCP.
 func serve(t *testing.T, handle func(w dns.ResponseWriter, q *dns.Msg)) netip.AddrPort {
 	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := packets.LocalAddr().(*net.UDPAddr).AddrPort()
-	streams, err := net.Listen("tcp", at.String())
-	if err != nil {
-		t.Fatal(err)
+	var packets net.PacketConn
+	var at netip.AddrPort
+	streams, err := net.Listener(nil), errors.New("not tried")
+	for try := 0; err != nil; try++ { // the UDP port that is free may be taken for TCP
+		if try == 20 {
+			t.Fatal(err)
+		}
+		if packets, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		at = packets.LocalAddr().(*net.UDPAddr).AddrPort()
+		if streams, err = net.Listen("tcp", at.String()); err != nil {
+			packets.Close()
+		}
 	}
 	for _, s := range []*dns.Server{{PacketConn: packets}, {Listener: streams}} {
 		s.Handler = dns.HandlerFunc(handle)
