@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -89,7 +90,42 @@ func (l *Lab) newNetwork(index int, name string, link Link) (*Network, error) {
 	if err := n.IP(lines...); err != nil {
 		return n, err
 	}
-	return n, ipBatch(n.phoneLines()...)
+	if err := ipBatch(n.phoneLines()...); err != nil {
+		return n, err
+	}
+	return n, n.settle()
+}
+
+// settle waits until both ends of the way carry packets. The kernel tells the protocols of a new
+// carrier up to a second late, and IPv6 is mute until then; asking for the link makes it do so at once.
+func (n *Network) settle() error {
+	ends := []*Namespace{n.Namespace}
+	if n.air != nil {
+		ends = append(ends, n.air)
+		if err := n.air.IP("link show dev "+airPhone, "link show dev "+airNetwork); err != nil {
+			return err
+		}
+	}
+	if err := n.IP("link show dev " + inner); err != nil {
+		return err
+	}
+	if err := ipBatch("link show dev " + n.Name); err != nil {
+		return err
+	}
+	running := func(name string) bool {
+		i, err := net.InterfaceByName(name)
+		return err == nil && i.Flags&net.FlagRunning != 0
+	}
+	for _, end := range ends {
+		end.Do(func() error {
+			await(startLimit, func() bool { return running(inner) })
+			return nil
+		})
+	}
+	if !await(startLimit, func() bool { return running(n.Name) }) {
+		return fmt.Errorf("no carrier on %s after %v", n.Name, startLimit)
+	}
+	return nil
 }
 
 // phoneLines give the phone's interface its addresses and routes.
@@ -151,7 +187,11 @@ func (n *Network) AddAddress(address string) {
 func (n *Network) CarrierDown() { n.lab.t.Helper(); n.setFarEnd("down") }
 
 // CarrierUp gives the carrier back.
-func (n *Network) CarrierUp() { n.lab.t.Helper(); n.setFarEnd("up") }
+func (n *Network) CarrierUp() {
+	n.lab.t.Helper()
+	n.setFarEnd("up")
+	n.must(n.settle())
+}
 
 func (n *Network) setFarEnd(state string) {
 	n.lab.t.Helper()
@@ -215,6 +255,7 @@ func (n *Network) Plug() {
 	n.lab.t.Helper()
 	n.must(n.IP("link set " + n.Name + " netns " + strconv.Itoa(os.Getpid())))
 	n.must(ipBatch(n.phoneLines()...))
+	n.must(n.settle())
 }
 
 // ResetConnections ends every TCP connection of the network's servers with RST (ss -K).

@@ -1,0 +1,135 @@
+#!/bin/sh
+# Installs what the tests, the benchmarks and the demonstration need on a Debian machine.
+#
+#     e2e/setup.sh          installs what is missing; needs root or sudo only if something is
+#     e2e/setup.sh --check  installs nothing; status 1 if something is missing
+#
+# A package stands here with a command, or a file, by which its presence is known. nginx and the other
+# servers are installed without being started.
+set -eu
+
+PATH=$PATH:/usr/sbin:/sbin
+go_wanted=25 # the minor of Go 1.x that go.mod asks for
+
+say() { echo "setup: $*" >&2; }
+
+needs() {
+    cat <<'LIST'
+gcc            gcc
+libc6-dev      /usr/include/stdio.h
+make           make
+cppcheck       cppcheck
+iproute2       ip
+ethtool        ethtool
+nftables       nft
+util-linux     unshare
+nginx-light    nginx
+apache2-bin    apache2
+lighttpd       lighttpd
+dnsmasq-base   dnsmasq
+unbound        unbound
+tinyproxy-bin  tinyproxy
+squid          squid
+curl           curl
+wget           wget
+aria2          aria2c
+ffmpeg         ffmpeg
+lftp           lftp
+python3        python3
+ca-certificates /etc/ssl/certs/ca-certificates.crt
+LIST
+}
+
+present() {
+    case $1 in
+        /*) [ -e "$1" ] ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+missing_packages() {
+    needs | while read -r package sign; do
+        present "$sign" || echo "$package"
+    done
+}
+
+# The version of the go command itself, not of a toolchain that it would fetch for go.mod.
+go_minor() {
+    (cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) | sed -n 's/^go1\.\([0-9]*\).*/\1/p'
+}
+
+# From Go 1.21 on, go fetches the toolchain that go.mod asks for by itself.
+go_suffices() {
+    minor=$(go_minor)
+    [ -n "$minor" ] || return 1
+    [ "$minor" -ge "$go_wanted" ] && return 0
+    [ "$minor" -ge 21 ] && [ "$(cd / && go env GOTOOLCHAIN)" != local ]
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo "$@"
+    else
+        say "cannot run as root, and there is no sudo: $*"
+        exit 1
+    fi
+}
+
+# A policy-rc.d that answers 101 keeps packages from starting their services. One that is there already is left alone.
+install_quietly() {
+    policy=/usr/sbin/policy-rc.d
+    ours=no
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        ours=yes
+    fi
+    status=0
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >&2 || status=$?
+    [ $ours = no ] || as_root rm -f $policy
+    return $status
+}
+
+# Debian's own Go may be too old even to fetch a newer one; then that of its backports is taken.
+install_go() {
+    . /etc/os-release
+    say "installing Go"
+    install_quietly golang-go || true
+    go_suffices && return 0
+    release=${VERSION_CODENAME:-}-backports
+    if ! apt-cache policy | grep -q "n=$release"; then
+        echo "deb http://deb.debian.org/debian $release main" | as_root tee /etc/apt/sources.list.d/midstream-backports.list >/dev/null
+        as_root apt-get update >&2
+    fi
+    install_quietly -t "$release" golang-go || true
+    go_suffices && return 0
+    say "there is no Go that suffices: Go 1.$go_wanted or later is needed, or 1.21 or later with GOTOOLCHAIN=auto."
+    say "Install one from https://go.dev/dl/ and put its bin folder into PATH."
+    return 1
+}
+
+missing=$(missing_packages)
+if [ -z "$missing" ] && go_suffices; then
+    exit 0
+fi
+if [ "${1-}" = --check ]; then
+    [ -z "$missing" ] || say "missing packages:" $missing
+    go_suffices || say "missing: Go 1.$go_wanted or later"
+    exit 1
+fi
+if ! command -v apt-get >/dev/null 2>&1; then
+    say "this is no Debian machine; install by its own means:" $missing "and Go 1.$go_wanted or later"
+    exit 1
+fi
+say "installing:" ${missing:-Go}
+as_root apt-get update >&2
+# shellcheck disable=SC2086 # one package a word
+[ -z "$missing" ] || install_quietly $missing
+go_suffices || install_go
+missing=$(missing_packages)
+if [ -n "$missing" ]; then
+    say "still missing after the installation:" $missing
+    exit 1
+fi
