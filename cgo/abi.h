@@ -1,0 +1,148 @@
+/*
+ * abi.h: the whole contract between the shim (C, in the program's descriptor table) and the core
+ * (Go, in a descriptor table of its own).
+ *
+ * They share two things: a table of counters in memory, and one SOCK_SEQPACKET socket pair that carries
+ * the messages below, at most one a datagram, with at most one descriptor attached (SCM_RIGHTS).
+ * A message is a struct ms_message followed by its data. Nothing here is in network byte order:
+ * both ends live in one process.
+ */
+#ifndef MIDSTREAM_ABI_H
+#define MIDSTREAM_ABI_H
+
+#include <stdint.h>
+#include <netinet/in.h>
+
+#define MS_ABI_VERSION 1
+
+/* Streams that one process can have tracked at once; more are left alone. */
+#define MS_SLOTS 8192
+
+/* The longest data of one message; longer heads travel in pieces. */
+#define MS_DATA_MAX 8192
+
+/* No octet is held back: the value of ms_counters.stop_at while nothing is armed. */
+#define MS_NO_STOP INT64_MAX
+
+/* Where a message is being read, as the program has seen it (ms_counters.phase, ms_position.phase). */
+enum ms_phase {
+    MS_IDLE = 0,       /* no request is waiting for its answer */
+    MS_HEAD,           /* in the response's head, or before its first octet */
+    MS_LENGTH,         /* in content delimited by Content-Length */
+    MS_CLOSE,          /* in content delimited by the end of the connection */
+    MS_CHUNK_SIZE,     /* in a chunk-size line (RFC 9112 §7.1), before any extension */
+    MS_CHUNK_EXT,      /* in a chunk extension */
+    MS_CHUNK_SIZE_LF,  /* between CR and LF of a chunk-size line */
+    MS_CHUNK_DATA,     /* in chunk-data */
+    MS_CHUNK_DATA_CR,  /* before the CR that ends chunk-data */
+    MS_CHUNK_DATA_LF,  /* between CR and LF after chunk-data */
+    MS_TRAILER,        /* in the trailer section */
+    MS_BROKEN,         /* not understood: left alone for good */
+};
+
+/*
+ * One stream's counters. The shim writes all of them but `guard`, the core reads them at any time.
+ * `exchange` is written before and after the others, so a reader that finds it changed reads again.
+ */
+struct ms_counters {
+    _Atomic uint64_t stream;   /* the stream's id, 0 while the slot is free */
+    _Atomic uint64_t exchange; /* number of the exchange whose response is being read, from 1 */
+    _Atomic uint64_t received; /* octets of content the program has been handed in it */
+    _Atomic uint64_t head;     /* octets of its response head the program has been handed so far */
+    _Atomic int64_t stop_at;   /* content offset that the present connection may not pass */
+    _Atomic uint32_t phase;    /* enum ms_phase */
+    _Atomic uint32_t guard;    /* set by the core: hold the program when this connection fails */
+};
+
+/* What the core is given when it is started, and keeps for the life of the process. */
+struct ms_shared {
+    uint32_t version;
+    int32_t pid;
+    struct ms_counters counters[MS_SLOTS];
+    /* Set by the core once its control socket listens; unlinked by the shim at exit. */
+    char control_path[108];
+};
+
+enum ms_kind {
+    /* From the shim. */
+    MS_OPENED = 1, /* a stream's first GET. data: struct ms_opened */
+    MS_REQUEST,    /* octets of a request head; MS_LAST on its last piece */
+    MS_RESPONSE,   /* octets of a response head; MS_LAST on its last piece, a: phase that follows,
+                      b: Content-Length or -1; MS_INTERIM: the head was a 1xx, another one follows */
+    MS_DONE,       /* the response has been read to its end; a: received */
+    MS_LEFT,       /* the stream is left alone from now on. data: the reason, a text */
+    MS_CLOSED,     /* the program closed the descriptor; answered by MS_RELEASE */
+    MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN; b: received.
+                      MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
+    MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over */
+    MS_UNMOVED,    /* an MS_ARM was not carried out. data: the reason, a text */
+    MS_INFO,       /* the answer to MS_ASK. data: struct ms_info */
+    MS_NAME,       /* getaddrinfo answered. data: the name, NUL, then 16-octet addresses
+                      (IPv4 as ::ffff:a.b.c.d) */
+    MS_DNS,        /* a DNS response the program received on a socket of its own. data: RFC 1035 §4 */
+
+    /* From the core. */
+    MS_ARM = 32,   /* put the attached socket on the stream's descriptor; a: content offset its next
+                      octet has; b: exchange it holds for. MS_NOW or wait until the program is there */
+    MS_DISARM,     /* forget an MS_ARM that has not been carried out; answered by MS_UNMOVED if so */
+    MS_GIVE_UP,    /* let the held program see how its connection ended; a: errno, 0 for FIN */
+    MS_ASK,        /* send MS_INFO */
+    MS_RELEASE,    /* the core has forgotten the stream: its slot may be used again */
+};
+
+enum ms_flag {
+    MS_LAST = 1 << 0,
+    MS_INTERIM = 1 << 1,
+    MS_HELD = 1 << 2,
+    MS_NOW = 1 << 3,   /* do not wait for the old connection to deliver up to the offset */
+    MS_RELAY = 1 << 4, /* the socket is one end of a pair that the core feeds */
+    MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
+    MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content */
+};
+
+struct ms_message {
+    uint16_t kind;     /* enum ms_kind */
+    uint16_t flags;    /* enum ms_flag */
+    uint32_t slot;
+    uint64_t stream;   /* the id the slot had: a message for another one is stale and dropped */
+    uint64_t exchange;
+    int64_t a, b;
+};
+
+struct ms_opened {
+    int32_t fd;
+    int32_t domain;   /* AF_INET or AF_INET6 */
+    int32_t protocol; /* IPPROTO_TCP or IPPROTO_MPTCP */
+    int32_t reserved;
+    struct sockaddr_in6 peer, local; /* or a sockaddr_in in the same place */
+};
+
+/* Exactly where the program stands in the response, for a relay that has to continue its framing. */
+struct ms_position {
+    uint64_t received;
+    uint64_t chunk_left;   /* MS_CHUNK_DATA: octets of the chunk not yet read */
+    uint64_t chunk_size;   /* MS_CHUNK_SIZE: value of the digits read so far */
+    uint32_t chunk_digits; /* how many digits those were */
+    uint32_t phase;        /* enum ms_phase */
+    uint32_t line;         /* MS_TRAILER: octets read of the present line */
+    uint32_t last_chunk;   /* the chunk-size line being read or just read is the last chunk's */
+    uint64_t head;         /* MS_HEAD: octets of the head read */
+    int64_t nanoseconds;   /* how long the program's calls were held, at most */
+    uint64_t last_read;    /* CLOCK_MONOTONIC of the last octets handed to the program, ns */
+};
+
+struct ms_info {
+    struct ms_position position;
+    uint32_t forked;      /* the process has had children since the stream was opened */
+    uint32_t past_hooks;  /* octets left the socket that no hook saw */
+    uint64_t inode;       /* of the socket, to look for other processes that hold it */
+    uint32_t unread;      /* FIONREAD */
+    uint32_t rtt_us, rttvar_us, retransmits, state, lost;
+    uint32_t last_data_ms; /* tcpi_last_data_recv */
+    uint32_t readable_pad;
+};
+
+/* The core's only entry point. 0, or an errno. Called once, on the shim's helper thread. */
+int midstream_core_start(int channel, struct ms_shared *shared);
+
+#endif

@@ -1,0 +1,24 @@
+/* channel.h: the shim's end of the socket pair to the core; messages as abi.h lists them. */
+#ifndef MIDSTREAM_CHANNEL_H
+#define MIDSTREAM_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "stream.h"
+
+/*
+ * Sends one message about a stream (NULL: about none). Never blocks before the core is up, and for
+ * some milliseconds at most afterwards; false when it could not be sent. Keeps errno. Any thread.
+ */
+bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
+                  const void *data, size_t length);
+
+/* Sends octets of a head in as many messages as they need; `flags`, a and b go with the last one. */
+bool channel_send_head(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
+                       const void *data, size_t length);
+
+/* Receives one message, by the hand only; -1 at the end. The attached descriptor, or -1, goes to *fd. */
+ssize_t channel_receive(struct ms_message *message, void *data, size_t length, int *fd);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * dup.c: one connection behind several descriptors. Such a stream is left where it is: changing what is behind one number
+ * would part it from the others.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "close.h"
+#include "fork.h"
+#include "gate.h"
+#include "load.h"
+#include "stream.h"
+
+#define DUPLICATED "the connection has several descriptors"
+
+/* Called when `fd` has got a twin. */
+static int note_duplicate(int fd, int twin)
+{
+    struct stream *s = twin >= 0 ? stream_of(fd) : NULL;
+    if (s && fork_is_mine() && fork_same_process()) {
+        int saved = errno;
+        stream_leave(s, DUPLICATED);
+        errno = saved;
+    }
+    if (twin >= 0 && stream_entry(twin) && fork_same_process()) {
+        struct stream *stale = stream_of(twin);
+        if (stale && stale != s) {
+            stream_closed(stale);
+        }
+        if (stale != s) {
+            stream_mark(twin, NULL);
+        }
+    }
+    return twin;
+}
+
+EXPORT int dup(int fd)
+{
+    /* The hand must not be between its own dup and dup3 when the number gets a twin. */
+    struct stream *s = gate_enter_fd(fd);
+    int twin = note_duplicate(fd, REAL(dup)(fd));
+    gate_leave_if(s);
+    return twin;
+}
+
+static int dup_onto(int fd, int to, int flags, bool dup3_call)
+{
+    if (fd == to) {
+        return dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
+    }
+    if (load_owns(to)) {
+        /* The program wants this number: whatever of ours is there has to move; the stream it served stays put. */
+        load_vacate(to);
+    }
+    struct stream *s = gate_enter_fd(fd);
+    if (stream_entry(to) && fcntl(fd, F_GETFD) >= 0) {
+        close_prepare(to);
+    }
+    int twin = dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
+    note_duplicate(fd, twin);
+    gate_leave_if(s);
+    return twin;
+}
+
+EXPORT int dup2(int fd, int to)
+{
+    return dup_onto(fd, to, 0, false);
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+    return dup_onto(fd, to, flags, true);
+}
+
+static int control(int fd, int command, void *argument)
+{
+    if (command != F_DUPFD && command != F_DUPFD_CLOEXEC) {
+        struct stream *s = command == F_SETFL || command == F_SETFD ? gate_enter_fd(fd) : NULL;
+        int result = REAL(fcntl)(fd, command, argument);
+        gate_leave_if(s);
+        return result;
+    }
+    struct stream *s = gate_enter_fd(fd);
+    int twin = note_duplicate(fd, REAL(fcntl)(fd, command, argument));
+    gate_leave_if(s);
+    return twin;
+}
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    return control(fd, command, argument);
+}
+
+EXPORT int fcntl64(int fd, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    return control(fd, command, argument);
+}
+
+EXPORT FILE *fdopen(int fd, const char *mode)
+{
+    FILE *file = REAL(fdopen)(fd, mode);
+    struct stream *s = file ? stream_of(fd) : NULL;
+    if (s && fork_is_mine()) {
+        int saved = errno;
+        /* stdio reads with system calls that no hook sees. */
+        stream_leave(s, "the program reads it through stdio");
+        errno = saved;
+    }
+    return file;
+}

@@ -1,0 +1,218 @@
+/*
+ * epoll.c: epoll_ctl is remembered for tracked descriptors, and waits do not show a failure that the core is about
+ * to mend. An epoll set knows file descriptions, not numbers: when the description behind a number changes, its
+ * memberships have to be taken out before and put in after.
+ */
+#include "epoll.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "fork.h"
+#include "gate.h"
+#include "wait.h"
+
+static struct stream_epoll *membership(struct stream *s, int epfd)
+{
+    for (int i = 0; i < STREAM_EPOLLS; i++) {
+        if (s->epolls[i].epfd == epfd) {
+            return &s->epolls[i];
+        }
+    }
+    return NULL;
+}
+
+static void note(struct stream *s, int epfd, int operation, const struct epoll_event *event)
+{
+    struct stream_epoll *known = membership(s, epfd);
+    if (operation == EPOLL_CTL_DEL) {
+        if (known) {
+            known->epfd = -1;
+        }
+        return;
+    }
+    if (!known) {
+        known = membership(s, -1);
+    }
+    if (!known) {
+        s->too_many_epolls = true;
+        return;
+    }
+    known->event = *event;
+    known->parted = false;
+    known->epfd = epfd;
+}
+
+EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
+{
+    struct stream *s = stream_entry(fd);
+    if (s == STREAM_FRESH && operation == EPOLL_CTL_ADD && fork_same_process()) {
+        /* Joined before connect(): a record is needed to remember it. */
+        fork_watch();
+        s = stream_new(fd, AF_UNSPEC);
+    } else {
+        s = stream_of(fd);
+    }
+    if (!s || !gate_enter(s)) {
+        return REAL(epoll_ctl)(epfd, operation, fd, event);
+    }
+    int result = REAL(epoll_ctl)(epfd, operation, fd, event);
+    if (!result && fork_is_mine() && fork_same_process()) {
+        note(s, epfd, operation, event);
+    }
+    int saved = errno;
+    gate_leave(s);
+    errno = saved;
+    return result;
+}
+
+/* A EPOLLONESHOT membership that has fired is disabled, which only the kernel knows (proc(5), fdinfo). */
+static bool has_fired(int epfd, int fd)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "/proc/self/fdinfo/%d", epfd);
+    int info = (int)REAL(syscall)(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+    if (info < 0) {
+        return false;
+    }
+    bool fired = false, done = false;
+    size_t kept = 0;
+    while (!done) {
+        ssize_t n = REAL(read)(info, text + kept, sizeof text - 1 - kept);
+        if (n <= 0) {
+            break;
+        }
+        kept += (size_t)n;
+        text[kept] = 0;
+        char *line = text;
+        for (char *end; (end = strchr(line, '\n')); line = end + 1) {
+            int tfd;
+            unsigned events;
+            *end = 0;
+            if (sscanf(line, "tfd: %d events: %x", &tfd, &events) == 2 && tfd == fd) {
+                fired = !(events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE));
+                done = true;
+                break;
+            }
+        }
+        kept -= (size_t)(line - text);
+        memmove(text, line, kept);
+    }
+    REAL(syscall)(SYS_close, info);
+    return fired;
+}
+
+void epoll_part(struct stream *s, int fd)
+{
+    for (int i = 0; i < STREAM_EPOLLS; i++) {
+        struct stream_epoll *e = &s->epolls[i];
+        if (e->epfd < 0 || e->parted) {
+            continue;
+        }
+        if (e->event.events & EPOLLONESHOT && has_fired(e->epfd, fd)) {
+            e->event.events &= EPOLLONESHOT | EPOLLET;
+        }
+        struct epoll_event unused;
+        if (REAL(epoll_ctl)(e->epfd, EPOLL_CTL_DEL, fd, &unused)) {
+            e->epfd = -1; /* the set is gone, or was told so past the hooks */
+        } else {
+            e->parted = true;
+        }
+    }
+}
+
+void epoll_join(struct stream *s, int fd)
+{
+    for (int i = 0; i < STREAM_EPOLLS; i++) {
+        struct stream_epoll *e = &s->epolls[i];
+        if (e->epfd >= 0 && e->parted) {
+            e->parted = false;
+            REAL(epoll_ctl)(e->epfd, EPOLL_CTL_ADD, fd, &e->event);
+        }
+    }
+}
+
+static struct stream *stream_of_event(int epfd, const struct epoll_event *event)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (atomic_load(&s->stage) != STAGE_OPEN) {
+            continue;
+        }
+        struct stream_epoll *e = membership(s, epfd);
+        if (e && e->event.data.u64 == event->data.u64) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* Takes failures out that the core mends. Returns how many events are left; -1: wait again. */
+static int filter(int epfd, struct epoll_event *events, int count)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        if (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
+            struct stream *s = stream_of_event(epfd, &events[i]);
+            if (s && stream_failed_in_wait(s)) {
+                continue;
+            }
+        }
+        events[kept++] = events[i];
+    }
+    return kept ? kept : -1;
+}
+
+static int wait_events(int epfd, struct epoll_event *events, int count, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct wait_clock clock;
+    wait_start(&clock, timeout);
+    for (;;) {
+        struct timespec left;
+        int result = REAL(epoll_pwait2)(epfd, events, count, wait_left(&clock, &left), mask);
+        if (result < 0 && errno == ENOSYS) {
+            result = REAL(epoll_pwait)(epfd, events, count, wait_left_ms(&clock), mask);
+        }
+        if (result <= 0) {
+            return result;
+        }
+        result = filter(epfd, events, result);
+        if (result > 0) {
+            return result;
+        }
+    }
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask)
+{
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        return REAL(epoll_pwait)(epfd, events, count, timeout, mask);
+    }
+    struct timespec limit;
+    return wait_events(epfd, events, count, wait_from_ms(&limit, timeout), mask);
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *events, int count, int timeout)
+{
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        return REAL(epoll_wait)(epfd, events, count, timeout);
+    }
+    return epoll_pwait(epfd, events, count, timeout, NULL);
+}
+
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
+                        const sigset_t *mask)
+{
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        return REAL(epoll_pwait2)(epfd, events, count, timeout, mask);
+    }
+    return wait_events(epfd, events, count, timeout, mask);
+}

@@ -1,0 +1,346 @@
+/* framing.c: follows the framing of HTTP/1.x messages; see framing.h. */
+#include "framing.h"
+
+#include <string.h>
+#include <strings.h>
+
+void framing_reset(struct framing *f, bool request)
+{
+    memset(f, 0, sizeof *f);
+    f->request = request;
+    f->length = -1;
+}
+
+static enum framing_event broken(struct framing *f)
+{
+    f->phase = MS_BROKEN;
+    return FRAMING_MORE;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "HTTP/1.x SP 3DIGIT" (RFC 9112 §4) or "method SP target SP HTTP/1.x" (§3). */
+static bool start_line(struct framing *f, size_t length)
+{
+    const char *text = f->text;
+    if (f->request) {
+        static const struct { const char *name; uint8_t method; } methods[] = {
+            { "GET ", FRAMING_GET }, { "HEAD ", FRAMING_HEAD_REQUEST }, { "CONNECT ", FRAMING_CONNECT },
+        };
+        f->method = FRAMING_OTHER;
+        for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+            if (!strncmp(text, methods[i].name, strlen(methods[i].name))) {
+                f->method = methods[i].method;
+            }
+        }
+        return memchr(text, ' ', length) != NULL;
+    }
+    if (length < 12 || memcmp(text, "HTTP/1.", 7) || !is_digit(text[7]) || text[8] != ' '
+        || !is_digit(text[9]) || !is_digit(text[10]) || !is_digit(text[11])) {
+        return false;
+    }
+    f->minor = text[7] - '0';
+    f->status = (text[9] - '0') * 100 + (text[10] - '0') * 10 + (text[11] - '0');
+    return f->status >= 100;
+}
+
+/* Content-Length = 1*DIGIT; a list of equal values counts as one (RFC 9112 §6.3). */
+static bool content_length(struct framing *f, const char *value, const char *end)
+{
+    while (value < end) {
+        int64_t n = 0;
+        int digits = 0;
+        while (value < end && (*value == ' ' || *value == '\t')) {
+            value++;
+        }
+        for (; value < end && is_digit(*value); value++, digits++) {
+            if (n > (INT64_MAX - 9) / 10) {
+                return false;
+            }
+            n = n * 10 + (*value - '0');
+        }
+        while (value < end && (*value == ' ' || *value == '\t')) {
+            value++;
+        }
+        if (!digits || (value < end && *value != ',') || (f->length >= 0 && f->length != n)) {
+            return false;
+        }
+        f->length = n;
+        if (value < end && ++value == end) {
+            return false;
+        }
+    }
+    return f->length >= 0;
+}
+
+static void transfer_encoding(struct framing *f, const char *value, const char *end)
+{
+    const char *last = value;
+    for (const char *p = value; p < end; p++) {
+        if (*p == ',') {
+            last = p + 1;
+        }
+    }
+    while (last < end && (*last == ' ' || *last == '\t')) {
+        last++;
+    }
+    while (end > last && (end[-1] == ' ' || end[-1] == '\t')) {
+        end--;
+    }
+    f->chunked = end - last == 7 && !strncasecmp(last, "chunked", 7) ? 1 : 2;
+}
+
+/* One line of the head, without its end; `length` may be more than was kept. */
+static bool field_line(struct framing *f, size_t length)
+{
+    static const char te[] = "transfer-encoding", cl[] = "content-length";
+    const char *text = f->text;
+    if (text[0] == ' ' || text[0] == '\t') {
+        return !f->folding; /* obs-fold is harmless unless it continues a framing field */
+    }
+    f->folding = 0;
+    size_t kept = length < FRAMING_LINE_MAX ? length : FRAMING_LINE_MAX;
+    const char *colon = memchr(text, ':', kept);
+    if (!colon) {
+        return length > kept; /* a very long field name: not one that frames */
+    }
+    size_t name = (size_t)(colon - text);
+    const char *end = text + kept;
+    bool is_te = name == sizeof te - 1 && !strncasecmp(text, te, name);
+    bool is_cl = name == sizeof cl - 1 && !strncasecmp(text, cl, name);
+    if (!is_te && !is_cl) {
+        /* White space before the colon is how a framing field is smuggled past a parser (§5.1). */
+        return name > 0 && text[name - 1] != ' ' && text[name - 1] != '\t';
+    }
+    if (length > kept) {
+        return false;
+    }
+    f->folding = 1;
+    if (is_te) {
+        transfer_encoding(f, colon + 1, end);
+        return true;
+    }
+    return content_length(f, colon + 1, end);
+}
+
+/* The empty line has been read: what follows (RFC 9112 §6.3)? */
+static enum framing_event end_of_head(struct framing *f)
+{
+    f->interim = !f->request && f->status / 100 == 1 && f->status != 101;
+    f->upgraded = f->request ? f->method == FRAMING_CONNECT : f->status == 101;
+    f->content = 0;
+    f->last_chunk = false;
+    if (f->upgraded) {
+        f->phase = MS_BROKEN;
+    } else if (!f->request
+               && (f->method == FRAMING_HEAD_REQUEST || f->status / 100 == 1 || f->status == 204 || f->status == 304)) {
+        f->phase = MS_LENGTH;
+        f->left = 0;
+    } else if (f->chunked) {
+        if (f->length >= 0 || f->minor == 0) {
+            /* Both fields, or Transfer-Encoding in HTTP/1.0: implementations disagree, so leave it alone. */
+            f->phase = f->request && f->length < 0 ? MS_CHUNK_SIZE : MS_BROKEN;
+        } else {
+            f->phase = f->chunked == 1 ? MS_CHUNK_SIZE : f->request ? MS_BROKEN : MS_CLOSE;
+        }
+        f->left = 0;
+        f->digits = 0;
+    } else if (f->length >= 0 || f->request) {
+        f->phase = MS_LENGTH;
+        f->left = f->length >= 0 ? (uint64_t)f->length : 0;
+    } else {
+        f->phase = MS_CLOSE;
+    }
+    return FRAMING_ENDED_HEAD;
+}
+
+/* One octet of the head; true when the head has ended. */
+static bool head_octet(struct framing *f, char c)
+{
+    if (++f->head > FRAMING_HEAD_MAX) {
+        broken(f);
+        return false;
+    }
+    if (c != '\n') {
+        if (f->cr) {
+            broken(f); /* a bare CR (RFC 9112 §2.2) */
+            return false;
+        }
+        if (c == '\r') {
+            f->cr = true;
+            return false;
+        }
+        if (f->line < FRAMING_LINE_MAX) {
+            f->text[f->line] = c;
+        }
+        f->line++;
+        return false;
+    }
+    uint32_t length = f->line;
+    f->line = 0;
+    f->cr = false;
+    if (!length) {
+        return f->started; /* empty lines before the start line are skipped (§2.2) */
+    }
+    if (length < FRAMING_LINE_MAX) {
+        f->text[length] = 0;
+    }
+    bool good = f->started ? field_line(f, length) : start_line(f, length < FRAMING_LINE_MAX ? length : FRAMING_LINE_MAX);
+    f->started = 1;
+    if (!good) {
+        broken(f);
+    }
+    return false;
+}
+
+static int hex_digit(char c)
+{
+    return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static void end_of_chunk_size(struct framing *f)
+{
+    f->last_chunk = f->left == 0;
+    f->line = 0;
+    f->phase = f->last_chunk ? MS_TRAILER : MS_CHUNK_DATA;
+}
+
+/* One octet of chunk framing (RFC 9112 §7.1); true when the message has ended. */
+static bool chunk_octet(struct framing *f, char c)
+{
+    int value;
+    switch (f->phase) {
+    case MS_CHUNK_SIZE:
+        value = hex_digit(c);
+        if (value >= 0) {
+            if (f->left >> 59 || ++f->digits > 32) {
+                broken(f);
+            }
+            f->left = f->left << 4 | (unsigned)value;
+            f->line = 0;
+        } else if (!f->digits) {
+            broken(f);
+        } else if (c == ';' || c == ' ' || c == '\t') {
+            f->phase = MS_CHUNK_EXT;
+        } else if (c == '\r') {
+            f->phase = MS_CHUNK_SIZE_LF;
+        } else if (c == '\n') {
+            end_of_chunk_size(f);
+        } else {
+            broken(f);
+        }
+        return false;
+    case MS_CHUNK_EXT:
+        if (c == '\r') {
+            f->phase = MS_CHUNK_SIZE_LF;
+        } else if (c == '\n') {
+            end_of_chunk_size(f);
+        } else if (++f->line > 16384) {
+            broken(f);
+        }
+        return false;
+    case MS_CHUNK_SIZE_LF:
+        if (c == '\n') {
+            end_of_chunk_size(f);
+        } else {
+            broken(f);
+        }
+        return false;
+    case MS_CHUNK_DATA_CR:
+        if (c == '\r') {
+            f->phase = MS_CHUNK_DATA_LF;
+            return false;
+        }
+        /* A bare LF is taken as a line end. */
+        __attribute__((fallthrough));
+    case MS_CHUNK_DATA_LF:
+        if (c != '\n') {
+            broken(f);
+            return false;
+        }
+        f->phase = MS_CHUNK_SIZE;
+        f->left = 0;
+        f->digits = 0;
+        return false;
+    default: /* MS_TRAILER */
+        if (++f->head > FRAMING_HEAD_MAX) {
+            broken(f);
+            return false;
+        }
+        if (c == '\n') {
+            bool empty = f->line == 0;
+            f->line = 0;
+            return empty;
+        }
+        if (c != '\r') {
+            f->line++;
+        }
+        return false;
+    }
+}
+
+enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t count, size_t *used)
+{
+    size_t i = 0;
+    *used = 0;
+    if (f->phase == MS_LENGTH && f->left == 0) {
+        f->phase = MS_IDLE;
+        return FRAMING_ENDED;
+    }
+    while (i < count) {
+        size_t n = count - i;
+        switch (f->phase) {
+        case MS_IDLE:
+            f->phase = MS_HEAD;
+            f->head = f->line = 0;
+            f->started = f->folding = f->chunked = 0;
+            f->minor = 1;
+            f->cr = f->interim = f->upgraded = false;
+            f->length = -1;
+            f->content = 0;
+            *used = i;
+            return FRAMING_BEGUN;
+        case MS_HEAD:
+            if (head_octet(f, (char)octets[i++])) {
+                *used = i;
+                return end_of_head(f);
+            }
+            break;
+        case MS_LENGTH:
+        case MS_CHUNK_DATA:
+            if (n > f->left) {
+                n = f->left;
+            }
+            f->left -= n;
+            f->content += n;
+            i += n;
+            if (f->left == 0) {
+                if (f->phase == MS_LENGTH) {
+                    f->phase = MS_IDLE;
+                    *used = i;
+                    return FRAMING_ENDED;
+                }
+                f->phase = MS_CHUNK_DATA_CR;
+            }
+            break;
+        case MS_CLOSE:
+            f->content += n;
+            i = count;
+            break;
+        case MS_BROKEN:
+            *used = count;
+            return FRAMING_MORE;
+        default:
+            if (chunk_octet(f, (char)octets[i++])) {
+                f->phase = MS_IDLE;
+                *used = i;
+                return FRAMING_ENDED;
+            }
+        }
+    }
+    *used = i;
+    return FRAMING_MORE;
+}

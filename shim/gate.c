@@ -1,0 +1,97 @@
+/* gate.c: the gate of a stream; see gate.h. */
+#include "gate.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "calls.h"
+#include "fork.h"
+#include "hand.h"
+
+_Atomic uint32_t gates_closed;
+_Atomic uint32_t gate_changes;
+
+int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+void gate_wait(struct stream *s)
+{
+    int saved = errno;
+    int64_t until = now_ns() + GATE_PATIENCE_NS;
+    while (atomic_load(&s->gate)) {
+        int64_t left = until - now_ns();
+        if (left <= 0) {
+            break;
+        }
+        struct timespec wait = { left / 1000000000, left % 1000000000 };
+        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAIT_PRIVATE, 1, &wait, NULL, 0);
+    }
+    errno = saved;
+}
+
+bool gate_enter(struct stream *s)
+{
+    int fd = s->fd;
+    for (;;) {
+        atomic_fetch_add(&s->inside, 1);
+        if (!atomic_load(&s->gate)) {
+            break;
+        }
+        gate_leave(s);
+        gate_wait(s);
+        if (atomic_load(&s->gate)) {
+            atomic_fetch_add(&s->inside, 1);
+            break;
+        }
+    }
+    if (stream_of(fd) != s) {
+        gate_leave(s);
+        return false;
+    }
+    return true;
+}
+
+void gate_leave(struct stream *s)
+{
+    if (atomic_fetch_sub(&s->inside, 1) == 1 && atomic_load(&s->gate)) {
+        hand_wake();
+    }
+}
+
+struct stream *gate_enter_fd(int fd)
+{
+    struct stream *s = stream_of(fd);
+    return s && fork_is_mine() && gate_enter(s) ? s : NULL;
+}
+
+void gate_leave_if(struct stream *s)
+{
+    if (s) {
+        gate_leave(s);
+    }
+}
+
+bool gate_close(struct stream *s)
+{
+    if (atomic_exchange(&s->gate, 1)) {
+        return false;
+    }
+    atomic_fetch_add(&gates_closed, 1);
+    atomic_fetch_add(&gate_changes, 1);
+    return true;
+}
+
+void gate_open(struct stream *s)
+{
+    if (atomic_exchange(&s->gate, 0)) {
+        atomic_fetch_sub(&gates_closed, 1);
+        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+}

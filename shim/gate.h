@@ -1,0 +1,34 @@
+/*
+ * gate.h: holds the program's calls on a descriptor while the hand changes what is behind it.
+ *
+ * A call announces itself (inside), then looks at the gate; the hand closes the gate, then waits until nobody is
+ * inside. Both are sequentially consistent, so one of the two always sees the other. No wait is unbounded: a
+ * call that finds the gate closed for GATE_PATIENCE goes on.
+ */
+#ifndef MIDSTREAM_GATE_H
+#define MIDSTREAM_GATE_H
+
+#include "stream.h"
+
+#define GATE_PATIENCE_NS 3000000000LL
+
+/* Announces a call; waits at the gate. False when the descriptor is no longer this stream's. */
+bool gate_enter(struct stream *s);
+void gate_leave(struct stream *s);
+
+/* The same for calls that are not counted otherwise: NULL when the descriptor is not tracked. */
+struct stream *gate_enter_fd(int fd);
+void gate_leave_if(struct stream *s);
+
+/* Only by the hand, or by the reader that has reached the offset. False when it was closed already. */
+bool gate_close(struct stream *s);
+void gate_open(struct stream *s);
+
+/* Waits, bounded, until the gate is open. */
+void gate_wait(struct stream *s);
+
+/* Gates closed at the moment, and how often one has been closed: waits compare it before and after. */
+extern _Atomic uint32_t gates_closed;
+extern _Atomic uint32_t gate_changes;
+
+#endif

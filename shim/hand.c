@@ -1,0 +1,475 @@
+/*
+ * hand.c: carries out hand-overs in the program's descriptor table; see hand.h.
+ *
+ * A hand-over, once the program stands at the offset or need not be waited for:
+ *
+ *   gate closed → calls under way have left (blocked ones woken by SHUT_RD) → epoll memberships taken out →
+ *   overlap dropped from the new socket → names kept, attributes copied → dup3 → memberships put in →
+ *   old connection reset, or kept → gate opened → MS_MOVED.
+ *
+ * What has to be waited for does not block the hand: the stream is put on the pending list and looked at
+ * again when something leaves, or after a millisecond.
+ */
+#include "hand.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "channel.h"
+#include "epoll.h"
+#include "fork.h"
+#include "gate.h"
+#include "load.h"
+#include "names.h"
+#include "socket.h"
+
+/* A hand-over that has not come about after so long is given up; the gate is closed meanwhile. */
+#define PATIENCE_NS 500000000LL
+
+/* In arm_flags only: the kept connection is put back (MS_GIVE_UP). */
+#define RESTORE 0x8000
+
+_Atomic int hand_event = -1;
+
+static _Atomic(struct stream *) due_list;
+static struct stream *pending;
+
+void hand_wake(void)
+{
+    static const uint64_t one = 1;
+    int saved = errno;
+    REAL(write)(atomic_load(&hand_event), &one, sizeof one);
+    errno = saved;
+}
+
+void hand_due(struct stream *s)
+{
+    if (!atomic_exchange(&s->due, 1)) {
+        struct stream *first = atomic_load(&due_list);
+        do {
+            atomic_store(&s->due_next, first);
+        } while (!atomic_compare_exchange_weak(&due_list, &first, s));
+    }
+    hand_wake();
+}
+
+static void drop(int *fd)
+{
+    if (*fd >= 0) {
+        load_disown(*fd);
+        REAL(syscall)(SYS_close, *fd);
+        *fd = -1;
+    }
+}
+
+static void drop_connection(int *fd)
+{
+    if (*fd >= 0) {
+        load_disown(*fd);
+        socket_reset(*fd);
+        *fd = -1;
+    }
+}
+
+static void disarm(struct stream *s)
+{
+    atomic_store(&s->armed, 0);
+    atomic_store(&s->counters->stop_at, MS_NO_STOP);
+    drop(&s->next_fd);
+}
+
+static void refuse(struct stream *s, const char *why)
+{
+    uint64_t exchange = s->arm_exchange;
+    int64_t at = (int64_t)s->in.content;
+    epoll_join(s, s->fd);
+    disarm(s);
+    if (s->woken) {
+        /*
+         * SHUT_RD has been used on the connection: it cannot go on. The gate stays closed, and the core is
+         * told as if the connection had failed.
+         */
+        channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
+        channel_send(s, MS_FAILED, MS_HELD, exchange, 0, at, NULL, 0);
+        return;
+    }
+    gate_open(s);
+    channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
+}
+
+static void position(const struct stream *s, struct ms_position *p)
+{
+    memset(p, 0, sizeof *p);
+    p->received = s->in.content;
+    p->phase = s->in.phase;
+    p->head = s->in.head;
+    p->line = s->in.line;
+    p->last_chunk = s->in.last_chunk;
+    p->chunk_digits = s->in.digits;
+    if (s->in.phase == MS_CHUNK_DATA) {
+        p->chunk_left = s->in.left;
+    } else if (s->in.phase == MS_CHUNK_SIZE || s->in.phase == MS_CHUNK_EXT || s->in.phase == MS_CHUNK_SIZE_LF) {
+        p->chunk_size = s->in.left;
+    }
+    p->last_read = atomic_load(&s->last_read);
+}
+
+/* Why the hand-over is not possible any more, or NULL. */
+static const char *obstacle(struct stream *s)
+{
+    uint64_t answered = atomic_load(&s->answered), sent = atomic_load(&s->sent);
+    bool waiting = sent > answered;
+    uint32_t stage = atomic_load(&s->stage);
+    if (s->arm_flags & RESTORE) {
+        return stage == STAGE_OPEN || stage == STAGE_LEFT ? NULL : "the program has closed it";
+    }
+    if (stage != STAGE_OPEN) {
+        return "the stream has been left alone";
+    }
+    if ((waiting ? answered + 1 : answered) != s->arm_exchange) {
+        return "the exchange is over";
+    }
+    if (s->in.phase == MS_BROKEN) {
+        return "the response is malformed";
+    }
+    if (s->too_many_epolls) {
+        return "the descriptor is in more epoll sets than Midstream follows";
+    }
+    if (socket_inode(s->fd) != s->inode) {
+        return "the descriptor was closed and used again past the hooks";
+    }
+    return NULL;
+}
+
+/* Octets of the new socket that the program has already had. True when they are gone. */
+static bool drop_overlap(struct stream *s, int64_t at)
+{
+    while (s->arm_at < at) {
+        int64_t excess = at - s->arm_at;
+        ssize_t n = REAL(recv)(s->next_fd, NULL, (size_t)excess, MSG_TRUNC | MSG_DONTWAIT);
+        if (n <= 0) {
+            return false;
+        }
+        s->arm_at += n;
+    }
+    return true;
+}
+
+static void keep_names(struct stream *s)
+{
+    if (!s->moved) {
+        socklen_t length = sizeof s->peer;
+        if (REAL(getpeername)(s->fd, (struct sockaddr *)&s->peer, &length)) {
+            /* A dead connection has no peer any more; the one noted at the opening is. */
+        }
+        s->moved = true;
+    }
+}
+
+/* Everything has left, the overlap is dropped: the descriptor gets its new socket. */
+static void exchange_sockets(struct stream *s)
+{
+    int64_t held = now_ns() - s->gate_closed_at;
+    bool restore = s->arm_flags & RESTORE;
+    keep_names(s);
+    if (!restore) {
+        socket_copy_attributes(s->fd, s->next_fd);
+    }
+    int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
+    int old = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
+    if (old >= 0) {
+        load_own(old);
+    }
+    int64_t taken = socket_taken(s->next_fd);
+    uint64_t inode = socket_inode(s->next_fd);
+    if (REAL(syscall)(SYS_dup3, s->next_fd, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
+        drop(&old);
+        refuse(s, "the descriptor could not be replaced");
+        return;
+    }
+    drop(&s->next_fd);
+    epoll_join(s, s->fd);
+    s->inode = inode;
+    s->seen = 0;
+    s->seen_base = taken < 0 ? 0 : (uint64_t)taken;
+    s->relayed = s->arm_flags & MS_RELAY;
+    s->woken = false;
+    atomic_fetch_add(&s->generation, 1);
+    atomic_store(&s->armed, 0);
+    atomic_store(&s->counters->stop_at, MS_NO_STOP);
+    struct ms_position p;
+    position(s, &p);
+    p.nanoseconds = held;
+    if (s->arm_flags & MS_KEEP) {
+        drop_connection(&s->kept_fd);
+        s->kept_fd = old;
+    }
+    gate_open(s);
+    /* The program goes on; the rest is nobody's wait. */
+    if (!(s->arm_flags & MS_KEEP)) {
+        drop_connection(&old);
+        drop_connection(&s->kept_fd);
+    }
+    channel_send(s, MS_MOVED, s->arm_flags & ~RESTORE, s->arm_exchange, (int64_t)p.received, 0, &p, sizeof p);
+}
+
+static void put_off(struct stream *s)
+{
+    for (struct stream *p = pending; p; p = p->pending_next) {
+        if (p == s) {
+            return;
+        }
+    }
+    s->pending_next = pending;
+    pending = s;
+}
+
+/* The gate is closed. True when the stream need not be looked at again. */
+static bool hand_over(struct stream *s)
+{
+    if (s->next_fd < 0 || !atomic_load(&s->armed)) {
+        return true; /* a held stream: the core's answer will come as a message */
+    }
+    const char *why = obstacle(s);
+    if (why) {
+        refuse(s, why);
+        return true;
+    }
+    int64_t now = now_ns();
+    if (!s->gate_closed_at) {
+        s->gate_closed_at = now;
+        s->deadline = now + PATIENCE_NS;
+    }
+    epoll_part(s, s->fd);
+    if (atomic_load(&s->inside) && s->arm_flags & MS_NOW && atomic_load(&s->reading) && !s->woken) {
+        s->woken = true;
+        REAL(shutdown)(s->fd, SHUT_RD);
+    }
+    for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+        sched_yield();
+    }
+    if (atomic_load(&s->inside)) {
+        if (now < s->deadline) {
+            return false;
+        }
+        refuse(s, "a call of the program's on the descriptor does not return");
+        return true;
+    }
+    int64_t at = s->arm_flags & MS_IN_HEAD ? (int64_t)s->in.head : (int64_t)s->in.content;
+    bool in_head = s->in.phase == MS_HEAD || (s->in.phase == MS_IDLE && atomic_load(&s->sent) > atomic_load(&s->answered));
+    if (!(s->arm_flags & RESTORE)) {
+        if (!!(s->arm_flags & MS_IN_HEAD) != in_head) {
+            refuse(s, "the program stands in another part of the response");
+            return true;
+        }
+        int64_t taken = socket_taken(s->fd);
+        int64_t seen = (int64_t)(s->seen_base + s->seen);
+        if (!s->woken && taken >= 0 && taken != seen && taken != seen + 1) {
+            refuse(s, "octets were read past Midstream's hooks");
+            stream_leave(s, "octets were read past Midstream's hooks");
+            return true;
+        }
+        if (at < s->arm_at) {
+            refuse(s, "the program has not come as far");
+            return true;
+        }
+        if (!(s->arm_flags & MS_RELAY) && !drop_overlap(s, at)) {
+            if (now < s->deadline) {
+                return false;
+            }
+            refuse(s, "the new connection does not deliver");
+            return true;
+        }
+    }
+    exchange_sockets(s);
+    return true;
+}
+
+static void attempt(struct stream *s)
+{
+    if (!hand_over(s)) {
+        put_off(s);
+    }
+}
+
+static void look_at_due(void)
+{
+    struct stream *s = atomic_exchange(&due_list, NULL);
+    while (s) {
+        struct stream *next = atomic_load(&s->due_next);
+        atomic_store(&s->due, 0);
+        attempt(s);
+        s = next;
+    }
+    struct stream *waiting = pending;
+    pending = NULL;
+    while (waiting) {
+        struct stream *next = waiting->pending_next;
+        attempt(waiting);
+        waiting = next;
+    }
+}
+
+static void arm(struct stream *s, const struct ms_message *m, int fd)
+{
+    if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE)) {
+        load_disown(fd);
+        REAL(syscall)(SYS_close, fd);
+        channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the stream has been left alone", 30);
+        return;
+    }
+    disarm(s);
+    s->next_fd = fd;
+    s->arm_flags = m->flags;
+    s->arm_at = m->a;
+    s->arm_exchange = m->exchange;
+    s->gate_closed_at = 0;
+    if (m->flags & MS_NOW) {
+        atomic_store(&s->armed, 1);
+        gate_close(s);
+        attempt(s);
+        return;
+    }
+    atomic_store(&s->counters->stop_at, m->a);
+    atomic_store(&s->armed, 1);
+    /* A reader that passed the offset before it was set does not look again. */
+    if ((int64_t)atomic_load(&s->counters->received) >= m->a
+        || atomic_load(&s->counters->exchange) != m->exchange) {
+        if (gate_close(s)) {
+            attempt(s);
+        }
+    }
+}
+
+static void give_up(struct stream *s, int error)
+{
+    atomic_store(&s->counters->guard, 0);
+    s->pending_error = error;
+    disarm(s);
+    if (s->kept_fd < 0) {
+        gate_open(s);
+        return;
+    }
+    struct ms_message back = { .flags = MS_NOW | RESTORE };
+    int kept = s->kept_fd;
+    s->kept_fd = -1;
+    arm(s, &back, kept);
+}
+
+static void answer(const struct stream *s)
+{
+    struct ms_info info;
+    memset(&info, 0, sizeof info);
+    position(s, &info.position);
+    info.forked = fork_children() != s->forks;
+    socket_info(s->fd, &info);
+    int64_t taken = socket_taken(s->fd), seen = (int64_t)(s->seen_base + s->seen);
+    info.past_hooks = taken > seen + 1 && !atomic_load(&s->inside);
+    channel_send(s, MS_INFO, 0, atomic_load(&s->counters->exchange), 0, 0, &info, sizeof info);
+}
+
+static void handle(const struct ms_message *m, int fd)
+{
+    struct stream *s = stream_slot(m->slot);
+    if (!s || s->id != m->stream || atomic_load(&s->stage) == STAGE_FREE) {
+        if (fd >= 0) {
+            load_disown(fd);
+            REAL(syscall)(SYS_close, fd);
+        }
+        return;
+    }
+    switch (m->kind) {
+    case MS_ARM:
+        if (fd >= 0) {
+            arm(s, m, fd);
+        } else {
+            channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the program has no descriptor left", 34);
+        }
+        break;
+    case MS_DISARM:
+        if (atomic_load(&s->armed) && gate_close(s)) {
+            refuse(s, "called off");
+        }
+        break;
+    case MS_GIVE_UP:
+        give_up(s, (int)m->a);
+        break;
+    case MS_ASK:
+        answer(s);
+        break;
+    case MS_RELEASE:
+        drop(&s->next_fd);
+        drop_connection(&s->kept_fd);
+        atomic_store(&s->armed, 0);
+        if (atomic_load(&s->gate)) {
+            gate_open(s);
+        }
+        stream_release(s);
+        break;
+    }
+}
+
+/* The core is gone: every stream goes on as it would without Midstream. */
+static void core_gone(void)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        uint32_t stage = atomic_load(&s->stage);
+        if (stage != STAGE_OPEN && stage != STAGE_LEFT && stage != STAGE_CLOSED) {
+            continue;
+        }
+        disarm(s);
+        atomic_store(&s->counters->guard, 0);
+        gate_open(s);
+        if (stage == STAGE_OPEN) {
+            atomic_store(&s->stage, STAGE_LEFT);
+        } else if (stage == STAGE_CLOSED) {
+            stream_release(s);
+        }
+    }
+}
+
+void *hand_main(void *unused)
+{
+    (void)unused;
+    struct ms_message message;
+    struct pollfd wait[2] = {
+        { .events = POLLIN }, { .events = POLLIN },
+    };
+    bool told = false;
+    prctl(PR_SET_NAME, "midstream-hand");
+    for (;;) {
+        wait[0].fd = atomic_load(&load_channel);
+        wait[1].fd = atomic_load(&hand_event);
+        int ready = REAL(poll)(wait, 2, pending ? 1 : -1);
+        if (!told && atomic_load(&load_state) == LOAD_UP) {
+            told = true;
+            names_flush();
+        }
+        if (ready > 0 && wait[1].revents) {
+            uint64_t count;
+            REAL(read)(wait[1].fd, &count, sizeof count);
+        }
+        look_at_due();
+        if (ready > 0 && wait[0].revents) {
+            static char data[64];
+            int fd;
+            if (channel_receive(&message, data, sizeof data, &fd) < 0) {
+                break;
+            }
+            handle(&message, fd);
+        }
+    }
+    core_gone();
+    return NULL;
+}

@@ -1,0 +1,368 @@
+/*
+ * load.c: brings the Go core into the process.
+ *
+ *   1. The thread that sent the first GET makes the channel and starts two threads with every signal
+ *      blocked, the hand and the helper; it waits for neither.
+ *   2. The helper leaves the program's descriptor table, closes everything but its end of the channel, and
+ *      only then opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
+ *   3. Signal actions that the Go runtime installed are put back.
+ *   4. The hand serves the core's messages in the program's table (hand.c).
+ *
+ * In a forked child the loader would hand out the parent's mapped core again, dead: the child opens a copy.
+ */
+#include "load.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "fork.h"
+#include "hand.h"
+#include "stream.h"
+
+_Atomic uint32_t load_state;
+_Atomic int load_channel = -1;
+struct ms_shared shared;
+
+/* Descriptors of Midstream's own in the program's table. */
+static _Atomic uint64_t owned[STREAM_TABLE / 64];
+
+/* 1 once the helper has a table of its own, 2 when it failed to get one. */
+static _Atomic uint32_t separated;
+static int core_end = -1;
+static bool need_copy;
+
+bool load_owns(int fd)
+{
+    return (unsigned)fd < STREAM_TABLE && atomic_load_explicit(&owned[fd / 64], memory_order_relaxed) >> fd % 64 & 1;
+}
+
+void load_own(int fd)
+{
+    if ((unsigned)fd < STREAM_TABLE) {
+        atomic_fetch_or(&owned[fd / 64], 1ULL << fd % 64);
+    }
+}
+
+void load_disown(int fd)
+{
+    if ((unsigned)fd < STREAM_TABLE) {
+        atomic_fetch_and(&owned[fd / 64], ~(1ULL << fd % 64));
+    }
+}
+
+void load_vacate(int fd)
+{
+    int saved = errno;
+    int moved = load_lift((int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0));
+    if (moved < 0) {
+        errno = saved;
+        return;
+    }
+    int was = fd;
+    if (!atomic_compare_exchange_strong(&load_channel, &was, moved)) {
+        was = fd;
+        atomic_compare_exchange_strong(&hand_event, &was, moved);
+    }
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (s->next_fd == fd) {
+            s->next_fd = moved;
+        }
+        if (s->kept_fd == fd) {
+            s->kept_fd = moved;
+        }
+    }
+    load_disown(fd);
+    hand_wake();
+    errno = saved;
+}
+
+int load_lift(int fd)
+{
+    struct rlimit limit;
+    int top = STREAM_TABLE;
+    if (fd < 0) {
+        return -1;
+    }
+    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < STREAM_TABLE) {
+        top = (int)limit.rlim_cur;
+    }
+    /* Well above what programs use, low enough to leave room for one socket a stream. */
+    int high = (int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - top / 4);
+    if (high < 0) {
+        high = (int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top / 2);
+    }
+    int saved = errno;
+    REAL(syscall)(SYS_close, fd);
+    errno = saved;
+    if (high >= STREAM_TABLE) {
+        REAL(syscall)(SYS_close, high);
+        return -1;
+    }
+    load_own(high);
+    return high;
+}
+
+static void drop(int fd)
+{
+    if (fd >= 0) {
+        load_disown(fd);
+        REAL(syscall)(SYS_close, fd);
+    }
+}
+
+static void set(_Atomic uint32_t *word, uint32_t value)
+{
+    atomic_store(word, value);
+    REAL(syscall)(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void wait_while(_Atomic uint32_t *word, uint32_t value, int64_t nanoseconds)
+{
+    int64_t until = now_ns() + nanoseconds;
+    while (atomic_load(word) == value) {
+        int64_t left = until - now_ns();
+        if (left <= 0) {
+            return;
+        }
+        struct timespec wait = { left / 1000000000, left % 1000000000 };
+        REAL(syscall)(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &wait, NULL, 0);
+    }
+}
+
+void load_wait(void)
+{
+    int saved = errno;
+    wait_while(&load_state, LOAD_STARTING, 1000000000);
+    errno = saved;
+}
+
+/* A table of its own for this thread and all that Go will start from it. */
+static bool separate(int *channel)
+{
+    if (unshare(CLONE_FILES)) {
+        return false;
+    }
+    int keep = *channel;
+    if (keep > 0) {
+        REAL(syscall)(SYS_close_range, 0, keep - 1, 0);
+    }
+    REAL(syscall)(SYS_close_range, keep + 1, ~0U, 0);
+    int null = (int)REAL(syscall)(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+    for (int fd = null + 1; null >= 0 && fd <= 2; fd++) {
+        REAL(syscall)(SYS_fcntl, null, F_DUPFD, fd);
+    }
+    int low = (int)REAL(syscall)(SYS_fcntl, keep, F_DUPFD_CLOEXEC, 3);
+    if (low >= 0) {
+        REAL(syscall)(SYS_close, keep);
+        *channel = low;
+    }
+    return true;
+}
+
+/* The path of a copy of the core that the loader has not seen yet. */
+static bool copy_core(char *path, size_t size)
+{
+    int from = (int)REAL(syscall)(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    int to = (int)REAL(syscall)(SYS_memfd_create, "midstream-core", MFD_CLOEXEC);
+    struct stat status;
+    bool good = from >= 0 && to >= 0 && !fstat(from, &status);
+    for (off_t left = good ? status.st_size : 0; good && left > 0;) {
+        ssize_t n = REAL(sendfile)(to, from, NULL, (size_t)left);
+        good = n > 0;
+        left -= n;
+    }
+    if (from >= 0) {
+        REAL(syscall)(SYS_close, from);
+    }
+    snprintf(path, size, "/proc/thread-self/fd/%d", to);
+    return good;
+}
+
+/* The core's library lies beside this one. */
+static bool core_path(char *path, size_t size)
+{
+    Dl_info info;
+    if (!dladdr((void *)load_start, &info) || !info.dli_fname) {
+        return false;
+    }
+    const char *slash = strrchr(info.dli_fname, '/');
+    size_t folder = slash ? (size_t)(slash - info.dli_fname) + 1 : 0;
+    return (size_t)snprintf(path, size, "%.*slibmidstream-core.so", (int)folder, info.dli_fname) < size;
+}
+
+/* Puts back every signal action that now lies inside the core. 32 to 34 belong to the C library. */
+static void restore_signals(const struct sigaction *before, const void *entry)
+{
+    Dl_info core, handler;
+    if (!dladdr(entry, &core)) {
+        return;
+    }
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction now;
+        if ((signal >= 32 && signal <= 34) || sigaction(signal, NULL, &now)) {
+            continue;
+        }
+        if (dladdr((void *)now.sa_sigaction, &handler) && handler.dli_fbase == core.dli_fbase) {
+            sigaction(signal, &before[signal], NULL);
+        }
+    }
+}
+
+static bool open_core(int channel)
+{
+    static char path[PATH_MAX];
+    static struct sigaction before[NSIG];
+    if (!core_path(path, sizeof path) || (need_copy && !copy_core(path, sizeof path))) {
+        return false;
+    }
+    for (int signal = 1; signal < NSIG; signal++) {
+        sigaction(signal, NULL, &before[signal]);
+    }
+    void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    int (*start)(int, struct ms_shared *) = core ? (int (*)(int, struct ms_shared *))dlsym(core, "midstream_core_start") : NULL;
+    if (!start) {
+        return false;
+    }
+    shared.version = MS_ABI_VERSION;
+    shared.pid = getpid();
+    bool good = start(channel, &shared) == 0;
+    restore_signals(before, (void *)start);
+    return good;
+}
+
+static void *helper_main(void *unused)
+{
+    (void)unused;
+    int channel = core_end;
+    prctl(PR_SET_NAME, "midstream");
+    bool good = separate(&channel);
+    set(&separated, good ? 1 : 2);
+    good = good && open_core(channel);
+    if (!good && atomic_load(&separated) == 1) {
+        REAL(syscall)(SYS_close, channel); /* the hand reads the end of the channel and ends */
+    }
+    set(&load_state, good ? LOAD_UP : LOAD_FAILED);
+    return NULL;
+}
+
+static void *hand_start(void *unused)
+{
+    /* The core's end was in both tables; this one must not keep the channel open. */
+    wait_while(&separated, 0, INT64_MAX / 2);
+    drop(core_end);
+    core_end = -1;
+    return hand_main(unused);
+}
+
+static bool start_thread(void *(*function)(void *), size_t stack)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes)) {
+        return false;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, stack);
+    bool good = !pthread_create(&thread, &attributes, function, NULL);
+    pthread_attr_destroy(&attributes);
+    return good;
+}
+
+static bool start(void)
+{
+    int ends[2] = { -1, -1 };
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
+        return false;
+    }
+    int room = 4 * 1024 * 1024;
+    REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    int shim_end = load_lift(ends[0]);
+    core_end = load_lift(ends[1]);
+    int event = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    sigset_t all, before;
+    sigfillset(&all);
+    atomic_store(&separated, 0);
+    bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
+    if (good) {
+        atomic_store(&load_channel, shim_end);
+        atomic_store(&hand_event, event);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        good = start_thread(helper_main, 256 * 1024);
+        if (good && !start_thread(hand_start, 64 * 1024 + PTHREAD_STACK_MIN)) {
+            good = false;
+            shim_end = core_end = event = -1; /* the helper may be using them */
+        }
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (!good) {
+        drop(shim_end);
+        drop(core_end);
+        drop(event);
+        atomic_store(&load_channel, -1);
+        atomic_store(&hand_event, -1);
+    }
+    return good;
+}
+
+bool load_start(void)
+{
+    uint32_t none = LOAD_NONE;
+    if (atomic_compare_exchange_strong(&load_state, &none, LOAD_STARTING)) {
+        int saved = errno;
+        if (!start()) {
+            set(&load_state, LOAD_FAILED);
+        }
+        errno = saved;
+    }
+    return atomic_load(&load_state) != LOAD_FAILED;
+}
+
+void load_forget(void)
+{
+    if (atomic_load(&load_state) == LOAD_NONE) {
+        return;
+    }
+    for (size_t i = 0; i < STREAM_TABLE / 64; i++) {
+        uint64_t bits = atomic_load(&owned[i]);
+        for (int bit = 0; bits; bit++, bits >>= 1) {
+            if (bits & 1) {
+                drop((int)i * 64 + bit);
+            }
+        }
+    }
+    atomic_store(&load_channel, -1);
+    atomic_store(&hand_event, -1);
+    core_end = -1;
+    need_copy = true;
+    shared.control_path[0] = 0;
+    atomic_store(&load_state, LOAD_NONE);
+}
+
+/* The control socket of a process that is no more is of no use to anybody. */
+__attribute__((destructor)) static void remove_control_socket(void)
+{
+    if (shared.control_path[0] && shared.pid == getpid()) {
+        unlink(shared.control_path);
+    }
+}

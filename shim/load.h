@@ -1,0 +1,40 @@
+/* load.h: brings the Go core into the process, once, at the first GET; see load.c for the steps. */
+#ifndef MIDSTREAM_LOAD_H
+#define MIDSTREAM_LOAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "../cgo/abi.h"
+
+enum load_state { LOAD_NONE, LOAD_STARTING, LOAD_UP, LOAD_FAILED };
+
+extern _Atomic uint32_t load_state;
+
+/* The shim's end of the channel, in the program's descriptor table; -1 before the load. */
+extern _Atomic int load_channel;
+
+/* Shared with the core; its pages are touched by tracked streams only. */
+extern struct ms_shared shared;
+
+/* Starts the helper and the hand unless they run. False when that has failed, now or before. */
+bool load_start(void);
+
+/* Before a fork: waits, bounded, until the helper is not inside the loader. */
+void load_wait(void);
+
+/* In a forked child: the parent's core is out of reach; the next GET loads a copy. */
+void load_forget(void);
+
+/* True when the descriptor is Midstream's own: the program neither closes nor sees it. */
+bool load_owns(int fd);
+void load_own(int fd);
+void load_disown(int fd);
+
+/* The program is about to put something on a number that Midstream occupies: the descriptor moves elsewhere. */
+void load_vacate(int fd);
+
+/* Moves a descriptor out of the program's way: high, close-on-exec, owned. -1 when there is no room. */
+int load_lift(int fd);
+
+#endif

@@ -1,0 +1,18 @@
+/* names.h: names and the addresses they gave, kept until the core is there to be told. */
+#ifndef MIDSTREAM_NAMES_H
+#define MIDSTREAM_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* Marks a descriptor that speaks to port 53. False when the address is of another port. */
+bool names_note_port(int fd, const struct sockaddr *address, socklen_t length);
+
+/* A datagram or a piece of a TCP stream that came from port 53. */
+void names_dns(const void *octets, size_t count);
+
+/* By the hand, once the core is up. */
+void names_flush(void);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * poll.c: poll() and its variants. A wait that a hand-over has disturbed is repeated with what is left of its
+ * time-out, and a failure that the core mends is not shown.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "calls.h"
+#include "gate.h"
+#include "wait.h"
+
+/* Waits for gates that are closed on the way in. */
+static void pass_gates(const struct pollfd *fds, nfds_t count)
+{
+    if (!atomic_load(&gates_closed)) {
+        return;
+    }
+    for (nfds_t i = 0; i < count; i++) {
+        struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
+        if (s && atomic_load(&s->gate)) {
+            gate_wait(s);
+        }
+    }
+}
+
+/* True when an event comes from a hand-over or from a failure that is being mended. */
+static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t changes)
+{
+    bool changed = atomic_load(&gate_changes) != changes, disturbed = false;
+    for (nfds_t i = 0; i < count; i++) {
+        if (!fds[i].revents) {
+            continue;
+        }
+        struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
+        if (!s) {
+            continue;
+        }
+        if (changed && fds[i].revents & (POLLIN | POLLERR | POLLHUP | POLLRDHUP)) {
+            disturbed = true;
+        } else if (fds[i].revents & (POLLERR | POLLHUP | POLLRDHUP) && stream_failed_in_wait(s)) {
+            disturbed = true;
+        }
+    }
+    return disturbed;
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        return REAL(ppoll)(fds, count, timeout, mask);
+    }
+    struct wait_clock clock;
+    wait_start(&clock, timeout);
+    for (;;) {
+        struct timespec left;
+        uint32_t changes = atomic_load(&gate_changes);
+        pass_gates(fds, count);
+        int result = REAL(ppoll)(fds, count, wait_left(&clock, &left), mask);
+        if (result <= 0 || !is_disturbed(fds, count, changes)) {
+            return result;
+        }
+    }
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        return REAL(poll)(fds, count, timeout);
+    }
+    struct timespec limit;
+    return ppoll(fds, count, wait_from_ms(&limit, timeout), NULL);
+}
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
+{
+    if (size / sizeof *fds < count) {
+        return REAL(__poll_chk)(fds, count, timeout, size); /* aborts the program, as it would without */
+    }
+    return poll(fds, count, timeout);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t size)
+{
+    if (size / sizeof *fds < count) {
+        return REAL(__ppoll_chk)(fds, count, timeout, mask, size);
+    }
+    return ppoll(fds, count, timeout, mask);
+}

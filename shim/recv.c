@@ -1,0 +1,192 @@
+/* recv.c: every call that reads from a socket. Reads are counted, held at the offset of a hand-over, and repeated after it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "names.h"
+#include "stream.h"
+
+/* Buffers of one clamped vector; a shorter read is always allowed. */
+#define CLAMPED_MAX 8
+
+static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int flags, struct sockaddr *from,
+                        socklen_t *from_length)
+{
+    bool peek = flags & MSG_PEEK;
+    size_t done = 0;
+    for (;;) {
+        struct call call;
+        struct iovec part = { (char *)buffer + done, length - done };
+        size_t allowed = read_begin(&call, s, part.iov_len, peek);
+        ssize_t result;
+        if (call.error) {
+            result = -1;
+            errno = call.error;
+        } else {
+            result = REAL(recvfrom)(fd, part.iov_base, allowed, flags, from, from_length);
+        }
+        /* MSG_TRUNC drops octets: only their number is known. */
+        bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1, peek);
+        if (again) {
+            continue;
+        }
+        if (result > 0) {
+            done += (size_t)result;
+            if (flags & MSG_WAITALL && !peek && (size_t)result == allowed && done < length) {
+                continue; /* the offset of a hand-over cut it short */
+            }
+        }
+        return done ? (ssize_t)done : result;
+    }
+}
+
+static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int flags)
+{
+    bool peek = flags & MSG_PEEK;
+    struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
+    size_t count = message->msg_iovlen, total = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += vector[i].iov_len;
+    }
+    for (;;) {
+        struct call call;
+        size_t allowed = read_begin(&call, s, total, peek);
+        if (allowed < total) {
+            size_t n = 0;
+            for (size_t left = allowed; n < CLAMPED_MAX && n < count && left; n++) {
+                clamped[n] = vector[n];
+                if (clamped[n].iov_len > left) {
+                    clamped[n].iov_len = left;
+                }
+                left -= clamped[n].iov_len;
+            }
+            message->msg_iov = clamped;
+            message->msg_iovlen = n;
+        }
+        ssize_t result;
+        if (call.error) {
+            result = -1;
+            errno = call.error;
+        } else {
+            result = REAL(recvmsg)(fd, message, flags);
+        }
+        message->msg_iov = vector;
+        message->msg_iovlen = count;
+        bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result)
+                                                : read_end(&call, result, vector, (int)count, peek);
+        if (!again) {
+            return result;
+        }
+    }
+}
+
+/* What a program reads from port 53 is an answer to a question of its own. */
+static ssize_t note_dns(int fd, const void *octets, ssize_t count)
+{
+    if (count > 0 && stream_entry(fd) == STREAM_DNS) {
+        names_dns(octets, (size_t)count);
+    }
+    return count;
+}
+
+EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        return read_one(s, fd, buffer, length, flags, NULL, NULL);
+    }
+    return note_dns(fd, buffer, REAL(recv)(fd, buffer, length, flags));
+}
+
+EXPORT ssize_t recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *from_length)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        return read_one(s, fd, buffer, length, flags, from, from_length);
+    }
+    return note_dns(fd, buffer, REAL(recvfrom)(fd, buffer, length, flags, from, from_length));
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t length)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        return read_one(s, fd, buffer, length, 0, NULL, NULL);
+    }
+    return note_dns(fd, buffer, REAL(read)(fd, buffer, length));
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
+{
+    struct stream *s = stream_of(fd);
+    if (!s || count <= 0) {
+        return REAL(readv)(fd, vector, count);
+    }
+    struct msghdr message = { .msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count };
+    return read_vector(s, fd, &message, 0);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct stream *s = stream_of(fd);
+    if (!s) {
+        ssize_t result = REAL(recvmsg)(fd, message, flags);
+        if (result > 0 && stream_entry(fd) == STREAM_DNS && message->msg_iovlen) {
+            size_t first = message->msg_iov[0].iov_len;
+            note_dns(fd, message->msg_iov[0].iov_base, result < (ssize_t)first ? result : (ssize_t)first);
+        }
+        return result;
+    }
+    return read_vector(s, fd, message, flags);
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+    struct stream *s = stream_of(fd);
+    if (!s || timeout) {
+        if (s) {
+            stream_leave(s, "recvmmsg with a time-out");
+        }
+        int result = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+        for (int i = 0; i < result && stream_entry(fd) == STREAM_DNS; i++) {
+            note_dns(fd, messages[i].msg_hdr.msg_iov[0].iov_base, messages[i].msg_len);
+        }
+        return result;
+    }
+    unsigned done = 0;
+    while (done < count) {
+        ssize_t result = read_vector(s, fd, &messages[done].msg_hdr,
+                                     (flags & ~MSG_WAITFORONE) | (flags & MSG_WAITFORONE && done ? MSG_DONTWAIT : 0));
+        if (result < 0) {
+            return done ? (int)done : -1;
+        }
+        messages[done++].msg_len = (unsigned)result;
+        if (!result) {
+            break;
+        }
+    }
+    return (int)done;
+}
+
+/* The checking variants abort the program where its buffer is too small, as they do without Midstream. */
+
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size)
+{
+    return length > size ? REAL(__read_chk)(fd, buffer, length, size) : read(fd, buffer, length);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags)
+{
+    return length > size ? REAL(__recv_chk)(fd, buffer, length, size, flags) : recv(fd, buffer, length, flags);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t size, int flags, struct sockaddr *from,
+                              socklen_t *from_length)
+{
+    return length > size ? REAL(__recvfrom_chk)(fd, buffer, length, size, flags, from, from_length)
+                         : recvfrom(fd, buffer, length, flags, from, from_length);
+}

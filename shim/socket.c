@@ -1,0 +1,146 @@
+/* socket.c: see socket.h. */
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "calls.h"
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#define BUF_LOCK_SEND 1
+#define BUF_LOCK_RECEIVE 2
+
+int socket_error(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    return REAL(getsockopt)(fd, SOL_SOCKET, SO_ERROR, &error, &length) ? 0 : error;
+}
+
+uint32_t socket_unread(int fd)
+{
+    int unread = 0;
+    return REAL(ioctl)(fd, FIONREAD, &unread) || unread < 0 ? 0 : (uint32_t)unread;
+}
+
+static bool tcp_info(int fd, struct tcp_info *info)
+{
+    socklen_t length = sizeof *info;
+    memset(info, 0, sizeof *info);
+    return !REAL(getsockopt)(fd, IPPROTO_TCP, TCP_INFO, info, &length)
+        && length > offsetof(struct tcp_info, tcpi_bytes_received);
+}
+
+int64_t socket_taken(int fd)
+{
+    struct tcp_info info;
+    /* Octets that arrive between the two calls may only make the difference too small: look again. */
+    for (int i = 0; i < 8; i++) {
+        if (!tcp_info(fd, &info)) {
+            return -1;
+        }
+        uint64_t received = info.tcpi_bytes_received;
+        uint32_t unread = socket_unread(fd);
+        if (tcp_info(fd, &info) && info.tcpi_bytes_received == received) {
+            return (int64_t)received - unread;
+        }
+    }
+    return -1;
+}
+
+uint64_t socket_inode(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) ? 0 : status.st_ino;
+}
+
+static void copy_option(int from, int to, int level, int name)
+{
+    char was[128], is[128];
+    socklen_t length = sizeof was, other = sizeof is;
+    if (REAL(getsockopt)(from, level, name, was, &length)
+        || (!REAL(getsockopt)(to, level, name, is, &other) && other == length && !memcmp(was, is, length))) {
+        return;
+    }
+    REAL(setsockopt)(to, level, name, was, length);
+}
+
+/* A buffer size counts only where the program fixed it; the kernel reports twice what was asked. */
+static void copy_buffer(int from, int to, int name, int lock)
+{
+    int locks = 0, size = 0;
+    socklen_t length = sizeof locks;
+    if (REAL(getsockopt)(from, SOL_SOCKET, SO_BUF_LOCK, &locks, &length) || !(locks & lock)) {
+        return;
+    }
+    length = sizeof size;
+    if (!REAL(getsockopt)(from, SOL_SOCKET, name, &size, &length)) {
+        size /= 2;
+        REAL(setsockopt)(to, SOL_SOCKET, name, &size, sizeof size);
+    }
+}
+
+void socket_copy_attributes(int from, int to)
+{
+    static const struct { int level, name; } options[] = {
+        { SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_OOBINLINE }, { SOL_SOCKET, SO_LINGER },
+        { SOL_SOCKET, SO_RCVTIMEO }, { SOL_SOCKET, SO_SNDTIMEO }, { SOL_SOCKET, SO_RCVLOWAT },
+        { SOL_SOCKET, SO_PRIORITY }, { SOL_SOCKET, SO_MARK }, { SOL_SOCKET, SO_TIMESTAMP }, { SOL_SOCKET, SO_BUSY_POLL },
+        { IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_TCP, TCP_CORK }, { IPPROTO_TCP, TCP_QUICKACK },
+        { IPPROTO_TCP, TCP_KEEPIDLE }, { IPPROTO_TCP, TCP_KEEPINTVL }, { IPPROTO_TCP, TCP_KEEPCNT },
+        { IPPROTO_TCP, TCP_USER_TIMEOUT }, { IPPROTO_TCP, TCP_NOTSENT_LOWAT }, { IPPROTO_TCP, TCP_LINGER2 },
+        { IPPROTO_TCP, TCP_CONGESTION }, { IPPROTO_TCP, TCP_INQ }, { IPPROTO_IP, IP_TOS }, { IPPROTO_IP, IP_TTL },
+        { IPPROTO_IP, IP_MTU_DISCOVER }, { IPPROTO_IPV6, IPV6_TCLASS }, { IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        copy_option(from, to, options[i].level, options[i].name);
+    }
+    copy_buffer(from, to, SO_RCVBUF, BUF_LOCK_RECEIVE);
+    copy_buffer(from, to, SO_SNDBUF, BUF_LOCK_SEND);
+    long flags = REAL(syscall)(SYS_fcntl, from, F_GETFL);
+    if (flags >= 0) {
+        REAL(syscall)(SYS_fcntl, to, F_SETFL, flags);
+    }
+    if (flags >= 0 && flags & O_ASYNC) {
+        struct f_owner_ex owner;
+        if (REAL(syscall)(SYS_fcntl, from, F_GETOWN_EX, &owner) >= 0) {
+            REAL(syscall)(SYS_fcntl, to, F_SETOWN_EX, &owner);
+        }
+        REAL(syscall)(SYS_fcntl, to, F_SETSIG, REAL(syscall)(SYS_fcntl, from, F_GETSIG));
+    }
+}
+
+void socket_reset(int fd)
+{
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+    struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+    REAL(connect)(fd, &none, sizeof none);
+    REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    REAL(syscall)(SYS_close, fd);
+}
+
+void socket_info(int fd, struct ms_info *info)
+{
+    struct tcp_info tcp;
+    info->inode = socket_inode(fd);
+    info->unread = socket_unread(fd);
+    if (tcp_info(fd, &tcp)) {
+        info->rtt_us = tcp.tcpi_rtt;
+        info->rttvar_us = tcp.tcpi_rttvar;
+        info->retransmits = tcp.tcpi_retransmits;
+        info->lost = tcp.tcpi_total_retrans;
+        info->state = tcp.tcpi_state;
+        info->last_data_ms = tcp.tcpi_last_data_recv;
+    }
+}

@@ -1,0 +1,29 @@
+/* socket.h: what the kernel knows of a TCP socket, and carrying a socket's attributes to another. */
+#ifndef MIDSTREAM_SOCKET_H
+#define MIDSTREAM_SOCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../cgo/abi.h"
+
+/* SO_ERROR; clears it. */
+int socket_error(int fd);
+
+/* FIONREAD, 0 when it cannot be told. */
+uint32_t socket_unread(int fd);
+
+/* Octets that have left the socket's receive queue, hooks or not: tcpi_bytes_received - FIONREAD; -1 unknown. */
+int64_t socket_taken(int fd);
+
+uint64_t socket_inode(int fd);
+
+/* File status flags, socket options and ownership, as far as they differ; nothing else may use `to` yet. */
+void socket_copy_attributes(int from, int to);
+
+/* Ends the connection with RST, also where another thread still waits on it, and closes the descriptor. */
+void socket_reset(int fd);
+
+void socket_info(int fd, struct ms_info *info);
+
+#endif

@@ -1,0 +1,68 @@
+/* sockopt.c: questions about a socket, answered as if it had never been replaced. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "calls.h"
+#include "fork.h"
+#include "gate.h"
+#include "stream.h"
+
+EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    struct stream *s = gate_enter_fd(fd);
+    int result = REAL(getsockopt)(fd, level, name, value, length);
+    if (!result && s && s->moved && level == SOL_SOCKET && name == SO_DOMAIN && *length == sizeof(int)) {
+        memcpy(value, &s->domain, sizeof s->domain);
+    }
+    gate_leave_if(s);
+    return result;
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    struct stream *s = gate_enter_fd(fd);
+    int result = REAL(setsockopt)(fd, level, name, value, length);
+    gate_leave_if(s);
+    return result;
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    struct stream *s = gate_enter_fd(fd);
+    int result = REAL(ioctl)(fd, request, argument);
+    gate_leave_if(s);
+    return result;
+}
+
+static int kept_name(const struct sockaddr_in6 *name, struct sockaddr *address, socklen_t *length)
+{
+    socklen_t size = name->sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    memcpy(address, name, *length < size ? *length : size);
+    *length = size;
+    return 0;
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+    struct stream *s = gate_enter_fd(fd);
+    int result = s && s->moved && address && length ? kept_name(&s->peer, address, length)
+                                                    : REAL(getpeername)(fd, address, length);
+    gate_leave_if(s);
+    return result;
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    struct stream *s = gate_enter_fd(fd);
+    int result = s && s->moved && address && length ? kept_name(&s->local, address, length)
+                                                    : REAL(getsockname)(fd, address, length);
+    gate_leave_if(s);
+    return result;
+}

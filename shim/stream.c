@@ -1,0 +1,632 @@
+/* stream.c: records of tracked descriptors and the counting of what passes them; see stream.h. */
+#include "stream.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "channel.h"
+#include "fork.h"
+#include "gate.h"
+#include "hand.h"
+#include "load.h"
+#include "socket.h"
+
+_Atomic(struct stream *) stream_table[STREAM_TABLE];
+_Atomic uint32_t stream_open_count;
+
+static struct stream slots[MS_SLOTS];
+static _Atomic uint32_t slots_used;
+static _Atomic uint64_t last_id;
+
+struct stream *stream_slot(uint32_t slot)
+{
+    return slot < MS_SLOTS ? &slots[slot] : NULL;
+}
+
+uint32_t stream_slots_used(void)
+{
+    uint32_t n = atomic_load(&slots_used);
+    return n < MS_SLOTS ? n : MS_SLOTS;
+}
+
+/* A slot is used again only when the last call on its former descriptor has left. */
+static bool take(struct stream *s)
+{
+    uint32_t free = STAGE_FREE;
+    return !atomic_load(&s->inside) && atomic_compare_exchange_strong(&s->stage, &free, STAGE_CANDIDATE);
+}
+
+static struct stream *claim(void)
+{
+    /* Where to look first: the slot that became free last is the likeliest to be free. */
+    static _Atomic uint32_t hint;
+    uint32_t used = stream_slots_used(), start = atomic_load(&hint);
+    for (uint32_t i = 0; i < used && i < 64; i++) {
+        struct stream *s = &slots[(start + i) % used];
+        if (take(s)) {
+            atomic_store(&hint, (uint32_t)(s - slots) + 1);
+            return s;
+        }
+    }
+    uint32_t slot = used;
+    if (used < MS_SLOTS && (slot = atomic_fetch_add(&slots_used, 1)) < MS_SLOTS) {
+        atomic_store(&slots[slot].stage, STAGE_CANDIDATE);
+        return &slots[slot];
+    }
+    for (slot = 0; slot < MS_SLOTS; slot++) {
+        if (take(&slots[slot])) {
+            return &slots[slot];
+        }
+    }
+    atomic_store(&slots_used, MS_SLOTS);
+    return NULL;
+}
+
+struct stream *stream_new(int fd, int domain)
+{
+    struct stream *old = stream_of(fd);
+    struct stream_epoll epolls[STREAM_EPOLLS];
+    bool keep_epolls = false, too_many = false;
+    if (old && atomic_load(&old->stage) == STAGE_CANDIDATE && !old->matched) {
+        /* Epoll sets joined before connect() stay known. */
+        memcpy(epolls, old->epolls, sizeof epolls);
+        too_many = old->too_many_epolls;
+        keep_epolls = true;
+    }
+    if (old) {
+        stream_closed(old);
+    }
+    struct stream *s = (unsigned)fd < STREAM_TABLE ? claim() : NULL;
+    if (!s) {
+        stream_mark(fd, NULL);
+        return NULL;
+    }
+    uint32_t generation = atomic_load(&s->generation) + 1;
+    s->id = atomic_fetch_add(&last_id, 1) + 1;
+    s->counters = &shared.counters[s - slots];
+    s->fd = fd;
+    atomic_store(&s->gate, 0);
+    atomic_store(&s->reading, 0);
+    atomic_store(&s->writing, 0);
+    atomic_store(&s->generation, generation);
+    framing_reset(&s->out, true);
+    framing_reset(&s->in, false);
+    s->matched = 0;
+    atomic_store(&s->sent, 0);
+    atomic_store(&s->heads, 0);
+    atomic_store(&s->connects, 0);
+    atomic_store(&s->answered, 0);
+    s->first = 0;
+    s->inode = 0;
+    s->seen = s->seen_base = 0;
+    s->forks = fork_children();
+    s->moved = s->relayed = false;
+    s->domain = domain;
+    s->pending_error = 0;
+    s->too_many_epolls = too_many;
+    if (keep_epolls) {
+        memcpy(s->epolls, epolls, sizeof epolls);
+    } else {
+        for (int i = 0; i < STREAM_EPOLLS; i++) {
+            s->epolls[i].epfd = -1;
+        }
+    }
+    atomic_store(&s->armed, 0);
+    s->next_fd = s->kept_fd = -1;
+    s->woken = false;
+    atomic_store(&s->due, 0);
+    stream_mark(fd, s);
+    return s;
+}
+
+static void forget(struct stream *s)
+{
+    atomic_store(&s->counters->stream, 0);
+    atomic_store(&s->stage, STAGE_FREE);
+}
+
+void stream_closed(struct stream *s)
+{
+    uint32_t stage = atomic_load(&s->stage);
+    if (stream_of(s->fd) == s) {
+        stream_mark(s->fd, NULL);
+    }
+    if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
+        forget(s);
+    } else if (stage == STAGE_OPEN || stage == STAGE_LEFT) {
+        atomic_store(&s->stage, STAGE_CLOSED);
+        atomic_fetch_sub(&stream_open_count, 1);
+        /* What the hand holds for the stream is the hand's to drop, when MS_RELEASE comes. */
+        if (!channel_send(s, MS_CLOSED, 0, atomic_load(&s->counters->exchange), (int64_t)s->in.content, 0, NULL, 0)
+            && atomic_load(&load_state) == LOAD_FAILED) {
+            forget(s);
+        }
+    }
+}
+
+void stream_release(struct stream *s)
+{
+    if (atomic_load(&s->stage) == STAGE_CLOSED) {
+        forget(s);
+    }
+}
+
+void stream_leave(struct stream *s, const char *why)
+{
+    uint32_t stage = atomic_load(&s->stage);
+    if (stage == STAGE_OPEN) {
+        atomic_store(&s->stage, STAGE_LEFT);
+        channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
+    } else if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
+        stream_mark(s->fd, NULL);
+        forget(s);
+    }
+}
+
+/* The first GET: from here on the core knows the stream. */
+static bool open_stream(struct stream *s)
+{
+    struct ms_opened opened = { .fd = s->fd, .domain = s->domain };
+    socklen_t length = sizeof opened.protocol;
+    struct stat status;
+    if (!load_start() || fstat(s->fd, &status)) {
+        return false;
+    }
+    s->inode = status.st_ino;
+    REAL(getsockopt)(s->fd, SOL_SOCKET, SO_PROTOCOL, &opened.protocol, &length);
+    length = sizeof opened.peer;
+    REAL(getpeername)(s->fd, (struct sockaddr *)&opened.peer, &length);
+    length = sizeof opened.local;
+    REAL(getsockname)(s->fd, (struct sockaddr *)&opened.local, &length);
+    s->peer = opened.peer;
+    s->local = opened.local;
+    s->first = atomic_load(&s->sent);
+    atomic_store(&s->counters->exchange, atomic_load(&s->answered) + 1);
+    atomic_store(&s->counters->received, 0);
+    atomic_store(&s->counters->head, 0);
+    atomic_store(&s->counters->phase, s->in.phase == MS_IDLE ? MS_HEAD : s->in.phase);
+    atomic_store(&s->counters->stop_at, MS_NO_STOP);
+    atomic_store(&s->counters->guard, 0);
+    atomic_store(&s->counters->stream, s->id);
+    atomic_store(&s->stage, STAGE_OPEN);
+    atomic_fetch_add(&stream_open_count, 1);
+    if (!channel_send(s, MS_OPENED, 0, s->first, 0, 0, &opened, sizeof opened)) {
+        atomic_fetch_sub(&stream_open_count, 1);
+        return false;
+    }
+    return true;
+}
+
+/* 1: a GET begins; 0: another method, or not yet clear; -1: not HTTP. */
+static int match_method(const char *start, size_t length)
+{
+    static const char *const methods[] = {
+        "GET /", "GET h", "GET H", "HEAD ", "POST ", "PUT ", "DELETE ", "OPTIONS ", "PATCH ",
+    };
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        size_t n = strlen(methods[i]);
+        if (!memcmp(start, methods[i], length < n ? length : n)) {
+            return length >= n && i < 3;
+        }
+    }
+    return -1;
+}
+
+/*
+ * Before the stream is open: looks at the first octets of a request, in as many pieces as they come. Returns
+ * false when the stream has been left alone.
+ */
+static bool recognise(struct stream *s, const uint8_t *octets, size_t count)
+{
+    if (s->matched >= 5) {
+        return true;
+    }
+    while (count && s->matched < 5) {
+        s->start[s->matched++] = (char)*octets++;
+        count--;
+    }
+    int method = match_method(s->start, s->matched);
+    if (method < 0) {
+        stream_leave(s, "it is not HTTP");
+        return false;
+    }
+    atomic_store(&s->stage, STAGE_HTTP);
+    return true;
+}
+
+/* Octets that the program has sent. */
+static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
+{
+    for (;;) {
+        size_t used;
+        uint32_t before = s->out.phase;
+        enum framing_event event = framing_read(&s->out, octets, count, &used);
+        uint64_t number = atomic_load(&s->sent);
+        uint32_t stage = atomic_load(&s->stage);
+        if (event == FRAMING_BEGUN) {
+            if (number - atomic_load(&s->answered) >= STREAM_PIPELINE) {
+                stream_leave(s, "more than 64 requests wait for their answers");
+                return;
+            }
+            uint64_t bit = 1ULL << ((number + 1) % 64);
+            atomic_fetch_and(&s->heads, ~bit);
+            atomic_fetch_and(&s->connects, ~bit);
+            atomic_store(&s->sent, number + 1);
+            s->matched = 0;
+            if (stage == STAGE_OPEN && atomic_load(&s->answered) == number) {
+                struct stat status;
+                if (fstat(s->fd, &status) || status.st_ino != s->inode) {
+                    /* The number was closed and used again without any hook seeing it. */
+                    stream_closed(s);
+                    return;
+                }
+            }
+        } else if (before == MS_HEAD) {
+            if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
+                uint8_t matched = s->matched;
+                if (!recognise(s, octets, used)) {
+                    return;
+                }
+                if (matched < 5 && match_method(s->start, s->matched) == 1) {
+                    if (!open_stream(s)) {
+                        stream_mark(s->fd, NULL);
+                        forget(s);
+                        return;
+                    }
+                    channel_send_head(s, MS_REQUEST, 0, number, 0, 0, s->start, matched);
+                    stage = STAGE_OPEN;
+                }
+            }
+            if (stage == STAGE_OPEN
+                && !channel_send_head(s, MS_REQUEST, event == FRAMING_ENDED_HEAD ? MS_LAST : 0, number, 0, 0, octets, used)) {
+                stream_leave(s, "the core did not keep up");
+                return;
+            }
+            if (event == FRAMING_ENDED_HEAD) {
+                uint64_t bit = 1ULL << (number % 64);
+                if (s->out.method == FRAMING_HEAD_REQUEST) {
+                    atomic_fetch_or(&s->heads, bit);
+                } else if (s->out.method == FRAMING_CONNECT) {
+                    atomic_fetch_or(&s->connects, bit);
+                }
+            }
+        }
+        if (s->out.phase == MS_BROKEN) {
+            stream_leave(s, s->out.upgraded ? "a tunnel through a proxy" : "a request that is not well-formed HTTP/1.x");
+            return;
+        }
+        octets += used;
+        count -= used;
+        if (event == FRAMING_MORE) {
+            return;
+        }
+    }
+}
+
+static void publish(struct stream *s)
+{
+    atomic_store_explicit(&s->counters->head, s->in.head, memory_order_release);
+    atomic_store_explicit(&s->counters->phase, s->in.phase, memory_order_release);
+    /* Sequentially consistent: the hand arms, then looks here; check_stop looks at `armed` after this. */
+    atomic_store(&s->counters->received, s->in.content);
+}
+
+/* The first octet of a response: which request does it answer? */
+static bool begin_response(struct stream *s)
+{
+    uint64_t number = atomic_load(&s->answered) + 1;
+    /* Another thread's write may have returned from the kernel, but not yet from its hook. */
+    for (int i = 0; i < 1000 && atomic_load(&s->sent) < number && atomic_load(&s->writing); i++) {
+        sched_yield();
+    }
+    if (atomic_load(&s->sent) < number) {
+        return false;
+    }
+    uint64_t bit = 1ULL << (number % 64);
+    s->in.method = atomic_load(&s->heads) & bit ? FRAMING_HEAD_REQUEST : FRAMING_GET;
+    atomic_store(&s->counters->exchange, 0);
+    atomic_store(&s->counters->received, 0);
+    atomic_store(&s->counters->head, 0);
+    atomic_store(&s->counters->exchange, number);
+    return true;
+}
+
+/* Octets that the program has been handed. */
+static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
+{
+    for (;;) {
+        size_t used;
+        uint32_t before = s->in.phase;
+        enum framing_event event = framing_read(&s->in, octets, count, &used);
+        uint64_t number = atomic_load(&s->answered) + 1;
+        bool told = atomic_load(&s->stage) == STAGE_OPEN && number >= s->first;
+        if (event == FRAMING_BEGUN) {
+            if (!begin_response(s)) {
+                s->in.phase = MS_BROKEN;
+                stream_leave(s, "the server spoke before it was asked");
+                return;
+            }
+        } else if (before == MS_HEAD && told) {
+            unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
+            int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;
+            if (!channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
+                stream_leave(s, "the core did not keep up");
+                return;
+            }
+        }
+        if (event == FRAMING_ENDED && !s->in.interim) {
+            publish(s);
+            atomic_store(&s->answered, number);
+            if (told) {
+                channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+            }
+        }
+        if (s->in.phase == MS_BROKEN) {
+            stream_leave(s, s->in.upgraded ? "the connection was upgraded to another protocol"
+                                           : "a response that is not well-formed HTTP/1.x");
+            return;
+        }
+        octets += used;
+        count -= used;
+        if (event == FRAMING_MORE) {
+            publish(s);
+            return;
+        }
+    }
+}
+
+/* The reader that reaches the offset of a hand-over closes the gate, so that no octet more is read. */
+static void check_stop(struct stream *s)
+{
+    if (atomic_load(&s->armed) && (int64_t)s->in.content >= atomic_load(&s->counters->stop_at) && gate_close(s)) {
+        hand_due(s);
+    }
+}
+
+size_t read_begin(struct call *call, struct stream *s, size_t length, bool peek)
+{
+    call->stream = s;
+    call->alone = false;
+    call->error = 0;
+    call->tracked = atomic_load(&s->stage) != STAGE_LEFT && fork_is_mine() && gate_enter(s);
+    if (!call->tracked) {
+        return length;
+    }
+    if (atomic_load(&s->pending_error)) {
+        call->error = atomic_exchange(&s->pending_error, 0);
+    }
+    if (!peek) {
+        if (atomic_exchange(&s->reading, 1)) {
+            stream_leave(s, "two calls read from it at once");
+        } else {
+            call->alone = true;
+        }
+    }
+    call->generation = atomic_load(&s->generation);
+    int64_t stop = atomic_load(&s->counters->stop_at);
+    if (stop != MS_NO_STOP && atomic_load(&s->armed)) {
+        /* Content is never longer than the octets that carry it, so this cannot pass the offset. */
+        int64_t left = stop - (int64_t)s->in.content;
+        if (s->in.phase != MS_IDLE && left > 0 && (uint64_t)left < length) {
+            return (size_t)left;
+        }
+    }
+    return length;
+}
+
+static bool is_fatal(int error)
+{
+    return error != EAGAIN && error != EINTR && error != EFAULT && error != EINVAL && error != EBADF && error != ENOMEM
+        && error != ENOBUFS && error != ENOTSOCK;
+}
+
+/* Whether the end of the connection is also the end of what the server meant to send. */
+static bool is_complete(const struct stream *s, int error)
+{
+    return s->in.phase == MS_IDLE || (s->in.phase == MS_CLOSE && !error);
+}
+
+#define UNKNOWN_ERROR (-1)
+
+/*
+ * The connection has ended. If the core guards the stream, the program is held until the core has put
+ * something else behind the descriptor, or has given up. True when it was held.
+ */
+static bool hold(struct stream *s, int error)
+{
+    bool waiting = atomic_load(&s->sent) > atomic_load(&s->answered);
+    bool held = waiting && atomic_load(&s->counters->guard) && atomic_load(&s->stage) == STAGE_OPEN && gate_close(s);
+    if (error == UNKNOWN_ERROR) {
+        if (!held) {
+            return false;
+        }
+        error = socket_error(s->fd); /* clears it: only when it is Midstream's to report later */
+    }
+    if (!held && (s->in.phase == MS_CLOSE && !error)) {
+        s->in.phase = MS_IDLE;
+        publish(s);
+        uint64_t number = atomic_load(&s->answered) + 1;
+        atomic_store(&s->answered, number);
+        channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+    }
+    channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error, (int64_t)s->in.content, NULL,
+                 0);
+    return held;
+}
+
+static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
+{
+    struct stream *s = call->stream;
+    int saved = errno;
+    bool again = false;
+    if (result < 0 ? is_fatal(saved) : result == 0 && !nothing_asked) {
+        int error = result < 0 ? saved : 0;
+        if (atomic_load(&s->gate) || atomic_load(&s->generation) != call->generation) {
+            again = true; /* the hand woke this call */
+        } else if (atomic_load(&s->stage) == STAGE_OPEN && (call->alone || is_complete(s, error))) {
+            again = hold(s, error);
+        }
+    }
+    if (call->alone) {
+        atomic_store(&s->reading, 0);
+    }
+    gate_leave(s);
+    if (again) {
+        gate_wait(s);
+        /* An unanswered hold: the program sees how its connection ended. */
+        if (atomic_load(&s->gate)) {
+            gate_open(s);
+            again = false;
+        }
+    }
+    errno = saved;
+    return again;
+}
+
+bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count, bool peek)
+{
+    struct stream *s = call->stream;
+    if (!call->tracked) {
+        return false;
+    }
+    int saved = errno;
+    if (result > 0 && call->alone) {
+        s->seen += (uint64_t)result;
+        size_t left = (size_t)result;
+        for (int i = 0; i < count && left; i++) {
+            size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
+            if (s->in.phase != MS_BROKEN) {
+                feed_in(s, vector[i].iov_base, n);
+            }
+            left -= n;
+        }
+        if (atomic_load(&s->armed)) {
+            atomic_store(&s->last_read, (uint64_t)now_ns());
+            check_stop(s);
+        }
+    }
+    size_t asked = 0;
+    for (int i = 0; i < count; i++) {
+        asked += vector[i].iov_len;
+    }
+    errno = saved;
+    (void)peek;
+    return finish_read(call, result, asked == 0);
+}
+
+bool read_end_unseen(struct call *call, ssize_t result)
+{
+    struct stream *s = call->stream;
+    if (!call->tracked) {
+        return false;
+    }
+    if (result > 0 && call->alone) {
+        int saved = errno;
+        s->seen += (uint64_t)result;
+        if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
+            || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
+            /* Only content: the framing needs no more than its length, and never looks at it. */
+            feed_in(s, (const uint8_t *)"", (size_t)result);
+            check_stop(s);
+        } else {
+            stream_leave(s, "sendfile or splice took octets that Midstream had to see");
+        }
+        errno = saved;
+    }
+    return finish_read(call, result, false);
+}
+
+void write_begin(struct call *call, struct stream *s)
+{
+    call->stream = s;
+    call->tracked = fork_is_mine() && gate_enter(s);
+    if (call->tracked) {
+        call->alone = !atomic_exchange(&s->writing, 1);
+        if (!call->alone) {
+            stream_leave(s, "two calls wrote to it at once");
+        }
+    }
+}
+
+void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
+{
+    struct stream *s = call->stream;
+    if (!call->tracked) {
+        return;
+    }
+    int saved = errno;
+    if (result > 0 && call->alone) {
+        size_t left = (size_t)result;
+        for (int i = 0; i < count && left; i++) {
+            size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
+            uint32_t stage = atomic_load(&s->stage);
+            if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP || stage == STAGE_OPEN) {
+                feed_out(s, vector[i].iov_base, n);
+            }
+            left -= n;
+        }
+    }
+    atomic_store(&s->writing, 0);
+    gate_leave(s);
+    errno = saved;
+}
+
+void write_end_unseen(struct call *call, ssize_t result)
+{
+    struct stream *s = call->stream;
+    if (!call->tracked) {
+        return;
+    }
+    int saved = errno;
+    if (result > 0 && call->alone) {
+        if (s->out.phase == MS_LENGTH && (uint64_t)result <= s->out.left) {
+            feed_out(s, (const uint8_t *)"", (size_t)result);
+        } else {
+            stream_leave(s, "sendfile or splice sent octets that Midstream had to see");
+        }
+    }
+    atomic_store(&s->writing, 0);
+    gate_leave(s);
+    errno = saved;
+}
+
+bool stream_failed_in_wait(struct stream *s)
+{
+    int unread = 0;
+    if (atomic_load(&s->stage) != STAGE_OPEN || !atomic_load(&s->counters->guard) || !fork_is_mine()
+        || atomic_load(&s->reading)) {
+        return false;
+    }
+    if (atomic_load(&s->gate)) {
+        gate_wait(s);
+        return true;
+    }
+    if (REAL(ioctl)(s->fd, FIONREAD, &unread) || unread > 0) {
+        return false; /* what has arrived is read first; the reader meets the end */
+    }
+    if (!hold(s, UNKNOWN_ERROR)) {
+        return false;
+    }
+    gate_wait(s);
+    if (atomic_load(&s->gate)) {
+        gate_open(s);
+        return false;
+    }
+    return true;
+}
+
+bool stream_ended(const struct stream *s)
+{
+    if (!atomic_load(&s->counters->guard) || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
+        return false;
+    }
+    struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };
+    return REAL(poll)(&look, 1, 0) == 1 && look.revents;
+}

@@ -1,0 +1,180 @@
+/*
+ * stream.h: the record of one tracked descriptor, and what the hooks do with it.
+ *
+ * Life of a record:   socket() marks the number FRESH, connect() makes it a candidate, the first write
+ * decides: HTTP, or left alone for good (the number's entry in the table becomes empty). A stream with a GET
+ * is opened, which loads the core. Records are static and never freed; a slot is used again once the
+ * program has closed the descriptor and the core has forgotten the stream.
+ *
+ * Rules for the hooks: no lock is held across a call of the C library (wget leaves connect by siglongjmp),
+ * no malloc, errno is kept, a few hundred octets of stack. A record is changed by
+ *   - the thread inside a call on the descriptor (`out` by the writer, `in` by the reader),
+ *   - the hand (hand.c), and only while the gate is closed and nobody is inside.
+ */
+#ifndef MIDSTREAM_STREAM_H
+#define MIDSTREAM_STREAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "../cgo/abi.h"
+#include "framing.h"
+
+/* Descriptors from here on are never tracked. */
+#define STREAM_TABLE 65536
+
+/* Requests on one connection that may wait for their answers at once. */
+#define STREAM_PIPELINE 64
+
+/* Epoll sets that one descriptor may be in and still be moved. */
+#define STREAM_EPOLLS 4
+
+enum stream_stage {
+    STAGE_FREE,
+    STAGE_CANDIDATE, /* nothing has been written yet */
+    STAGE_HTTP,      /* requests have been seen, but no GET */
+    STAGE_OPEN,      /* known to the core */
+    STAGE_LEFT,      /* known to the core, but not moved any more */
+    STAGE_CLOSED,    /* the program has closed it, the core has not yet released it */
+};
+
+struct stream_epoll {
+    int epfd;    /* -1: unused */
+    bool parted; /* taken out for a hand-over */
+    struct epoll_event event;
+};
+
+struct stream {
+    struct ms_counters *counters;
+    uint64_t id;
+    int fd;
+    _Atomic uint32_t stage;
+
+    /* The gate (gate.c). */
+    _Atomic uint32_t gate;       /* 1 while the hand changes what is behind the descriptor; a futex */
+    _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
+    _Atomic uint32_t reading;    /* one of them reads */
+    _Atomic uint32_t writing;    /* one of them writes */
+    _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
+
+    /* The exchanges. */
+    struct framing out, in;
+    uint8_t matched;                 /* STAGE_CANDIDATE: octets of a method seen so far */
+    char start[12];                  /* those octets */
+    _Atomic uint64_t sent;           /* requests begun */
+    _Atomic uint64_t heads;          /* bit n % 64: request n is a HEAD */
+    _Atomic uint64_t connects;       /* likewise a CONNECT */
+    _Atomic uint64_t answered;       /* responses read to their end */
+    uint64_t first;                  /* the first request the core was told of */
+    _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns, when a hand-over is near */
+
+    /* The connection behind the descriptor. */
+    uint64_t inode;
+    uint64_t seen;      /* octets that hooks saw leave the present socket */
+    uint64_t seen_base; /* what TCP_INFO said had left it when that count began */
+    uint32_t forks;     /* the process's count of children at the opening */
+    bool moved;         /* the names below are what the program believes in */
+    bool relayed;
+    int domain;
+    struct sockaddr_in6 peer, local;
+    _Atomic int pending_error; /* errno that the next read reports, 0 none */
+    struct stream_epoll epolls[STREAM_EPOLLS];
+    bool too_many_epolls;
+
+    /* A hand-over that has been asked for (hand.c). */
+    _Atomic uint32_t armed;
+    int next_fd;        /* the new socket, in the program's table; -1 none */
+    int kept_fd;        /* the old one, kept for MS_GIVE_UP; -1 none */
+    uint16_t arm_flags;
+    int64_t arm_at;
+    uint64_t arm_exchange;
+    int64_t gate_closed_at, deadline;
+    bool woken;         /* SHUT_RD has been used to wake blocked readers */
+    _Atomic(struct stream *) due_next;
+    _Atomic uint32_t due;
+    struct stream *pending_next;
+};
+
+/* Marks in the table that are not records. */
+#define STREAM_FRESH ((struct stream *)1)   /* a TCP socket that has not been connected */
+#define STREAM_DNS ((struct stream *)2)     /* a socket that speaks to port 53 */
+
+extern _Atomic(struct stream *) stream_table[STREAM_TABLE];
+
+/* Streams with a record that the core knows; while 0, poll and epoll cost one load more than without. */
+extern _Atomic uint32_t stream_open_count;
+
+static inline struct stream *stream_entry(int fd)
+{
+    return (unsigned)fd < STREAM_TABLE ? atomic_load_explicit(&stream_table[fd], memory_order_acquire) : NULL;
+}
+
+/* The record of a descriptor, or NULL: the one test that every call of an untracked descriptor pays. */
+static inline struct stream *stream_of(int fd)
+{
+    struct stream *s = stream_entry(fd);
+    return (uintptr_t)s > 2 ? s : NULL;
+}
+
+static inline void stream_mark(int fd, struct stream *mark)
+{
+    if ((unsigned)fd < STREAM_TABLE) {
+        atomic_store_explicit(&stream_table[fd], mark, memory_order_release);
+    }
+}
+
+/* All records that have ever been used, for sweeps. */
+struct stream *stream_slot(uint32_t slot);
+uint32_t stream_slots_used(void);
+
+/* A candidate for the descriptor, or NULL when there is none to be had. Replaces what was in the table. */
+struct stream *stream_new(int fd, int domain);
+
+/* The program has closed the descriptor, or put something else on it. */
+void stream_closed(struct stream *s);
+
+/* The stream is left alone from now on; the reason is a sentence without a full stop. */
+void stream_leave(struct stream *s, const char *why);
+
+/* The core has forgotten the stream. */
+void stream_release(struct stream *s);
+
+/*
+ * A call on a tracked descriptor. read_begin waits at the gate and returns how many octets may be
+ * asked for; read_end counts what came, and returns true when the call is to be repeated because another
+ * socket is behind the descriptor now. `vector` describes the buffers that were filled.
+ */
+struct call {
+    struct stream *stream;
+    uint32_t generation;
+    bool alone;  /* this call counts what it reads */
+    bool tracked;
+    int error;   /* after read_begin: to be returned instead of reading, 0 none */
+};
+
+struct iovec;
+size_t read_begin(struct call *call, struct stream *s, size_t length, bool peek);
+bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count, bool peek);
+void write_begin(struct call *call, struct stream *s);
+void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
+
+/* Octets that went in or out without passing a buffer (sendfile, splice). */
+bool read_end_unseen(struct call *call, ssize_t result);
+void write_end_unseen(struct call *call, ssize_t result);
+
+/*
+ * The connection has failed as far as a wait (poll, select, epoll) can tell. Lets the core take over if it
+ * guards the stream, and returns true when the wait is to be repeated.
+ */
+bool stream_failed_in_wait(struct stream *s);
+
+/* A guarded stream with an answer outstanding whose connection has ended; one system call if it is guarded. */
+bool stream_ended(const struct stream *s);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+int64_t now_ns(void);
+
+#endif

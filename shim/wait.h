@@ -1,0 +1,58 @@
+/* wait.h: the rest of a time-out, for waits that are repeated. */
+#ifndef MIDSTREAM_WAIT_H
+#define MIDSTREAM_WAIT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "stream.h"
+
+struct wait_clock {
+    const struct timespec *timeout; /* NULL: for ever */
+    int64_t until;                  /* CLOCK_MONOTONIC ns */
+    bool first;
+};
+
+static inline void wait_start(struct wait_clock *clock, const struct timespec *timeout)
+{
+    clock->timeout = timeout;
+    clock->first = true;
+    bool finite = timeout && timeout->tv_sec < INT_MAX && (timeout->tv_sec || timeout->tv_nsec);
+    clock->until = finite ? now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec : 0;
+}
+
+/* What is left; the time-out itself the first time, so that an invalid one is seen by the kernel. */
+static inline const struct timespec *wait_left(struct wait_clock *clock, struct timespec *left)
+{
+    if (clock->first || !clock->until) {
+        clock->first = false;
+        return clock->timeout;
+    }
+    int64_t rest = clock->until - now_ns();
+    rest = rest < 0 ? 0 : rest;
+    left->tv_sec = rest / 1000000000;
+    left->tv_nsec = rest % 1000000000;
+    return left;
+}
+
+static inline int wait_left_ms(struct wait_clock *clock)
+{
+    struct timespec left;
+    clock->first = false;
+    const struct timespec *rest = wait_left(clock, &left);
+    int64_t ms = rest ? rest->tv_sec * 1000LL + (rest->tv_nsec + 999999) / 1000000 : -1;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static inline const struct timespec *wait_from_ms(struct timespec *limit, int ms)
+{
+    if (ms < 0) {
+        return NULL;
+    }
+    limit->tv_sec = ms / 1000;
+    limit->tv_nsec = ms % 1000 * 1000000L;
+    return limit;
+}
+
+#endif
