@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,9 +22,28 @@ const limit = 20 * time.Second
 
 var nativeRuns = flag.Int("native-runs", 2, "how often each program is run natively to see that it agrees with itself")
 
-// TestMain lets more tests wait at a time than there are processors: the
+// TestMain gives the programs what they would find in a terminal, wherever the
+// test itself was started: no descriptors but 0 to 2, and the usual limit on
+// them. It lets more tests wait at a time than there are processors: the
 // programs mostly sleep.
 func TestMain(m *testing.M) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	var descriptors syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+		panic(err)
+	}
+	descriptors.Cur = min(1024, descriptors.Max)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("8")
@@ -61,11 +80,13 @@ func library(t *testing.T) string {
 
 // native is the environment of a run without Midstream.
 func native() []string {
-	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return name == "LD_PRELOAD" || strings.HasPrefix(name, "MIDSTREAM_") || name == "LANG" || strings.HasPrefix(name, "LC_")
-	})
-	return append(environment, "LC_ALL=C")
+	environment := []string{"LC_ALL=C"}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "USER", "SHELL"} {
+		if value, set := os.LookupEnv(name); set {
+			environment = append(environment, name+"="+value)
+		}
+	}
+	return environment
 }
 
 // preloaded is the environment of a run under Midstream. The runtime folder is

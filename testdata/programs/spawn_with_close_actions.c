@@ -8,8 +8,8 @@ int main(int argc, char **argv)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addclose(&actions, fd);
-    posix_spawn_file_actions_adddup2(&actions, 1, 17);
-    char *args[] = {"sh", "-c", "ls /proc/self/fd; echo on 17 >&17", NULL};
+    posix_spawn_file_actions_adddup2(&actions, 1, 7);
+    char *args[] = {"sh", "-c", "ls /proc/self/fd; echo on 7 >&7", NULL};
     pid_t pid;
     int error = posix_spawn(&pid, "/bin/sh", &actions, NULL, args, environ);
     wait_for(pid);
