@@ -1,0 +1,88 @@
+// The client of one process's control socket.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"midstream/core/control"
+)
+
+// maxAnswer bounds a line from a process: thousands of sessions with long URLs.
+const maxAnswer = 64 << 20
+
+// client is a connection for one call, or one watch. It is not for use by several goroutines.
+type client struct {
+	socket net.Conn
+	in     *bufio.Scanner
+	stop   func() bool
+}
+
+// dial connects. When ctx ends, the connection does.
+func dial(ctx context.Context, path string) (*client, error) {
+	var d net.Dialer
+	socket, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := socket.SetDeadline(deadline); err != nil {
+			socket.Close()
+			return nil, err
+		}
+	}
+	in := bufio.NewScanner(socket)
+	in.Buffer(nil, maxAnswer)
+	return &client{socket, in, context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })}, nil
+}
+
+func (c *client) close() {
+	c.stop()
+	c.socket.Close()
+}
+
+// read returns the next message.
+func (c *client) read() (r control.Response, err error) {
+	if !c.in.Scan() {
+		if err = c.in.Err(); err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		return r, err
+	}
+	if err = json.Unmarshal(c.in.Bytes(), &r); err != nil {
+		err = fmt.Errorf("it answers what is not JSON-RPC: %w", err)
+	}
+	return r, err
+}
+
+// call sends a request and reads its answer into result.
+func (c *client) call(method string, params, result any) error {
+	request := control.Request{JSONRPC: control.Version, ID: json.RawMessage("1"), Method: method}
+	if params != nil {
+		text, err := json.Marshal(params)
+		if err != nil {
+			return err
+		}
+		request.Params = text
+	}
+	line, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	// Where the other end refuses us, the write may fail and the reason is there to be read.
+	_, sent := c.socket.Write(append(line, '\n'))
+	r, err := c.read()
+	switch {
+	case err != nil:
+		return errors.Join(err, sent)
+	case r.Error != nil:
+		return r.Error
+	}
+	return json.Unmarshal(r.Result, result)
+}

@@ -1,0 +1,352 @@
+// midstreamctl against real control sockets, as a person or a script uses it.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"midstream/core/config"
+	"midstream/core/control"
+)
+
+// fake is the controller of one process.
+type fake struct {
+	control.Hub
+	list    []control.Session
+	migrate func(control.MigrateParams) (control.MigrateResult, error)
+	watched chan struct{}
+}
+
+func (f *fake) Sessions() []control.Session { return f.list }
+
+func (f *fake) Migrate(_ context.Context, p control.MigrateParams) (control.MigrateResult, error) {
+	return f.migrate(p)
+}
+
+func (f *fake) Subscribe() (<-chan control.Event, func()) {
+	events, end := f.Hub.Subscribe()
+	if f.watched != nil {
+		f.watched <- struct{}{}
+	}
+	return events, end
+}
+
+// isolate gives the test a runtime folder of its own and no configuration but the defaults.
+func isolate(t *testing.T) string {
+	t.Helper()
+	base := t.TempDir()
+	t.Setenv(control.EnvRuntimeDir, filepath.Join(base, "run"))
+	file := filepath.Join(base, "config.toml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(config.EnvFile, file)
+	dir, err := control.EnsureRuntimeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func serve(t *testing.T, dir string, pid int, f *fake) {
+	t.Helper()
+	l, err := control.Listen(dir, pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := control.NewServer(f)
+	go s.Serve(l)
+	t.Cleanup(s.Close)
+}
+
+// output is a buffer that a test may read while a command writes.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+	ch chan struct{}
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ch != nil {
+		defer func() { o.ch <- struct{}{} }()
+	}
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func ctl(args ...string) (status int, out, err string) {
+	var o, e output
+	status = run(&environment{ctx: context.Background(), out: &o, err: &e}, args)
+	return status, o.String(), e.String()
+}
+
+// deadPID returns the number of a process that has ended.
+func deadPID(t *testing.T) int {
+	t.Helper()
+	c := exec.Command("true")
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return c.Process.Pid
+}
+
+func stale(t *testing.T, dir string, pid int) string {
+	t.Helper()
+	l, err := control.Listen(dir, pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	return control.SocketPath(dir, pid)
+}
+
+func TestSessionsOfAllProcesses(t *testing.T) {
+	dir := isolate(t)
+	length := int64(40_000_000)
+	serve(t, dir, 1, &fake{list: []control.Session{{
+		ID: "1-1", PID: 1, FD: 5, Command: "curl", URL: "http://example.org/\x1b[2Jfile", State: control.StateActive,
+		Interface: "wlan0", Server: "10.0.0.1:80", Received: 12_345_678, Length: &length, Movable: true,
+	}}})
+	serve(t, dir, 2, &fake{list: []control.Session{{ID: "2-1", PID: 2, Why: "no validator"}}})
+	dead := stale(t, dir, deadPID(t))
+	living := stale(t, dir, os.Getpid())
+	status, out, err := ctl("sessions")
+	want := "" +
+		"SESSION  FD  COMMAND  STATE   INTERFACE  SERVER       RECEIVED                  MOVED  MOVABLE  URL\n" +
+		"1-1      5   curl     active  wlan0      10.0.0.1:80  12.3 MB of 40.0 MB (30%)  0×     yes      http://example.org/?[2Jfile\n" +
+		"2-1      0                                            0 B                       0×     no       \n" +
+		"2-1 cannot be moved: no validator\n"
+	if status != exitOK || out != want || err != "" {
+		t.Errorf("status %d, %s\n%s\nnot\n%s", status, err, out, want)
+	}
+	if _, err := os.Lstat(dead); err == nil {
+		t.Error("a dead process's socket is left")
+	}
+	if _, err := os.Lstat(living); err != nil {
+		t.Error("a living process's socket is removed")
+	}
+	status, out, _ = ctl("sessions", "--json")
+	var list []control.Session
+	if json.Unmarshal([]byte(out), &list) != nil || status != exitOK || len(list) != 2 || list[0].Received != 12_345_678 || list[0].URL != "http://example.org/\x1b[2Jfile" {
+		t.Errorf("status %d: %s", status, out)
+	}
+}
+
+func TestNoSessions(t *testing.T) {
+	isolate(t)
+	if status, out, err := ctl("sessions", "--json"); status != exitOK || out != "[]\n" || err != "" {
+		t.Errorf("status %d: %q, %s", status, out, err)
+	}
+	t.Setenv(control.EnvRuntimeDir, "/nowhere/at/all")
+	if status, out, err := ctl("sessions"); status != exitOK || out != "no sessions\n" || err != "" {
+		t.Errorf("without a runtime folder: status %d: %q, %s", status, out, err)
+	}
+}
+
+func TestAProcessThatDoesNotAnswerIsNamed(t *testing.T) {
+	dir := isolate(t)
+	l, err := control.Listen(dir, 1) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	serve(t, dir, 2, &fake{list: []control.Session{{ID: "2-1"}}})
+	status, out, errs := ctl("sessions", "--json")
+	if status != exitFailed || !strings.Contains(out, `"2-1"`) || !strings.Contains(errs, "process 1: it does not answer within 2s") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	dir := isolate(t)
+	var mu sync.Mutex
+	var asked []control.MigrateParams
+	moved := &control.Migration{From: control.End{Interface: "a", Server: "1.1.1.1:80"}, To: control.End{Interface: "b", Server: "2.2.2.2:80"}, Offset: 1500, Delivery: control.DeliveryDirect, StallMS: 2.25}
+	answer := func(r control.MigrateResult, err error) *fake {
+		return &fake{migrate: func(p control.MigrateParams) (control.MigrateResult, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, p)
+			return r, err
+		}}
+	}
+	serve(t, dir, 1, answer(control.MigrateResult{Streams: []control.StreamResult{{ID: "1-1", OK: true, Migration: moved}}}, nil))
+	serve(t, dir, 2, answer(control.MigrateResult{Streams: []control.StreamResult{{ID: "2-4", Reason: "the server has another file"}}}, nil))
+	serve(t, dir, 3, answer(control.MigrateResult{}, nil))
+	serve(t, dir, 4, answer(control.MigrateResult{}, errors.New("there is no interface b")))
+	for _, test := range []struct {
+		args      string
+		status    int
+		out, errs string
+		asked     int
+	}{
+		{"--pid 1", exitOK, "1-1      a 1.1.1.1:80  b 2.2.2.2:80  1.5 kB  direct    2.2 ms\n", "", 1},
+		{"--session 1-1", exitOK, "1-1 ", "", 1},
+		{"--pid 1 --json", exitOK, `"stall_ms":2.25`, "", 1},
+		{"--pid 2", exitFailed, "", "2-4 did not move to b: the server has another file", 1},
+		{"--pid 2 --json", exitFailed, `"reason":"the server has another file"`, "did not move", 1},
+		{"--pid 3", exitNone, "", "nothing matched", 1},
+		{"--pid 3 --json", exitNone, `{"streams":[],"unanswered":[]}`, "nothing matched", 1},
+		{"--pid 4 --json", exitFailed, `"unanswered":[{"pid":4,"reason":"there is no interface b"}]`, "process 4", 1},
+		{"--pid 99", exitNone, "", "nothing matched", 0},
+		{"--pid 2 --session 1-1", exitNone, "", "nothing matched", 0},
+		{"", exitFailed, "1-1 ", "2-4 did not move", 4},
+	} {
+		asked = nil
+		status, out, errs := ctl(append([]string{"migrate", "--to", "b", "--timeout", "3s"}, strings.Fields(test.args)...)...)
+		if status != test.status || !strings.Contains(out, test.out) || !strings.Contains(errs, test.errs) || len(asked) != test.asked {
+			t.Errorf("%s: status %d, %d asked\n%s%s", test.args, status, len(asked), out, errs)
+		}
+		for _, p := range asked {
+			if p.To != "b" || p.TimeoutMS != 3000 || (p.Session != "") != strings.Contains(test.args, "--session") {
+				t.Errorf("%s: asked for %+v", test.args, p)
+			}
+		}
+	}
+}
+
+func TestWrongUsageIsSaid(t *testing.T) {
+	isolate(t)
+	for args, says := range map[string]string{
+		"":                                "usage:",
+		"halt":                            `no command "halt"`,
+		"sessions x":                      `unexpected argument "x"`,
+		"sessions --xml":                  "not defined: --xml",
+		"migrate":                         "--to INTERFACE is missing",
+		"migrate --to":                    "needs an argument: --to",
+		"migrate --to a/b":                "no name for a network interface",
+		"migrate --to a --pid 0":          "0 is no process id",
+		"migrate --to a --pid x":          "for --pid",
+		"migrate --to a --session 5":      `"5" is no session`,
+		"migrate --to a --timeout 10":     "for --timeout",
+		"migrate --to a --timeout 11m":    "not between",
+		"migrate --to a --timeout -1s":    "not between",
+		"migrate --to a wwan0":            "unexpected argument",
+		"watch --interval 3":              "not defined: --interval",
+		"config --json extra":             "unexpected argument",
+		"migrate --to a --session 1-x":    "is no session",
+		"migrate --to abcdefghijklmnopqr": "no name",
+	} {
+		if status, out, err := ctl(strings.Fields(args)...); status != exitUsage || out != "" || !strings.Contains(err, says) {
+			t.Errorf("%q: status %d\n%s%s", args, status, out, err)
+		}
+	}
+}
+
+func TestHelpNeedsNothing(t *testing.T) {
+	t.Setenv(config.EnvFile, "/nowhere")
+	for _, args := range [][]string{{"--help"}, {"help"}, {"sessions", "--help"}, {"migrate", "--to", "a", "-h"}, {"watch", "--help"}, {"config", "--help"}} {
+		if status, out, err := ctl(args...); status != exitOK || !strings.HasPrefix(out, "usage: midstreamctl") || err != "" {
+			t.Errorf("%q: status %d: %s%s", args, status, out, err)
+		}
+	}
+}
+
+func TestAWrongConfigurationStopsEverything(t *testing.T) {
+	isolate(t)
+	if err := os.WriteFile(os.Getenv(config.EnvFile), []byte("[migration]\nlook_ahed = 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name := range commands {
+		status, out, err := ctl(name)
+		if status != exitUsage || out != "" || !strings.Contains(err, "config.toml:2: migration.look_ahed: unknown key") {
+			t.Errorf("%s: status %d: %s%s", name, status, out, err)
+		}
+	}
+}
+
+func TestConfigShowsWhatIsInForce(t *testing.T) {
+	isolate(t)
+	if err := os.WriteFile(os.Getenv(config.EnvFile), []byte("[interfaces.w]\nproxy = \"http://me:hunter2@h:1\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"config"}, {"config", "--json"}} {
+		status, out, err := ctl(args...)
+		if status != exitOK || !strings.Contains(out, "http://me:***@h:1") || !strings.Contains(out, "look_ahead") || strings.Contains(out, "hunter2") || err != "" {
+			t.Errorf("%q: status %d: %s%s", args, status, out, err)
+		}
+		if len(args) == 2 && !json.Valid([]byte(out)) {
+			t.Errorf("not JSON: %s", out)
+		}
+	}
+}
+
+func TestAForeignRuntimeFolderIsRefused(t *testing.T) {
+	dir := isolate(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, err := ctl("sessions"); status != exitFailed || !strings.Contains(err, "chmod 700") {
+		t.Errorf("status %d: %s", status, err)
+	}
+}
+
+func TestWatchFollowsProcessesThatAppear(t *testing.T) {
+	for _, args := range [][]string{{"watch"}, {"watch", "--json"}} {
+		dir := isolate(t)
+		ctx, interrupt := context.WithTimeout(context.Background(), 10*time.Second)
+		out, errs := output{ch: make(chan struct{}, 10)}, output{}
+		status := make(chan int)
+		go func() { status <- run(&environment{ctx: ctx, out: &out, err: &errs}, args) }()
+		for pid := 1; pid <= 2; pid++ {
+			f := &fake{watched: make(chan struct{})}
+			serve(t, dir, pid, f)
+			<-f.watched
+			f.Publish(control.Event{At: control.Now(), Kind: control.EventOpened, PID: pid, Session: fmt.Sprintf("%d-1", pid), Text: "to the\nserver"})
+			<-out.ch
+		}
+		interrupt()
+		if s := <-status; s != exitOK || errs.String() != "" {
+			t.Errorf("%q: status %d, %s", args, s, &errs)
+		}
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], "1-1") || !strings.Contains(lines[1], "2-1") || !strings.Contains(lines[0], "opened") {
+			t.Fatalf("%q: %s", args, &out)
+		}
+		if len(args) == 2 && !json.Valid([]byte(lines[0])) {
+			t.Errorf("not JSON: %s", lines[0])
+		}
+	}
+}
+
+func TestURLsFitTheTerminal(t *testing.T) {
+	s := []control.Session{{ID: "1-1", Movable: true, URL: "http://example.org/" + strings.Repeat("long/", 40) + "file.iso"}}
+	for _, line := range strings.Split(strings.TrimSpace(string(sessionTable(s, 120))), "\n") {
+		if n := utf8.RuneCountInString(line); n > 120 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	if text := string(sessionTable(s, 120)); !strings.Contains(text, "…") || !strings.Contains(text, "file.iso") {
+		t.Error(text)
+	}
+	if text := string(sessionTable(s, 0)); !strings.Contains(text, s[0].URL) {
+		t.Error("shortened where there is no terminal")
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1 << 62: "4.6 EB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %s, not %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+// midstreamctl sessions: lists what runs under Midstream.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"midstream/core/control"
+)
+
+const sessionsHelp = `usage: midstreamctl sessions [--json]
+
+Lists the HTTP exchanges of all programs that run under Midstream, as this user.
+Below the table it says why those that cannot be moved cannot.
+
+  --json   print one JSON array, sizes in octets, with the migrations of each
+
+States: idle (connection kept open between two exchanges), active, migrating, done.
+Exit status: 0; 1 where a process did not answer; 2 wrong usage or configuration.
+`
+
+// answerLimit is how long a process has to answer what needs no work.
+const answerLimit = 2 * time.Second
+
+func sessions(e *environment, args []string) int {
+	f := flag.NewFlagSet("sessions", flag.ContinueOnError)
+	asJSON := f.Bool("json", false, "")
+	if !e.parse(f, args) {
+		return exitUsage
+	}
+	all, err := processes()
+	if err != nil {
+		e.complain("sessions: %v", err)
+		return exitFailed
+	}
+	status := exitOK
+	// What is printed as JSON is passed on as it came: a process may tell more than is known here.
+	raw := []json.RawMessage{}
+	for _, a := range askAll[[]json.RawMessage](e.ctx, all, answerLimit, control.MethodSessions, nil) {
+		if a.err != nil {
+			e.complain("sessions of process %d: %v", a.pid, a.err)
+			status = exitFailed
+			continue
+		}
+		raw = append(raw, a.result...)
+	}
+	if *asJSON {
+		text, err := json.Marshal(raw)
+		if err != nil {
+			e.complain("sessions: %v", err)
+			return exitFailed
+		}
+		return e.flush(append(text, '\n'), status)
+	}
+	list := make([]control.Session, len(raw))
+	for i := range raw {
+		if err := json.Unmarshal(raw[i], &list[i]); err != nil {
+			e.complain("sessions: not a session: %v", err)
+			status = exitFailed
+		}
+	}
+	return e.flush(sessionTable(list, terminalWidth(os.Stdout)), status)
+}
+
+// sessionTable writes the sessions for people; width 0 means that nothing is shortened.
+func sessionTable(list []control.Session, width int) []byte {
+	if len(list) == 0 {
+		return []byte("no sessions\n")
+	}
+	rows := [][]string{{"SESSION", "FD", "COMMAND", "STATE", "INTERFACE", "SERVER", "RECEIVED", "MOVED", "MOVABLE", "URL"}}
+	for _, s := range list {
+		movable := "yes"
+		if !s.Movable {
+			movable = "no"
+		}
+		rows = append(rows, []string{
+			s.ID, strconv.Itoa(s.FD), shorten(printable(s.Command), 20), s.State, s.Interface, s.Server,
+			progress(s.Received, s.Length), strconv.Itoa(len(s.Migrations)) + "×", movable, printable(s.URL),
+		})
+	}
+	var b bytes.Buffer
+	table(&b, rows, width)
+	for _, s := range list {
+		if !s.Movable && s.Why != "" {
+			fmt.Fprintf(&b, "%s cannot be moved: %s\n", s.ID, printable(s.Why))
+		}
+	}
+	return b.Bytes()
+}
+
+// progress writes received and length as people read them.
+func progress(received int64, length *int64) string {
+	if length == nil {
+		return size(received)
+	}
+	s := size(received) + " of " + size(*length)
+	if *length > 0 {
+		s += fmt.Sprintf(" (%d%%)", int(100*(float64(received)/float64(*length))))
+	}
+	return s
+}

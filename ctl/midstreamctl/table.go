@@ -1,0 +1,85 @@
+// How things are written for people: aligned columns, short numbers, nothing that a terminal obeys.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// minLastColumn is what the last column keeps in a terminal too narrow for the others.
+const minLastColumn = 20
+
+// terminalWidth returns how many columns the terminal at f has, 0 where it is none.
+func terminalWidth(f *os.File) int {
+	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(ws.Col)
+}
+
+// table writes rows in columns; the last one is shortened so that lines fit width, if that is not 0.
+func table(w io.Writer, rows [][]string, width int) {
+	if width > 0 {
+		last := len(rows[0]) - 1
+		room := width - 1
+		for column := range last {
+			widest := 0
+			for _, row := range rows {
+				widest = max(widest, utf8.RuneCountInString(row[column]))
+			}
+			room -= widest + 2
+		}
+		for _, row := range rows {
+			row[last] = shorten(row[last], max(room, minLastColumn))
+		}
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	t.Flush()
+}
+
+// shorten cuts the middle out of s where it has more than limit characters: the ends tell most of a URL.
+func shorten(s string, limit int) string {
+	r := []rune(s)
+	if len(r) <= limit {
+		return s
+	}
+	head := limit / 2
+	return string(r[:head]) + "…" + string(r[len(r)-(limit-head-1):])
+}
+
+// printable replaces what could move a terminal's cursor or break the columns: a URL and a command
+// come from elsewhere.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// size writes octets in decimal units.
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, units := float64(n), []string{"kB", "MB", "GB", "TB", "PB", "EB"}
+	i := -1
+	// 999 950 would be written as 1000.0 kB.
+	for f >= 999.95 && i < len(units)-1 {
+		f /= 1000
+		i++
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}
