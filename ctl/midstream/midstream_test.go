@@ -5,6 +5,7 @@ package midstream_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -242,6 +243,30 @@ func TestWhatMidstreamCannotReachIsSaidInOneLine(t *testing.T) {
 		status, out, err := shared.launch(t, nil, "--strict", name)
 		if status != 126 || out != "" || strings.Count(err, "\n") != 1 || !strings.Contains(err, says) || !strings.Contains(err, "--strict") {
 			t.Errorf("--strict %s: status %d: %s%s", name, status, out, err)
+		}
+	}
+}
+
+// What the build may write into the launcher spares it the look at the library.
+func TestTheArchitectureCanBeWrittenIn(t *testing.T) {
+	text, err := os.ReadFile("midstream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	library, err := os.ReadFile(shared.library())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := fmt.Sprintf("%d %d %d %d", library[4], library[5], library[machine], library[machine+1])
+	for arch, remark := range map[string]bool{own: false, "9 9 9 9": true} {
+		stamped := strings.Replace(string(text), "\n_ms_own_arch=''\n", "\n_ms_own_arch='"+arch+"'\n", 1)
+		file := filepath.Join(shared.build, "stamped")
+		if err := os.WriteFile(file, []byte(stamped), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_, _, errs := shared.start(t, exec.Command(file, "dynamic"), nil)
+		if strings.Contains(errs, "another architecture") != remark {
+			t.Errorf("%s: %q", arch, errs)
 		}
 	}
 }
