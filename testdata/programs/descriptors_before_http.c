@@ -4,9 +4,9 @@
 int main(int argc, char **argv)
 {
     begin(argc, argv);
-    list_descriptors();
+    list_descriptors_below(1024);
     int fd = dial();
-    list_descriptors();
+    list_descriptors_below(1024);
     DIR *directory = opendir("/proc/self/fd");
     int count = 0;
     while (readdir(directory) != NULL)
