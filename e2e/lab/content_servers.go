@@ -17,9 +17,10 @@ func (n *Network) Nginx(docroot string, o ServerOptions) *Server {
 		fmt.Fprintf(&listen, "    listen %s backlog=4096;\n", socket)
 	}
 	// One process, not a master and a worker: a master that is root has to give its worker to
-	// another user, of which a user namespace has none.
+	// another user, of which a user namespace has none. For the same reason its folders are root's.
 	conf := s.write("nginx.conf", fmt.Sprintf(`daemon off;
 master_process off;
+user root root;
 pid nginx.pid;
 error_log error.log notice;
 events { worker_connections 8192; }

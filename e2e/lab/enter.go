@@ -35,7 +35,7 @@ func Main(m *testing.M) {
 }
 
 // Enter puts the calling program inside the laboratory: private network, mount and process
-// namespaces, in which it is root and /run, /etc/resolv.conf and /proc are its own. To be called
+// namespaces, in which it is root and /run, /dev/shm, /etc/resolv.conf and /proc are its own. To be called
 // first thing in main: the program is started anew, and only inside does Enter return. Where
 // the system allows no namespaces it says so on standard error and exits with status 1.
 func Enter() {
@@ -158,7 +158,7 @@ func serveAsInit() (int, error) {
 	}
 }
 
-// prepareMounts makes /proc, /run and /etc/resolv.conf private. Nothing of it is seen outside.
+// prepareMounts makes /proc, /run, /dev/shm and /etc/resolv.conf private. Nothing of it is seen outside.
 func prepareMounts() error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
@@ -168,6 +168,8 @@ func prepareMounts() error {
 	}
 	// Without an own /sys, /sys/class/net shows the interfaces outside; the laboratory itself reads /proc/net/dev.
 	syscall.Mount("sysfs", "/sys", "sysfs", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "")
+	// A squid that was killed leaves its shared memory behind, which keeps the next one from starting.
+	syscall.Mount("tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777")
 
 	resolv, err := filepath.EvalSymlinks("/etc/resolv.conf")
 	if err != nil {

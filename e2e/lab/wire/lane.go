@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // maxFrame is an Ethernet frame with a VLAN tag. Offloads are off on the interfaces, so nothing larger comes.
@@ -72,7 +73,7 @@ func (l *lane) send() {
 	for f := range l.due {
 		for wait := f.due - monotonic(); wait > 0; wait = f.due - monotonic() {
 			ts := syscall.NsecToTimespec(int64(wait))
-			syscall.Nanosleep(&ts, nil)
+			syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
 		}
 		if !l.cut.Load() {
 			l.to.write(f.octets[:f.length])

@@ -3,10 +3,10 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"syscall"
+	"unsafe"
 )
 
 const (
@@ -41,17 +41,23 @@ func openPort(name string) (*port, error) {
 }
 
 // read waits for a frame. An interface that goes down is waited for: it reports ENETDOWN once and then resumes.
+// Run says why the system calls here are raw.
 func (p *port) read(b []byte) (int, error) {
 	for {
-		n, err := syscall.Read(p.fd, b)
-		if errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.ENETDOWN) {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		if errno == syscall.EINTR || errno == syscall.ENETDOWN {
 			continue
 		}
-		return n, err
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), nil
 	}
 }
 
 // write puts a frame on the interface. One that it does not take is lost, as on any cable.
-func (p *port) write(b []byte) { syscall.Write(p.fd, b) }
+func (p *port) write(b []byte) {
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+}
 
 func networkOrder(v uint16) uint16 { return v<<8 | v>>8 }

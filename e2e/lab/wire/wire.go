@@ -9,6 +9,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
@@ -41,6 +43,11 @@ func Run(c Cable, control io.Reader, answers io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// The lanes' threads wait in the kernel without telling the scheduler, which saves most of their
+	// cost. So each needs a processor of its own, and the collector, which would wait for them
+	// for ever, stays off: frames are used again, and laneFrames bounds them.
+	runtime.GOMAXPROCS(6)
+	debug.SetGCPercent(-1)
 	up, down := newLane(a, b, c.Up), newLane(b, a, c.Down)
 	for _, l := range []*lane{up, down} {
 		go l.receive()
