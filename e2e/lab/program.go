@@ -143,6 +143,18 @@ func (p *Program) Run() Result {
 	return p.Start().Wait()
 }
 
+// Both runs a program as it is and then under Midstream, each after prepare (which may be nil), for Compare.
+func (l *Lab) Both(prepare func(*Program), args ...string) (native, under Result) {
+	l.t.Helper()
+	run := func(p *Program) Result {
+		if prepare != nil {
+			prepare(p)
+		}
+		return p.Run()
+	}
+	return run(l.Command(args...)), run(l.Midstream(args...))
+}
+
 // kill ends the program and the children it left in its process group.
 func (p *Program) kill() {
 	syscall.Kill(-p.Process.Pid, syscall.SIGKILL)

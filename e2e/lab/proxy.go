@@ -2,9 +2,7 @@
 
 package lab
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // ProxyPort is where the proxies of a network listen, at 10.77.i.81.
 const ProxyPort = 3128
@@ -33,5 +31,5 @@ shutdown_lifetime 0 seconds
 dns_nameservers %s
 %s
 `, n.Proxy(), ProxyPort, s.LogFile, s.errorFile, s.Dir, s.Dir, n.Resolver(), extra))
-	return s.start(fmt.Sprintf("%s:%d", n.Proxy(), ProxyPort), unprivileged("squid", "-N", "-f", conf)...)
+	return s.start(fmt.Sprintf("%s:%d", n.Proxy(), ProxyPort), unprivileged("squid", "-N", "-n", fmt.Sprintf("lab%d", n.Index), "-f", conf)...)
 }
