@@ -28,3 +28,26 @@ $(BUILD)/shim/exports.map: shim/calls.def
 
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
+
+$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/build.sh
+	GO='$(GO)' sh cgo/build.sh $@
+
+$(BUILD)/midstreamctl: $(GO_SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./ctl/midstreamctl
+
+# The launcher compares programs with the library's architecture; what that is, it is told here.
+$(BUILD)/midstream: ctl/midstream/midstream $(BUILD)/libmidstream.so
+	set -- $$(od -An -v -tu1 -N20 $(BUILD)/libmidstream.so); \
+	sed "s/^_ms_own_arch=''$$/_ms_own_arch='$$5 $$6 $${19} $${20}'/" $< >$@.new
+	chmod 755 $@.new
+	mv $@.new $@
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/midstream
+	install -m 755 $(BUILD)/midstream $(BUILD)/midstreamctl $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(DESTDIR)$(PREFIX)/lib/midstream
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)

@@ -10,6 +10,7 @@
 #ifndef MIDSTREAM_ABI_H
 #define MIDSTREAM_ABI_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <netinet/in.h>
 
@@ -76,6 +77,8 @@ enum ms_kind {
                       MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
     MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over */
     MS_UNMOVED,    /* an MS_ARM was not carried out. data: the reason, a text */
+    MS_RESUMED,    /* the program was handed the first octets after a hand-over; a: nanoseconds since
+                      it had been handed the last ones before it */
     MS_INFO,       /* the answer to MS_ASK. data: struct ms_info */
     MS_NAME,       /* getaddrinfo answered. data: the name, NUL, then 16-octet addresses
                       (IPv4 as ::ffff:a.b.c.d) */

@@ -213,6 +213,7 @@ static void exchange_sockets(struct stream *s)
         drop_connection(&s->kept_fd);
         s->kept_fd = old;
     }
+    atomic_store(&s->resuming, !(s->arm_flags & MS_KEEP) && s->in.phase != MS_IDLE);
     gate_open(s);
     /* The program goes on; the rest is nobody's wait. */
     if (!(s->arm_flags & MS_KEEP)) {

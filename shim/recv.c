@@ -21,7 +21,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     for (;;) {
         struct call call;
         struct iovec part = { (char *)buffer + done, length - done };
-        size_t allowed = read_begin(&call, s, part.iov_len, peek);
+        size_t limit = read_begin(&call, s, peek), allowed = part.iov_len < limit ? part.iov_len : limit;
         ssize_t result;
         if (call.error) {
             result = -1;
@@ -30,7 +30,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
             result = REAL(recvfrom)(fd, part.iov_base, allowed, flags, from, from_length);
         }
         /* MSG_TRUNC drops octets: only their number is known. */
-        bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1, peek);
+        bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1);
         if (again) {
             continue;
         }
@@ -48,16 +48,13 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
 {
     bool peek = flags & MSG_PEEK;
     struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
-    size_t count = message->msg_iovlen, total = 0;
-    for (size_t i = 0; i < count; i++) {
-        total += vector[i].iov_len;
-    }
+    size_t count = message->msg_iovlen;
     for (;;) {
         struct call call;
-        size_t allowed = read_begin(&call, s, total, peek);
-        if (allowed < total) {
+        size_t limit = read_begin(&call, s, peek);
+        if (limit != SIZE_MAX) {
             size_t n = 0;
-            for (size_t left = allowed; n < CLAMPED_MAX && n < count && left; n++) {
+            for (size_t left = limit; n < CLAMPED_MAX && n < count && left; n++) {
                 clamped[n] = vector[n];
                 if (clamped[n].iov_len > left) {
                     clamped[n].iov_len = left;
@@ -77,7 +74,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         message->msg_iov = vector;
         message->msg_iovlen = count;
         bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result)
-                                                : read_end(&call, result, vector, (int)count, peek);
+                                                : read_end(&call, result, vector, (int)count);
         if (!again) {
             return result;
         }
@@ -132,7 +129,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct stream *s = stream_of(fd);
+    struct stream *s = message ? stream_of(fd) : NULL;
     if (!s) {
         ssize_t result = REAL(recvmsg)(fd, message, flags);
         if (result > 0 && stream_entry(fd) == STREAM_DNS && message->msg_iovlen) {
@@ -146,7 +143,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    struct stream *s = stream_of(fd);
+    struct stream *s = messages ? stream_of(fd) : NULL;
     if (!s || timeout) {
         if (s) {
             stream_leave(s, "recvmmsg with a time-out");

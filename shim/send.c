@@ -42,7 +42,7 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    struct stream *s = stream_of(fd);
+    struct stream *s = message ? stream_of(fd) : NULL;
     if (!s) {
         ssize_t result = REAL(sendmsg)(fd, message, flags);
         if (result > 0 && message->msg_name) {
@@ -53,13 +53,13 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     struct call call;
     write_begin(&call, s);
     ssize_t result = REAL(sendmsg)(fd, message, flags);
-    write_end(&call, result, message->msg_iov, (int)message->msg_iovlen);
+    write_end(&call, result, result > 0 ? message->msg_iov : NULL, result > 0 ? (int)message->msg_iovlen : 0);
     return result;
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    struct stream *s = stream_of(fd);
+    struct stream *s = messages ? stream_of(fd) : NULL;
     if (!s) {
         int result = REAL(sendmmsg)(fd, messages, count, flags);
         if (result > 0 && messages[0].msg_hdr.msg_name) {

@@ -37,7 +37,7 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
     if (from) {
         for (;;) {
             struct call call;
-            size_t allowed = read_begin(&call, from, length, false);
+            size_t limit = read_begin(&call, from, false), allowed = length < limit ? length : limit;
             ssize_t result;
             if (call.error) {
                 result = -1;

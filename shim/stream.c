@@ -95,6 +95,8 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->gate, 0);
     atomic_store(&s->reading, 0);
     atomic_store(&s->writing, 0);
+    atomic_store(&s->last_read, 0);
+    atomic_store(&s->resuming, 0);
     atomic_store(&s->generation, generation);
     framing_reset(&s->out, true);
     framing_reset(&s->in, false);
@@ -390,14 +392,27 @@ static void check_stop(struct stream *s)
     }
 }
 
-size_t read_begin(struct call *call, struct stream *s, size_t length, bool peek)
+/* When the program was handed something: what a stall is measured by. */
+static void note_read(struct stream *s)
+{
+    if (atomic_load(&s->stage) != STAGE_OPEN) {
+        return;
+    }
+    uint64_t now = (uint64_t)now_ns(), before = atomic_exchange_explicit(&s->last_read, now, memory_order_relaxed);
+    if (atomic_load_explicit(&s->resuming, memory_order_relaxed)) {
+        atomic_store(&s->resuming, 0);
+        channel_send(s, MS_RESUMED, 0, atomic_load(&s->counters->exchange), before ? (int64_t)(now - before) : 0, 0, NULL, 0);
+    }
+}
+
+size_t read_begin(struct call *call, struct stream *s, bool peek)
 {
     call->stream = s;
     call->alone = false;
     call->error = 0;
     call->tracked = atomic_load(&s->stage) != STAGE_LEFT && fork_is_mine() && gate_enter(s);
     if (!call->tracked) {
-        return length;
+        return SIZE_MAX;
     }
     if (atomic_load(&s->pending_error)) {
         call->error = atomic_exchange(&s->pending_error, 0);
@@ -414,11 +429,11 @@ size_t read_begin(struct call *call, struct stream *s, size_t length, bool peek)
     if (stop != MS_NO_STOP && atomic_load(&s->armed)) {
         /* Content is never longer than the octets that carry it, so this cannot pass the offset. */
         int64_t left = stop - (int64_t)s->in.content;
-        if (s->in.phase != MS_IDLE && left > 0 && (uint64_t)left < length) {
+        if (s->in.phase != MS_IDLE && left > 0) {
             return (size_t)left;
         }
     }
-    return length;
+    return SIZE_MAX;
 }
 
 static bool is_fatal(int error)
@@ -490,7 +505,7 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     return again;
 }
 
-bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count, bool peek)
+bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
 {
     struct stream *s = call->stream;
     if (!call->tracked) {
@@ -507,17 +522,14 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
             }
             left -= n;
         }
-        if (atomic_load(&s->armed)) {
-            atomic_store(&s->last_read, (uint64_t)now_ns());
-            check_stop(s);
-        }
+        note_read(s);
+        check_stop(s);
     }
     size_t asked = 0;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && result == 0; i++) {
         asked += vector[i].iov_len;
     }
     errno = saved;
-    (void)peek;
     return finish_read(call, result, asked == 0);
 }
 
@@ -534,6 +546,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
             /* Only content: the framing needs no more than its length, and never looks at it. */
             feed_in(s, (const uint8_t *)"", (size_t)result);
+            note_read(s);
             check_stop(s);
         } else {
             stream_leave(s, "sendfile or splice took octets that Midstream had to see");

@@ -69,7 +69,8 @@ struct stream {
     _Atomic uint64_t connects;       /* likewise a CONNECT */
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
-    _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns, when a hand-over is near */
+    _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
+    _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
     /* The connection behind the descriptor. */
     uint64_t inode;
@@ -144,7 +145,7 @@ void stream_release(struct stream *s);
 
 /*
  * A call on a tracked descriptor. read_begin waits at the gate and returns how many octets may be
- * asked for; read_end counts what came, and returns true when the call is to be repeated because another
+ * asked for at most (the program's buffers are not looked at before the kernel has done so); read_end counts what came, and returns true when the call is to be repeated because another
  * socket is behind the descriptor now. `vector` describes the buffers that were filled.
  */
 struct call {
@@ -156,8 +157,8 @@ struct call {
 };
 
 struct iovec;
-size_t read_begin(struct call *call, struct stream *s, size_t length, bool peek);
-bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count, bool peek);
+size_t read_begin(struct call *call, struct stream *s, bool peek);
+bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
 void write_begin(struct call *call, struct stream *s);
 void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
 

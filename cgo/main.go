@@ -1,0 +1,96 @@
+// The c-shared library libmidstream-core.so: the only package with cgo. It hands the shim's channel and
+// counters to the controller, and does nothing else.
+package main
+
+/*
+#include "abi.h"
+#include <errno.h>
+#include <string.h>
+
+static int ms_read(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint64_t out[4])
+{
+	struct ms_counters *c = &shared->counters[slot];
+	for (int tries = 0; tries < 1000; tries++) {
+		uint64_t exchange = atomic_load(&c->exchange);
+		out[0] = exchange;
+		out[1] = atomic_load(&c->received);
+		out[2] = atomic_load(&c->head);
+		out[3] = atomic_load(&c->phase);
+		if (exchange && atomic_load(&c->exchange) == exchange)
+			return atomic_load(&c->stream) == stream;
+	}
+	return 0;
+}
+
+static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint32_t on)
+{
+	struct ms_counters *c = &shared->counters[slot];
+	if (atomic_load(&c->stream) == stream)
+		atomic_store(&c->guard, on);
+}
+
+static void ms_control_path(struct ms_shared *shared, const char *path, size_t length)
+{
+	if (length < sizeof shared->control_path) {
+		memcpy(shared->control_path + 1, path + 1, length);
+		shared->control_path[0] = path[0];
+	}
+}
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"midstream/core/channel"
+	"midstream/core/controller"
+)
+
+func main() {}
+
+// memory implements channel.Counters and controller.Shim on the shared table.
+type memory struct{ shared *C.struct_ms_shared }
+
+func (m memory) Read(slot uint32, stream uint64) (channel.Snapshot, bool) {
+	var out [4]C.uint64_t
+	if slot >= C.MS_SLOTS || C.ms_read(m.shared, C.uint32_t(slot), C.uint64_t(stream), &out[0]) == 0 {
+		return channel.Snapshot{}, false
+	}
+	return channel.Snapshot{
+		Stream:   stream,
+		Exchange: uint64(out[0]),
+		Received: int64(out[1]),
+		Head:     int64(out[2]),
+		Phase:    channel.Phase(out[3]),
+	}, true
+}
+
+func (m memory) Guard(slot uint32, stream uint64, on bool) {
+	if slot < C.MS_SLOTS {
+		var flag C.uint32_t
+		if on {
+			flag = 1
+		}
+		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), flag)
+	}
+}
+
+func (m memory) ControlPath(path string) {
+	if path != "" {
+		b := append([]byte(path), 0)
+		C.ms_control_path(m.shared, (*C.char)(unsafe.Pointer(&b[0])), C.size_t(len(path)))
+	}
+}
+
+//export midstream_core_start
+func midstream_core_start(fd C.int, shared *C.struct_ms_shared) C.int {
+	if shared.version != C.MS_ABI_VERSION {
+		return C.EPROTO
+	}
+	conn, err := channel.New(int(fd))
+	if err != nil {
+		return C.EIO
+	}
+	controller.Start(conn, memory{shared}, int(shared.pid))
+	return 0
+}

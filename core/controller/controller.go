@@ -1,0 +1,209 @@
+// Package controller is the heart of the core: it tracks the exchanges of this process's streams from
+// the shim's messages, and carries migrations out.
+//
+// The way of a migration can be read from the file names: a trigger (trigger.go) → a connection over the new
+// interface (reach.go) → the request for the rest and its answer (resume.go) → the proof that it is the same
+// content (proof.go) → the hand-over (handover.go). stream.go and exchange.go hold the state they work on.
+package controller
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"midstream/core/channel"
+	"midstream/core/config"
+	"midstream/core/control"
+	"midstream/core/log"
+	"midstream/core/resolve"
+)
+
+// Shim is what the controller needs of the process beside the channel.
+type Shim interface {
+	channel.Counters
+	// ControlPath tells the shim which socket to unlink when the process exits.
+	ControlPath(path string)
+}
+
+// Channel carries messages to and from the shim; *channel.Conn does.
+type Channel interface {
+	Receive() (channel.Message, error)
+	Send(m channel.Message, fd int) error
+}
+
+// Controller belongs to one process.
+type Controller struct {
+	control.Hub
+
+	pid     int
+	command string
+	config  *config.Config
+	wrong   error // the configuration cannot be used: nothing is moved
+	channel Channel
+	shim    Shim
+	log     zerolog.Logger
+	names   resolve.Cache
+	lookups lookups
+	holders holders
+	dialing chan struct{} // bounds the connections being made at once
+
+	mu      sync.Mutex
+	streams map[uint64]*Stream // by the shim's id
+}
+
+// maxDialing bounds the connections being made at once: a thousand streams moved by one trigger must not
+// exhaust descriptors, or the server's backlog.
+const maxDialing = 64
+
+// New makes a controller; Run serves it.
+func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger zerolog.Logger) *Controller {
+	c := &Controller{
+		pid:     pid,
+		command: command(),
+		config:  cfg,
+		wrong:   wrong,
+		channel: ch,
+		shim:    shim,
+		log:     logger,
+		dialing: make(chan struct{}, maxDialing),
+		streams: map[uint64]*Stream{},
+	}
+	return c
+}
+
+// Start reads the configuration, opens log and control socket, and serves the process until the channel ends.
+func Start(ch *channel.Conn, shim Shim, pid int) {
+	cfg, wrong := config.Load(config.Find())
+	if wrong != nil {
+		cfg = config.Default()
+	}
+	logger, _, err := log.Open(os.Getenv(log.EnvLevel), os.Getenv(log.EnvFile))
+	if err != nil && wrong == nil {
+		wrong = err
+	}
+	if wrong != nil {
+		logger.Error().Err(wrong).Msg("nothing will be moved")
+	}
+	c := New(ch, shim, pid, cfg, wrong, logger)
+	go c.serveControl()
+	go c.Run()
+}
+
+func (c *Controller) serveControl() {
+	dir, err := control.EnsureRuntimeDir()
+	if err != nil {
+		c.log.Error().Err(err).Msg("no control socket")
+		return
+	}
+	listener, err := control.Listen(dir, c.pid)
+	if err != nil {
+		c.log.Error().Err(err).Msg("no control socket")
+		return
+	}
+	c.shim.ControlPath(control.SocketPath(dir, c.pid))
+	if err := control.NewServer(c).Serve(listener); err != nil {
+		c.log.Error().Err(err).Msg("the control socket failed")
+	}
+}
+
+// command returns the program's command line, for lists.
+func command() string {
+	b, err := os.ReadFile("/proc/self/cmdline")
+	if err != nil {
+		return ""
+	}
+	words := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+	line := strings.Join(words, " ")
+	if len(line) > 512 {
+		line = line[:512]
+	}
+	return strings.ToValidUTF8(line, "?")
+}
+
+// Run handles the shim's messages until the channel ends.
+func (c *Controller) Run() {
+	for {
+		m, err := c.channel.Receive()
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+				c.log.Error().Err(err).Msg("the channel to the shim failed")
+			}
+			return
+		}
+		c.handle(m)
+	}
+}
+
+func (c *Controller) handle(m channel.Message) {
+	switch m.Kind {
+	case channel.Name:
+		if name, addrs := channel.ParseName(m.Data); name != "" {
+			c.names.Add(name, addrs)
+		}
+		return
+	case channel.DNS:
+		c.names.AddMessage(m.Data)
+		return
+	case channel.Opened:
+		c.open(m)
+		return
+	}
+	c.mu.Lock()
+	s := c.streams[m.Stream]
+	if m.Kind == channel.Closed {
+		delete(c.streams, m.Stream)
+	}
+	c.mu.Unlock()
+	if s == nil {
+		if m.Kind == channel.Closed {
+			c.send(channel.Message{Kind: channel.Release, Slot: m.Slot, Stream: m.Stream}, -1)
+		}
+		return
+	}
+	s.handle(m)
+}
+
+func (c *Controller) open(m channel.Message) {
+	o, err := channel.ParseOpening(m.Data)
+	if err != nil {
+		c.log.Error().Err(err).Msg("an opening was not understood")
+		return
+	}
+	s := newStream(c, m, o)
+	c.mu.Lock()
+	c.streams[m.Stream] = s
+	c.mu.Unlock()
+	c.log.Debug().Str("session", s.name()).Int("fd", o.FD).Stringer("peer", o.Peer).Msg("opened")
+	s.publish(control.EventOpened, "connected to "+o.Peer.String()+" over "+s.iface, nil)
+}
+
+func (c *Controller) send(m channel.Message, fd int) error {
+	err := c.channel.Send(m, fd)
+	if err != nil {
+		c.log.Error().Err(err).Uint16("kind", uint16(m.Kind)).Msg("a message to the shim was lost")
+	}
+	return err
+}
+
+// all returns the streams, those of one session only unless session is empty.
+func (c *Controller) all(session string) []*Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]*Stream, 0, len(c.streams))
+	for _, s := range c.streams {
+		if session == "" || s.name() == session {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (c *Controller) sessionName(id uint64) string {
+	return strconv.Itoa(c.pid) + "-" + strconv.FormatUint(id, 10)
+}

@@ -1,0 +1,135 @@
+// One HTTP request and its response: what is cached of them, and whether they can be moved.
+package controller
+
+import (
+	"midstream/core/channel"
+	"midstream/core/http1"
+)
+
+// exchange is guarded by its stream's mutex until its response's head is complete, and constant afterwards.
+type exchange struct {
+	number   uint64
+	octets   []byte // of the request's head
+	request  *http1.Request
+	answer   []byte // of the response's head
+	response *http1.Response
+	framing  http1.Framing
+	done     bool
+	received int64 // once it is done
+
+	// The response's content is octets first to last of a representation of total octets.
+	first, last, total int64 // last and total are -1 where unknown
+	validators         http1.Validators
+	why                string // why it cannot be moved, "" if it can
+}
+
+// length returns how many octets of content the response has, -1 where unknown.
+func (e *exchange) length() int64 {
+	if e.last < 0 {
+		return -1
+	}
+	return e.last - e.first + 1
+}
+
+func (e *exchange) url(peer string) string {
+	if e.request == nil {
+		return ""
+	}
+	return e.request.URL("http", peer)
+}
+
+// requested takes the complete head of the request.
+func (e *exchange) requested() {
+	request, err := http1.ParseRequest(e.octets)
+	if err != nil {
+		e.why = "the request is malformed: " + err.Error()
+		return
+	}
+	e.request = request
+	if ok, why := request.Movable(); !ok {
+		e.why = why
+	}
+}
+
+// responded takes the complete head of the response, and what the shim made of its framing.
+func (e *exchange) responded(phase channel.Phase, length int64) {
+	response, err := http1.ParseResponse(e.answer)
+	if err != nil {
+		e.refuse("the response is malformed: " + err.Error())
+		return
+	}
+	e.response = response
+	e.first, e.last, e.total = 0, -1, -1
+	method := "GET"
+	if e.request != nil {
+		method = e.request.Method
+	}
+	e.framing, err = response.Framing(method)
+	if err != nil {
+		e.refuse(err.Error())
+		return
+	}
+	if !e.agrees(phase, length) {
+		e.refuse("its framing is ambiguous")
+		return
+	}
+	e.validators = response.Validators()
+	e.locate()
+}
+
+// agrees reports whether the shim, which counts, has understood the framing as the parser here has.
+func (e *exchange) agrees(phase channel.Phase, length int64) bool {
+	switch e.framing.Kind {
+	case http1.None:
+		return phase == channel.PhaseLength && length == 0
+	case http1.Length:
+		return phase == channel.PhaseLength && length == e.framing.Length
+	case http1.Chunked:
+		return phase == channel.PhaseChunkSize
+	case http1.Close:
+		return phase == channel.PhaseClose
+	}
+	return false
+}
+
+// locate finds out which octets of which representation the response carries.
+func (e *exchange) locate() {
+	switch e.response.Status {
+	case 200:
+		if e.framing.Kind == http1.Length {
+			e.total = e.framing.Length
+			e.last = e.total - 1
+		}
+	case 206:
+		r, present, err := e.response.ContentRange()
+		if err != nil || !present || r.Unsatisfied() {
+			e.refuse("a 206 without a valid Content-Range")
+			return
+		}
+		if e.framing.Kind == http1.Length && e.framing.Length != r.Length() {
+			e.refuse("Content-Length and Content-Range disagree")
+			return
+		}
+		e.first, e.last, e.total = r.First, r.Last, r.Total
+	default:
+		e.refuse("the status is not 200 or 206")
+		return
+	}
+	if e.framing.Coded {
+		e.refuse("a transfer coding lies over the content")
+		return
+	}
+	if e.framing.Kind != http1.Length {
+		e.refuse("the content has no Content-Length")
+		return
+	}
+	if !e.validators.Strong() {
+		e.refuse("the response has no strong validator")
+	}
+}
+
+func (e *exchange) refuse(why string) {
+	if e.why == "" {
+		e.why = why
+	}
+}

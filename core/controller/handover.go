@@ -1,0 +1,124 @@
+// The hand-over: the new connection is given to the shim, which puts it on the program's descriptor.
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/dial"
+)
+
+var (
+	errClosed = errors.New("the program has closed it")
+	errOver   = errors.New("the exchange has ended meanwhile")
+)
+
+// arm sends a socket to the shim: it goes onto the descriptor at the content offset at of the exchange. The
+// reply comes by awaitReply.
+func (s *Stream) arm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags) error {
+	s.mu.Lock()
+	s.reply = nil
+	s.resumed = -1
+	s.mu.Unlock()
+	m := s.message(channel.Arm)
+	m.Exchange, m.A, m.Flags = exchange, at, flags
+	var sent error
+	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil {
+		return err
+	}
+	return sent
+}
+
+// awaitReply waits for Moved or Unmoved. With a time-out of its own (not 0) the arming is called off then; the
+// shim's answer to that decides.
+func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.Position, error) {
+	var timer <-chan time.Time
+	if limit > 0 {
+		t := time.NewTimer(limit)
+		defer t.Stop()
+		timer = t.C
+	}
+	done := ctx.Done()
+	for {
+		s.mu.Lock()
+		reply, closed, left, changed := s.reply, s.closed, s.left, s.changed
+		if reply != nil {
+			s.reply = nil
+		}
+		s.mu.Unlock()
+		switch {
+		case reply != nil && reply.Kind == channel.Moved:
+			return channel.ParsePosition(reply.Data)
+		case reply != nil:
+			return channel.Position{}, &unmovedError{why: string(reply.Data), at: reply.A}
+		case closed:
+			return channel.Position{}, errClosed
+		case left != "":
+			return channel.Position{}, errors.New(left)
+		}
+		select {
+		case <-changed:
+		case <-timer:
+			s.c.send(s.message(channel.Disarm), -1)
+			timer = time.After(2 * time.Second)
+			if limit == 0 {
+				return channel.Position{}, errors.New("the shim does not answer")
+			}
+			limit = 0
+		case <-done:
+			s.c.send(s.message(channel.Disarm), -1)
+			done, limit, timer = nil, 0, time.After(2*time.Second)
+		}
+	}
+}
+
+// unmovedError is the shim's refusal of an arming.
+type unmovedError struct {
+	why string
+	at  int64 // content octets the program had then
+}
+
+func (e *unmovedError) Error() string { return e.why }
+
+// ask for the socket's state; the shim answers at once.
+func (s *Stream) inquire(ctx context.Context) (channel.SocketInfo, error) {
+	s.mu.Lock()
+	s.info = nil
+	s.mu.Unlock()
+	if err := s.c.send(s.message(channel.Ask), -1); err != nil {
+		return channel.SocketInfo{}, err
+	}
+	var info channel.SocketInfo
+	err := s.await(ctx, func() (bool, error) {
+		if s.info != nil {
+			var err error
+			info, err = channel.ParseInfo(s.info.Data)
+			return true, err
+		}
+		if s.closed {
+			return true, errClosed
+		}
+		return false, nil
+	})
+	return info, err
+}
+
+// await calls ready, with s.mu held, after every change of the stream until it reports true.
+func (s *Stream) await(ctx context.Context, ready func() (bool, error)) error {
+	for {
+		s.mu.Lock()
+		done, err := ready()
+		changed := s.changed
+		s.mu.Unlock()
+		if done {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,77 @@
+// Sockets that other processes hold as well: changing one side of them would part what belongs together.
+package controller
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// holders finds the other processes that hold a socket, for many streams at the cost of one search.
+type holders struct {
+	mu   sync.Mutex
+	at   time.Time
+	held map[uint64]int // inode → process
+}
+
+// holdersAge is how old a search may be: that of one trigger serves all its streams.
+const holdersAge = 20 * time.Millisecond
+
+// hasChildren reports whether the process has living children; fork() is noticed by the shim, this also sees vfork,
+// posix_spawn and clone.
+func hasChildren() bool {
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		return false
+	}
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err == nil && len(strings.TrimSpace(string(b))) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// of returns the process, other than pid, that holds the socket with this inode.
+func (h *holders) of(pid int, inode uint64) (other int, held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.at) > holdersAge {
+		h.held = search(pid)
+		h.at = time.Now()
+	}
+	other, held = h.held[inode]
+	return other, held
+}
+
+func search(pid int) map[uint64]int {
+	found := map[uint64]int{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return found
+	}
+	for _, entry := range entries {
+		other, err := strconv.Atoi(entry.Name())
+		if err != nil || other == pid {
+			continue
+		}
+		folder := "/proc/" + entry.Name() + "/fd"
+		links, err := os.ReadDir(folder)
+		if err != nil {
+			continue
+		}
+		for _, link := range links {
+			target, err := os.Readlink(folder + "/" + link.Name())
+			if err != nil || !strings.HasPrefix(target, "socket:[") {
+				continue
+			}
+			if inode, err := strconv.ParseUint(target[8:len(target)-1], 10, 64); err == nil {
+				found[inode] = other
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,294 @@
+// One migration of one stream, from the trigger to the record of it.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/dial"
+)
+
+// slack is what is added to the look-ahead: time for the answer's head to be checked and the hand-over to be
+// prepared, in which the old connection goes on delivering.
+const slack = 3 * time.Millisecond
+
+// maxAttempts bounds how often a migration starts anew because the exchange has moved on meanwhile.
+const maxAttempts = 4
+
+// errAgain says that the stream has changed so that the migration has to start anew.
+var errAgain = errors.New("the stream changed during the migration")
+
+// migrate moves the stream to the interface. One migration of a stream at a time; a second one waits.
+func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migration, error) {
+	select {
+	case s.moving <- struct{}{}:
+		defer func() { <-s.moving }()
+	case <-ctx.Done():
+		return nil, errors.New("another migration of it is under way")
+	}
+	s.setMigrating(true)
+	defer s.setMigrating(false)
+	from := s.end()
+	var err error
+	for attempt := 0; attempt < maxAttempts; attempt++ {
+		var done *outcome
+		done, err = s.attempt(ctx, to)
+		if err == nil {
+			return s.record(ctx, from, to, trigger, done), nil
+		}
+		if !errors.Is(err, errAgain) {
+			break
+		}
+	}
+	if ctx.Err() == context.DeadlineExceeded && errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("it took longer than the time-out")
+	}
+	s.c.log.Info().Str("session", s.name()).Str("to", to).Err(err).Msg("not moved")
+	s.publish(control.EventRefused, "not moved to "+to+": "+err.Error(), map[string]any{"to": to, "reason": err.Error()})
+	return nil, err
+}
+
+// outcome is what a hand-over came to.
+type outcome struct {
+	conn     *dial.Conn // closed here by now, its addresses remain
+	offset   int64
+	delivery string
+	resumes  bool // the program will read on: a stall is to be reported
+}
+
+func (s *Stream) end() control.End {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return control.End{Interface: s.iface, Server: s.server.String()}
+}
+
+func (s *Stream) setMigrating(on bool) {
+	s.mu.Lock()
+	s.migrating = on
+	s.mu.Unlock()
+}
+
+// attempt moves the stream in the way its present state asks for.
+func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
+	if err := s.unshared(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	why, e, last := s.why(), s.current(), s.last
+	from := s.iface
+	s.mu.Unlock()
+	if why != "" {
+		return nil, errors.New(why)
+	}
+	if e == nil {
+		return s.moveIdle(ctx, to, last)
+	}
+	if s.c.config.Single(from, to) {
+		return s.breakBeforeMake(ctx, to, e)
+	}
+	return s.makeBeforeBreak(ctx, to, e)
+}
+
+// unshared makes sure that nobody else holds the socket, and that the shim has seen all that was read from it.
+func (s *Stream) unshared(ctx context.Context) error {
+	info, err := s.inquire(ctx)
+	if err != nil {
+		return err
+	}
+	if info.PastHooks {
+		return errors.New("the program reads it past Midstream's hooks")
+	}
+	if info.Forked || hasChildren() {
+		if pid, held := s.c.holders.of(s.c.pid, info.Inode); held {
+			return fmt.Errorf("process %d holds it as well", pid)
+		}
+	}
+	return nil
+}
+
+// moveIdle replaces a kept-alive connection between two exchanges.
+func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outcome, error) {
+	host, port := s.hostOf(last)
+	conn, err := s.reach(ctx, to, host, port)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := s.arm(conn, last.number, last.received, channel.Now); err != nil {
+		return nil, err
+	}
+	if _, err := s.awaitReply(ctx, 0); err != nil {
+		return nil, s.again(err)
+	}
+	return &outcome{conn: conn, offset: last.received, delivery: control.DeliveryDirect}, nil
+}
+
+// makeBeforeBreak looks ahead: the new server is asked from where the old one will be when the answer comes, the
+// old one delivers up to exactly that octet.
+func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*outcome, error) {
+	host, port := s.hostOf(e)
+	begun, before := time.Now(), s.received(e)
+	conn, err := s.reach(ctx, to, host, port)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := s.headComplete(ctx, e); err != nil {
+		return nil, err
+	}
+	now := s.received(e)
+	rate := float64(now-before) / time.Since(begun).Seconds() // octets a second
+	ahead := int64(rate * (conn.RTT().Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
+	at := now + ahead
+	if at >= e.length() {
+		// The old connection will be done before the new one has answered: let it, if it keeps its pace.
+		if s.finishes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
+			return nil, errAgain
+		}
+		if at = s.received(e); at >= e.length() {
+			return nil, errAgain
+		}
+	}
+	r, err := ask(ctx, conn, e, at)
+	if err != nil {
+		if s.isOver(e) {
+			return nil, errAgain
+		}
+		return nil, err
+	}
+	// Where the old connection was faster than expected, what it has delivered is dropped from the new one.
+	for behind := s.received(e) - r.at; behind > 0; behind = s.received(e) - r.at {
+		n, err := conn.Discard(int(min(behind, 1<<20)))
+		r.at += int64(n)
+		if err != nil {
+			return nil, fmt.Errorf("the new server's answer broke off: %w", err)
+		}
+		if s.isOver(e) {
+			return nil, errAgain
+		}
+	}
+	if err := s.arm(conn, e.number, r.at, 0); err != nil {
+		return nil, err
+	}
+	limit := 500 * time.Millisecond
+	if rate > 0 {
+		limit += time.Duration(float64(r.at-s.received(e)) / rate * 2 * float64(time.Second))
+	}
+	position, err := s.awaitReply(ctx, min(limit, 5*time.Second))
+	if err == nil {
+		return &outcome{conn: conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
+	}
+	if !s.callableOff(err) {
+		return nil, s.again(err)
+	}
+	// The old connection falls short of the offset: what is missing is asked for as well.
+	return s.takeOver(ctx, to, e)
+}
+
+// callableOff reports whether the refusal means no more than that the program did not reach the offset.
+func (s *Stream) callableOff(err error) bool {
+	var u *unmovedError
+	return errors.As(err, &u) && u.why == "called off"
+}
+
+// again turns the shim's refusal into errAgain where the exchange has moved on.
+func (s *Stream) again(err error) error {
+	var u *unmovedError
+	if errors.As(err, &u) && (u.why == "the exchange is over" || u.why == "the program stands in another part of the response") {
+		return errAgain
+	}
+	return err
+}
+
+// takeOver continues from where the program stands, without help of the old connection.
+func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome, error) {
+	host, port := s.hostOf(e)
+	conn, err := s.reach(ctx, to, host, port)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	at := s.received(e)
+	if at >= e.length() || s.isOver(e) {
+		return nil, errAgain
+	}
+	r, err := ask(ctx, conn, e, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.arm(conn, e.number, r.at, channel.Now); err != nil {
+		return nil, err
+	}
+	position, err := s.awaitReply(ctx, 0)
+	if err != nil {
+		return nil, s.again(err)
+	}
+	return &outcome{conn: conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
+}
+
+// headComplete waits until the program has read the response's head, and says whether the exchange can be moved.
+func (s *Stream) headComplete(ctx context.Context, e *exchange) error {
+	err := s.await(ctx, func() (bool, error) {
+		switch {
+		case s.closed:
+			return true, errClosed
+		case e.why != "":
+			return true, errors.New(e.why)
+		case e.response != nil || e.done:
+			return true, nil
+		case s.failed != nil:
+			return true, errors.New("its connection has ended")
+		}
+		return false, nil
+	})
+	if err == nil && s.isOver(e) {
+		return errAgain
+	}
+	return err
+}
+
+// finishes waits, limit at most, for the end of the exchange.
+func (s *Stream) finishes(ctx context.Context, e *exchange, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return s.await(ctx, func() (bool, error) { return e.done || s.closed, nil }) == nil
+}
+
+func (s *Stream) isOver(e *exchange) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.done || s.closed
+}
+
+// record notes a migration that took place, with its stall as soon as that is known.
+func (s *Stream) record(ctx context.Context, from control.End, to, trigger string, o *outcome) *control.Migration {
+	m := control.Migration{
+		At: control.Now(), Trigger: trigger, From: from,
+		To:       control.End{Interface: to, Server: o.conn.Remote().String()},
+		Offset:   o.offset,
+		Delivery: o.delivery,
+	}
+	if o.resumes {
+		// The program may take its time before it reads on.
+		waiting, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
+		s.await(waiting, func() (bool, error) { return s.resumed >= 0 || s.closed, nil })
+		cancel()
+	}
+	s.mu.Lock()
+	if s.resumed >= 0 {
+		m.StallMS = milliseconds(s.resumed)
+	}
+	s.iface, s.server = to, o.conn.Remote()
+	s.failed = nil
+	s.remember(m)
+	s.mu.Unlock()
+	s.c.log.Info().Str("session", s.name()).Str("to", to).Str("server", m.To.Server).Int64("offset", m.Offset).
+		Float64("stall_ms", m.StallMS).Msg("moved")
+	s.publish(control.EventMigration, fmt.Sprintf("moved from %s to %s (%s) at octet %d", from.Interface, to, m.To.Server, m.Offset),
+		map[string]any{"migration": m})
+	return &m
+}

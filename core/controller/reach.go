@@ -1,0 +1,146 @@
+// Reaching a server of the same name over another interface.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"midstream/core/dial"
+	"midstream/core/netif"
+	"midstream/core/resolve"
+)
+
+const ipprotoMPTCP = 262
+
+// reach connects to the exchange's host over the interface, found by that interface's resolver. The server the
+// stream is at now comes first if the other network knows it too.
+func (s *Stream) reach(ctx context.Context, iface, host string, port uint16) (*dial.Conn, error) {
+	if _, err := netif.ByName(iface); err != nil {
+		return nil, err
+	}
+	resolver, err := s.c.resolver(iface)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.c.dialing <- struct{}{}:
+		defer func() { <-s.c.dialing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	options := dial.Options{Device: iface, Multipath: s.opened.Protocol == ipprotoMPTCP}
+	if s.opened.Domain == syscall.AF_INET6 {
+		options.Domain = syscall.AF_INET6
+	}
+	preferred := netip.AddrPortFrom(s.place().Addr(), port)
+	conn, err := dial.Host(ctx, resolver, host, port, preferred, options)
+	if err != nil {
+		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", host, iface, err)
+	}
+	return conn, nil
+}
+
+// place returns the server the stream is at.
+func (s *Stream) place() netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
+// resolver returns the names as the interface's network knows them.
+func (c *Controller) resolver(iface string) (dial.Names, error) {
+	servers := c.config.Interfaces[iface].DNS
+	if len(servers) == 0 {
+		var err error
+		if servers, err = resolve.System(); err != nil {
+			return nil, err
+		}
+	}
+	return &sharedNames{c: &c.lookups, iface: iface, resolver: &resolve.Resolver{Servers: servers, Device: iface}}, nil
+}
+
+// lookups lets streams that ask for the same name over the same interface at the same time share one answer, and
+// keeps it for its time to live.
+type lookups struct {
+	mu sync.Mutex
+	m  map[[2]string]*lookup
+}
+
+type lookup struct {
+	done    chan struct{}
+	answers []resolve.Answer
+	err     error
+	expires time.Time
+}
+
+// maxLookups bounds what is kept; maxKept bounds how long.
+const (
+	maxLookups = 256
+	maxKept    = time.Minute
+)
+
+type sharedNames struct {
+	c        *lookups
+	iface    string
+	resolver *resolve.Resolver
+}
+
+// LookupEach implements dial.Names.
+func (n *sharedNames) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
+	key := [2]string{n.iface, host}
+	n.c.mu.Lock()
+	l := n.c.m[key]
+	mine := l == nil || l.over()
+	if mine {
+		l = &lookup{done: make(chan struct{})}
+		if n.c.m == nil || len(n.c.m) >= maxLookups {
+			n.c.m = map[[2]string]*lookup{}
+		}
+		n.c.m[key] = l
+	}
+	n.c.mu.Unlock()
+	if mine {
+		l.err = n.resolver.LookupEach(ctx, host, func(a resolve.Answer) {
+			l.answers = append(l.answers, a)
+			each(a)
+		})
+		l.expires = time.Now().Add(l.ttl())
+		close(l.done)
+		return l.err
+	}
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for _, a := range l.answers {
+		each(a)
+	}
+	return l.err
+}
+
+// over reports whether the answer is there and has expired.
+func (l *lookup) over() bool {
+	select {
+	case <-l.done:
+		return l.err != nil || time.Now().After(l.expires)
+	default:
+		return false
+	}
+}
+
+func (l *lookup) ttl() time.Duration {
+	least := maxKept
+	for _, a := range l.answers {
+		least = min(least, a.TTL)
+	}
+	if len(l.answers) == 0 {
+		return 0
+	}
+	// Streams moved by one trigger share an answer even if its time to live is 0.
+	return max(least, time.Second)
+}

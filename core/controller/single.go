@@ -1,0 +1,85 @@
+// Break before make: for pairs of interfaces of which only one can be up.
+package controller
+
+import (
+	"context"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/relay"
+)
+
+// breakBeforeMake closes the old connection first. Until the new one is there the program is held as by a slow network:
+// its descriptor has one end of a pair on which nothing comes.
+func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*outcome, error) {
+	if err := s.headComplete(ctx, e); err != nil {
+		return nil, err
+	}
+	host, port := s.hostOf(e)
+	if err := s.park(ctx, e, 0); err != nil {
+		return nil, err
+	}
+	// From here on there is no old connection to go back to: the interface it was on is the last resort.
+	s.mu.Lock()
+	from := s.iface
+	s.mu.Unlock()
+	var first error
+	for _, iface := range []string{to, from} {
+		conn, err := s.reach(ctx, iface, host, port)
+		if err == nil {
+			var r *rest
+			if r, err = ask(ctx, conn, e, s.received(e)); err == nil {
+				if err = s.arm(conn, e.number, r.at, channel.Now); err == nil {
+					var position channel.Position
+					position, err = s.awaitReply(ctx, 0)
+					conn.Close()
+					if err != nil {
+						return nil, err
+					}
+					if iface != to {
+						return nil, first
+					}
+					return &outcome{conn: conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
+				}
+			}
+			conn.Close()
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	s.giveUp(0)
+	return nil, first
+}
+
+// park puts one end of a quiet pair on the descriptor; the other end is kept open until the stream moves on.
+func (s *Stream) park(ctx context.Context, e *exchange, flags channel.Flags) error {
+	pair, err := relay.NewPair(s.opened.Domain)
+	if err != nil {
+		return err
+	}
+	if err := s.arm(pair.Program, e.number, 0, channel.Now|channel.Relay|flags); err != nil {
+		pair.Close()
+		return err
+	}
+	pair.Program.Close()
+	if _, err := s.awaitReply(ctx, 0); err != nil {
+		pair.Core.Close()
+		return s.again(err)
+	}
+	s.mu.Lock()
+	old := s.pair
+	s.pair = pair
+	s.mu.Unlock()
+	if old != nil {
+		old.Core.Close()
+	}
+	return nil
+}
+
+// giveUp lets the program see how its connection ended: errno, or 0 for an end of file.
+func (s *Stream) giveUp(errno int64) {
+	m := s.message(channel.GiveUp)
+	m.A = errno
+	s.c.send(m, -1)
+}

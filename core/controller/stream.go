@@ -1,0 +1,265 @@
+// One tracked TCP connection of the program: its exchanges, its place, its migrations.
+package controller
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/netif"
+	"midstream/core/relay"
+)
+
+// maxMigrations is how many migrations are remembered, the last ones.
+const maxMigrations = 64
+
+// Stream is one connection of the program. The shim's messages change it, in their order, from one goroutine;
+// migrations read it and wait for changes.
+type Stream struct {
+	c      *Controller
+	id     uint64
+	slot   uint32
+	fd     int
+	opened channel.Opening
+
+	// moving is held by the one migration under way.
+	moving chan struct{}
+
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced at every change
+	exchanges []*exchange   // requests not yet answered in full, in order; the first is being answered
+	last      *exchange     // the last one that is done
+	iface     string
+	server    netip.AddrPort
+	left      string // why it is left alone, "" if it is not
+	closed    bool
+	failed    *failure
+	migrating bool
+	reply     *channel.Message // to the last Arm: Moved or Unmoved
+	info      *channel.Message
+	resumed   time.Duration // the last Resumed, -1 none yet
+	history   []control.Migration
+	pair      *relay.Pair // whose other end is on the program's descriptor, nil if none is
+}
+
+// failure is how the program's connection ended before the response did.
+type failure struct {
+	errno    syscall.Errno // 0: FIN
+	received int64
+	held     bool
+}
+
+func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
+	s := &Stream{
+		c: c, id: m.Stream, slot: m.Slot, fd: o.FD, opened: o,
+		moving:  make(chan struct{}, 1),
+		changed: make(chan struct{}),
+		server:  o.Peer,
+		resumed: -1,
+	}
+	if name, ok := netif.ByAddress(o.Local.Addr()); ok {
+		s.iface = name
+	}
+	return s
+}
+
+func (s *Stream) name() string { return s.c.sessionName(s.id) }
+
+// message addresses one to this stream.
+func (s *Stream) message(kind channel.Kind) channel.Message {
+	return channel.Message{Kind: kind, Slot: s.slot, Stream: s.id}
+}
+
+func (s *Stream) publish(kind, text string, fields map[string]any) {
+	s.c.Publish(control.Event{At: control.Now(), Kind: kind, PID: s.c.pid, Session: s.name(), Text: text, Fields: fields})
+}
+
+// handle takes the shim's messages, in order.
+func (s *Stream) handle(m channel.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.change()
+	switch m.Kind {
+	case channel.Request:
+		e := s.exchange(m.Exchange)
+		if e == nil {
+			e = &exchange{number: m.Exchange, last: -1, total: -1}
+			s.exchanges = append(s.exchanges, e)
+		}
+		e.octets = append(e.octets, m.Data...)
+		if m.Flags&channel.Last != 0 {
+			e.requested()
+			s.publish(control.EventExchange, "request for "+e.url(s.opened.Peer.String()), nil)
+		}
+	case channel.Response:
+		e := s.exchange(m.Exchange)
+		if e == nil {
+			return
+		}
+		e.answer = append(e.answer, m.Data...)
+		if m.Flags&channel.Interim != 0 {
+			e.answer = nil
+		} else if m.Flags&channel.Last != 0 {
+			e.responded(channel.Phase(m.A), m.B)
+		}
+	case channel.Done:
+		s.done(m)
+	case channel.Left:
+		s.left = string(m.Data)
+		s.c.log.Debug().Str("session", s.name()).Str("why", s.left).Msg("left alone")
+	case channel.Closed:
+		s.closed = true
+		if s.pair != nil {
+			s.pair.Core.Close()
+			s.pair = nil
+		}
+		s.publish(control.EventClosed, "closed", nil)
+		s.c.send(s.message(channel.Release), -1)
+	case channel.Failed:
+		s.failed = &failure{errno: syscall.Errno(m.A), received: m.B, held: m.Flags&channel.Held != 0}
+	case channel.Moved, channel.Unmoved:
+		s.reply = &m
+	case channel.Info:
+		s.info = &m
+	case channel.Resumed:
+		s.resumed = time.Duration(m.A)
+		if n := len(s.history); n > 0 && s.history[n-1].StallMS == 0 {
+			s.history[n-1].StallMS = milliseconds(s.resumed)
+		}
+	}
+}
+
+func (s *Stream) done(m channel.Message) {
+	for i, e := range s.exchanges {
+		if e.number != m.Exchange {
+			continue
+		}
+		e.done, e.received = true, m.A
+		e.octets, e.answer = nil, nil
+		s.last = e
+		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
+		s.publish(control.EventDone, "received all of "+e.url(s.opened.Peer.String()), map[string]any{"received": m.A})
+		return
+	}
+}
+
+// change wakes everyone who waits for one. With s.mu.
+func (s *Stream) change() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Stream) exchange(number uint64) *exchange {
+	for _, e := range s.exchanges {
+		if e.number == number {
+			return e
+		}
+	}
+	return nil
+}
+
+// current returns the exchange being answered, nil between exchanges. With s.mu.
+func (s *Stream) current() *exchange {
+	if len(s.exchanges) == 0 {
+		return nil
+	}
+	return s.exchanges[0]
+}
+
+// why says why the stream cannot be moved now, "" if it can. With s.mu.
+func (s *Stream) why() string {
+	switch e := s.current(); {
+	case s.c.wrong != nil:
+		return "the configuration is wrong: " + s.c.wrong.Error()
+	case s.closed:
+		return "the program has closed it"
+	case s.left != "":
+		return s.left
+	case s.failed != nil && !s.failed.held && e != nil:
+		return "its connection has ended"
+	case e == nil && s.last == nil:
+		return "no request has been sent"
+	case e == nil:
+		return ""
+	case e.why != "":
+		return e.why
+	case len(s.exchanges) > 1:
+		return "several requests wait for their answers"
+	}
+	return ""
+}
+
+// received returns the octets of content of the exchange that the program has been handed by now.
+func (s *Stream) received(e *exchange) int64 {
+	if e.done {
+		return e.received
+	}
+	if n, ok := s.c.shim.Read(s.slot, s.id); ok && n.Exchange == e.number {
+		return n.Received
+	}
+	return 0
+}
+
+// session describes the stream for lists.
+func (s *Stream) session() control.Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := control.Session{
+		ID: s.name(), PID: s.c.pid, FD: s.fd, Command: s.c.command,
+		Interface: s.iface, Server: s.server.String(),
+		State: control.StateIdle, Why: s.why(),
+		Migrations: append([]control.Migration(nil), s.history...),
+	}
+	out.Movable = out.Why == ""
+	e := s.current()
+	if e != nil {
+		out.State = control.StateActive
+	} else {
+		e = s.last
+	}
+	if e != nil {
+		out.URL = e.url(s.opened.Peer.String())
+		out.Received = s.received(e)
+		if n := e.length(); n >= 0 {
+			out.Length = &n
+		}
+	}
+	switch {
+	case s.migrating:
+		out.State = control.StateMigrating
+	case s.closed || s.failed != nil:
+		out.State = control.StateDone
+	}
+	return out
+}
+
+// remember notes a migration. With s.mu.
+func (s *Stream) remember(m control.Migration) {
+	if len(s.history) == maxMigrations {
+		s.history = append(s.history[:0:0], s.history[1:]...)
+	}
+	s.history = append(s.history, m)
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
+}
+
+// hostOf returns the host and port that an exchange is about; the port is the one the program connected to.
+func (s *Stream) hostOf(e *exchange) (host string, port uint16) {
+	port = s.opened.Peer.Port()
+	if e != nil && e.request != nil {
+		host, _ = e.request.Host()
+	}
+	if host == "" {
+		if name, ok := s.c.names.Name(s.opened.Peer.Addr()); ok {
+			return name, port
+		}
+		host = s.opened.Peer.Addr().String()
+	}
+	return strings.Trim(host, "[]"), port
+}

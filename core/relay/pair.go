@@ -1,0 +1,75 @@
+// Package relay delivers to the program what no server sends in the form that the program expects: one end of a
+// pair of connected sockets is on the program's descriptor, the core feeds the other.
+package relay
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"midstream/core/dial"
+)
+
+// Pair is a TCP connection of this process with itself over the loopback interface. Other than a UNIX socket pair it
+// answers every question about a TCP socket as a TCP socket does, and can end with RST.
+type Pair struct {
+	Program *dial.Conn // for the program's descriptor
+	Core    net.Conn   // fed by the core
+}
+
+// pairBuffer is asked for as SO_SNDBUF and SO_RCVBUF at the ends that carry content, in octets: together, doubled by
+// the kernel, within 512 kB a stream.
+const pairBuffer = 96 << 10
+
+// NewPair connects a pair whose program's end is a socket of the family domain. It fails where the loopback
+// interface is down.
+func NewPair(domain int) (*Pair, error) {
+	host, any := "127.0.0.1", "tcp4"
+	if domain == syscall.AF_INET6 {
+		host, any = "::1", "tcp6"
+	}
+	listener, err := net.Listen(any, net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, fmt.Errorf("no pair of sockets over the loopback interface: %w", err)
+	}
+	defer listener.Close()
+	listener.(*net.TCPListener).SetDeadline(time.Now().Add(time.Second))
+	at := netip.MustParseAddrPort(listener.Addr().String())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	program, err := dial.Race(ctx, dial.Candidates(at), at, dial.Options{Domain: domain, RcvBuf: pairBuffer})
+	if err != nil {
+		return nil, fmt.Errorf("no pair of sockets over the loopback interface: %w", err)
+	}
+	for {
+		accepted, err := listener.Accept()
+		if err != nil {
+			program.Close()
+			return nil, fmt.Errorf("no pair of sockets over the loopback interface: %w", err)
+		}
+		// Anybody on this host may connect to the listener: only our own other end counts.
+		if accepted.RemoteAddr().String() == program.Local().String() {
+			accepted.(*net.TCPConn).SetWriteBuffer(pairBuffer)
+			return &Pair{Program: program, Core: accepted}, nil
+		}
+		accepted.Close()
+	}
+}
+
+// Close closes both ends; the one that was handed over is the program's by then.
+func (p *Pair) Close() {
+	p.Program.Close()
+	p.Core.Close()
+}
+
+// Reset ends the pair as a server that is gone would: the program's end sees ECONNRESET.
+func (p *Pair) Reset() {
+	if tcp, ok := p.Core.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	p.Core.Close()
+}
+
