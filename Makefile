@@ -48,6 +48,49 @@ install: all
 	install -m 755 $(BUILD)/midstream $(BUILD)/midstreamctl $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(DESTDIR)$(PREFIX)/lib/midstream
 
+# The set-up comes first even with -j: it may be what installs the compilers.
+.PHONY: setup
+setup:
+	sh e2e/setup.sh
+
+.PHONY: demo
+demo: setup
+	$(MAKE) all
+	$(GO) run ./e2e/demo
+
+# Laboratories are big and measure time: one package of theirs at a time.
+.PHONY: test
+test: setup
+	$(MAKE) all check
+	$(GO) test ./core/... ./cgo/... ./ctl/...
+	$(GO) test -p 1 -timeout 10m ./e2e/...
+
+ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Werror -o /dev/null -c
+SCRIPTS := ctl/midstream/midstream e2e/setup.sh cgo/build.sh .ci/run
+
+.PHONY: check
+check:
+	$(GO) vet ./cgo/... ./core/... ./ctl/... ./e2e/...
+	@unformatted=$$(gofmt -l cgo core ctl e2e); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr --std=c11 -D_GNU_SOURCE shim e2e/clients
+	for source in shim/*.c; do gcc $(ANALYZE) $$source || exit 1; done
+	shellcheck $(SCRIPTS)
+
+# Every fuzz target for a few seconds; FUZZTIME=10m searches in earnest.
+FUZZTIME ?= 5s
+.PHONY: fuzz
+fuzz:
+	grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./$$(dirname $$file) || exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: setup
+	$(MAKE) all
+	$(GO) run ./e2e/bench
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)

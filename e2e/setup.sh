@@ -19,6 +19,7 @@ gcc            gcc
 libc6-dev      /usr/include/stdio.h
 make           make
 cppcheck       cppcheck
+shellcheck     shellcheck
 iproute2       ip
 ethtool        ethtool
 nftables       nft
@@ -36,6 +37,9 @@ aria2          aria2c
 ffmpeg         ffmpeg
 lftp           lftp
 python3        python3
+apt            /usr/lib/apt/methods/http
+apt-utils      apt-ftparchive
+dpkg           dpkg-deb
 ca-certificates /etc/ssl/certs/ca-certificates.crt
 LIST
 }
@@ -94,6 +98,7 @@ install_quietly() {
 
 # Debian's own Go may be too old even to fetch a newer one; then that of its backports is taken.
 install_go() {
+    # shellcheck source=/dev/null
     . /etc/os-release
     say "installing Go"
     install_quietly golang-go || true
@@ -110,26 +115,26 @@ install_go() {
     return 1
 }
 
-missing=$(missing_packages)
+missing=$(missing_packages | tr "\n" " ")
 if [ -z "$missing" ] && go_suffices; then
     exit 0
 fi
 if [ "${1-}" = --check ]; then
-    [ -z "$missing" ] || say "missing packages:" $missing
+    [ -z "$missing" ] || say "missing packages: $missing"
     go_suffices || say "missing: Go 1.$go_wanted or later"
     exit 1
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-    say "this is no Debian machine; install by its own means:" $missing "and Go 1.$go_wanted or later"
+    say "this is no Debian machine; install by its own means: $missing and Go 1.$go_wanted or later"
     exit 1
 fi
-say "installing:" ${missing:-Go}
+say "installing: ${missing:-Go}"
 as_root apt-get update >&2
 # shellcheck disable=SC2086 # one package a word
 [ -z "$missing" ] || install_quietly $missing
 go_suffices || install_go
-missing=$(missing_packages)
+missing=$(missing_packages | tr "\n" " ")
 if [ -n "$missing" ]; then
-    say "still missing after the installation:" $missing
+    say "still missing after the installation: $missing"
     exit 1
 fi

@@ -72,4 +72,3 @@ func (p *Pair) Reset() {
 	}
 	p.Core.Close()
 }
-
