@@ -7,6 +7,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/log"
+	"midstream/core/manager"
 	"midstream/core/resolve"
 )
 
@@ -52,6 +54,7 @@ type Controller struct {
 	lookups lookups
 	holders holders
 	dialing chan struct{} // bounds the connections being made at once
+	manager *manager.Engine
 
 	mu      sync.Mutex
 	streams map[uint64]*Stream // by the shim's id
@@ -72,6 +75,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		shim:    shim,
 		log:     logger,
 		dialing: make(chan struct{}, maxDialing),
+		manager: manager.New(cfg),
 		streams: map[uint64]*Stream{},
 	}
 	return c
@@ -92,6 +96,7 @@ func Start(ch *channel.Conn, shim Shim, pid int) {
 	}
 	c := New(ch, shim, pid, cfg, wrong, logger)
 	go c.serveControl()
+	go c.watchInterfaces(context.Background())
 	go c.Run()
 }
 

@@ -1,0 +1,56 @@
+// Package manager is the interface manager: it knows the state of every network interface, the user's policy and
+// what others have said, and decides which interface a stream is to use.
+//
+// There is one design and two places to run it. Engine is the manager itself; it is fed with facts and asked for
+// decisions, and does nothing on its own. The core of every process has one; midstreamd has one for all processes
+// that have connected to it. While a process is connected, the daemon decides and the process's own engine only
+// answers Order from the same facts; when the daemon is gone, it decides again.
+package manager
+
+import "time"
+
+// Manager is what those who carry out migrations need of the interface manager. All methods are safe for
+// concurrent use and return at once.
+type Manager interface {
+	// Order returns the interfaces that may carry the stream now, best first; the one it is on is among them if
+	// it may. Interfaces that policy avoids are left out unless the policy's in_need is set: then they come last.
+	// For a stream over a loopback interface there are none.
+	Order(s Stream) []string
+	// Interface returns what is known of an interface; ok is false if there is none of that name.
+	Interface(name string) (i Interface, ok bool)
+	// Interfaces returns what is known of all of them, best first. Neither the list nor what it points to
+	// is ever changed.
+	Interfaces() []Interface
+	// Captive is to be called when a captive portal has answered on the interface instead of the server that
+	// was asked for, and with false once a server has answered there. It holds for the addresses the interface
+	// has now.
+	Captive(name string, captive bool)
+}
+
+// Stream is what the manager is told of a stream: what it needs, and what it could do with another interface.
+type Stream struct {
+	ID        string  `json:"id"`
+	PID       int     `json:"pid"`
+	Command   string  `json:"command"`
+	URL       string  `json:"url"`
+	Host      string  `json:"host"`
+	Port      uint16  `json:"port"`
+	Interface string  `json:"interface"`
+	Server    string  `json:"server"`
+	Active    bool    `json:"active"`   // an exchange is under way
+	Length    int64   `json:"length"`   // octets of content, -1 where unknown
+	Received  int64   `json:"received"` // octets of content so far
+	Rate      float64 `json:"rate"`     // of arrival, bit/s; 0 where unknown
+	Movable   bool    `json:"movable"`
+	Why       string  `json:"why"` // why it is not movable
+	// Moved is when it changed its interface last, zero if never.
+	Moved time.Time `json:"moved"`
+}
+
+// Remaining returns the octets of content still to come, -1 where unknown.
+func (s Stream) Remaining() int64 {
+	if s.Length < 0 {
+		return -1
+	}
+	return max(s.Length-s.Received, 0)
+}
