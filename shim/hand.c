@@ -26,6 +26,7 @@
 #include "calls.h"
 #include "channel.h"
 #include "epoll.h"
+#include "exit.h"
 #include "fork.h"
 #include "gate.h"
 #include "load.h"
@@ -34,6 +35,9 @@
 
 /* A hand-over that has not come about after so long is given up; the gate is closed meanwhile. */
 #define PATIENCE_NS 500000000LL
+
+/* How often the hand looks whether the process has threads of its own left, once its main thread has none. */
+#define EXIT_LOOK_MS 10
 
 /* In arm_flags only: the kept connection is put back (MS_GIVE_UP). */
 #define RESTORE 0x8000
@@ -452,7 +456,10 @@ void *hand_main(void *unused)
     for (;;) {
         wait[0].fd = atomic_load(&load_channel);
         wait[1].fd = atomic_load(&hand_event);
-        int ready = REAL(poll)(wait, 2, pending ? 1 : -1);
+        int ready = REAL(poll)(wait, 2, pending ? 1 : exit_is_near() ? EXIT_LOOK_MS : -1);
+        if (ready == 0 && exit_is_near()) {
+            exit_if_alone();
+        }
         if (!told && atomic_load(&load_state) == LOAD_UP) {
             told = true;
             names_flush();

@@ -5,8 +5,7 @@
  *      blocked, the hand and the helper; it waits for neither.
  *   2. The helper leaves the program's descriptor table, closes everything but its end of the channel, and
  *      only then opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
- *   3. Signal actions that the Go runtime installed are put back.
- *   4. The hand serves the core's messages in the program's table (hand.c).
+ *   3. The hand serves the core's messages in the program's table (hand.c).
  *
  * In a forked child the loader would hand out the parent's mapped core again, dead: the child opens a copy.
  */
@@ -210,33 +209,11 @@ static bool core_path(char *path, size_t size)
     return (size_t)snprintf(path, size, "%.*slibmidstream-core.so", (int)folder, info.dli_fname) < size;
 }
 
-/* Puts back every signal action that now lies inside the core. 32 to 34 belong to the C library. */
-static void restore_signals(const struct sigaction *before, const void *entry)
-{
-    Dl_info core, handler;
-    if (!dladdr(entry, &core)) {
-        return;
-    }
-    for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction now;
-        if ((signal >= 32 && signal <= 34) || sigaction(signal, NULL, &now)) {
-            continue;
-        }
-        if (dladdr((void *)now.sa_sigaction, &handler) && handler.dli_fbase == core.dli_fbase) {
-            sigaction(signal, &before[signal], NULL);
-        }
-    }
-}
-
 static bool open_core(int channel)
 {
     static char path[PATH_MAX];
-    static struct sigaction before[NSIG];
     if (!core_path(path, sizeof path) || (need_copy && !copy_core(path, sizeof path))) {
         return false;
-    }
-    for (int signal = 1; signal < NSIG; signal++) {
-        sigaction(signal, NULL, &before[signal]);
     }
     void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     int (*start)(int, struct ms_shared *) = core ? (int (*)(int, struct ms_shared *))dlsym(core, "midstream_core_start") : NULL;
@@ -245,9 +222,7 @@ static bool open_core(int channel)
     }
     shared.version = MS_ABI_VERSION;
     shared.pid = getpid();
-    bool good = start(channel, &shared) == 0;
-    restore_signals(before, (void *)start);
-    return good;
+    return start(channel, &shared) == 0;
 }
 
 static void *helper_main(void *unused)
@@ -325,9 +300,32 @@ static bool start(void)
     return good;
 }
 
+/*
+ * Before this library's constructor has run, the loader is still busy with the program's own libraries; and without
+ * room for Go's reservations (ADDRESS_SPACE) its runtime would end the process.
+ */
+static _Atomic uint32_t initialised;
+
+__attribute__((constructor)) static void note_initialised(void)
+{
+    atomic_store(&initialised, 1);
+}
+
+#define ADDRESS_SPACE (2ULL << 30)
+
+static bool has_room(void)
+{
+    struct rlimit limit;
+    return !getrlimit(RLIMIT_AS, &limit) && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > ADDRESS_SPACE)
+        && !getrlimit(RLIMIT_DATA, &limit) && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > ADDRESS_SPACE);
+}
+
 bool load_start(void)
 {
     uint32_t none = LOAD_NONE;
+    if (!atomic_load(&initialised) || (atomic_load(&load_state) == LOAD_NONE && !has_room())) {
+        return false;
+    }
     if (atomic_compare_exchange_strong(&load_state, &none, LOAD_STARTING)) {
         int saved = errno;
         if (!start()) {

@@ -13,9 +13,18 @@
 /* Buffers of one clamped vector; a shorter read is always allowed. */
 #define CLAMPED_MAX 8
 
-static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int flags, struct sockaddr *from,
+/* read() and recv() of nothing but flags are not the same where the number is no socket any more. */
+#define PLAIN_READ (-1)
+
+static ssize_t receive(int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *from_length)
+{
+    return flags == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recvfrom)(fd, buffer, length, flags, from, from_length);
+}
+
+static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
 {
+    int flags = how == PLAIN_READ ? 0 : how;
     bool peek = flags & MSG_PEEK;
     size_t done = 0;
     for (;;) {
@@ -27,7 +36,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
             result = -1;
             errno = call.error;
         } else {
-            result = REAL(recvfrom)(fd, part.iov_base, allowed, flags, from, from_length);
+            result = receive(fd, part.iov_base, allowed, how, from, from_length);
         }
         /* MSG_TRUNC drops octets: only their number is known. */
         bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1);
@@ -44,8 +53,9 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     }
 }
 
-static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int flags)
+static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int how)
 {
+    int flags = how == PLAIN_READ ? 0 : how;
     bool peek = flags & MSG_PEEK;
     struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
     size_t count = message->msg_iovlen;
@@ -69,7 +79,8 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             result = -1;
             errno = call.error;
         } else {
-            result = REAL(recvmsg)(fd, message, flags);
+            result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
+                                       : REAL(recvmsg)(fd, message, flags);
         }
         message->msg_iov = vector;
         message->msg_iovlen = count;
@@ -112,7 +123,7 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length)
 {
     struct stream *s = stream_of(fd);
     if (s) {
-        return read_one(s, fd, buffer, length, 0, NULL, NULL);
+        return read_one(s, fd, buffer, length, PLAIN_READ, NULL, NULL);
     }
     return note_dns(fd, buffer, REAL(read)(fd, buffer, length));
 }
@@ -124,12 +135,12 @@ EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
         return REAL(readv)(fd, vector, count);
     }
     struct msghdr message = { .msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count };
-    return read_vector(s, fd, &message, 0);
+    return read_vector(s, fd, &message, PLAIN_READ);
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct stream *s = message ? stream_of(fd) : NULL;
+    struct stream *s = IS_POINTER(message) ? stream_of(fd) : NULL;
     if (!s) {
         ssize_t result = REAL(recvmsg)(fd, message, flags);
         if (result > 0 && stream_entry(fd) == STREAM_DNS && message->msg_iovlen) {
@@ -143,7 +154,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    struct stream *s = messages ? stream_of(fd) : NULL;
+    struct stream *s = IS_POINTER(messages) ? stream_of(fd) : NULL;
     if (!s || timeout) {
         if (s) {
             stream_leave(s, "recvmmsg with a time-out");

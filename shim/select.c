@@ -45,10 +45,16 @@ static bool is_disturbed(int count, const fd_set *readable, uint32_t changes)
     return disturbed;
 }
 
+static bool is_set(const fd_set *set)
+{
+    return !set || IS_POINTER(set);
+}
+
 EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, const struct timespec *timeout,
                    const sigset_t *mask)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || count <= 0 || count > FD_SETSIZE) {
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || count <= 0 || count > FD_SETSIZE
+        || !is_set(readable) || !is_set(writable) || !is_set(exceptional)) {
         return REAL(pselect)(count, readable, writable, exceptional, timeout, mask);
     }
     struct wait_clock clock;
@@ -79,7 +85,7 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
 
 EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || !timeout || timeout->tv_sec < 0
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || !IS_POINTER(timeout) || timeout->tv_sec < 0
         || timeout->tv_usec < 0 || timeout->tv_usec >= 1000000 || count > FD_SETSIZE) {
         if (!timeout && count > 0 && atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
             return pselect(count, readable, writable, exceptional, NULL, NULL);

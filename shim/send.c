@@ -42,7 +42,7 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    struct stream *s = message ? stream_of(fd) : NULL;
+    struct stream *s = IS_POINTER(message) ? stream_of(fd) : NULL;
     if (!s) {
         ssize_t result = REAL(sendmsg)(fd, message, flags);
         if (result > 0 && message->msg_name) {
@@ -59,7 +59,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    struct stream *s = messages ? stream_of(fd) : NULL;
+    struct stream *s = IS_POINTER(messages) ? stream_of(fd) : NULL;
     if (!s) {
         int result = REAL(sendmmsg)(fd, messages, count, flags);
         if (result > 0 && messages[0].msg_hdr.msg_name) {

@@ -156,6 +156,9 @@ struct call {
     int error;   /* after read_begin: to be returned instead of reading, 0 none */
 };
 
+/* The kernel answers EFAULT for a message header in the first page; a hook that looks into it would crash. */
+#define IS_POINTER(p) ((uintptr_t)(p) >= 4096)
+
 struct iovec;
 size_t read_begin(struct call *call, struct stream *s, bool peek);
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);

@@ -7,6 +7,17 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "load.h"
+
+EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
+{
+    va_list arguments;
+    va_start(arguments, argument);
+    void *parent = va_arg(arguments, void *), *tls = va_arg(arguments, void *), *child = va_arg(arguments, void *);
+    va_end(arguments);
+    load_wait();
+    return REAL(clone)(function, stack, flags, argument, parent, tls, child);
+}
 
 EXPORT long syscall(long number, ...)
 {
@@ -18,6 +29,13 @@ EXPORT long syscall(long number, ...)
     }
     va_end(arguments);
     switch (number) {
+    case SYS_clone:
+#ifdef SYS_fork
+    case SYS_fork:
+#endif
+        /* A child must not inherit the loader's locks from a helper that is inside it; fork() waits likewise. */
+        load_wait();
+        break;
     case SYS_close:
         return close((int)a[0]);
 #ifdef SYS_close_range
