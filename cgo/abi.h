@@ -42,7 +42,7 @@ enum ms_phase {
 };
 
 /*
- * One stream's counters. The shim writes all of them but `guard`, the core reads them at any time.
+ * One stream's counters. The shim writes all of them but `guard` and `keep`, the core reads them at any time.
  * `exchange` is written before and after the others, so a reader that finds it changed reads again.
  */
 struct ms_counters {
@@ -53,6 +53,14 @@ struct ms_counters {
     _Atomic int64_t stop_at;   /* content offset that the present connection may not pass */
     _Atomic uint32_t phase;    /* enum ms_phase */
     _Atomic uint32_t guard;    /* set by the core: hold the program when this connection fails */
+    _Atomic uint32_t keep;     /* set by the core: keep a tail of the content */
+    /*
+     * The last octets of content that the program has been handed, octet n at tail[n % tail_size]: those from
+     * tail_from on, up to `received`. Those before tail_end - tail_size are being written over.
+     */
+    _Atomic uint32_t tail_size;
+    _Atomic(uint8_t *) tail;
+    _Atomic uint64_t tail_from, tail_end;
 };
 
 /* What the core is given when it is started, and keeps for the life of the process. */
@@ -100,7 +108,8 @@ enum ms_flag {
     MS_NOW = 1 << 3,   /* do not wait for the old connection to deliver up to the offset */
     MS_RELAY = 1 << 4, /* the socket is one end of a pair that the core feeds */
     MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
-    MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content */
+    MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content; exactly there, unless MS_RELAY */
+    MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end */
 };
 
 struct ms_message {
@@ -128,7 +137,7 @@ struct ms_position {
     uint32_t chunk_digits; /* how many digits those were */
     uint32_t phase;        /* enum ms_phase */
     uint32_t line;         /* MS_TRAILER: octets read of the present line */
-    uint32_t last_chunk;   /* the chunk-size line being read or just read is the last chunk's */
+    uint32_t cr;           /* MS_TRAILER: the line so far ends in CR */
     uint64_t head;         /* MS_HEAD: octets of the head read */
     int64_t nanoseconds;   /* how long the program's calls were held, at most */
     uint64_t last_read;    /* CLOCK_MONOTONIC of the last octets handed to the program, ns */

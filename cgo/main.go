@@ -29,6 +29,44 @@ static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, u
 		atomic_store(&c->guard, on);
 }
 
+static void ms_keep(struct ms_shared *shared, uint32_t slot, uint64_t stream)
+{
+	struct ms_counters *c = &shared->counters[slot];
+	if (atomic_load(&c->stream) == stream)
+		atomic_store(&c->keep, 1);
+}
+
+// The octets before `end`, at most `limit`, written to `to`; their number.
+static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange, uint64_t end, size_t limit, uint8_t *to)
+{
+	struct ms_counters *c = &shared->counters[slot];
+	uint8_t *ring = atomic_load(&c->tail);
+	uint64_t size = atomic_load(&c->tail_size);
+	if (!ring || atomic_load(&c->exchange) != exchange)
+		return 0;
+	uint64_t from = atomic_load(&c->tail_from), received = atomic_load(&c->received);
+	if (received < end || from >= end)
+		return 0;
+	uint64_t first = end - from < limit ? from : end - limit;
+	if (end > size && first < end - size)
+		first = end - size;
+	for (uint64_t i = first; i < end; ) {
+		uint64_t n = size - i % size < end - i ? size - i % size : end - i;
+		memcpy(to + (i - first), ring + i % size, n);
+		i += n;
+	}
+	atomic_thread_fence(memory_order_acquire);
+	uint64_t written = atomic_load(&c->tail_end);
+	if (atomic_load(&c->exchange) != exchange || atomic_load(&c->tail_from) != from)
+		return 0;
+	// What has been written over meanwhile does not count.
+	uint64_t lost = written > size && written - size > first ? written - size - first : 0;
+	if (lost >= end - first)
+		return 0;
+	memmove(to, to + lost, end - first - lost);
+	return end - first - lost;
+}
+
 static void ms_control_path(struct ms_shared *shared, const char *path, size_t length)
 {
 	if (length < sizeof shared->control_path) {
@@ -73,6 +111,24 @@ func (m memory) Guard(slot uint32, stream uint64, on bool) {
 		}
 		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), flag)
 	}
+}
+
+func (m memory) Keep(slot uint32, stream uint64) {
+	if slot < C.MS_SLOTS {
+		C.ms_keep(m.shared, C.uint32_t(slot), C.uint64_t(stream))
+	}
+}
+
+func (m memory) Tail(slot uint32, stream, exchange uint64, end int64, limit int) []byte {
+	if slot >= C.MS_SLOTS || end <= 0 || limit <= 0 {
+		return nil
+	}
+	if n, ok := m.Read(slot, stream); !ok || n.Exchange != exchange {
+		return nil
+	}
+	b := make([]byte, min(int64(limit), end))
+	n := C.ms_tail(m.shared, C.uint32_t(slot), C.uint64_t(exchange), C.uint64_t(end), C.size_t(len(b)), (*C.uint8_t)(unsafe.Pointer(&b[0])))
+	return b[:n]
 }
 
 func (m memory) ControlPath(path string) {

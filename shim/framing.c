@@ -132,7 +132,6 @@ static enum framing_event end_of_head(struct framing *f)
     f->interim = !f->request && f->status / 100 == 1 && f->status != 101;
     f->upgraded = f->request ? f->method == FRAMING_CONNECT : f->status == 101;
     f->content = 0;
-    f->last_chunk = false;
     if (f->upgraded) {
         f->phase = MS_BROKEN;
     } else if (!f->request
@@ -203,9 +202,9 @@ static int hex_digit(char c)
 
 static void end_of_chunk_size(struct framing *f)
 {
-    f->last_chunk = f->left == 0;
     f->line = 0;
-    f->phase = f->last_chunk ? MS_TRAILER : MS_CHUNK_DATA;
+    f->cr = false;
+    f->phase = f->left == 0 ? MS_TRAILER : MS_CHUNK_DATA;
 }
 
 /* One octet of chunk framing (RFC 9112 §7.1); true when the message has ended. */
@@ -273,13 +272,39 @@ static bool chunk_octet(struct framing *f, char c)
         if (c == '\n') {
             bool empty = f->line == 0;
             f->line = 0;
+            f->cr = false;
             return empty;
         }
-        if (c != '\r') {
+        if (f->cr) {
+            broken(f); /* a bare CR */
+            return false;
+        }
+        if (c == '\r') {
+            f->cr = true;
+        } else {
             f->line++;
         }
         return false;
     }
+}
+
+/* Keeps the last octets of a run of content; f->content is the offset of its first. */
+static void keep(const struct framing *f, const uint8_t *octets, size_t count)
+{
+    struct ms_counters *c = f->tail;
+    uint8_t *ring = atomic_load_explicit(&c->tail, memory_order_relaxed);
+    size_t size = atomic_load_explicit(&c->tail_size, memory_order_relaxed);
+    uint64_t at = f->content;
+    atomic_store_explicit(&c->tail_end, at + count, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release); /* who reads an octet written below sees tail_end, too */
+    if (count > size) {
+        octets += count - size;
+        at += count - size;
+        count = size;
+    }
+    size_t place = at % size, first = size - place < count ? size - place : count;
+    memcpy(ring + place, octets, first);
+    memcpy(ring, octets + first, count - first);
 }
 
 enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t count, size_t *used)
@@ -314,6 +339,9 @@ enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t
             if (n > f->left) {
                 n = f->left;
             }
+            if (f->tail) {
+                keep(f, octets + i, n);
+            }
             f->left -= n;
             f->content += n;
             i += n;
@@ -327,6 +355,9 @@ enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t
             }
             break;
         case MS_CLOSE:
+            if (f->tail) {
+                keep(f, octets + i, n);
+            }
             f->content += n;
             i = count;
             break;

@@ -45,7 +45,7 @@ struct framing {
     uint64_t content; /* octets so far */
     uint64_t left;    /* of the chunk, or of Content-Length */
     uint32_t digits;  /* of the chunk size */
-    bool last_chunk;
+    struct ms_counters *tail; /* where the content's last octets are kept, NULL nowhere */
 };
 
 enum framing_event {

@@ -115,9 +115,9 @@ static void position(const struct stream *s, struct ms_position *p)
     memset(p, 0, sizeof *p);
     p->received = s->in.content;
     p->phase = s->in.phase;
-    p->head = s->in.head;
+    p->head = s->in.phase == MS_HEAD ? s->in.head : 0;
     p->line = s->in.line;
-    p->last_chunk = s->in.last_chunk;
+    p->cr = s->in.cr;
     p->chunk_digits = s->in.digits;
     if (s->in.phase == MS_CHUNK_DATA) {
         p->chunk_left = s->in.left;
@@ -141,6 +141,9 @@ static const char *obstacle(struct stream *s)
     }
     if ((waiting ? answered + 1 : answered) != s->arm_exchange) {
         return "the exchange is over";
+    }
+    if (sent > s->arm_exchange && !(s->arm_flags & MS_RELAY)) {
+        return "the program has sent another request";
     }
     if (s->in.phase == MS_BROKEN) {
         return "the response is malformed";
@@ -186,7 +189,7 @@ static void exchange_sockets(struct stream *s)
     bool restore = s->arm_flags & RESTORE;
     keep_names(s);
     if (!restore) {
-        socket_copy_attributes(s->fd, s->next_fd);
+        socket_copy_attributes(s->fd, s->next_fd, !s->relayed);
     }
     int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
     int old = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
@@ -269,10 +272,14 @@ static bool hand_over(struct stream *s)
         refuse(s, "a call of the program's on the descriptor does not return");
         return true;
     }
-    int64_t at = s->arm_flags & MS_IN_HEAD ? (int64_t)s->in.head : (int64_t)s->in.content;
+    int64_t at = !(s->arm_flags & MS_IN_HEAD) ? (int64_t)s->in.content : s->in.phase == MS_HEAD ? (int64_t)s->in.head : 0;
+    if (s->arm_flags & MS_AT_END) {
+        s->arm_at = at;
+    }
     bool in_head = s->in.phase == MS_HEAD || (s->in.phase == MS_IDLE && atomic_load(&s->sent) > atomic_load(&s->answered));
     if (!(s->arm_flags & RESTORE)) {
-        if (!!(s->arm_flags & MS_IN_HEAD) != in_head) {
+        if (!!(s->arm_flags & MS_IN_HEAD) != in_head
+            || (s->arm_flags & MS_IN_HEAD && !(s->arm_flags & MS_RELAY) && at != s->arm_at)) {
             refuse(s, "the program stands in another part of the response");
             return true;
         }
@@ -344,11 +351,12 @@ static void arm(struct stream *s, const struct ms_message *m, int fd)
         attempt(s);
         return;
     }
-    atomic_store(&s->counters->stop_at, m->a);
+    bool at_end = m->flags & MS_AT_END;
+    atomic_store(&s->counters->stop_at, at_end ? MS_NO_STOP : m->a);
     atomic_store(&s->armed, 1);
     /* A reader that passed the offset before it was set does not look again. */
-    if ((int64_t)atomic_load(&s->counters->received) >= m->a
-        || atomic_load(&s->counters->exchange) != m->exchange) {
+    if (at_end ? atomic_load(&s->answered) >= m->exchange
+               : (int64_t)atomic_load(&s->counters->received) >= m->a || atomic_load(&s->counters->exchange) != m->exchange) {
         if (gate_close(s)) {
             attempt(s);
         }

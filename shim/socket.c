@@ -91,7 +91,7 @@ static void copy_buffer(int from, int to, int name, int lock)
     }
 }
 
-void socket_copy_attributes(int from, int to)
+void socket_copy_attributes(int from, int to, bool buffers)
 {
     static const struct { int level, name; } options[] = {
         { SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_OOBINLINE }, { SOL_SOCKET, SO_LINGER },
@@ -106,8 +106,10 @@ void socket_copy_attributes(int from, int to)
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         copy_option(from, to, options[i].level, options[i].name);
     }
-    copy_buffer(from, to, SO_RCVBUF, BUF_LOCK_RECEIVE);
-    copy_buffer(from, to, SO_SNDBUF, BUF_LOCK_SEND);
+    if (buffers) {
+        copy_buffer(from, to, SO_RCVBUF, BUF_LOCK_RECEIVE);
+        copy_buffer(from, to, SO_SNDBUF, BUF_LOCK_SEND);
+    }
     long flags = REAL(syscall)(SYS_fcntl, from, F_GETFL);
     if (flags >= 0) {
         REAL(syscall)(SYS_fcntl, to, F_SETFL, flags);

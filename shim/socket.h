@@ -18,8 +18,11 @@ int64_t socket_taken(int fd);
 
 uint64_t socket_inode(int fd);
 
-/* File status flags, socket options and ownership, as far as they differ; nothing else may use `to` yet. */
-void socket_copy_attributes(int from, int to);
+/*
+ * File status flags, socket options and ownership, as far as they differ; nothing else may use `to` yet.
+ * `buffers`: also the sizes of buffers that the program has fixed.
+ */
+void socket_copy_attributes(int from, int to, bool buffers);
 
 /* Ends the connection with RST, also where another thread still waits on it, and closes the descriptor. */
 void socket_reset(int fd);

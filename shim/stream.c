@@ -17,6 +17,7 @@
 #include "hand.h"
 #include "load.h"
 #include "socket.h"
+#include "tail.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
@@ -196,6 +197,7 @@ static bool open_stream(struct stream *s)
     atomic_store(&s->counters->phase, s->in.phase == MS_IDLE ? MS_HEAD : s->in.phase);
     atomic_store(&s->counters->stop_at, MS_NO_STOP);
     atomic_store(&s->counters->guard, 0);
+    atomic_store(&s->counters->keep, 0);
     atomic_store(&s->counters->stream, s->id);
     atomic_store(&s->stage, STAGE_OPEN);
     atomic_fetch_add(&stream_open_count, 1);
@@ -336,6 +338,8 @@ static bool begin_response(struct stream *s)
     atomic_store(&s->counters->exchange, 0);
     atomic_store(&s->counters->received, 0);
     atomic_store(&s->counters->head, 0);
+    atomic_store(&s->counters->tail_from, 0);
+    atomic_store(&s->counters->tail_end, 0);
     atomic_store(&s->counters->exchange, number);
     return true;
 }
@@ -387,7 +391,10 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
 /* The reader that reaches the offset of a hand-over closes the gate, so that no octet more is read. */
 static void check_stop(struct stream *s)
 {
-    if (atomic_load(&s->armed) && (int64_t)s->in.content >= atomic_load(&s->counters->stop_at) && gate_close(s)) {
+    if (atomic_load(&s->armed)
+        && ((int64_t)s->in.content >= atomic_load(&s->counters->stop_at)
+            || (s->arm_flags & MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange))
+        && gate_close(s)) {
         hand_due(s);
     }
 }
@@ -514,6 +521,9 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     int saved = errno;
     if (result > 0 && call->alone) {
         s->seen += (uint64_t)result;
+        if (!s->in.tail && atomic_load_explicit(&s->counters->keep, memory_order_relaxed)) {
+            tail_start(&s->in, s->counters);
+        }
         size_t left = (size_t)result;
         for (int i = 0; i < count && left; i++) {
             size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
@@ -545,6 +555,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
         if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
             /* Only content: the framing needs no more than its length, and never looks at it. */
+            s->in.tail = NULL;
             feed_in(s, (const uint8_t *)"", (size_t)result);
             note_read(s);
             check_stop(s);

@@ -49,6 +49,7 @@ const (
 	Relay
 	Keep
 	InHead
+	AtEnd
 )
 
 // Phase is enum ms_phase: where in a response the program stands.
@@ -167,7 +168,7 @@ type Position struct {
 	ChunkDigits int
 	Phase       Phase
 	Line        int
-	LastChunk   bool
+	CR          bool // the trailer line so far ends in CR
 	Head        int64
 	Held        time.Duration // how long the gate was closed
 	LastRead    int64         // CLOCK_MONOTONIC, nanoseconds
@@ -183,7 +184,7 @@ func parsePosition(b []byte) Position {
 		ChunkDigits: int(order.Uint32(b[24:])),
 		Phase:       Phase(order.Uint32(b[28:])),
 		Line:        int(order.Uint32(b[32:])),
-		LastChunk:   order.Uint32(b[36:]) != 0,
+		CR:          order.Uint32(b[36:]) != 0,
 		Head:        int64(order.Uint64(b[40:])),
 		Held:        time.Duration(order.Uint64(b[48:])),
 		LastRead:    int64(order.Uint64(b[56:])),
@@ -261,4 +262,9 @@ type Counters interface {
 	Read(slot uint32, stream uint64) (s Snapshot, ok bool)
 	// Guard asks the shim to hold the program when the stream's connection fails.
 	Guard(slot uint32, stream uint64, on bool)
+	// Keep asks the shim to keep a tail of the stream's content.
+	Keep(slot uint32, stream uint64)
+	// Tail returns the last octets of the exchange's content before the offset end, at most limit, as
+	// far as they are kept.
+	Tail(slot uint32, stream, exchange uint64, end int64, limit int) []byte
 }
