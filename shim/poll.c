@@ -69,7 +69,16 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;
-    return ppoll(fds, count, wait_from_ms(&limit, timeout), NULL);
+    struct wait_clock clock;
+    wait_start(&clock, wait_from_ms(&limit, timeout));
+    for (int left = timeout;; left = wait_left_ms(&clock)) {
+        uint32_t changes = atomic_load(&gate_changes);
+        pass_gates(fds, count);
+        int result = REAL(poll)(fds, count, left);
+        if (result <= 0 || !is_disturbed(fds, count, changes)) {
+            return result;
+        }
+    }
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)

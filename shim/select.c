@@ -50,18 +50,41 @@ static bool is_set(const fd_set *set)
     return !set || IS_POINTER(set);
 }
 
+static bool is_watched(int count, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
+{
+    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) && count > 0 && count <= FD_SETSIZE
+        && is_set(readable) && is_set(writable) && is_set(exceptional);
+}
+
+static void restore(int count, const struct sets *asked, fd_set *readable, fd_set *writable, fd_set *exceptional)
+{
+    if (readable) {
+        copy(readable, &asked->readable, count);
+    }
+    if (writable) {
+        copy(writable, &asked->writable, count);
+    }
+    if (exceptional) {
+        copy(exceptional, &asked->exceptional, count);
+    }
+}
+
+static void keep(int count, struct sets *asked, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
+{
+    copy(&asked->readable, readable, count);
+    copy(&asked->writable, writable, count);
+    copy(&asked->exceptional, exceptional, count);
+}
+
 EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, const struct timespec *timeout,
                    const sigset_t *mask)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || count <= 0 || count > FD_SETSIZE
-        || !is_set(readable) || !is_set(writable) || !is_set(exceptional)) {
+    if (!is_watched(count, readable, writable, exceptional)) {
         return REAL(pselect)(count, readable, writable, exceptional, timeout, mask);
     }
     struct wait_clock clock;
     struct sets asked;
-    copy(&asked.readable, readable, count);
-    copy(&asked.writable, writable, count);
-    copy(&asked.exceptional, exceptional, count);
+    keep(count, &asked, readable, writable, exceptional);
     wait_start(&clock, timeout);
     for (;;) {
         struct timespec left;
@@ -71,36 +94,25 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
         if (result <= 0 || !is_disturbed(count, readable, changes)) {
             return result;
         }
-        if (readable) {
-            copy(readable, &asked.readable, count);
-        }
-        if (writable) {
-            copy(writable, &asked.writable, count);
-        }
-        if (exceptional) {
-            copy(exceptional, &asked.exceptional, count);
-        }
+        restore(count, &asked, readable, writable, exceptional);
     }
 }
 
 EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || !IS_POINTER(timeout) || timeout->tv_sec < 0
-        || timeout->tv_usec < 0 || timeout->tv_usec >= 1000000 || count > FD_SETSIZE) {
-        if (!timeout && count > 0 && atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
-            return pselect(count, readable, writable, exceptional, NULL, NULL);
-        }
+    if (!is_watched(count, readable, writable, exceptional)) {
         return REAL(select)(count, readable, writable, exceptional, timeout);
     }
-    /* Linux leaves what was left in the time-out (select(2)); pselect does not. */
-    struct timespec limit = { timeout->tv_sec, timeout->tv_usec * 1000L };
-    int64_t until = now_ns() + limit.tv_sec * 1000000000LL + limit.tv_nsec;
-    int result = pselect(count, readable, writable, exceptional, &limit, NULL);
-    int saved = errno;
-    int64_t left = until - now_ns();
-    left = left < 0 || result == 0 ? 0 : left;
-    timeout->tv_sec = left / 1000000000;
-    timeout->tv_usec = left % 1000000000 / 1000;
-    errno = saved;
-    return result;
+    struct sets asked;
+    keep(count, &asked, readable, writable, exceptional);
+    for (;;) {
+        uint32_t changes = atomic_load(&gate_changes);
+        pass_gates(count, readable);
+        /* Linux leaves what was left in the time-out (select(2)): the repetition gets that. */
+        int result = REAL(select)(count, readable, writable, exceptional, timeout);
+        if (result <= 0 || !is_disturbed(count, readable, changes)) {
+            return result;
+        }
+        restore(count, &asked, readable, writable, exceptional);
+    }
 }

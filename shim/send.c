@@ -1,5 +1,7 @@
 /* send.c: every call that writes to a socket. Requests are read from what was accepted. */
+#include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -40,11 +42,38 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
     return result;
 }
 
+/* A descriptor passed to another process (SCM_RIGHTS) has a second owner from now on. */
+static void note_passed(const struct msghdr *message)
+{
+    if (!message->msg_controllen || !atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        return;
+    }
+    int saved = errno;
+    struct msghdr header = *message;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
+            struct stream *s = stream_of(fd);
+            if (s) {
+                stream_leave(s, "the program has passed it to another process");
+            }
+        }
+    }
+    errno = saved;
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct stream *s = IS_POINTER(message) ? stream_of(fd) : NULL;
     if (!s) {
         ssize_t result = REAL(sendmsg)(fd, message, flags);
+        if (result >= 0) {
+            note_passed(message);
+        }
         if (result > 0 && message->msg_name) {
             names_note_port(fd, message->msg_name, message->msg_namelen);
         }
@@ -62,6 +91,9 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     struct stream *s = IS_POINTER(messages) ? stream_of(fd) : NULL;
     if (!s) {
         int result = REAL(sendmmsg)(fd, messages, count, flags);
+        for (int i = 0; i < result; i++) {
+            note_passed(&messages[i].msg_hdr);
+        }
         if (result > 0 && messages[0].msg_hdr.msg_name) {
             names_note_port(fd, messages[0].msg_hdr.msg_name, messages[0].msg_hdr.msg_namelen);
         }

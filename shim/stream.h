@@ -178,7 +178,8 @@ bool stream_failed_in_wait(struct stream *s);
 /* A guarded stream with an answer outstanding whose connection has ended; one system call if it is guarded. */
 bool stream_ended(const struct stream *s);
 
-/* CLOCK_MONOTONIC in nanoseconds. */
+/* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */
 int64_t now_ns(void);
+int64_t coarse_now_ns(void);
 
 #endif

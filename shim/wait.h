@@ -10,7 +10,7 @@
 
 struct wait_clock {
     const struct timespec *timeout; /* NULL: for ever */
-    int64_t until;                  /* CLOCK_MONOTONIC ns */
+    int64_t until;                  /* by the coarse clock, which is cheap enough for every wait */
     bool first;
 };
 
@@ -19,7 +19,7 @@ static inline void wait_start(struct wait_clock *clock, const struct timespec *t
     clock->timeout = timeout;
     clock->first = true;
     bool finite = timeout && timeout->tv_sec < INT_MAX && (timeout->tv_sec || timeout->tv_nsec);
-    clock->until = finite ? now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec : 0;
+    clock->until = finite ? coarse_now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec : 0;
 }
 
 /* What is left; the time-out itself the first time, so that an invalid one is seen by the kernel. */
@@ -29,7 +29,7 @@ static inline const struct timespec *wait_left(struct wait_clock *clock, struct 
         clock->first = false;
         return clock->timeout;
     }
-    int64_t rest = clock->until - now_ns();
+    int64_t rest = clock->until - coarse_now_ns();
     rest = rest < 0 ? 0 : rest;
     left->tv_sec = rest / 1000000000;
     left->tv_nsec = rest % 1000000000;
