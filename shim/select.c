@@ -19,27 +19,13 @@ static void copy(fd_set *to, const fd_set *from, int count)
     }
 }
 
-/* The next descriptor of the set from `fd` on, or -1: sets are mostly empty, so words are looked at, not bits. */
-static int next_member(const fd_set *set, int fd, int count)
-{
-    while (fd < count) {
-        unsigned long word = (unsigned long)set->fds_bits[fd / NFDBITS] >> fd % NFDBITS;
-        if (word) {
-            fd += __builtin_ctzl(word);
-            return fd < count ? fd : -1;
-        }
-        fd += NFDBITS - fd % NFDBITS;
-    }
-    return -1;
-}
-
 static void pass_gates(int count, const fd_set *readable)
 {
     if (!readable || !atomic_load(&gates_closed)) {
         return;
     }
-    for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
-        struct stream *s = stream_of(fd);
+    for (int fd = 0; fd < count; fd++) {
+        struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
         if (s && atomic_load(&s->gate)) {
             gate_wait(s);
         }
@@ -50,12 +36,9 @@ static void pass_gates(int count, const fd_set *readable)
 static bool is_disturbed(int count, const fd_set *readable, uint32_t changes)
 {
     bool changed = atomic_load(&gate_changes) != changes, disturbed = false;
-    if (!readable) {
-        return false;
-    }
-    for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
-        struct stream *s = stream_of(fd);
-        if (s && (changed || (stream_ended(s) && stream_failed_in_wait(s)))) {
+    for (int fd = 0; readable && fd < count; fd++) {
+        struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
+        if (s && (changed || stream_ended(s)) && (changed || stream_failed_in_wait(s))) {
             disturbed = true;
         }
     }

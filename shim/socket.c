@@ -18,6 +18,9 @@
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 #define BUF_LOCK_SEND 1
 #define BUF_LOCK_RECEIVE 2
 
@@ -42,17 +45,50 @@ static bool tcp_info(int fd, struct tcp_info *info)
         && length > offsetof(struct tcp_info, tcpi_bytes_received);
 }
 
+/*
+ * struct mptcp_info (linux/mptcp.h) as of Linux 6.5, which tells how many octets have arrived on all subflows together;
+ * what TCP_INFO tells of a Multipath TCP socket is that of its first subflow.
+ */
+#define SOL_MULTIPATH 284
+#define MULTIPATH_INFO 1
+struct multipath_info {
+    char before[64];
+    uint64_t bytes_received;
+};
+
+/* How many octets have arrived, or false where the kernel does not tell. */
+static bool arrived(int fd, bool multipath, uint64_t *octets)
+{
+    struct multipath_info all;
+    struct tcp_info info;
+    socklen_t length = sizeof all;
+    if (multipath) {
+        if (REAL(getsockopt)(fd, SOL_MULTIPATH, MULTIPATH_INFO, &all, &length) || length < sizeof all) {
+            return false;
+        }
+        *octets = all.bytes_received;
+        return true;
+    }
+    if (!tcp_info(fd, &info)) {
+        return false;
+    }
+    *octets = info.tcpi_bytes_received;
+    return true;
+}
+
 int64_t socket_taken(int fd)
 {
-    struct tcp_info info;
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    bool multipath = !REAL(getsockopt)(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) && protocol == IPPROTO_MPTCP;
     /* Octets that arrive between the two calls may only make the difference too small: look again. */
     for (int i = 0; i < 8; i++) {
-        if (!tcp_info(fd, &info)) {
+        uint64_t received, again;
+        if (!arrived(fd, multipath, &received)) {
             return -1;
         }
-        uint64_t received = info.tcpi_bytes_received;
         uint32_t unread = socket_unread(fd);
-        if (tcp_info(fd, &info) && info.tcpi_bytes_received == received) {
+        if (arrived(fd, multipath, &again) && again == received) {
             return (int64_t)received - unread;
         }
     }
@@ -114,11 +150,11 @@ void socket_copy_attributes(int from, int to, bool buffers)
     if (flags >= 0) {
         REAL(syscall)(SYS_fcntl, to, F_SETFL, flags);
     }
+    struct f_owner_ex owner; /* of SIGIO, and of SIGURG without O_ASYNC too */
+    if (REAL(syscall)(SYS_fcntl, from, F_GETOWN_EX, &owner) >= 0 && owner.pid) {
+        REAL(syscall)(SYS_fcntl, to, F_SETOWN_EX, &owner);
+    }
     if (flags >= 0 && flags & O_ASYNC) {
-        struct f_owner_ex owner;
-        if (REAL(syscall)(SYS_fcntl, from, F_GETOWN_EX, &owner) >= 0) {
-            REAL(syscall)(SYS_fcntl, to, F_SETOWN_EX, &owner);
-        }
         REAL(syscall)(SYS_fcntl, to, F_SETSIG, REAL(syscall)(SYS_fcntl, from, F_GETSIG));
     }
 }

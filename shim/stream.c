@@ -98,7 +98,6 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->writing, 0);
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
-    atomic_store(&s->drained, 1);
     atomic_store(&s->generation, generation);
     framing_reset(&s->out, true);
     framing_reset(&s->in, false);
@@ -541,10 +540,9 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         check_stop(s);
     }
     size_t asked = 0;
-    for (int i = 0; i < count && result >= 0; i++) {
+    for (int i = 0; i < count && result == 0; i++) {
         asked += vector[i].iov_len;
     }
-    atomic_store_explicit(&s->drained, result < (ssize_t)asked, memory_order_relaxed);
     errno = saved;
     return finish_read(call, result, asked == 0);
 }
@@ -654,8 +652,7 @@ bool stream_failed_in_wait(struct stream *s)
 
 bool stream_ended(const struct stream *s)
 {
-    if (!atomic_load(&s->drained) || !atomic_load(&s->counters->guard)
-        || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
+    if (!atomic_load(&s->counters->guard) || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
         return false;
     }
     struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };

@@ -70,7 +70,6 @@ struct stream {
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
-    _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
     /* The connection behind the descriptor. */
@@ -176,10 +175,7 @@ void write_end_unseen(struct call *call, ssize_t result);
  */
 bool stream_failed_in_wait(struct stream *s);
 
-/*
- * A guarded stream with an answer outstanding whose connection has ended. Costs a system call only where the last
- * read left nothing behind: after one that was filled up, there is most likely more to read.
- */
+/* A guarded stream with an answer outstanding whose connection has ended; one system call if it is guarded. */
 bool stream_ended(const struct stream *s);
 
 /* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */

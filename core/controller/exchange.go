@@ -2,6 +2,8 @@
 package controller
 
 import (
+	"time"
+
 	"midstream/core/channel"
 	"midstream/core/http1"
 )
@@ -14,6 +16,7 @@ type exchange struct {
 	answer   []byte // of the response's head
 	response *http1.Response
 	framing  http1.Framing
+	begun    time.Time // when the program had read the response's head
 	done     bool
 	received int64 // once it is done
 
@@ -58,7 +61,7 @@ func (e *exchange) responded(phase channel.Phase, length int64) {
 		e.refuse("the response is malformed: " + err.Error())
 		return
 	}
-	e.response = response
+	e.response, e.begun = response, time.Now()
 	e.first, e.last, e.total = 0, -1, -1
 	method := "GET"
 	if e.request != nil {

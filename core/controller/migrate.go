@@ -74,15 +74,15 @@ func (s *Stream) setMigrating(on bool) {
 
 // attempt moves the stream in the way its present state asks for.
 func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
-	if err := s.unshared(ctx); err != nil {
-		return nil, err
-	}
 	s.mu.Lock()
 	why, e, last := s.why(), s.current(), s.last
 	from := s.iface
 	s.mu.Unlock()
 	if why != "" {
 		return nil, errors.New(why)
+	}
+	if err := s.unshared(ctx); err != nil {
+		return nil, err
 	}
 	if e == nil {
 		return s.moveIdle(ctx, to, last)
@@ -141,7 +141,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		return nil, err
 	}
 	now := s.received(e)
-	rate := float64(now-before) / time.Since(begun).Seconds() // octets a second
+	rate := e.rate(now, now-before, time.Since(begun))
 	ahead := int64(rate * (conn.RTT().Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
 	at := now + ahead
 	if at >= e.length() {

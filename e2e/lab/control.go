@@ -87,16 +87,25 @@ type Control struct {
 func (l *Lab) Control(pid int, limit time.Duration) *Control {
 	l.t.Helper()
 	path := filepath.Join(l.RuntimeDir(), fmt.Sprintf("%d.sock", pid))
-	c := &Control{lab: l}
+	var c *Control
 	l.Await("control socket "+path, limit, func() bool {
 		var err error
-		c.socket, err = net.Dial("unix", path)
+		c, err = l.ControlSocket(path)
 		return err == nil
 	})
 	l.t.Cleanup(c.Close)
-	c.lines = bufio.NewScanner(c.socket)
-	c.lines.Buffer(nil, 64<<20)
 	return c
+}
+
+// ControlSocket connects to a control socket by its path. Any goroutine may call it, and close what it gets.
+func (l *Lab) ControlSocket(path string) (*Control, error) {
+	socket, err := net.Dial("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Control{lab: l, socket: socket, lines: bufio.NewScanner(socket)}
+	c.lines.Buffer(nil, 64<<20)
+	return c, nil
 }
 
 // Close ends the connection.

@@ -1,0 +1,130 @@
+// Ways of waiting and reading: whatever a program does with its socket, a hand-over is not seen.
+
+package migration
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// fetch is the command of e2e/clients/fetch.c.
+func (s *site) fetch(mode, file string) []string {
+	return []string{s.CC("fetch"), mode, "out", host, "80", "/" + file}
+}
+
+const same = "the socket is as it was"
+
+func TestEveryWayOfWaitingAndReadingIsMoved(t *testing.T) {
+	s := newSite(t)
+	sum := s.file("film.mkv", 2<<20)
+	s.paced(3 << 20)
+	modes := []string{"blocked", "thread", "vector", "waitall", "peek", "timeout", "poll", "select", "epoll-level", "epoll-edge", "epoll-oneshot", "epoll-oneshot-edge"}
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			outer := s.t
+			s.t = t
+			defer func() { s.t = outer }()
+			j := s.under(s.fetch(mode, "film.mkv")...)
+			var all []lab.Moved
+			for i, to := range []string{"wwan0", "wlan0", "wwan0", "wlan0", "wwan0"} {
+				j.awaitReceived(int64(i+1) * 250_000)
+				all = append(all, j.mustMigrate(to)...)
+			}
+			r := j.succeeds("out", sum)
+			for _, m := range all {
+				if m.Migration.Delivery != "direct" {
+					t.Errorf("%+v", m)
+				}
+				s.resumed(m.Migration.To.Interface, *m.Migration, 0)
+			}
+			if r.Stdout != "status 200, 2097152 octets, "+same+"\n" {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
+func TestSocketsThatCannotBeMovedSayWhy(t *testing.T) {
+	for mode, words := range map[string]string{
+		"child": "holds it as well",
+		"dup":   "several descriptors",
+		"stdio": "through stdio",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			s := newSite(t)
+			sum := s.file("film.mkv", 2<<20)
+			s.paced(2 << 20)
+			j := s.under(s.fetch(mode, "film.mkv")...)
+			j.await("a response", func(s lab.Session) bool { return s.Received > 100_000 || mode != "child" && s.State == "active" })
+			j.mustRefuse("wwan0", words)
+			j.succeeds("out", sum)
+			if r := s.web["wwan0"].Requests(); len(r) > 1 {
+				t.Errorf("the new server was asked: %v", r)
+			}
+		})
+	}
+}
+
+func TestDownloadIsMovedWhileTheProgramReadsNothing(t *testing.T) {
+	for _, mode := range []string{"pause", "mptcp-pause"} {
+		t.Run(mode, func(t *testing.T) {
+			n, err := os.ReadFile("/proc/sys/net/mptcp/enabled")
+			if mode == "mptcp-pause" && (err != nil || strings.TrimSpace(string(n)) != "1") {
+				t.Skip("this kernel has no MPTCP")
+			}
+			s := newSite(t)
+			sum := s.file("film.mkv", 32<<20)
+			s.paced(0) // Go's server speaks MPTCP with clients that do
+			j := s.job(true, s.fetch(mode, "film.mkv")...)
+			in, err := j.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.Start()
+			j.awaitReceived(16 << 20)
+			for _, to := range []string{"wwan0", "wlan0", "wwan0"} {
+				j.mustMigrate(to)
+			}
+			in.Write([]byte("go on\n"))
+			in.Close()
+			if r := j.succeeds("out", sum); !strings.Contains(r.Stdout, same) {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
+func TestManyStreamsAreMovedByOneTrigger(t *testing.T) {
+	for name, count := range map[string]string{"a hundred": "100", "a thousand": "1000"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.file("film.mkv", 240<<10)
+			s.steady(60 << 10)
+			j := s.under(s.CC("many"), count, s.root+"/film.mkv", host, "80", "/film.mkv")
+			s.Await("beginning of all streams", waitLimit, func() bool {
+				out, _ := j.Output()
+				return strings.Contains(out, "all have begun")
+			})
+			moved := j.mustMigrate("wwan0")
+			if got := len(moved); strings.TrimSpace(count) != strconv.Itoa(got) {
+				t.Errorf("%d streams moved", got)
+			}
+			if r := j.Wait(); r.Status != 0 || !strings.Contains(r.Stdout, count+" complete") {
+				t.Errorf("%v", r)
+			}
+			resumed := 0
+			for _, r := range s.web["wwan0"].Requests() {
+				if r.Status == 206 {
+					resumed++
+				}
+			}
+			if resumed < len(moved) {
+				t.Errorf("the second server sent %d rests", resumed)
+			}
+		})
+	}
+}
