@@ -16,6 +16,10 @@ type Config struct {
 	Interfaces map[string]Interface `json:"interfaces"`
 	// Migration says how exchanges are moved.
 	Migration Migration `json:"migration"`
+	// Policy says which interface is used.
+	Policy Policy `json:"policy"`
+	// Sessions says which sessions are left alone.
+	Sessions Sessions `json:"sessions"`
 }
 
 // Interface is what the configuration says about one network interface. The zero value is that of
@@ -27,6 +31,16 @@ type Interface struct {
 	Proxy Proxy `json:"proxy"`
 	// NoProxy are the hosts that are reached without it.
 	NoProxy []HostPattern `json:"no_proxy"`
+	// Kind overrides what the kernel says: ethernet, wifi, wwan or other; "" does not.
+	Kind string `json:"kind,omitempty"`
+	// Metered says whether traffic is paid for or limited; nil: unknown, NetworkManager may say.
+	Metered *bool `json:"metered,omitempty"`
+	// Cost orders interfaces, in whatever unit the user counts; >= 0.
+	Cost float64 `json:"cost,omitempty"`
+	// Provider names who runs the network, for policy.
+	Provider string `json:"provider,omitempty"`
+	// Never forbids the interface, but for in_need.
+	Never bool `json:"never,omitempty"`
 }
 
 // Migration says how exchanges are moved between interfaces.
@@ -85,6 +99,10 @@ func Default() *Config {
 			Timeout:   10 * time.Second,
 			Pairs:     []Pair{},
 		},
+		Policy: Policy{
+			Prefer: []string{}, Providers: []string{}, Dwell: DefaultDwell, Rules: []Rule{}, Servers: []Server{},
+		},
+		Sessions: Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
 	}
 }
 

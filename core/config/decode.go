@@ -111,6 +111,8 @@ func (d *decoder) config(document map[string]any) *Config {
 	d.table(nil, document, keys{
 		"interfaces": func(p path, v any) { c.Interfaces = d.interfaces(p, v) },
 		"migration":  func(p path, v any) { d.migration(p, v, &c.Migration) },
+		"policy":     func(p path, v any) { d.policy(p, v, &c.Policy) },
+		"sessions":   func(p path, v any) { d.sessions(p, v, &c.Sessions) },
 	})
 	return c
 }
@@ -128,6 +130,14 @@ func (d *decoder) interfaces(p path, value any) map[string]Interface {
 			"dns":      func(p path, v any) { i.DNS = d.dns(p, v) },
 			"proxy":    func(p path, v any) { i.Proxy = d.proxy(p, v) },
 			"no_proxy": func(p path, v any) { i.NoProxy = d.noProxy(p, v) },
+			"kind":     func(p path, v any) { i.Kind = d.kind(p, v) },
+			"metered": func(p path, v any) {
+				metered := d.boolean(p, v)
+				i.Metered = &metered
+			},
+			"cost":     func(p path, v any) { i.Cost = d.cost(p, v) },
+			"provider": func(p path, v any) { i.Provider, _ = d.text(p, v, "the provider's name") },
+			"never":    func(p path, v any) { i.Never = d.boolean(p, v) },
 		})
 		all[name] = i
 	}

@@ -18,6 +18,8 @@ func (c *Config) String() string {
 	for _, p := range m.Pairs {
 		fmt.Fprintf(&b, "\n[[migration.pairs]]\nfrom = %q\nto = %q\nsingle = %t\n", p.From, p.To, p.Single)
 	}
+	c.Policy.print(&b)
+	c.Sessions.print(&b)
 	names := make([]string, 0, len(c.Interfaces))
 	for name := range c.Interfaces {
 		names = append(names, name)
@@ -27,6 +29,7 @@ func (c *Config) String() string {
 		i := c.Interfaces[name]
 		fmt.Fprintf(&b, "\n[%s]\ndns = [%s]\nproxy = %q\nno_proxy = [%s]\n",
 			path{"interfaces", name}, quoteAll(i.DNS), i.Proxy.String(), quoteAll(i.NoProxy))
+		i.printTraits(&b)
 	}
 	return b.String()
 }
