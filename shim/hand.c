@@ -241,6 +241,16 @@ static void put_off(struct stream *s)
     pending = s;
 }
 
+/*
+ * Whether a blocked reader may be woken by SHUT_RD, after which the old connection cannot go on: where it need not, or
+ * where the new one has delivered all that is to be dropped of it.
+ */
+static bool may_wake(const struct stream *s)
+{
+    int64_t excess = (int64_t)atomic_load(&s->counters->received) - s->arm_at;
+    return s->arm_flags & MS_NOW || (!(s->arm_flags & MS_IN_HEAD) && excess >= 0 && socket_unread(s->next_fd) >= excess);
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
@@ -258,7 +268,7 @@ static bool hand_over(struct stream *s)
         s->deadline = now + PATIENCE_NS;
     }
     epoll_part(s, s->fd);
-    if (atomic_load(&s->inside) && s->arm_flags & MS_NOW && atomic_load(&s->reading) && !s->woken) {
+    if (atomic_load(&s->inside) && atomic_load(&s->reading) && !s->woken && may_wake(s)) {
         s->woken = true;
         REAL(shutdown)(s->fd, SHUT_RD);
     }

@@ -38,6 +38,17 @@ func newSite(t *testing.T, networks ...string) *site {
 	if len(networks) == 0 {
 		networks = []string{"wlan0", "wwan0"}
 	}
+	return raise(t, networks, func(n *lab.Network) []string { return []string{n.Content(), n.Content6()} })
+}
+
+// newSiteOf raises wlan0 and wwan0, where the host has the given addresses.
+func newSiteOf(t *testing.T, addresses map[string]func(*lab.Network) []string) *site {
+	t.Helper()
+	return raise(t, []string{"wlan0", "wwan0"}, func(n *lab.Network) []string { return addresses[n.Name](n) })
+}
+
+func raise(t *testing.T, networks []string, addresses func(*lab.Network) []string) *site {
+	t.Helper()
 	var options []lab.Option
 	for _, name := range networks {
 		options = append(options, lab.Net(name, lab.Link{}))
@@ -45,7 +56,7 @@ func newSite(t *testing.T, networks ...string) *site {
 	s := &site{Lab: lab.New(t, options...), t: t, root: t.TempDir(), work: t.TempDir(),
 		web: map[string]*lab.Server{}, dns: map[string]*lab.Server{}}
 	for _, n := range s.Networks() {
-		s.dns[n.Name] = n.DNS(map[string][]string{host: {n.Content(), n.Content6()}})
+		s.dns[n.Name] = n.DNS(map[string][]string{host: addresses(n)})
 	}
 	return s
 }
