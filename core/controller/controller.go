@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -75,7 +76,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		shim:    shim,
 		log:     logger,
 		dialing: make(chan struct{}, maxDialing),
-		manager: manager.New(cfg),
+		manager: manager.New(cfg, time.Now),
 		streams: map[uint64]*Stream{},
 	}
 	return c

@@ -26,7 +26,7 @@ func (c *Controller) watchInterfaces(ctx context.Context) {
 }
 
 func (c *Controller) refreshInterfaces() {
-	links, err := netif.List()
+	links, err := netif.Survey()
 	if err != nil {
 		c.log.Error().Err(err).Msg("interfaces are not known")
 		return

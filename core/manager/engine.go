@@ -4,80 +4,271 @@ package manager
 import (
 	"net/netip"
 	"sync"
+	"time"
 
 	"midstream/core/config"
 	"midstream/core/netif"
 )
 
-// Engine implements Manager.
+// Engine implements Manager. It is safe for concurrent use.
 type Engine struct {
 	config *config.Config
+	now    func() time.Time
 
-	mu      sync.Mutex
-	links   []netif.Interface
-	captive map[string]captivity
+	mu         sync.Mutex
+	links      []netif.Interface
+	stable     map[string]*stability
+	captive    map[string]netip.Addr // portals met, with the address the interface had then
+	facts      map[string]Fact
+	directives Directives
+	own        map[int]string // a process's own use, by its number
+	reports    map[string]report
+	previous   map[string]previous
+	measures   map[string]*measure
+	asked      map[string]asked // what was decided for a stream
+	against    map[string]string
+	fired      map[string]bool // conditional triggers whose condition held when last looked at
 }
 
-// captivity is a captive portal met on an interface; it holds while the interface keeps the address.
-type captivity struct{ address netip.Addr }
-
-// New returns an engine that knows of no interface yet.
-func New(cfg *config.Config) *Engine {
-	return &Engine{config: cfg, captive: map[string]captivity{}}
+// Fact is what somebody who knows better than the kernel says of an interface: systemd-resolved, NetworkManager,
+// the daemon that other processes report to.
+type Fact struct {
+	Resolvers []netip.AddrPort `json:"resolvers,omitempty"`
+	Metered   *bool            `json:"metered,omitempty"`
+	Provider  string           `json:"provider,omitempty"`
+	Captive   bool             `json:"captive,omitempty"`
+	// From the streams of other processes; 0 where unknown.
+	RTT        float64 `json:"rtt_ms,omitempty"`
+	Loss       float64 `json:"loss,omitempty"`
+	Throughput float64 `json:"throughput,omitempty"`
+	Congestion float64 `json:"congestion,omitempty"`
 }
 
-// Links tells the engine the interfaces there are.
+// report is a stream with its sample.
+type report struct {
+	Stream
+	Sample Sample
+	at     time.Time
+}
+
+// reportAge is how old a report may be before its stream no longer counts.
+const reportAge = 10 * time.Second
+
+// New returns an engine that knows of no interface yet; now is the clock, time.Now but in tests.
+func New(cfg *config.Config, now func() time.Time) *Engine {
+	return &Engine{
+		config: cfg, now: now,
+		stable: map[string]*stability{}, captive: map[string]netip.Addr{}, facts: map[string]Fact{},
+		own: map[int]string{}, reports: map[string]report{}, previous: map[string]previous{},
+		measures: map[string]*measure{}, asked: map[string]asked{}, against: map[string]string{}, fired: map[string]bool{},
+	}
+}
+
+// Links tells the engine the interfaces there are, as netif.Survey gives them; the list becomes the engine's.
 func (e *Engine) Links(links []netif.Interface) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	now := e.now()
+	first := e.links == nil
 	e.links = links
+	there := map[string]bool{}
+	for i := range links {
+		name := links[i].Name
+		there[name] = true
+		if s := e.stable[name]; s == nil {
+			usable := links[i].Usable() == nil
+			e.stable[name] = &stability{usable: usable, since: now, first: first && usable}
+		} else {
+			s.update(links[i].Usable() == nil, now)
+		}
+		if at, ok := e.captive[name]; ok && at.IsValid() && at != firstAddress(&links[i]) {
+			delete(e.captive, name) // another network by now
+		}
+	}
+	for name, s := range e.stable {
+		if !there[name] {
+			s.update(false, now)
+		}
+	}
 }
 
-// Interfaces implements Manager.
-func (e *Engine) Interfaces() []Interface {
+func firstAddress(i *netif.Interface) netip.Addr {
+	switch {
+	case len(i.V4) > 0:
+		return i.V4[0]
+	case len(i.V6) > 0:
+		return i.V6[0]
+	}
+	return netip.Addr{}
+}
+
+// Facts replaces what others know.
+func (e *Engine) Facts(facts map[string]Fact) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	all := make([]Interface, 0, len(e.links))
-	for _, l := range e.links {
-		i := Interface{Name: l.Name, Index: l.Index, Kind: KindOther, Up: l.Up, Carrier: l.Carrier,
-			Addresses: append(append([]netip.Addr{}, l.V4...), l.V6...)}
-		if l.Loopback {
-			i.Kind = KindLoopback
-		}
-		_, i.Captive = e.captive[l.Name]
-		all = append(all, i)
-	}
-	return all
+	e.facts = facts
 }
 
-// Interface implements Manager.
-func (e *Engine) Interface(name string) (Interface, bool) {
-	for _, i := range e.Interfaces() {
-		if i.Name == name {
-			return i, true
-		}
+// Gather returns what this engine knows that others cannot find out, for Facts of theirs.
+func (e *Engine) Gather() map[string]Fact {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := map[string]Fact{}
+	for name, f := range e.facts {
+		out[name] = f
 	}
-	return Interface{}, false
+	for name, m := range e.measures {
+		f := out[name]
+		f.RTT, f.Loss, f.Throughput, f.Congestion = m.rtt, m.loss, m.throughput, m.congestion()
+		out[name] = f
+	}
+	for name := range e.captive {
+		f := out[name]
+		f.Captive = true
+		out[name] = f
+	}
+	return out
 }
 
-// Order implements Manager.
-func (e *Engine) Order(s Stream) []string {
-	var names []string
-	for _, i := range e.Interfaces() {
-		if i.Usable() {
-			names = append(names, i.Name)
+// Direct replaces the directives.
+func (e *Engine) Direct(d Directives) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.directives = compile(d)
+	clear(e.asked) // a new word of the user's is worth a new attempt
+}
+
+// Directives returns those in force.
+func (e *Engine) Directives() Directives {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.directives.Expire(e.now())
+}
+
+// UseFor makes one process use an interface, whatever the directives say of all; "auto" exempts it from what they
+// say, "" makes it follow them again.
+func (e *Engine) UseFor(pid int, name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if name == "" {
+		delete(e.own, pid)
+	} else {
+		e.own[pid] = name
+	}
+	clear(e.asked)
+}
+
+// Auto is what UseFor takes for automatic choice.
+const Auto = "auto"
+
+// UsedBy returns the interface that the process is to use, "" for automatic choice.
+func (e *Engine) UsedBy(pid int) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.used(pid)
+}
+
+func (e *Engine) used(pid int) string {
+	switch own := e.own[pid]; own {
+	case "":
+		return e.directives.Use
+	case Auto:
+		return ""
+	default:
+		return own
+	}
+}
+
+// Report tells the engine all streams of a process; the samples are in the same order.
+func (e *Engine) Report(pid int, streams []Stream, samples []Sample) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	there := map[string]bool{}
+	for i, s := range streams {
+		there[s.ID] = true
+		r := report{Stream: s, at: now}
+		if i < len(samples) {
+			r.Sample = samples[i]
+		}
+		e.reports[s.ID] = r
+	}
+	for id, r := range e.reports {
+		if r.PID == pid && !there[id] {
+			e.forget(id)
 		}
 	}
-	return names
+	e.learn(now)
+	for _, s := range streams {
+		if p, ok := e.previous[s.ID]; ok {
+			r := e.reports[s.ID]
+			r.Rate = p.rate
+			e.reports[s.ID] = r
+		}
+	}
+}
+
+// Gone tells the engine that a process has ended.
+func (e *Engine) Gone(pid int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, r := range e.reports {
+		if r.PID == pid {
+			e.forget(id)
+		}
+	}
+	delete(e.own, pid)
+	e.learn(e.now())
+}
+
+func (e *Engine) forget(id string) {
+	delete(e.reports, id)
+	delete(e.asked, id)
+	delete(e.against, id)
 }
 
 // Captive implements Manager.
 func (e *Engine) Captive(name string, captive bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if captive {
-		e.captive[name] = captivity{}
-	} else {
-		delete(e.captive, name)
+	delete(e.captive, name)
+	for i := range e.links {
+		if captive && e.links[i].Name == name {
+			e.captive[name] = firstAddress(&e.links[i])
+		}
 	}
+}
+
+// Interfaces implements Manager.
+func (e *Engine) Interfaces() []Interface {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.view()
+	all := make([]Interface, len(v.ranked))
+	for i, r := range v.ranked {
+		all[i] = *r
+	}
+	return all
+}
+
+// Interface implements Manager.
+func (e *Engine) Interface(name string) (Interface, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := e.view().by[name]; i != nil {
+		return *i, true
+	}
+	return Interface{}, false
+}
+
+// Order implements Manager.
+func (e *Engine) Order(s Stream) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.view()
+	if on := v.by[s.Interface]; on != nil && on.Kind == KindLoopback {
+		return nil
+	}
+	names, _ := e.order(v, s)
+	return names
 }

@@ -47,6 +47,8 @@ type Interface struct {
 	Rank int `json:"rank"`
 	// Why says in a sentence why it is, or is not, the one to use.
 	Why string `json:"why"`
+
+	congested bool // a hint says so
 }
 
 // Route is a default route.

@@ -22,6 +22,10 @@ type Interface struct {
 	// LinkLocal holds 169.254.0.0/16 and fe80::/10 addresses, the latter with
 	// the interface as their zone.
 	LinkLocal []netip.Addr
+
+	// Kind and Defaults are filled in by Survey only.
+	Kind     string
+	Defaults []Route
 }
 
 // HasAddress reports whether the interface has an address a connection beyond
