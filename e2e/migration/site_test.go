@@ -3,7 +3,9 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,14 +176,15 @@ func (j *job) sessions() []lab.Session {
 	return all
 }
 
-// migrate moves everything of the program.
+// migrate moves everything of the program. A process that refuses altogether counts as one stream that does.
 func (j *job) migrate(to string) []lab.Moved {
 	var all []lab.Moved
 	for _, c := range j.controls() {
 		moved, err := c.Migrate(to)
-		if err == nil {
-			all = append(all, moved...)
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			moved = append(moved, lab.Moved{Reason: err.Error()})
 		}
+		all = append(all, moved...)
 	}
 	return all
 }
