@@ -151,7 +151,7 @@ struct ms_info {
     uint32_t unread;      /* FIONREAD */
     uint32_t rtt_us, rttvar_us, retransmits, state, lost;
     uint32_t last_data_ms; /* tcpi_last_data_recv */
-    uint32_t readable_pad;
+    uint32_t out_of_order; /* tcpi_rcv_ooopack: segments that came after a hole */
 };
 
 /* The core's only entry point. 0, or an errno. Called once, on the shim's helper thread. */

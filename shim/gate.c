@@ -35,13 +35,13 @@ void gate_wait(struct stream *s)
 {
     int saved = errno;
     int64_t until = now_ns() + GATE_PATIENCE_NS;
-    while (atomic_load(&s->gate)) {
+    for (uint32_t state; (state = atomic_load(&s->gate));) {
         int64_t left = until - now_ns();
         if (left <= 0) {
             break;
         }
         struct timespec wait = { left / 1000000000, left % 1000000000 };
-        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAIT_PRIVATE, 1, &wait, NULL, 0);
+        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAIT_PRIVATE, state, &wait, NULL, 0);
     }
     errno = saved;
 }
@@ -88,14 +88,25 @@ void gate_leave_if(struct stream *s)
     }
 }
 
-bool gate_close(struct stream *s)
+static bool close_as(struct stream *s, uint32_t state)
 {
-    if (atomic_exchange(&s->gate, 1)) {
+    uint32_t open = GATE_OPEN;
+    if (!atomic_compare_exchange_strong(&s->gate, &open, state)) {
         return false;
     }
     atomic_fetch_add(&gates_closed, 1);
     atomic_fetch_add(&gate_changes, 1);
     return true;
+}
+
+bool gate_close(struct stream *s)
+{
+    return close_as(s, GATE_CLOSED);
+}
+
+bool gate_hold(struct stream *s)
+{
+    return close_as(s, GATE_HELD);
 }
 
 void gate_open(struct stream *s)

@@ -12,6 +12,12 @@
 
 #define GATE_PATIENCE_NS 3000000000LL
 
+enum gate_state {
+    GATE_OPEN,
+    GATE_CLOSED, /* the hand changes what is behind the descriptor, or is about to */
+    GATE_HELD,   /* the connection has ended: closed until the core has answered that */
+};
+
 /* Announces a call; waits at the gate. False when the descriptor is no longer this stream's. */
 bool gate_enter(struct stream *s);
 void gate_leave(struct stream *s);
@@ -23,6 +29,9 @@ void gate_leave_if(struct stream *s);
 /* Only by the hand, or by the reader that has reached the offset. False when it was closed already. */
 bool gate_close(struct stream *s);
 void gate_open(struct stream *s);
+
+/* By whoever meets the end of the connection. False when the gate was closed already. */
+bool gate_hold(struct stream *s);
 
 /* Waits, bounded, until the gate is open. */
 void gate_wait(struct stream *s);

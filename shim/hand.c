@@ -97,7 +97,13 @@ static void refuse(struct stream *s, const char *why)
     int64_t at = (int64_t)s->in.content;
     epoll_join(s, s->fd);
     disarm(s);
+    if (atomic_load(&s->gate) == GATE_HELD) {
+        /* Its connection has ended: the core has still to answer that. */
+        channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
+        return;
+    }
     if (s->woken) {
+        atomic_store(&s->gate, GATE_HELD);
         /*
          * SHUT_RD has been used on the connection: it cannot go on. The gate stays closed, and the core is
          * told as if the connection had failed.
@@ -419,7 +425,7 @@ static void handle(const struct ms_message *m, int fd)
         }
         break;
     case MS_DISARM:
-        if (atomic_load(&s->armed) && gate_close(s)) {
+        if (atomic_load(&s->armed) && (gate_close(s) || atomic_load(&s->gate) == GATE_HELD)) {
             refuse(s, "called off");
         }
         break;

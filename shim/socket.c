@@ -180,5 +180,6 @@ void socket_info(int fd, struct ms_info *info)
         info->lost = tcp.tcpi_total_retrans;
         info->state = tcp.tcpi_state;
         info->last_data_ms = tcp.tcpi_last_data_recv;
+        info->out_of_order = tcp.tcpi_rcv_ooopack;
     }
 }

@@ -468,7 +468,7 @@ static bool is_complete(const struct stream *s, int error)
 static bool hold(struct stream *s, int error)
 {
     bool waiting = atomic_load(&s->sent) > atomic_load(&s->answered);
-    bool held = waiting && atomic_load(&s->counters->guard) && atomic_load(&s->stage) == STAGE_OPEN && gate_close(s);
+    bool held = waiting && atomic_load(&s->counters->guard) && atomic_load(&s->stage) == STAGE_OPEN && gate_hold(s);
     if (error == UNKNOWN_ERROR) {
         if (!held) {
             return false;

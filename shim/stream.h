@@ -54,7 +54,7 @@ struct stream {
     _Atomic uint32_t stage;
 
     /* The gate (gate.c). */
-    _Atomic uint32_t gate;       /* 1 while the hand changes what is behind the descriptor; a futex */
+    _Atomic uint32_t gate;       /* enum gate_state; a futex */
     _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
     _Atomic uint32_t reading;    /* one of them reads */
     _Atomic uint32_t writing;    /* one of them writes */

@@ -211,6 +211,7 @@ type SocketInfo struct {
 	State       int // enum of tcp_states.h
 	Lost        int
 	LastData    time.Duration // since the kernel received the last octets
+	OutOfOrder  int           // segments received that could not be delivered yet
 }
 
 // ParseInfo reads the data of an Info message.
@@ -230,6 +231,7 @@ func ParseInfo(b []byte) (SocketInfo, error) {
 	i.State = int(order.Uint32(b[32:]))
 	i.Lost = int(order.Uint32(b[36:]))
 	i.LastData = time.Duration(order.Uint32(b[40:])) * time.Millisecond
+	i.OutOfOrder = int(order.Uint32(b[44:]))
 	return i, nil
 }
 

@@ -20,6 +20,8 @@ type Config struct {
 	Policy Policy `json:"policy"`
 	// Sessions says which sessions are left alone.
 	Sessions Sessions `json:"sessions"`
+	// Failover says what happens when a network or a server fails.
+	Failover Failover `json:"failover"`
 }
 
 // Interface is what the configuration says about one network interface. The zero value is that of
@@ -103,6 +105,7 @@ func Default() *Config {
 			Prefer: []string{}, Providers: []string{}, Dwell: DefaultDwell, Rules: []Rule{}, Servers: []Server{},
 		},
 		Sessions: Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
+		Failover: defaultFailover(),
 	}
 }
 

@@ -37,6 +37,11 @@ single = false
 [[migration.pairs]]
 from = "eth0.100"
 to = "wlan0"
+[failover]
+enabled = false
+patience = "2m"
+standby = "never"
+suspect_after = "350ms"
 `
 
 func load(t *testing.T, text string) (*Config, error) {
@@ -67,6 +72,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 	m := c.Migration
 	if !m.Single || m.LookAhead != 2 || m.Proof != ProofStrict || m.SkipLimit != 16<<20 || m.Timeout != 90*time.Second {
 		t.Errorf("migration = %+v", m)
+	}
+	if f := c.Failover; f.Enabled || f.Patience != 2*time.Minute || f.Standby != StandbyNever || f.SuspectAfter != 350*time.Millisecond {
+		t.Errorf("failover = %+v", f)
 	}
 	for _, pair := range []struct {
 		from, to string
@@ -114,7 +122,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		key        string
 		says       string
 	}{
-		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: interfaces, migration"},
+		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: failover, interfaces, migration"},
 		{"unknown key", "[interfaces.w]\ndns = []\ndnss = []", 3, "interfaces.w.dnss", "known here: cost, dns, kind, metered, never, no_proxy, provider, proxy"},
 		{"key in another case", "[migration]\nSingle = true", 2, "migration.Single", "unknown key"},
 		{"dotted key", "migration.singel = true", 1, "migration.singel", "unknown key"},
@@ -140,6 +148,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"key of the second pair", "[[migration.pairs]]\nfrom = \"a\"\nto = \"b\"\n[[migration.pairs]]\nfrom = \"a\"\nto = \"c\"\nx = 1", 7, "migration.pairs[1].x", "known here: from, single, to"},
 		{"inline pairs", "[migration]\npairs = [{from = \"a\", to = 1}]", 2, "migration.pairs[0].to", "this is an integer"},
 		{"same pair twice", "[[migration.pairs]]\nfrom = \"a\"\nto = \"b\"\n[[migration.pairs]]\nfrom = \"a\"\nto = \"b\"", 4, "migration.pairs[1]", "the same pair as at line 1"},
+		{"patience too short", "[failover]\npatience = \"0s\"", 2, "failover.patience", "out of range"},
+		{"standby", "[failover]\nstandby = true", 2, "failover.standby", `"auto", "always" or "never"`},
 		{"first of several", "[migration]\nb = 1\na = 1\n[x]\n", 2, "migration.b", "unknown key"},
 		{"key given twice", "[migration]\nsingle = true\nsingle = true", 3, "migration.single", "not valid TOML"},
 		{"syntax", "[migration]\nsingle = yes", 2, "migration.single", "not valid TOML"},

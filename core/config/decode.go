@@ -113,6 +113,7 @@ func (d *decoder) config(document map[string]any) *Config {
 		"migration":  func(p path, v any) { d.migration(p, v, &c.Migration) },
 		"policy":     func(p path, v any) { d.policy(p, v, &c.Policy) },
 		"sessions":   func(p path, v any) { d.sessions(p, v, &c.Sessions) },
+		"failover":   func(p path, v any) { d.failover(p, v, &c.Failover) },
 	})
 	return c
 }

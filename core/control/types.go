@@ -104,6 +104,8 @@ const (
 	EventTrigger   = "trigger"   // a migration was asked for
 	EventMigration = "migration" // a stream has moved
 	EventRefused   = "refused"   // it could not be moved
+	EventFailure   = "failure"   // a connection has ended, is cut off, or is silent
+	EventStandby   = "standby"   // a connection is kept ready
 	EventDone      = "done"      // an exchange is complete
 	EventClosed    = "closed"    // the stream has ended
 )

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,8 +55,12 @@ type Controller struct {
 	names   resolve.Cache
 	lookups lookups
 	holders holders
-	dialing chan struct{} // bounds the connections being made at once
 	manager *manager.Engine
+	paths   paths
+	sampler sampler
+	// standbys counts the connections kept ready.
+	standbys atomic.Int32
+	dialing  chan struct{} // bounds the connections being made at once
 
 	mu      sync.Mutex
 	streams map[uint64]*Stream // by the shim's id
@@ -79,6 +84,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		manager: manager.New(cfg, time.Now),
 		streams: map[uint64]*Stream{},
 	}
+	c.paths.changed = make(chan struct{})
 	return c
 }
 

@@ -15,10 +15,28 @@ var (
 	errOver   = errors.New("the exchange has ended meanwhile")
 )
 
-// arm sends a socket to the shim: it goes onto the descriptor at the content offset at of the exchange. The
-// reply comes by awaitReply.
+// arm sends a socket to the shim: it goes onto the descriptor at the content offset at of the exchange. Unless it
+// fails, awaitReply has to follow: until then no other socket is armed.
 func (s *Stream) arm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags) error {
+	if flags&channel.Now != 0 && flags&channel.Keep == 0 && s.confirm != nil {
+		if err := s.confirm(conn, flags); err != nil {
+			return err
+		}
+	}
+	s.arming <- struct{}{}
+	err := s.sendArm(conn, exchange, at, flags)
+	if err != nil {
+		<-s.arming
+	}
+	return err
+}
+
+func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags) error {
 	s.mu.Lock()
+	if flags&channel.Keep != 0 && (s.failed == nil || !s.failed.held) {
+		s.mu.Unlock()
+		return errOver // it has been recovered meanwhile
+	}
 	s.reply = nil
 	s.resumed = -1
 	s.mu.Unlock()
@@ -34,6 +52,7 @@ func (s *Stream) arm(conn *dial.Conn, exchange uint64, at int64, flags channel.F
 // awaitReply waits for Moved or Unmoved. With a time-out of its own (not 0) the arming is called off then; the
 // shim's answer to that decides.
 func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.Position, error) {
+	defer func() { <-s.arming }()
 	var timer <-chan time.Time
 	if limit > 0 {
 		t := time.NewTimer(limit)
@@ -44,6 +63,7 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 	for {
 		s.mu.Lock()
 		reply, closed, left, changed := s.reply, s.closed, s.left, s.changed
+		held := s.failed != nil && s.failed.held
 		if reply != nil {
 			s.reply = nil
 		}
@@ -57,6 +77,10 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 			return channel.Position{}, errClosed
 		case left != "":
 			return channel.Position{}, errors.New(left)
+		case held && limit > 0:
+			// The old connection has ended: it will not deliver up to the offset.
+			s.c.send(s.message(channel.Disarm), -1)
+			limit, timer = 0, time.After(2*time.Second)
 		}
 		select {
 		case <-changed:

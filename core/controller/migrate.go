@@ -282,8 +282,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 	if s.resumed >= 0 {
 		m.StallMS = milliseconds(s.resumed)
 	}
-	s.iface, s.server = to, o.conn.Remote()
-	s.failed = nil
+	s.iface, s.server, s.local = to, o.conn.Remote(), o.conn.Local()
 	s.remember(m)
 	s.mu.Unlock()
 	s.c.log.Info().Str("session", s.name()).Str("to", to).Str("server", m.To.Server).Int64("offset", m.Offset).

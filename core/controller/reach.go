@@ -22,10 +22,14 @@ func (s *Stream) reach(ctx context.Context, iface, host string, port uint16) (*d
 	if _, err := netif.ByName(iface); err != nil {
 		return nil, err
 	}
-	resolver, err := s.c.resolver(iface)
-	if err != nil {
-		return nil, err
+	if conn := s.ready(iface, host, port); conn != nil {
+		return conn, nil
 	}
+	return s.connect(ctx, iface, host, port, netip.AddrPort{})
+}
+
+// dial connects to the host over the interface, to the preferred address first if the names have it.
+func (s *Stream) dial(ctx context.Context, names dial.Names, iface, host string, port uint16, preferred netip.AddrPort) (*dial.Conn, error) {
 	select {
 	case s.c.dialing <- struct{}{}:
 		defer func() { <-s.c.dialing }()
@@ -36,8 +40,7 @@ func (s *Stream) reach(ctx context.Context, iface, host string, port uint16) (*d
 	if s.opened.Domain == syscall.AF_INET6 {
 		options.Domain = syscall.AF_INET6
 	}
-	preferred := netip.AddrPortFrom(s.place().Addr(), port)
-	conn, err := dial.Host(ctx, resolver, host, port, preferred, options)
+	conn, err := dial.Host(ctx, names, host, port, preferred, options)
 	if err != nil {
 		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", host, iface, err)
 	}

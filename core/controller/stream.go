@@ -5,11 +5,11 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"midstream/core/channel"
 	"midstream/core/control"
+	"midstream/core/dial"
 	"midstream/core/netif"
 	"midstream/core/relay"
 )
@@ -28,37 +28,45 @@ type Stream struct {
 
 	// moving is held by the one migration under way.
 	moving chan struct{}
+	// arming is held from a message that arms the shim to its answer.
+	arming chan struct{}
+	// confirm, if set, has the last word before the program is given another connection at once. With moving.
+	confirm func(conn *dial.Conn, flags channel.Flags) error
 
-	mu        sync.Mutex
-	changed   chan struct{} // closed and replaced at every change
-	exchanges []*exchange   // requests not yet answered in full, in order; the first is being answered
-	last      *exchange     // the last one that is done
-	iface     string
-	server    netip.AddrPort
-	left      string // why it is left alone, "" if it is not
-	closed    bool
-	failed    *failure
-	migrating bool
-	reply     *channel.Message // to the last Arm: Moved or Unmoved
-	info      *channel.Message
-	resumed   time.Duration // the last Resumed, -1 none yet
-	history   []control.Migration
-	pair      *relay.Pair // whose other end is on the program's descriptor, nil if none is
-}
-
-// failure is how the program's connection ended before the response did.
-type failure struct {
-	errno    syscall.Errno // 0: FIN
-	received int64
-	held     bool
+	mu         sync.Mutex
+	changed    chan struct{} // closed and replaced at every change
+	exchanges  []*exchange   // requests not yet answered in full, in order; the first is being answered
+	last       *exchange     // the last one that is done
+	iface      string
+	server     netip.AddrPort
+	left       string // why it is left alone, "" if it is not
+	closed     bool
+	failed     *failure
+	migrating  bool
+	reply      *channel.Message // to the last Arm: Moved or Unmoved
+	info       *channel.Message
+	resumed    time.Duration // the last Resumed, -1 none yet
+	migrations []control.Migration
+	local      netip.AddrPort
+	guarded    bool // the shim holds the program when the connection fails
+	recovering bool
+	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
+	history    history
+	slow       time.Duration // what a silence must exceed by the connection's round-trip time
+	standby    *standby
+	lent       *dial.Conn // for reach, once
+	lentOver   string
+	pair       *relay.Pair // whose other end is on the program's descriptor, nil if none is
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 	s := &Stream{
 		c: c, id: m.Stream, slot: m.Slot, fd: o.FD, opened: o,
 		moving:  make(chan struct{}, 1),
+		arming:  make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		server:  o.Peer,
+		local:   o.Local,
 		resumed: -1,
 	}
 	if name, ok := netif.ByAddress(o.Local.Addr()); ok {
@@ -83,6 +91,7 @@ func (s *Stream) handle(m channel.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.change()
+	defer s.guard()
 	switch m.Kind {
 	case channel.Request:
 		e := s.exchange(m.Exchange)
@@ -117,18 +126,27 @@ func (s *Stream) handle(m channel.Message) {
 			s.pair.Core.Close()
 			s.pair = nil
 		}
+		if s.parked != nil {
+			s.parked.Core.Close()
+			s.parked = nil
+		}
 		s.publish(control.EventClosed, "closed", nil)
 		s.c.send(s.message(channel.Release), -1)
 	case channel.Failed:
-		s.failed = &failure{errno: syscall.Errno(m.A), received: m.B, held: m.Flags&channel.Held != 0}
-	case channel.Moved, channel.Unmoved:
+		s.fail(m)
+	case channel.Moved:
+		if s.moved(m) {
+			s.reply = &m
+		}
+	case channel.Unmoved:
 		s.reply = &m
 	case channel.Info:
 		s.info = &m
+		s.heed(m)
 	case channel.Resumed:
 		s.resumed = time.Duration(m.A)
-		if n := len(s.history); n > 0 && s.history[n-1].StallMS == 0 {
-			s.history[n-1].StallMS = milliseconds(s.resumed)
+		if n := len(s.migrations); n > 0 && s.migrations[n-1].StallMS == 0 {
+			s.migrations[n-1].StallMS = milliseconds(s.resumed)
 		}
 	}
 }
@@ -179,7 +197,7 @@ func (s *Stream) why() string {
 		return "the program has closed it"
 	case s.left != "":
 		return s.left
-	case s.failed != nil && !s.failed.held && e != nil:
+	case s.failed != nil && !s.failed.pending() && e != nil:
 		return "its connection has ended"
 	case e == nil && s.last == nil:
 		return "no request has been sent"
@@ -212,7 +230,7 @@ func (s *Stream) session() control.Session {
 		ID: s.name(), PID: s.c.pid, FD: s.fd, Command: s.c.command,
 		Interface: s.iface, Server: s.server.String(),
 		State: control.StateIdle, Why: s.why(),
-		Migrations: append([]control.Migration(nil), s.history...),
+		Migrations: append([]control.Migration(nil), s.migrations...),
 	}
 	out.Movable = out.Why == ""
 	e := s.current()
@@ -231,7 +249,7 @@ func (s *Stream) session() control.Session {
 	switch {
 	case s.migrating:
 		out.State = control.StateMigrating
-	case s.closed || s.failed != nil:
+	case s.closed || s.failed != nil && !s.failed.pending():
 		out.State = control.StateDone
 	}
 	return out
@@ -239,10 +257,10 @@ func (s *Stream) session() control.Session {
 
 // remember notes a migration. With s.mu.
 func (s *Stream) remember(m control.Migration) {
-	if len(s.history) == maxMigrations {
-		s.history = append(s.history[:0:0], s.history[1:]...)
+	if len(s.migrations) == maxMigrations {
+		s.migrations = append(s.migrations[:0:0], s.migrations[1:]...)
 	}
-	s.history = append(s.history, m)
+	s.migrations = append(s.migrations, m)
 }
 
 func milliseconds(d time.Duration) float64 {

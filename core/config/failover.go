@@ -1,0 +1,102 @@
+// The section [failover]: what happens when a network or a server fails.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Failover says what happens when a network or a server fails during a download.
+type Failover struct {
+	// Enabled lets failures become migrations; otherwise the program sees them as they come.
+	Enabled bool
+	// Patience is how long a program whose connection has ended is held while nothing helps, MinPatience to
+	// MaxPatience. Then it sees how its connection ended.
+	Patience time.Duration
+	// Standby says whether a connection over another interface is kept ready while a download runs.
+	Standby Standby
+	// SuspectAfter is how long a steadily flowing download may be silent before another connection is tried,
+	// MinSuspectAfter to MaxSuspectAfter. One that has pauses of its own is given longer ones.
+	SuspectAfter time.Duration
+}
+
+// The bounds of Failover's values, inclusive.
+const (
+	MinPatience     = time.Second
+	MaxPatience     = 24 * time.Hour
+	MinSuspectAfter = 50 * time.Millisecond
+	MaxSuspectAfter = 10 * time.Minute
+)
+
+// Standby is when a connection is kept ready.
+type Standby string
+
+const (
+	// StandbyAuto keeps one over an interface that is not metered.
+	StandbyAuto Standby = "auto"
+	// StandbyAlways keeps one over any interface.
+	StandbyAlways Standby = "always"
+	// StandbyNever keeps none.
+	StandbyNever Standby = "never"
+)
+
+func defaultFailover() Failover {
+	return Failover{Enabled: true, Patience: time.Minute, Standby: StandbyAuto, SuspectAfter: 200 * time.Millisecond}
+}
+
+func (d *decoder) failover(p path, value any, f *Failover) {
+	d.table(p, value, keys{
+		"enabled":  func(p path, v any) { f.Enabled = d.boolean(p, v) },
+		"patience": func(p path, v any) { f.Patience = d.duration(p, v, MinPatience, MaxPatience, `"1s" to "24h"`) },
+		"standby":  func(p path, v any) { f.Standby = d.standby(p, v) },
+		"suspect_after": func(p path, v any) {
+			f.SuspectAfter = d.duration(p, v, MinSuspectAfter, MaxSuspectAfter, `"50ms" to "10m"`)
+		},
+	})
+}
+
+func (d *decoder) duration(p path, value any, least, most time.Duration, bounds string) time.Duration {
+	wanted := "a duration from " + bounds
+	text, ok := d.text(p, value, wanted)
+	if !ok {
+		return least
+	}
+	t, err := time.ParseDuration(text)
+	if err != nil {
+		d.fail(p, strconv.Quote(text)+" is no duration", "write "+wanted)
+	} else if t < least || t > most {
+		d.fail(p, strconv.Quote(text)+" is out of range", "write "+wanted)
+	}
+	return t
+}
+
+func (d *decoder) standby(p path, value any) Standby {
+	const wanted = `"auto", "always" or "never"`
+	text, ok := d.text(p, value, wanted)
+	switch standby := Standby(text); standby {
+	case StandbyAuto, StandbyAlways, StandbyNever:
+		return standby
+	}
+	if ok {
+		d.fail(p, strconv.Quote(text)+" is no choice here", "write "+wanted)
+	}
+	return StandbyAuto
+}
+
+// String writes the section as TOML.
+func (f Failover) String() string {
+	return fmt.Sprintf("[failover]\nenabled = %t\npatience = %q\nstandby = %q\nsuspect_after = %q\n",
+		f.Enabled, f.Patience, string(f.Standby), f.SuspectAfter)
+}
+
+// MarshalJSON writes the keys as the file has them, durations as text.
+func (f Failover) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Enabled      bool    `json:"enabled"`
+		Patience     string  `json:"patience"`
+		Standby      Standby `json:"standby"`
+		SuspectAfter string  `json:"suspect_after"`
+	}{f.Enabled, f.Patience.String(), f.Standby, f.SuspectAfter.String()})
+}

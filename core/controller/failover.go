@@ -1,0 +1,262 @@
+// Failures become triggers: which streams are guarded, what counts as a failure, and where to go then.
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"syscall"
+
+	"midstream/core/channel"
+	"midstream/core/netif"
+)
+
+// failure is how the program's connection ended before the response did.
+type failure struct {
+	errno    syscall.Errno // 0: FIN
+	received int64
+	held     bool // the program waits at the gate
+	parked   bool // the program waits on a quiet connection; the shim keeps the old one
+	over     bool // the program has been told, or will be
+}
+
+// pending reports whether the program does not know of the failure yet.
+func (f *failure) pending() bool { return !f.over && (f.held || f.parked) }
+
+// What a migration's record says asked for it, where that was a failure.
+const (
+	triggerEnded  = "the connection ended"
+	triggerPath   = "the network was lost"
+	triggerSilent = "the connection fell silent"
+)
+
+// guard tells the shim whether the program is to be held when the stream's connection fails. With s.mu.
+func (s *Stream) guard() {
+	e := s.current()
+	on := s.c.config.Failover.Enabled && e != nil && e.request != nil && s.iface != "lo" && s.why() == ""
+	if on == s.guarded {
+		return
+	}
+	s.guarded = on
+	s.c.shim.Guard(s.slot, s.id, on)
+	if on {
+		s.c.watchPaths()
+		s.c.sampler.wake(s.c)
+	}
+}
+
+// fail takes the message that the connection has ended. With s.mu.
+func (s *Stream) fail(m channel.Message) {
+	s.failed = &failure{errno: syscall.Errno(m.A), received: m.B, held: m.Flags&channel.Held != 0}
+	s.failed.over = !s.failed.held
+	if !s.failed.held {
+		return
+	}
+	e := s.current()
+	if e == nil || s.why() != "" {
+		s.giveUpHeld("it cannot be moved")
+		return
+	}
+	s.c.log.Info().Str("session", s.name()).Int64("received", m.B).Int64("errno", m.A).Msg("the connection has ended early")
+	failed := s.failed
+	go func() {
+		s.waitParked(failed, e)
+		s.recover(triggerEnded)
+	}()
+}
+
+// moved takes the message that another socket is on the descriptor. It reports whether somebody waits for it. With s.mu.
+func (s *Stream) moved(m channel.Message) bool {
+	restored := m.Exchange == 0
+	if m.Flags&channel.Keep == 0 {
+		if s.parked != nil {
+			s.parked.Core.Close()
+			s.parked = nil
+		}
+		if !restored {
+			s.failed = nil
+		}
+	}
+	s.history.moved = true
+	return !restored
+}
+
+// paths is what is known of interfaces and routes, kept up to date while streams are guarded.
+type paths struct {
+	mu         sync.Mutex
+	watching   bool
+	changed    chan struct{} // closed and replaced at every change
+	interfaces []netif.Interface
+	routes     []netif.Route
+}
+
+func (p *paths) refresh() {
+	interfaces, err := netif.List()
+	if err != nil {
+		return
+	}
+	routes, err := netif.Routes()
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.interfaces, p.routes = interfaces, routes
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *paths) news() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed
+}
+
+// watchPaths begins to listen for changes of interfaces, addresses and routes.
+func (c *Controller) watchPaths() {
+	p := &c.paths
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watching {
+		return
+	}
+	p.watching = true
+	go func() {
+		notices, err := netif.Watch(context.Background())
+		p.refresh()
+		if err != nil {
+			c.log.Error().Err(err).Msg("the loss of a network will not be noticed at once")
+			return
+		}
+		for range notices {
+			p.refresh()
+			for _, s := range c.all("") {
+				s.lookAtPath()
+			}
+		}
+	}()
+}
+
+// lookAtPath leaves a path that is not there any more.
+func (s *Stream) lookAtPath() {
+	s.mu.Lock()
+	why := s.pathLost()
+	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""
+	iface := s.iface
+	s.mu.Unlock()
+	if why == "" {
+		return
+	}
+	switch {
+	case guarded:
+		s.c.log.Info().Str("session", s.name()).Str("interface", iface).Str("why", why).Msg("its network is lost")
+		go s.recover(triggerPath)
+	case idle && s.c.config.Failover.Enabled:
+		go s.leaveIdle()
+	}
+}
+
+// pathLost says why nothing can be heard of the stream's connection any more, "" if something may. With s.mu.
+func (s *Stream) pathLost() string {
+	p := &s.c.paths
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.iface == "" || s.iface == "lo" || len(p.interfaces) == 0 {
+		return ""
+	}
+	at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Name == s.iface })
+	if at < 0 {
+		return "the interface is gone"
+	}
+	i := p.interfaces[at]
+	local := s.local.Addr().Unmap()
+	switch {
+	case !i.Up:
+		return "the interface is down"
+	case !i.Carrier:
+		return "the interface has no carrier"
+	case local.IsValid() && !local.IsLinkLocalUnicast() && !slices.Contains(i.V4, local) && !slices.Contains(i.V6, local):
+		return "its address is gone"
+	case !netif.Leads(p.routes, i.Index, s.server.Addr()):
+		return "no route leads to the server any more"
+	}
+	return ""
+}
+
+// order lists the interfaces over which the stream can be continued: its own first, then the others by the metric
+// of their default routes.
+func (c *Controller) order(own string) []string {
+	p := &c.paths
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	type ranked struct {
+		name   string
+		metric int64
+	}
+	var list []ranked
+	for _, i := range p.interfaces {
+		if i.Loopback || i.Usable() != nil {
+			continue
+		}
+		if i.Name == own {
+			list = append(list, ranked{i.Name, -1})
+			continue
+		}
+		best := int64(-1)
+		for _, r := range p.routes {
+			if r.Index == i.Index && r.To.Bits() == 0 && (best < 0 || int64(r.Metric) < best) {
+				best = int64(r.Metric)
+			}
+		}
+		if best >= 0 {
+			list = append(list, ranked{i.Name, best})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b ranked) int { return int(a.metric - b.metric) })
+	names := make([]string, len(list))
+	for i, r := range list {
+		names[i] = r.name
+	}
+	return names
+}
+
+// metered reports whether octets over the interface cost something.
+func (c *Controller) metered(string) bool { return false }
+
+// leaveIdle moves a kept-alive connection whose network is lost, or ends it, so that the program's next request makes
+// a new one.
+func (s *Stream) leaveIdle() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.c.config.Migration.Timeout)
+	defer cancel()
+	own, _ := s.where()
+	others := s.c.order(own)
+	for _, iface := range others {
+		if iface == own {
+			continue
+		}
+		if _, err := s.migrate(ctx, iface, triggerPath); err == nil {
+			return
+		}
+	}
+	if len(others) == 0 {
+		return // there is nowhere to go: the network may come back
+	}
+	select {
+	case s.moving <- struct{}{}:
+		defer func() { <-s.moving }()
+	case <-ctx.Done():
+		return
+	}
+	s.mu.Lock()
+	idle, last := s.current() == nil && s.last != nil && s.why() == "", s.last
+	lost := s.pathLost() != ""
+	s.mu.Unlock()
+	if idle && lost {
+		if err := s.drop(ctx, last); err == nil {
+			s.c.log.Info().Str("session", s.name()).Msg("an idle connection was ended: its network is lost")
+		}
+	}
+}
+
+var errSpoke = errors.New("the old connection delivers again")

@@ -1,0 +1,440 @@
+// The recovery of a stream whose connection has ended, is cut off, or is silent: the program is kept waiting, the
+// candidates are tried until one delivers, or the program is told how its connection ended.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/dial"
+	"midstream/core/relay"
+)
+
+const (
+	stagger      = 30 * time.Millisecond  // between the beginnings of attempts on different candidates
+	attemptLimit = 5 * time.Second        // for one attempt to connect
+	hedge        = 400 * time.Millisecond // after so long a candidate's attempt is doubled: the first SYN may be lost
+	maxHedges    = 4                      // attempts on one candidate at once
+	firstPause   = 60 * time.Millisecond  // before all candidates are tried anew, doubled up to lastPause
+	lastPause    = 2 * time.Second
+	maxRefusals  = 3 // answers of one candidate that do not continue the exchange
+	firstContent = 2 * time.Second
+)
+
+// candidate is a way to continue: over an interface, at another server than the present one or at any.
+type candidate struct {
+	iface string
+	other bool
+}
+
+// attempt is one connection being made to a candidate.
+type tried struct {
+	candidate candidate
+	conn      *dial.Conn
+	err       error
+}
+
+// recovery is one run of recover.
+type recovery struct {
+	s       *Stream
+	e       *exchange
+	cause   string
+	at      int64 // content octets the program had when it began
+	ctx     context.Context
+	results chan tried
+	running map[candidate]int
+	last    map[candidate]time.Time // when an attempt was begun last
+	refused map[candidate]int
+	reason  error // why the last attempt failed
+}
+
+func (s *Stream) where() (string, netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.iface, s.server
+}
+
+// recover continues the stream elsewhere if that is needed. One at a time; while one runs, others are not needed.
+func (s *Stream) recover(cause string) {
+	s.mu.Lock()
+	if s.recovering {
+		s.change() // the one that runs looks at the state again
+		s.mu.Unlock()
+		return
+	}
+	s.recovering = true
+	s.mu.Unlock()
+	again := s.recoverOnce(cause)
+	s.mu.Lock()
+	s.recovering = false
+	again = again || s.failed != nil && s.failed.pending() && !s.closed
+	s.history.restart()
+	s.mu.Unlock()
+	if again {
+		// It failed anew after the recovery had looked for the last time.
+		go s.recover(cause)
+	}
+}
+
+// recoverOnce reports whether it has to be repeated.
+func (s *Stream) recoverOnce(cause string) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.moving <- struct{}{}
+	defer func() { <-s.moving }()
+	s.mu.Lock()
+	e := s.current()
+	needed := e != nil && !s.closed && s.why() == "" &&
+		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.silent())
+	s.mu.Unlock()
+	if !needed {
+		s.tellIfHeld("the exchange cannot be moved any more")
+		return false
+	}
+	if err := s.unshared(ctx); err != nil {
+		s.tellIfHeld(err.Error())
+		return false
+	}
+	s.setMigrating(true)
+	defer s.setMigrating(false)
+	r := &recovery{
+		s: s, e: e, cause: cause, at: s.received(e), ctx: ctx,
+		results: make(chan tried, 64),
+		running: map[candidate]int{}, last: map[candidate]time.Time{}, refused: map[candidate]int{},
+	}
+	s.publish(control.EventFailure, cause, map[string]any{"cause": cause})
+	s.confirm = r.confirm
+	defer func() { s.confirm = nil }()
+	defer r.drain()
+	return r.run()
+}
+
+// run tries the candidates until one delivers, the old connection does, or patience ends.
+func (r *recovery) run() bool {
+	s := r.s
+	deadline := time.NewTimer(s.c.config.Failover.Patience)
+	defer deadline.Stop()
+	pause := firstPause
+	turn := time.NewTimer(0) // when the next candidate's turn comes
+	defer turn.Stop()
+	var queue []candidate
+	if iface, conn := s.takeAnyStandby(); conn != nil {
+		turn.Stop()
+		r.results <- tried{candidate: candidate{iface: iface}, conn: conn}
+		r.running[candidate{iface: iface}]++
+	}
+	round := 0
+	for {
+		s.mu.Lock()
+		changed, done := s.changed, s.closed || r.e.done
+		held := s.failed != nil && s.failed.pending()
+		given := s.failed != nil && s.failed.over
+		s.mu.Unlock()
+		news := s.c.paths.news()
+		switch {
+		case done || given:
+			return false
+		case !held && r.cause == triggerPath && r.pathBack():
+			return false
+		case !held && r.cause == triggerSilent && s.received(r.e) > r.at:
+			s.c.log.Debug().Str("session", s.name()).Msg("it speaks again")
+			return false
+		case held && r.hopeless(queue):
+			s.tellIfHeld("no candidate continues it: " + fmt.Sprint(r.reason))
+			return false
+		}
+		select {
+		case t := <-r.results:
+			r.running[t.candidate]--
+			if t.conn == nil {
+				r.reason = t.err
+				if len(queue) > 0 {
+					turn.Reset(0)
+				}
+				continue
+			}
+			err := r.take(t)
+			if err == nil {
+				return false
+			}
+			r.reason = err
+			s.c.log.Info().Str("session", s.name()).Str("to", t.candidate.iface).Err(err).Msg("not recovered there")
+			if errors.Is(err, errSpoke) && r.cause == triggerSilent {
+				return false
+			}
+			turn.Reset(0)
+		case <-turn.C:
+			if len(queue) == 0 {
+				if round > 0 {
+					pause = min(2*pause, lastPause)
+				}
+				queue = r.candidates()
+				round++
+			}
+			if len(queue) > 0 {
+				r.begin(queue[0])
+				queue = queue[1:]
+			}
+			if len(queue) > 0 {
+				turn.Reset(stagger)
+			} else {
+				turn.Reset(pause/2 + rand.N(pause))
+			}
+		case <-news:
+			pause = firstPause
+			queue, round = nil, 0
+			clear(r.last)
+			turn.Reset(0)
+		case <-changed:
+		case <-deadline.C:
+			s.tellIfHeld(fmt.Sprintf("nothing has helped for %v: %v", s.c.config.Failover.Patience, r.reason))
+			return false
+		}
+	}
+}
+
+// pathBack reports whether the old connection delivers again, or may.
+func (r *recovery) pathBack() bool {
+	r.s.mu.Lock()
+	lost := r.s.pathLost()
+	r.s.mu.Unlock()
+	return lost == "" && r.s.received(r.e) > r.at
+}
+
+// candidates in the order in which they are tried.
+func (r *recovery) candidates() []candidate {
+	own, _ := r.s.where()
+	var list []candidate
+	order := r.s.c.order(own)
+	for _, iface := range order {
+		list = append(list, candidate{iface: iface, other: iface == own})
+	}
+	for _, iface := range order {
+		if iface == own {
+			list = append(list, candidate{iface: iface})
+		}
+	}
+	return list
+}
+
+// hopeless reports that every candidate has been reached, and none continues the exchange.
+func (r *recovery) hopeless(queue []candidate) bool {
+	if len(queue) > 0 || len(r.refused) == 0 {
+		return false
+	}
+	for _, n := range r.running {
+		if n > 0 {
+			return false
+		}
+	}
+	for _, c := range r.candidates() {
+		if !c.other && r.refused[c] < maxRefusals {
+			return false
+		}
+	}
+	return true
+}
+
+// begin starts an attempt to connect, unless enough are under way.
+func (r *recovery) begin(c candidate) {
+	if r.refused[c] >= maxRefusals || r.running[c] >= maxHedges || r.running[c] > 0 && time.Since(r.last[c]) < hedge {
+		return
+	}
+	r.running[c]++
+	r.last[c] = time.Now()
+	host, port := r.s.hostOf(r.e)
+	avoid := netip.AddrPort{}
+	if c.other {
+		_, avoid = r.s.where()
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(r.ctx, attemptLimit)
+		defer cancel()
+		conn, err := r.s.connect(ctx, c.iface, host, port, avoid)
+		r.results <- tried{c, conn, err}
+	}()
+}
+
+// drain closes what arrives too late.
+func (r *recovery) drain() {
+	running := 0
+	for _, n := range r.running {
+		running += n
+	}
+	go func() {
+		for ; running > 0; running-- {
+			if t := <-r.results; t.conn != nil {
+				t.conn.Reset()
+			}
+		}
+	}()
+}
+
+// take asks for the rest over a connection that has been made, and hands it over.
+func (r *recovery) take(t tried) error {
+	s := r.s
+	s.lend(t.candidate.iface, t.conn)
+	defer s.lendNone()
+	// A program that waits at the gate must not wait for a server that does not answer: it is parked by then.
+	ctx, cancel := context.WithTimeout(r.ctx, max(time.Second, 8*t.conn.RTT()))
+	defer cancel()
+	from := s.end()
+	o, err := s.continueOn(ctx, t.candidate.iface, r.e)
+	if err == nil {
+		s.record(ctx, from, t.candidate.iface, r.cause, o)
+		return nil
+	}
+	if s.isOver(r.e) || errors.Is(err, errSpoke) {
+		return err
+	}
+	if !transient(err) {
+		r.refused[candidate{iface: t.candidate.iface}]++
+	}
+	return err
+}
+
+// transient reports whether the same server may answer otherwise in a while.
+func transient(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) || errors.Is(err, errAgain) || errors.Is(err, context.DeadlineExceeded) ||
+		strings.Contains(err.Error(), "answered 5") || strings.Contains(err.Error(), "in time")
+}
+
+// continueOn continues the exchange over the interface from where the program stands.
+func (s *Stream) continueOn(ctx context.Context, iface string, e *exchange) (*outcome, error) {
+	s.mu.Lock()
+	begun := e.response != nil
+	s.mu.Unlock()
+	if begun {
+		return s.takeOver(ctx, iface, e)
+	}
+	return s.restart(ctx, iface, e)
+}
+
+// restart repeats a request of whose answer the program has seen nothing.
+func (s *Stream) restart(ctx context.Context, iface string, e *exchange) (*outcome, error) {
+	if n, ok := s.c.shim.Read(s.slot, s.id); !ok || n.Exchange == e.number && n.Head > 0 {
+		return nil, errors.New("the connection ended within the answer's head")
+	}
+	host, port := s.hostOf(e)
+	conn, err := s.reach(ctx, iface, host, port)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := repeat(ctx, conn, e); err != nil {
+		return nil, err
+	}
+	if err := s.arm(conn, e.number, 0, channel.Now|channel.InHead); err != nil {
+		return nil, err
+	}
+	if _, err := s.awaitReply(ctx, 0); err != nil {
+		return nil, s.again(err)
+	}
+	return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
+}
+
+// confirm has the last word before the program's connection is replaced: the new one has to have delivered content,
+// and a silent one that speaks again stays.
+func (r *recovery) confirm(conn *dial.Conn, flags channel.Flags) error {
+	if flags&channel.Relay == 0 {
+		conn.SetReadDeadline(time.Now().Add(max(firstContent, 4*conn.RTT())))
+		defer conn.SetReadDeadline(time.Time{})
+		var first [1]byte
+		if _, err := conn.Peek(first[:]); err != nil {
+			return fmt.Errorf("the new server sends no content: %w", err)
+		}
+	}
+	s := r.s
+	s.mu.Lock()
+	held := s.failed != nil && s.failed.pending()
+	s.mu.Unlock()
+	if !held && r.cause == triggerSilent && s.received(r.e) > r.at {
+		return errSpoke
+	}
+	return nil
+}
+
+// waitParked puts a quiet connection on the descriptor of a program that waits at the gate, which then waits as on a slow
+// network, with its own time-outs. The shim keeps the old connection.
+func (s *Stream) waitParked(f *failure, e *exchange) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	pair, err := relay.NewPair(s.opened.Domain)
+	if err != nil {
+		return // it waits at the gate, for as long as that waits
+	}
+	flags := channel.Now | channel.Relay | channel.Keep
+	s.mu.Lock()
+	wanted := s.failed == f && f.held && !f.parked && !s.closed
+	begun := e.response != nil
+	s.mu.Unlock()
+	if !begun {
+		flags |= channel.InHead
+	}
+	if !wanted {
+		pair.Close()
+		return
+	}
+	if err := s.arm(pair.Program, e.number, 0, flags); err != nil {
+		pair.Close()
+		return
+	}
+	pair.Program.Close()
+	if _, err := s.awaitReply(ctx, 0); err != nil {
+		pair.Core.Close()
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == f {
+		f.held, f.parked = false, true
+		old := s.parked
+		s.parked = pair
+		if old != nil {
+			old.Core.Close()
+		}
+		return
+	}
+	pair.Core.Close()
+}
+
+// tellIfHeld lets a program that waits see how its connection ended.
+func (s *Stream) tellIfHeld(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil && s.failed.pending() {
+		s.giveUpHeld(why)
+	}
+}
+
+// giveUpHeld lets the program see how its connection ended. With s.mu.
+func (s *Stream) giveUpHeld(why string) {
+	s.failed.over = true
+	s.c.log.Info().Str("session", s.name()).Str("why", why).Msg("the program is told of the failure")
+	s.publish(control.EventRefused, "not recovered: "+why, map[string]any{"reason": why})
+	s.giveUp(int64(s.failed.errno))
+}
+
+// drop ends an idle connection for the program, as a server does that closes it.
+func (s *Stream) drop(ctx context.Context, last *exchange) error {
+	pair, err := relay.NewPair(s.opened.Domain)
+	if err != nil {
+		return err
+	}
+	defer pair.Core.Close()
+	defer pair.Program.Close()
+	if err := s.arm(pair.Program, last.number, last.received, channel.Now|channel.Relay); err != nil {
+		return err
+	}
+	_, err = s.awaitReply(ctx, 0)
+	return err
+}

@@ -1,0 +1,260 @@
+// A standby: the other network's answer to the name and an open connection to a server there, kept ready while a
+// download runs, so that a recovery costs no more than one round trip.
+package controller
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"midstream/core/config"
+	"midstream/core/control"
+	"midstream/core/dial"
+	"midstream/core/resolve"
+)
+
+const (
+	longEnough   = time.Second // a download that has run for so long, or
+	largeEnough  = 1 << 20     // has so many octets to come, is worth a standby
+	maxStandbys  = 16          // of one process
+	firstRenewal = time.Second // before a standby that has died is renewed, doubled up to lastRenewal
+	lastRenewal  = time.Minute
+)
+
+// standby is an open connection on which nothing has been asked yet.
+type standby struct {
+	iface, host string
+	port        uint16
+	conn        *dial.Conn
+	gone        chan struct{} // closed when the connection has been taken, or has ended
+	stopped     chan struct{} // closed when nobody looks at the connection any more
+	taken       bool          // with the stream's mu
+}
+
+// look waits for the end of the connection. A server that sends something without having been asked is about to end it.
+func (b *standby) look(s *Stream) {
+	var octet [1]byte
+	b.conn.Peek(octet[:])
+	close(b.stopped)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !b.taken {
+		b.taken = true
+		if s.standby == b {
+			s.standby = nil
+		}
+		b.conn.Reset()
+		close(b.gone)
+	}
+}
+
+// take returns the connection if it is still there. With the stream's mu, which it lets go for a moment.
+func (s *Stream) take(b *standby) *dial.Conn {
+	if b == nil || b.taken {
+		return nil
+	}
+	b.taken = true
+	s.standby = nil
+	s.mu.Unlock()
+	b.conn.SetReadDeadline(time.Unix(1, 0))
+	<-b.stopped
+	b.conn.SetReadDeadline(time.Time{})
+	close(b.gone)
+	s.mu.Lock()
+	if n, err := b.conn.Buffered(); n != 0 || err != nil {
+		b.conn.Reset()
+		return nil
+	}
+	return b.conn
+}
+
+// takeAnyStandby returns a connection that is ready, and its interface.
+func (s *Stream) takeAnyStandby() (string, *dial.Conn) {
+	usable := s.c.order("")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.standby
+	if b == nil {
+		return "", nil
+	}
+	for _, iface := range usable {
+		if iface == b.iface {
+			return b.iface, s.take(b)
+		}
+	}
+	return "", nil
+}
+
+// ready returns a connection for reach: one that a recovery has made, or the standby.
+func (s *Stream) ready(iface, host string, port uint16) *dial.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lent != nil && s.lentOver == iface {
+		conn := s.lent
+		s.lent = nil
+		return conn
+	}
+	if b := s.standby; b != nil && b.iface == iface && b.host == host && b.port == port {
+		return s.take(b)
+	}
+	return nil
+}
+
+// lend makes reach use the connection once.
+func (s *Stream) lend(iface string, conn *dial.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lent, s.lentOver = conn, iface
+}
+
+// lendNone closes a connection that nobody has used.
+func (s *Stream) lendNone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lent != nil {
+		s.lent.Reset()
+		s.lent = nil
+	}
+}
+
+// standbyOver returns the interface for a standby, "" if there is none.
+func (s *Stream) standbyOver() string {
+	if s.c.config.Failover.Standby == config.StandbyNever {
+		return ""
+	}
+	own, _ := s.where()
+	for _, iface := range s.c.order(own) {
+		if iface != own && (s.c.config.Failover.Standby == config.StandbyAlways || !s.c.metered(iface)) {
+			return iface
+		}
+	}
+	return ""
+}
+
+// keepStandby keeps one until the exchange is over.
+func (s *Stream) keepStandby(e *exchange) {
+	defer func() {
+		s.c.standbys.Add(-1)
+		s.mu.Lock()
+		if conn := s.take(s.standby); conn != nil {
+			conn.Reset()
+		}
+		s.mu.Unlock()
+	}()
+	host, port := s.hostOf(e)
+	pause := firstRenewal
+	for !s.isOver(e) {
+		news := s.c.paths.news()
+		iface := s.standbyOver()
+		if iface == "" {
+			if !s.unlessOver(e, news, nil, lastRenewal) {
+				return
+			}
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
+		begun := time.Now()
+		conn, err := s.connect(ctx, iface, host, port, netip.AddrPort{})
+		cancel()
+		if err != nil {
+			s.c.log.Debug().Str("session", s.name()).Str("over", iface).Err(err).Msg("no standby")
+			if !s.unlessOver(e, news, nil, pause) {
+				return
+			}
+			pause = min(2*pause, lastRenewal)
+			continue
+		}
+		b := &standby{iface: iface, host: host, port: port, conn: conn, gone: make(chan struct{}), stopped: make(chan struct{})}
+		s.mu.Lock()
+		s.standby = b
+		s.mu.Unlock()
+		go b.look(s)
+		s.publish(control.EventStandby, "a connection to "+conn.Remote().String()+" over "+iface+" is ready",
+			map[string]any{"interface": iface, "server": conn.Remote().String()})
+		for s.standbyStands(b) {
+			if !s.unlessOver(e, s.c.paths.news(), b.gone, time.Hour) {
+				return
+			}
+		}
+		if time.Since(begun) > lastRenewal {
+			pause = firstRenewal
+		}
+		if !s.unlessOver(e, nil, nil, pause) {
+			return
+		}
+		pause = min(2*pause, lastRenewal)
+	}
+}
+
+// standbyStands reports whether the standby is there and where it should be; otherwise it is given up.
+func (s *Stream) standbyStands(b *standby) bool {
+	want := s.standbyOver()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standby != b {
+		return false
+	}
+	if want == b.iface {
+		return true
+	}
+	if conn := s.take(b); conn != nil {
+		conn.Reset()
+	}
+	return false
+}
+
+// unlessOver waits for one of the channels, or limit; false when the exchange is over.
+func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		over, changed := e.done || s.closed || !s.guarded, s.changed
+		s.mu.Unlock()
+		if over {
+			return false
+		}
+		select {
+		case <-a:
+			return true
+		case <-b:
+			return true
+		case <-timer.C:
+			return true
+		case <-changed:
+		}
+	}
+}
+
+// connect makes a new connection to the host over the interface, to any server of that name but avoid.
+func (s *Stream) connect(ctx context.Context, iface, host string, port uint16, avoid netip.AddrPort) (*dial.Conn, error) {
+	names, err := s.c.resolver(iface)
+	if err != nil {
+		return nil, err
+	}
+	preferred := netip.AddrPortFrom(s.place().Addr(), port)
+	if avoid.IsValid() {
+		names, preferred = &otherNames{names, avoid.Addr()}, netip.AddrPort{}
+	}
+	return s.dial(ctx, names, iface, host, port, preferred)
+}
+
+// otherNames leaves one address out.
+type otherNames struct {
+	dial.Names
+	avoid netip.Addr
+}
+
+// LookupEach implements dial.Names.
+func (n *otherNames) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
+	return n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
+		left := make([]netip.Addr, 0, len(a.Addrs))
+		for _, addr := range a.Addrs {
+			if addr != n.avoid {
+				left = append(left, addr)
+			}
+		}
+		a.Addrs = left
+		each(a)
+	})
+}
