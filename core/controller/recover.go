@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	stagger      = 30 * time.Millisecond  // between the beginnings of attempts on different candidates
+	stagger      = 10 * time.Millisecond  // between the beginnings of attempts on different candidates
 	attemptLimit = 5 * time.Second        // for one attempt to connect
 	hedge        = 400 * time.Millisecond // after so long a candidate's attempt is doubled: the first SYN may be lost
 	maxHedges    = 4                      // attempts on one candidate at once
@@ -93,7 +93,8 @@ func (s *Stream) recoverOnce(cause string) bool {
 	s.mu.Lock()
 	e := s.current()
 	needed := e != nil && !s.closed && s.why() == "" &&
-		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.silent())
+		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.received(e) == s.history.received)
+	since := s.history.heard
 	s.mu.Unlock()
 	if !needed {
 		s.tellIfHeld("the exchange cannot be moved any more")
@@ -114,7 +115,13 @@ func (s *Stream) recoverOnce(cause string) bool {
 	s.confirm = r.confirm
 	defer func() { s.confirm = nil }()
 	defer r.drain()
-	return r.run()
+	again := r.run()
+	if cause == triggerSilent {
+		s.mu.Lock()
+		s.history.alarmed(since, s.received(e) > r.at && !s.history.moved)
+		s.mu.Unlock()
+	}
+	return again
 }
 
 // run tries the candidates until one delivers, the old connection does, or patience ends.
@@ -258,7 +265,10 @@ func (r *recovery) begin(c candidate) {
 	go func() {
 		ctx, cancel := context.WithTimeout(r.ctx, attemptLimit)
 		defer cancel()
+		begun := time.Now()
 		conn, err := r.s.connect(ctx, c.iface, host, port, avoid)
+		r.s.c.log.Debug().Str("session", r.s.name()).Str("over", c.iface).Bool("other", c.other).
+			Dur("took", time.Since(begun)).Err(err).Msg("tried to connect")
 		r.results <- tried{c, conn, err}
 	}()
 }

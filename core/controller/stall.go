@@ -42,6 +42,16 @@ func (h *history) restart() {
 	h.confirmed = time.Time{}
 }
 
+// alarmed takes a suspicion that has been dealt with: one that was false is a pause as any other.
+func (h *history) alarmed(since time.Time, spoke bool) {
+	now := time.Now()
+	h.alarm = now
+	h.alarms++
+	if spoke {
+		h.learn(now, now.Sub(since))
+	}
+}
+
 // learn takes a silence that ended by itself.
 func (h *history) learn(now time.Time, silence time.Duration) {
 	if since := now.Sub(h.weighed); since > 0 {
@@ -159,8 +169,6 @@ func (s *Stream) sample(now time.Time) bool {
 		s.c.send(s.message(channel.Ask), -1)
 	}
 	if s.silent() {
-		h.alarms++
-		h.alarm = now
 		s.c.log.Info().Str("session", s.name()).Dur("for", quiet).Int64("received", received).Msg("it has fallen silent")
 		go s.recover(triggerSilent)
 	}

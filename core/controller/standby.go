@@ -254,7 +254,8 @@ func (n *otherNames) LookupEach(ctx context.Context, host string, each func(reso
 				left = append(left, addr)
 			}
 		}
-		a.Addrs = left
-		each(a)
+		if a.Addrs = left; len(left) > 0 {
+			each(a)
+		}
 	})
 }
