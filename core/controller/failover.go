@@ -78,7 +78,7 @@ func (s *Stream) moved(m channel.Message) bool {
 			s.failed = nil
 		}
 	}
-	s.history.moved = true
+	s.flow.moved = true
 	return !restored
 }
 
@@ -184,45 +184,34 @@ func (s *Stream) pathLost() string {
 	return ""
 }
 
-// order lists the interfaces over which the stream can be continued: its own first, then the others by the metric
-// of their default routes.
-func (c *Controller) order(own string) []string {
-	p := &c.paths
+// order lists the interfaces over which the stream can be continued: its own first, then the others as the manager
+// ranks them.
+func (s *Stream) order() []string {
+	own, _ := s.where()
+	ranked := s.c.manager.Order(s.Need())
+	p := &s.c.paths
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	type ranked struct {
-		name   string
-		metric int64
-	}
-	var list []ranked
-	for _, i := range p.interfaces {
-		if i.Loopback || i.Usable() != nil {
-			continue
-		}
-		if i.Name == own {
-			list = append(list, ranked{i.Name, -1})
-			continue
-		}
-		best := int64(-1)
-		for _, r := range p.routes {
-			if r.Index == i.Index && r.To.Bits() == 0 && (best < 0 || int64(r.Metric) < best) {
-				best = int64(r.Metric)
-			}
-		}
-		if best >= 0 {
-			list = append(list, ranked{i.Name, best})
+	var list []string
+	for _, name := range ranked {
+		at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Name == name })
+		switch {
+		case at < 0 || p.interfaces[at].Usable() != nil:
+			// The manager may not have heard of it yet.
+		case name == own:
+			list = slices.Insert(list, 0, name)
+		case slices.ContainsFunc(p.routes, func(r netif.Route) bool { return r.Index == p.interfaces[at].Index && r.To.Bits() == 0 }):
+			list = append(list, name)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b ranked) int { return int(a.metric - b.metric) })
-	names := make([]string, len(list))
-	for i, r := range list {
-		names[i] = r.name
-	}
-	return names
+	return list
 }
 
 // metered reports whether octets over the interface cost something.
-func (c *Controller) metered(string) bool { return false }
+func (c *Controller) metered(iface string) bool {
+	i, ok := c.manager.Interface(iface)
+	return ok && i.Metered
+}
 
 // leaveIdle moves a kept-alive connection whose network is lost, or ends it, so that the program's next request makes
 // a new one.
@@ -230,7 +219,7 @@ func (s *Stream) leaveIdle() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.c.config.Migration.Timeout)
 	defer cancel()
 	own, _ := s.where()
-	others := s.c.order(own)
+	others := s.order()
 	for _, iface := range others {
 		if iface == own {
 			continue

@@ -76,7 +76,7 @@ func (s *Stream) recover(cause string) {
 	s.mu.Lock()
 	s.recovering = false
 	again = again || s.failed != nil && s.failed.pending() && !s.closed
-	s.history.restart()
+	s.flow.restart()
 	s.mu.Unlock()
 	if again {
 		// It failed anew after the recovery had looked for the last time.
@@ -93,8 +93,8 @@ func (s *Stream) recoverOnce(cause string) bool {
 	s.mu.Lock()
 	e := s.current()
 	needed := e != nil && !s.closed && s.why() == "" &&
-		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.received(e) == s.history.received)
-	since := s.history.heard
+		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.received(e) == s.flow.received)
+	since := s.flow.heard
 	s.mu.Unlock()
 	if !needed {
 		s.tellIfHeld("the exchange cannot be moved any more")
@@ -118,7 +118,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 	again := r.run()
 	if cause == triggerSilent {
 		s.mu.Lock()
-		s.history.alarmed(since, s.received(e) > r.at && !s.history.moved)
+		s.flow.alarmed(since, s.received(e) > r.at && !s.flow.moved)
 		s.mu.Unlock()
 	}
 	return again
@@ -220,7 +220,7 @@ func (r *recovery) pathBack() bool {
 func (r *recovery) candidates() []candidate {
 	own, _ := r.s.where()
 	var list []candidate
-	order := r.s.c.order(own)
+	order := r.s.order()
 	for _, iface := range order {
 		list = append(list, candidate{iface: iface, other: iface == own})
 	}

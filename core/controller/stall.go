@@ -130,7 +130,7 @@ func (s *Stream) sample(now time.Time) bool {
 	if !s.guarded || e == nil {
 		return false
 	}
-	h := &s.history
+	h := &s.flow
 	if e.response == nil || s.recovering || s.migrating || s.failed != nil {
 		h.restart()
 		return true
@@ -156,7 +156,7 @@ func (s *Stream) sample(now time.Time) bool {
 			go func() {
 				s.keepStandby(e)
 				s.mu.Lock()
-				s.history.standby = false
+				s.flow.standby = false
 				s.mu.Unlock()
 			}()
 		} else {
@@ -177,7 +177,7 @@ func (s *Stream) sample(now time.Time) bool {
 
 // silent reports whether the stream has been quiet for too long. With s.mu.
 func (s *Stream) silent() bool {
-	h := &s.history
+	h := &s.flow
 	now := time.Now()
 	limit := h.limit(s.c.config.Failover.SuspectAfter, s.slow)
 	return now.Sub(h.heard) >= limit && h.confirmed.After(h.heard) && now.Sub(h.confirmed) < max(3*tick, limit/4)
@@ -189,7 +189,7 @@ func (s *Stream) heed(m channel.Message) {
 	if err != nil {
 		return
 	}
-	h, now := &s.history, time.Now()
+	h, now := &s.flow, time.Now()
 	s.slow = 2*info.RTT + 4*info.RTTVar
 	h.confirmed = now
 	if info.Unread > 0 || info.OutOfOrder != h.outOfLine && !h.moved {

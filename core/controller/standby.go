@@ -70,7 +70,7 @@ func (s *Stream) take(b *standby) *dial.Conn {
 
 // takeAnyStandby returns a connection that is ready, and its interface.
 func (s *Stream) takeAnyStandby() (string, *dial.Conn) {
-	usable := s.c.order("")
+	usable := s.order()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.standby
@@ -123,7 +123,7 @@ func (s *Stream) standbyOver() string {
 		return ""
 	}
 	own, _ := s.where()
-	for _, iface := range s.c.order(own) {
+	for _, iface := range s.order() {
 		if iface != own && (s.c.config.Failover.Standby == config.StandbyAlways || !s.c.metered(iface)) {
 			return iface
 		}

@@ -46,12 +46,12 @@ type Stream struct {
 	reply      *channel.Message // to the last Arm: Moved or Unmoved
 	info       *channel.Message
 	resumed    time.Duration // the last Resumed, -1 none yet
-	migrations []control.Migration
+	history    []control.Migration
 	local      netip.AddrPort
 	guarded    bool // the shim holds the program when the connection fails
 	recovering bool
 	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
-	history    history
+	flow       history
 	slow       time.Duration // what a silence must exceed by the connection's round-trip time
 	standby    *standby
 	lent       *dial.Conn // for reach, once
@@ -145,8 +145,8 @@ func (s *Stream) handle(m channel.Message) {
 		s.heed(m)
 	case channel.Resumed:
 		s.resumed = time.Duration(m.A)
-		if n := len(s.migrations); n > 0 && s.migrations[n-1].StallMS == 0 {
-			s.migrations[n-1].StallMS = milliseconds(s.resumed)
+		if n := len(s.history); n > 0 && s.history[n-1].StallMS == 0 {
+			s.history[n-1].StallMS = milliseconds(s.resumed)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (s *Stream) session() control.Session {
 		ID: s.name(), PID: s.c.pid, FD: s.fd, Command: s.c.command,
 		Interface: s.iface, Server: s.server.String(),
 		State: control.StateIdle, Why: s.why(),
-		Migrations: append([]control.Migration(nil), s.migrations...),
+		Migrations: append([]control.Migration(nil), s.history...),
 	}
 	out.Movable = out.Why == ""
 	e := s.current()
@@ -257,10 +257,10 @@ func (s *Stream) session() control.Session {
 
 // remember notes a migration. With s.mu.
 func (s *Stream) remember(m control.Migration) {
-	if len(s.migrations) == maxMigrations {
-		s.migrations = append(s.migrations[:0:0], s.migrations[1:]...)
+	if len(s.history) == maxMigrations {
+		s.history = append(s.history[:0:0], s.history[1:]...)
 	}
-	s.migrations = append(s.migrations, m)
+	s.history = append(s.history, m)
 }
 
 func milliseconds(d time.Duration) float64 {
