@@ -1,0 +1,171 @@
+// Everything that can happen to a network or a server during a download, to programs as people use them.
+
+package failover
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+// program is a way of downloading URL into the file "out" of FOLDER.
+type program struct {
+	name  string
+	args  []string
+	clean lab.Normaliser // takes out what differs from run to run
+}
+
+func without(expression string) lab.Normaliser {
+	pattern := regexp.MustCompile(expression)
+	return func(output string) string { return pattern.ReplaceAllString(output, "") }
+}
+
+var (
+	curl   = program{"curl", []string{"curl", "-sS", "-w", "%{http_code} %{size_download} %{num_connects} %{remote_ip}", "-o", "out", "URL"}, nil}
+	wget   = program{"wget", []string{"wget", "-nv", "-O", "out", "URL"}, without(`(?m)^[0-9-]* [0-9:]* `)}
+	python = program{"python urllib", []string{"python3", "-c", `import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=30) as r, open("out", "wb") as f:
+    while b := r.read(70000): f.write(b)
+    print(r.status, r.headers["Content-Length"], r.headers["ETag"])`, "URL"}, nil}
+	aria2  = program{"aria2", []string{"aria2c", "--no-conf", "-q", "--file-allocation=none", "-o", "out", "URL"}, nil}
+	ffmpeg = program{"ffmpeg", []string{"ffmpeg", "-nostdin", "-v", "error", "-f", "s16le", "-ar", "48000", "-ac", "2", "-i", "URL", "-f", "s16le", "out"}, nil}
+	apt    = program{"apt", []string{"/usr/lib/apt/apt-helper", "-qq", "-o", "Dir::Cache=FOLDER", "-o", "Dir::State=FOLDER", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", "download-file", "URL", "FOLDER/out"}, nil}
+)
+
+// event happens to the first network, and ends with it.
+type event struct {
+	name   string
+	server serve
+	kind   string // of the server
+	strike func(s *site, first *lab.Network)
+	by     []program
+}
+
+var events = []event{
+	{"the server is killed", nginx, "nginx", func(s *site, n *lab.Network) { s.web[n.Name].Kill() }, []program{curl, wget, python, aria2, ffmpeg, apt}},
+	{"the connection is reset", apache, "apache", func(s *site, n *lab.Network) { n.ResetConnections() }, []program{curl, wget, python, aria2, ffmpeg, apt}},
+	{"the server freezes", nginx, "nginx", func(s *site, n *lab.Network) { s.web[n.Name].Freeze() }, []program{curl, aria2}},
+	{"the path drops everything", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Both) }, []program{curl, wget, python, aria2, ffmpeg, apt}},
+	{"the path drops what comes", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Down) }, []program{curl, ffmpeg}},
+	{"the path drops what goes", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Up) }, []program{wget, aria2}},
+	{"the carrier is lost", paced, "paced", func(s *site, n *lab.Network) { n.CarrierDown() }, []program{curl, wget, python, aria2, ffmpeg, apt}},
+	{"the addresses are removed", paced, "paced", func(s *site, n *lab.Network) { n.RemoveAddresses() }, []program{curl, python}},
+	{"the interface is deleted", paced, "paced", func(s *site, n *lab.Network) { n.Unplug() }, []program{wget, aria2}},
+}
+
+func TestProgramsDoNotNotice(t *testing.T) {
+	for _, e := range events {
+		t.Run(e.name, func(t *testing.T) {
+			for _, p := range e.by {
+				t.Run(p.name, func(t *testing.T) {
+					s := newSite(t, e.server, "wlan0", "wwan0")
+					native := s.native(p, e.kind)
+					d := s.download(true, p.args...)
+					d.Start()
+					d.halfway()
+					e.strike(s, s.Network("wlan0"))
+					d.intact(native, p.clean)
+				})
+			}
+		})
+	}
+}
+
+// Nothing is on the link that the server is on but a route: when it goes, the connection is dead though carrier and
+// address are there.
+func TestARouteIsRemoved(t *testing.T) {
+	const far, far6 = "203.0.113.80", "2001:db8::80"
+	s := &site{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{})), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
+	s.sum = lab.Content(t, s.root, "film.mkv", size, 7)
+	for _, n := range s.Networks() {
+		n.AddAddress(far)
+		n.AddAddress(far6)
+		n.DNS(map[string][]string{host: {far, far6}})
+		s.web[n.Name] = n.Paced(s.root, lab.ServerOptions{Addresses: []string{far, far6}, LimitRate: pace})
+	}
+	native := s.download(false, curl.args...).Run()
+	d := s.download(true, curl.args...)
+	d.Start()
+	d.halfway()
+	s.Network("wlan0").RemoveRoutes()
+	d.intact(native, nil)
+}
+
+// A host with one interface gains as well: the server comes back.
+func TestTheOnlyServerIsRestarted(t *testing.T) {
+	for _, p := range []program{curl, wget, python, aria2} {
+		t.Run(p.name, func(t *testing.T) {
+			s := newSite(t, nginx, "eth0")
+			native := s.native(p, "nginx")
+			d := s.download(true, p.args...)
+			d.Start()
+			d.halfway()
+			s.web["eth0"].Kill()
+			time.Sleep(time.Second) // the server is away for so long
+			s.web["eth0"].Restart()
+			d.intact(native, p.clean)
+		})
+	}
+}
+
+// A tunnel: no network at all, then one of them.
+func TestAllNetworksAreGoneForAWhile(t *testing.T) {
+	for _, p := range []program{curl, wget, python, aria2, ffmpeg} {
+		t.Run(p.name, func(t *testing.T) {
+			s := newSite(t, paced, "wlan0", "wwan0")
+			native := s.native(p, "paced")
+			d := s.download(true, p.args...)
+			d.Start()
+			d.halfway()
+			s.Network("wwan0").CarrierDown()
+			s.Network("wlan0").RemoveAddresses()
+			time.Sleep(2 * time.Second)
+			s.Network("wwan0").CarrierUp()
+			d.intact(native, p.clean)
+		})
+	}
+}
+
+// If nothing helps, the program sees the original bytes, then the original error.
+func TestNothingHelps(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		strike func(s *site)
+	}{
+		{"FIN", func(s *site) { s.web["eth0"].Kill() }},
+		{"RST", func(s *site) {
+			s.web["eth0"].Freeze()
+			s.Network("eth0").ResetConnections()
+			s.web["eth0"].Kill()
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, nginx, "eth0")
+			s.Configure("[failover]\npatience = \"1s\"\n")
+			// What is said of the octets received differs from run to run.
+			count := without(`[0-9]+ bytes remaining|[0-9]+ out of [0-9]+|[0-9]{6,}`)
+			var ends []lab.Result
+			for _, under := range []bool{false, true} {
+				d := s.download(under, "curl", "-sS", "-o", "out", "URL")
+				d.Start()
+				if under {
+					d.halfway()
+				} else {
+					s.Await("the download to run", 10*time.Second, func() bool { return fileSize(d.out()) > size/3 })
+				}
+				test.strike(s)
+				ends = append(ends, d.Wait())
+				if got := fileSize(d.out()); got < size/3 || got >= size {
+					t.Errorf("it got %d octets", got)
+				}
+				s.web["eth0"].Restart()
+			}
+			if ends[0].Status == 0 {
+				t.Fatalf("the native run was not disturbed")
+			}
+			lab.Compare(t, ends[0], ends[1], count)
+		})
+	}
+}
