@@ -88,7 +88,7 @@ type paths struct {
 	watching   bool
 	changed    chan struct{} // closed and replaced at every change
 	interfaces []netif.Interface
-	routes     []netif.Route
+	ways       []netif.Way
 }
 
 func (p *paths) refresh() {
@@ -96,13 +96,13 @@ func (p *paths) refresh() {
 	if err != nil {
 		return
 	}
-	routes, err := netif.Routes()
+	ways, err := netif.Ways()
 	if err != nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.interfaces, p.routes = interfaces, routes
+	p.interfaces, p.ways = interfaces, ways
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
@@ -178,7 +178,7 @@ func (s *Stream) pathLost() string {
 		return "the interface has no carrier"
 	case local.IsValid() && !local.IsLinkLocalUnicast() && !slices.Contains(i.V4, local) && !slices.Contains(i.V6, local):
 		return "its address is gone"
-	case !netif.Leads(p.routes, i.Index, s.server.Addr()):
+	case !netif.Leads(p.ways, i.Index, s.server.Addr()):
 		return "no route leads to the server any more"
 	}
 	return ""
@@ -200,7 +200,7 @@ func (s *Stream) order() []string {
 			// The manager may not have heard of it yet.
 		case name == own:
 			list = slices.Insert(list, 0, name)
-		case slices.ContainsFunc(p.routes, func(r netif.Route) bool { return r.Index == p.interfaces[at].Index && r.To.Bits() == 0 }):
+		case slices.ContainsFunc(p.ways, func(r netif.Way) bool { return r.Index == p.interfaces[at].Index && r.To.Bits() == 0 }):
 			list = append(list, name)
 		}
 	}

@@ -1,4 +1,4 @@
-// The routes, from an rtnetlink dump: RTM_GETROUTE.
+// Where routes lead, from an rtnetlink dump: RTM_GETROUTE.
 
 package netif
 
@@ -8,32 +8,31 @@ import (
 	"syscall"
 )
 
-// Route is one way that the kernel may send packets out by an interface.
-type Route struct {
-	Index  int // of the interface
-	To     netip.Prefix
-	Metric uint32 // the lowest one is taken first
+// Way says that a route leads to some addresses out of an interface.
+type Way struct {
+	Index int // of the interface
+	To    netip.Prefix
 }
 
-// Routes returns the unicast routes of all tables, of both families.
-func Routes() ([]Route, error) {
+// Ways returns those of the unicast routes of all tables, of both families.
+func Ways() ([]Way, error) {
 	msgs, err := dump(syscall.RTM_GETROUTE)
 	if err != nil {
 		return nil, err
 	}
-	var all []Route
+	var all []Way
 	for i := range msgs {
-		if r, ok := parseRoute(&msgs[i]); ok {
+		if r, ok := parseWay(&msgs[i]); ok {
 			all = append(all, r)
 		}
 	}
 	return all, nil
 }
 
-// Leads reports whether a route among them leads out of the interface to addr.
-func Leads(routes []Route, index int, addr netip.Addr) bool {
+// Leads reports whether one of them leads out of the interface to addr.
+func Leads(ways []Way, index int, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	for _, r := range routes {
+	for _, r := range ways {
 		if r.Index == index && r.To.Contains(addr) {
 			return true
 		}
@@ -41,8 +40,8 @@ func Leads(routes []Route, index int, addr netip.Addr) bool {
 	return false
 }
 
-// parseRoute reads a struct rtmsg (12 octets) and its attributes.
-func parseRoute(m *syscall.NetlinkMessage) (r Route, ok bool) {
+// parseWay reads a struct rtmsg (12 octets) and its attributes.
+func parseWay(m *syscall.NetlinkMessage) (r Way, ok bool) {
 	if m.Header.Type != syscall.RTM_NEWROUTE || len(m.Data) < syscall.SizeofRtMsg || m.Data[7] != syscall.RTN_UNICAST {
 		return r, false
 	}
@@ -65,10 +64,6 @@ func parseRoute(m *syscall.NetlinkMessage) (r Route, ok bool) {
 		case syscall.RTA_OIF:
 			if len(a.Value) >= 4 {
 				r.Index = int(binary.NativeEndian.Uint32(a.Value))
-			}
-		case syscall.RTA_PRIORITY:
-			if len(a.Value) >= 4 {
-				r.Metric = binary.NativeEndian.Uint32(a.Value)
 			}
 		}
 	}
