@@ -30,6 +30,7 @@ func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migr
 	case <-ctx.Done():
 		return nil, errors.New("another migration of it is under way")
 	}
+	s.delay = 0
 	s.setMigrating(true)
 	defer s.setMigrating(false)
 	from := s.end()
@@ -40,7 +41,7 @@ func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migr
 		if err == nil {
 			return s.record(ctx, from, to, trigger, done), nil
 		}
-		if !errors.Is(err, errAgain) {
+		if !errors.Is(err, errAgain) && !errors.Is(err, errLate) {
 			break
 		}
 	}
@@ -142,7 +143,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	}
 	now := s.received(e)
 	rate := e.rate(now, now-before, time.Since(begun))
-	ahead := int64(rate * (conn.RTT().Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
+	ahead := int64(rate * (max(conn.RTT(), s.delay).Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
 	at := now + ahead
 	if at >= e.length() {
 		// The old connection will be done before the new one has answered: let it, if it keeps its pace.
@@ -153,6 +154,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			return nil, errAgain
 		}
 	}
+	asked := time.Now()
 	r, err := ask(ctx, conn, e, at)
 	if err != nil {
 		if s.isOver(e) {
@@ -160,16 +162,8 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		return nil, err
 	}
-	// Where the old connection was faster than expected, what it has delivered is dropped from the new one.
-	for behind := s.received(e) - r.at; behind > 0; behind = s.received(e) - r.at {
-		n, err := conn.Discard(int(min(behind, 1<<20)))
-		r.at += int64(n)
-		if err != nil {
-			return nil, fmt.Errorf("the new server's answer broke off: %w", err)
-		}
-		if s.isOver(e) {
-			return nil, errAgain
-		}
+	if err := s.catchUp(r, e, time.Since(asked)); err != nil {
+		return nil, err
 	}
 	if err := s.arm(conn, e.number, r.at, 0); err != nil {
 		return nil, err

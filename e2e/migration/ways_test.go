@@ -109,6 +109,7 @@ func TestManyStreamsAreMovedByOneTrigger(t *testing.T) {
 				out, _ := j.Output()
 				return strings.Contains(out, "all have begun")
 			})
+			s.Await("all streams known to the core", waitLimit, func() bool { return strconv.Itoa(len(j.sessions())) == count })
 			moved := j.mustMigrate("wwan0")
 			if got := len(moved); strings.TrimSpace(count) != strconv.Itoa(got) {
 				t.Errorf("%d streams moved", got)

@@ -1,0 +1,35 @@
+// Catching up with an old connection that was faster than expected.
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// errLate says that the migration has to start anew, with a look-ahead for a server that takes its time.
+var errLate = errors.New("the new server is too far behind the old connection")
+
+// chase is how long catching up may take at least. Where the new server is no faster than the old one it would not end.
+const chase = 100 * time.Millisecond
+
+// catchUp drops from the new connection what the old one has delivered meanwhile. took is how long the answer took.
+func (s *Stream) catchUp(r *rest, e *exchange, took time.Duration) error {
+	end := time.Now().Add(max(chase, 2*r.conn.RTT()))
+	r.conn.SetDeadline(end)
+	defer r.conn.SetDeadline(time.Time{})
+	for behind := s.received(e) - r.at; behind > 0; behind = s.received(e) - r.at {
+		n, err := r.conn.Discard(int(min(behind, 1<<20)))
+		r.at += int64(n)
+		switch {
+		case s.isOver(e):
+			return errAgain
+		case err != nil && !time.Now().Before(end), err == nil && time.Now().After(end):
+			s.delay = took
+			return errLate
+		case err != nil:
+			return fmt.Errorf("the new server's answer broke off: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// What a transfer costs that is not moved: 2 GB over loopback, and the first small one of a process.
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+const loopback = "127.0.0.1:8080"
+
+// serveLoopback starts an nginx on the phone itself, with an empty file of 2 GB and a small one.
+func serveLoopback(b *bench) {
+	root := b.path("loopback")
+	os.MkdirAll(root, 0o755)
+	big, err := os.Create(root + "/big")
+	if err == nil {
+		err = big.Truncate(2 << 30)
+	}
+	if err == nil {
+		err = os.WriteFile(root+"/small", []byte(strings.Repeat("x", 1000)), 0o644)
+	}
+	conf := fmt.Sprintf(`daemon off; master_process off; user root root; pid %[1]s/pid; error_log /dev/null;
+events {} http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
+server { listen %[2]s; root %[1]s; } }`, root, loopback)
+	if err == nil {
+		err = os.WriteFile(root+"/conf", []byte(conf), 0o644)
+	}
+	if err != nil {
+		b.Fatalf("bench: %v", err)
+	}
+	server := exec.Command("nginx", "-c", root+"/conf", "-e", "/dev/null")
+	if err := server.Start(); err != nil {
+		b.Fatalf("bench: %v", err)
+	}
+	b.Cleanup(func() { server.Process.Kill(); server.Wait() })
+	for range 1000 {
+		if c, err := net.Dial("tcp", loopback); err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.Fatalf("bench: nginx does not answer on %s", loopback)
+}
+
+// preloaded is a program with the library, but without the launcher, whose cost stands in a row of its own.
+func preloaded(b *bench, l *lab.Lab, args ...string) *lab.Program {
+	p := l.Command(args...)
+	p.Env = append(p.Env, "LD_PRELOAD="+b.library())
+	return p
+}
+
+func bulk(b *bench) {
+	l := lab.New(b, lab.Net("wlan0", lab.Link{}))
+	l.LogLevel = "off"
+	serveLoopback(b)
+	for _, args := range [][]string{
+		{"curl", "-s", "-o", "/dev/null", "http://" + loopback + "/big"},
+		{"wget", "-q", "-O", "/dev/null", "http://" + loopback + "/big"},
+	} {
+		var wall, cpu [2]sample
+		for i := range runs(9) + 1 {
+			for k := range 2 {
+				p := l.Command(args...)
+				if (k+i)%2 == 1 {
+					p = preloaded(b, l, args...)
+				}
+				r := p.Run()
+				if r.Status != 0 {
+					b.Fatalf("bench: %v", r)
+				}
+				if i > 0 {
+					wall[(k+i)%2] = append(wall[(k+i)%2], r.Elapsed.Seconds())
+					cpu[(k+i)%2] = append(cpu[(k+i)%2], r.CPU.Seconds())
+				}
+			}
+		}
+		for what, s := range map[string][2]sample{"wall": wall, "CPU": cpu} {
+			bound := map[string]float64{"wall": 1.03, "CPU": 1.05}[what]
+			ratio := s[1].median() / s[0].median()
+			b.reportMedian(args[0]+", 2 GB over loopback, "+what+" time", ratio,
+				ratios(s[1], s[0]).text("%.3f"), "%.2f", bound)
+			b.note("natively %s s, under Midstream %s s; ratio of medians %.3f", s[0].text("%.3f"), s[1].text("%.3f"), ratio)
+		}
+	}
+}
+
+func firstGet(b *bench) {
+	l := lab.New(b, lab.Net("wlan0", lab.Link{}))
+	l.LogLevel = "off"
+	serveLoopback(b)
+	r := l.Command(l.CC("pairs"), fmt.Sprint(runs(150)), b.library(), lab.Build(b, "midstream"),
+		"curl", "-s", "-o", "/dev/null", "http://"+loopback+"/small").Run()
+	if r.Status != 0 {
+		b.Fatalf("bench: %v", r)
+	}
+	var native, library, launcher sample
+	for _, line := range strings.Split(strings.TrimSpace(r.Stdout), "\n") {
+		var v [3]float64
+		fmt.Sscan(line, &v[0], &v[1], &v[2])
+		native, library, launcher = append(native, v[0]/1e6), append(library, v[1]/1e6), append(launcher, v[2]/1e6)
+	}
+	ratio := library.median() / native.median()
+	b.reportMedian("first small GET of a process (curl)", ratio, fmt.Sprintf("%.3f", ratio), "%.2f", 1.25)
+	b.note("natively %s ms, preloaded %s ms", native.text("%.2f"), library.text("%.2f"))
+	b.note("by the launcher %s ms", launcher.text("%.2f"))
+}
