@@ -17,14 +17,14 @@ GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 .PHONY: all
 all: $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl
 
-$(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*.h) shim/calls.def cgo/abi.h Makefile
+$(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*.h) shim/calls.def shim/tls.def cgo/abi.h Makefile
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_CFLAGS) -c -o $@ $<
 
-# The export map comes from the same table as the hooks.
-$(BUILD)/shim/exports.map: shim/calls.def
+# The export map comes from the same tables as the hooks.
+$(BUILD)/shim/exports.map: shim/calls.def shim/tls.def
 	@mkdir -p $(@D)
-	(echo '{ global:'; sed -n 's/^CALL([^,]*, *\([a-z0-9_]*\),.*/\1;/p' $<; echo 'local: *; };') > $@
+	(echo '{ global:'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $^; echo 'local: *; };') > $@
 
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)

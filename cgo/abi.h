@@ -92,6 +92,14 @@ enum ms_kind {
                       (IPv4 as ::ffff:a.b.c.d) */
     MS_DNS,        /* a DNS response the program received on a socket of its own. data: RFC 1035 §4 */
 
+    /* From the shim, of TLS; b is the twin's number where there is one. */
+    MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: five texts, each ended by NUL: library,
+                        version, ALPN result, server name, host:port of a CONNECT; a: 1 if a twin can be made */
+    MS_TWIN_READY,   /* the answer to MS_TWIN. data: version, ALPN result, how the server was judged; ended by NUL */
+    MS_TWIN_FAILED,  /* the twin is of no further use. data: the reason, a text */
+    MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come */
+    MS_TWIN_SKIPPED, /* the answer to MS_TWIN_SKIP */
+
     /* From the core. */
     MS_ARM = 32,   /* put the attached socket on the stream's descriptor; a: content offset its next
                       octet has; b: exchange it holds for. MS_NOW or wait until the program is there */
@@ -99,6 +107,14 @@ enum ms_kind {
     MS_GIVE_UP,    /* let the held program see how its connection ended; a: errno, 0 for FIN */
     MS_ASK,        /* send MS_INFO */
     MS_RELEASE,    /* the core has forgotten the stream: its slot may be used again */
+
+    /* From the core, of TLS; b is the twin's number. */
+    MS_TWIN = 48,  /* make a twin of the stream's TLS session on the attached socket */
+    MS_TWIN_WRITE, /* send it the data */
+    MS_TWIN_PEEK,  /* tell what has come, without taking it, as soon as it is more than a octets; only of heads */
+    MS_TWIN_READ,  /* take up to a octets, and pass them on */
+    MS_TWIN_SKIP,  /* throw a octets away, as they come */
+    MS_TWIN_CLOSE, /* it is not needed */
 };
 
 enum ms_flag {
@@ -110,6 +126,7 @@ enum ms_flag {
     MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
     MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content; exactly there, unless MS_RELAY */
     MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end */
+    MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant */
 };
 
 struct ms_message {

@@ -10,6 +10,7 @@
 #include "gate.h"
 #include "load.h"
 #include "stream.h"
+#include "tls.h"
 
 _Atomic(uint32_t *) fork_page;
 
@@ -75,6 +76,7 @@ void fork_forget(void)
     atomic_store(&gates_closed, 0);
     atomic_store(&stream_open_count, 0);
     load_forget();
+    tls_forget();
     atomic_store(&owner, getpid());
     uint32_t *page = atomic_load(&fork_page);
     if (page) {

@@ -32,6 +32,8 @@
 #include "load.h"
 #include "names.h"
 #include "socket.h"
+#include "tls.h"
+#include "twin.h"
 
 /* A hand-over that has not come about after so long is given up; the gate is closed meanwhile. */
 #define PATIENCE_NS 500000000LL
@@ -88,6 +90,8 @@ static void disarm(struct stream *s)
 {
     atomic_store(&s->armed, 0);
     atomic_store(&s->counters->stop_at, MS_NO_STOP);
+    twin_free(s->next_twin);
+    s->next_twin = NULL;
     drop(&s->next_fd);
 }
 
@@ -145,6 +149,13 @@ static const char *obstacle(struct stream *s)
     if (stage != STAGE_OPEN) {
         return "the stream has been left alone";
     }
+    struct tls *t = atomic_load(&s->tls);
+    if (s->next_twin && (!t || s->next_twin->session != t)) {
+        return "the program has ended its TLS session";
+    }
+    if (t && atomic_load(&t->busy_writing)) {
+        return "the program has yet to repeat a write";
+    }
     if ((waiting ? answered + 1 : answered) != s->arm_exchange) {
         return "the exchange is over";
     }
@@ -168,7 +179,8 @@ static bool drop_overlap(struct stream *s, int64_t at)
 {
     while (s->arm_at < at) {
         int64_t excess = at - s->arm_at;
-        ssize_t n = REAL(recv)(s->next_fd, NULL, (size_t)excess, MSG_TRUNC | MSG_DONTWAIT);
+        ssize_t n = s->next_twin ? twin_skip(s->next_twin, excess)
+                                 : REAL(recv)(s->next_fd, NULL, (size_t)excess, MSG_TRUNC | MSG_DONTWAIT);
         if (n <= 0) {
             return false;
         }
@@ -210,6 +222,10 @@ static void exchange_sockets(struct stream *s)
         return;
     }
     drop(&s->next_fd);
+    if (s->next_twin) {
+        twin_swap(s->next_twin, s->fd);
+        s->next_twin = NULL;
+    }
     epoll_join(s, s->fd);
     s->inode = inode;
     s->seen = 0;
@@ -347,18 +363,23 @@ static void look_at_due(void)
     }
 }
 
-static void arm(struct stream *s, const struct ms_message *m, int fd)
+static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin)
 {
     if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE)) {
         load_disown(fd);
         REAL(syscall)(SYS_close, fd);
+        twin_free(twin);
         channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the stream has been left alone", 30);
         return;
     }
     disarm(s);
     s->next_fd = fd;
+    s->next_twin = twin;
     s->arm_flags = m->flags;
     s->arm_at = m->a;
+    if (twin && !(m->flags & (MS_NOW | MS_AT_END | MS_IN_HEAD))) {
+        s->arm_at += twin_drain(twin);
+    }
     s->arm_exchange = m->exchange;
     s->gate_closed_at = 0;
     if (m->flags & MS_NOW) {
@@ -368,11 +389,11 @@ static void arm(struct stream *s, const struct ms_message *m, int fd)
         return;
     }
     bool at_end = m->flags & MS_AT_END;
-    atomic_store(&s->counters->stop_at, at_end ? MS_NO_STOP : m->a);
+    atomic_store(&s->counters->stop_at, at_end ? MS_NO_STOP : s->arm_at);
     atomic_store(&s->armed, 1);
     /* A reader that passed the offset before it was set does not look again. */
     if (at_end ? atomic_load(&s->answered) >= m->exchange
-               : (int64_t)atomic_load(&s->counters->received) >= m->a || atomic_load(&s->counters->exchange) != m->exchange) {
+               : (int64_t)atomic_load(&s->counters->received) >= s->arm_at || atomic_load(&s->counters->exchange) != m->exchange) {
         if (gate_close(s)) {
             attempt(s);
         }
@@ -391,7 +412,7 @@ static void give_up(struct stream *s, int error)
     struct ms_message back = { .flags = MS_NOW | RESTORE };
     int kept = s->kept_fd;
     s->kept_fd = -1;
-    arm(s, &back, kept);
+    arm(s, &back, kept, NULL);
 }
 
 static void answer(const struct stream *s)
@@ -406,8 +427,9 @@ static void answer(const struct stream *s)
     channel_send(s, MS_INFO, 0, atomic_load(&s->counters->exchange), 0, 0, &info, sizeof info);
 }
 
-static void handle(const struct ms_message *m, int fd)
+static void handle(const struct ms_message *m, int fd, const void *data, size_t length)
 {
+    struct twin *twin = NULL;
     struct stream *s = stream_slot(m->slot);
     if (!s || s->id != m->stream || atomic_load(&s->stage) == STAGE_FREE) {
         if (fd >= 0) {
@@ -418,8 +440,13 @@ static void handle(const struct ms_message *m, int fd)
     }
     switch (m->kind) {
     case MS_ARM:
+        if (m->flags & MS_TWINNED) {
+            twin = twin_take(s, (uint64_t)m->b, &fd);
+        }
         if (fd >= 0) {
-            arm(s, m, fd);
+            arm(s, m, fd, twin);
+        } else if (m->flags & MS_TWINNED) {
+            channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the new TLS session has ended", 29);
         } else {
             channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the program has no descriptor left", 34);
         }
@@ -435,10 +462,18 @@ static void handle(const struct ms_message *m, int fd)
     case MS_ASK:
         answer(s);
         break;
+    case MS_TWIN:
+    case MS_TWIN_WRITE:
+    case MS_TWIN_PEEK:
+    case MS_TWIN_READ:
+    case MS_TWIN_SKIP:
+    case MS_TWIN_CLOSE:
+        twin_message(s, m, data, length, fd);
+        break;
     case MS_RELEASE:
-        drop(&s->next_fd);
+        twin_stream_gone(s->id);
+        disarm(s);
         drop_connection(&s->kept_fd);
-        atomic_store(&s->armed, 0);
         if (atomic_load(&s->gate)) {
             gate_open(s);
         }
@@ -494,12 +529,13 @@ void *hand_main(void *unused)
         }
         look_at_due();
         if (ready > 0 && wait[0].revents) {
-            static char data[64];
+            static char data[MS_DATA_MAX];
             int fd;
-            if (channel_receive(&message, data, sizeof data, &fd) < 0) {
+            ssize_t length = channel_receive(&message, data, sizeof data, &fd);
+            if (length < 0) {
                 break;
             }
-            handle(&message, fd);
+            handle(&message, fd, data, (size_t)length);
         }
     }
     core_gone();

@@ -9,6 +9,7 @@
 #include "calls.h"
 #include "names.h"
 #include "stream.h"
+#include "tls.h"
 
 /* Buffers of one clamped vector; a shorter read is always allowed. */
 #define CLAMPED_MAX 8
@@ -32,6 +33,13 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         struct iovec part = { (char *)buffer + done, length - done };
         size_t limit = read_begin(&call, s, peek), allowed = part.iov_len < limit ? part.iov_len : limit;
         ssize_t result;
+        if (call.own) {
+            if (!tls_own_replay(s, &result)) {
+                result = receive(fd, buffer, length, how, from, from_length);
+                result = length && !peek ? tls_own_result(s, result) : result;
+            }
+            return result;
+        }
         if (call.error) {
             result = -1;
             errno = call.error;
@@ -75,6 +83,14 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             message->msg_iovlen = n;
         }
         ssize_t result;
+        if (call.own) {
+            if (!tls_own_replay(s, &result)) {
+                result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
+                                           : REAL(recvmsg)(fd, message, flags);
+                result = peek ? result : tls_own_result(s, result);
+            }
+            return result;
+        }
         if (call.error) {
             result = -1;
             errno = call.error;

@@ -18,6 +18,8 @@
 #include "load.h"
 #include "socket.h"
 #include "tail.h"
+#include "tls.h"
+#include "twin.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
@@ -123,6 +125,10 @@ struct stream *stream_new(int fd, int domain)
     }
     atomic_store(&s->armed, 0);
     s->next_fd = s->kept_fd = -1;
+    s->next_twin = NULL;
+    atomic_store(&s->tls, NULL);
+    s->opaque = s->http_over_tls = false;
+    s->tunnel[0] = 0;
     s->woken = false;
     atomic_store(&s->due, 0);
     stream_mark(fd, s);
@@ -141,6 +147,7 @@ void stream_closed(struct stream *s)
     if (stream_of(s->fd) == s) {
         stream_mark(s->fd, NULL);
     }
+    tls_part(s);
     if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
         forget(s);
     } else if (stage == STAGE_OPEN || stage == STAGE_LEFT) {
@@ -169,6 +176,7 @@ void stream_leave(struct stream *s, const char *why)
         channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
     } else if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
         stream_mark(s->fd, NULL);
+        tls_part(s);
         forget(s);
     }
 }
@@ -205,6 +213,7 @@ static bool open_stream(struct stream *s)
         atomic_fetch_sub(&stream_open_count, 1);
         return false;
     }
+    tls_opened(s);
     return true;
 }
 
@@ -237,12 +246,79 @@ static bool recognise(struct stream *s, const uint8_t *octets, size_t count)
         count--;
     }
     int method = match_method(s->start, s->matched);
+    if (method < 0 && atomic_load(&s->tls) && !memcmp(s->start, "PRI *", s->matched)) {
+        /* The preface of HTTP/2 (RFC 9113 §3.4). */
+        if (s->matched == 5 && open_stream(s)) {
+            stream_leave(s, "it is HTTP/2");
+            return false;
+        }
+        method = 0;
+    }
     if (method < 0) {
         stream_leave(s, "it is not HTTP");
         return false;
     }
     atomic_store(&s->stage, STAGE_HTTP);
     return true;
+}
+
+/* A ClientHello that offers HTTP by ALPN (RFC 7301): the list of names is in the clear. */
+static bool offers_http(const uint8_t *octets, size_t count)
+{
+    return memmem(octets, count, "\x08http/1.1", 9) || memmem(octets, count, "\x02h2", 3);
+}
+
+/* "CONNECT host:port HTTP/1.x": what follows the proxy's answer is not for the proxy. */
+static bool begin_tunnel(struct stream *s, const uint8_t *octets, size_t count)
+{
+    size_t length = 0, room = sizeof s->tunnel - 1;
+    if (count <= 8 || memcmp(octets, "CONNECT ", 8)) {
+        return false;
+    }
+    octets += 8;
+    count -= 8;
+    while (length < count && length < room && octets[length] > ' ') {
+        length++;
+    }
+    if (length == count || octets[length] != ' ') {
+        return false;
+    }
+    memcpy(s->tunnel, octets, length);
+    s->tunnel[length] = 0;
+    return true;
+}
+
+/* TLS records (RFC 8446 §5.1). */
+#define HANDSHAKE 22
+#define APPLICATION_DATA 23
+
+/*
+ * Before the stream is open: octets that are none of HTTP's. True when there is no more to be done with them; a TLS session
+ * is seen where its library is called.
+ */
+static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
+{
+    if (atomic_load(&s->stage) != STAGE_CANDIDATE || s->matched) {
+        return false;
+    }
+    if (begin_tunnel(s, octets, count)) {
+        s->opaque = true;
+    } else if (octets[0] == HANDSHAKE) {
+        s->opaque = true;
+        s->http_over_tls = s->http_over_tls || offers_http(octets, count);
+    } else if (s->opaque && octets[0] == APPLICATION_DATA) {
+        if (!s->http_over_tls) {
+            stream_leave(s, "it is not HTTP");
+        } else if (open_stream(s)) {
+            stream_leave(s, "TLS by a library that Midstream does not know");
+        } else {
+            stream_mark(s->fd, NULL);
+            forget(s);
+        }
+    } else if (s->opaque && octets[0] > HANDSHAKE) {
+        stream_leave(s, "a tunnel through a proxy");
+    }
+    return s->opaque;
 }
 
 /* Octets that the program has sent. */
@@ -416,10 +492,11 @@ static void note_read(struct stream *s)
     }
 }
 
-size_t read_begin(struct call *call, struct stream *s, bool peek)
+static size_t begin_reading(struct call *call, struct stream *s, bool peek)
 {
     call->stream = s;
-    call->alone = false;
+    call->own = call->alone = false;
+    call->counted = false;
     call->error = 0;
     call->tracked = atomic_load(&s->stage) != STAGE_LEFT && fork_is_mine() && gate_enter(s);
     if (!call->tracked) {
@@ -428,7 +505,10 @@ size_t read_begin(struct call *call, struct stream *s, bool peek)
     if (atomic_load(&s->pending_error)) {
         call->error = atomic_exchange(&s->pending_error, 0);
     }
-    if (!peek) {
+    if (!peek && !call->clear && atomic_load(&s->tls)) {
+        /* Records, not HTTP: the program moves them itself, or its library reads outside the calls that are known. */
+        call->counted = true;
+    } else if (!peek) {
         if (atomic_exchange(&s->reading, 1)) {
             stream_leave(s, "two calls read from it at once");
         } else {
@@ -447,7 +527,23 @@ size_t read_begin(struct call *call, struct stream *s, bool peek)
     return SIZE_MAX;
 }
 
-static bool is_fatal(int error)
+size_t read_begin(struct call *call, struct stream *s, bool peek)
+{
+    call->clear = false;
+    if (tls_inside() && tls_own_traffic(s, false)) {
+        *call = (struct call){ .stream = s, .own = true };
+        return SIZE_MAX;
+    }
+    return begin_reading(call, s, peek);
+}
+
+size_t read_begin_clear(struct call *call, struct stream *s, bool peek)
+{
+    call->clear = true;
+    return begin_reading(call, s, peek);
+}
+
+bool stream_is_fatal(int error)
 {
     return error != EAGAIN && error != EINTR && error != EFAULT && error != EINVAL && error != EBADF && error != ENOMEM
         && error != ENOBUFS && error != ENOTSOCK;
@@ -465,10 +561,15 @@ static bool is_complete(const struct stream *s, int error)
  * The connection has ended. If the core guards the stream, the program is held until the core has put
  * something else behind the descriptor, or has given up. True when it was held.
  */
+bool stream_would_hold(const struct stream *s)
+{
+    return atomic_load(&s->sent) > atomic_load(&s->answered) && atomic_load(&s->counters->guard)
+        && atomic_load(&s->stage) == STAGE_OPEN;
+}
+
 static bool hold(struct stream *s, int error)
 {
-    bool waiting = atomic_load(&s->sent) > atomic_load(&s->answered);
-    bool held = waiting && atomic_load(&s->counters->guard) && atomic_load(&s->stage) == STAGE_OPEN && gate_hold(s);
+    bool held = stream_would_hold(s) && gate_hold(s);
     if (error == UNKNOWN_ERROR) {
         if (!held) {
             return false;
@@ -492,7 +593,7 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     struct stream *s = call->stream;
     int saved = errno;
     bool again = false;
-    if (result < 0 ? is_fatal(saved) : result == 0 && !nothing_asked) {
+    if (result < 0 ? stream_is_fatal(saved) : result == 0 && !nothing_asked) {
         int error = result < 0 ? saved : 0;
         if (atomic_load(&s->gate) || atomic_load(&s->generation) != call->generation) {
             again = true; /* the hand woke this call */
@@ -523,15 +624,20 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         return false;
     }
     int saved = errno;
-    if (result > 0 && call->alone) {
+    if (result > 0 && call->counted) {
         s->seen += (uint64_t)result;
+    }
+    if (result > 0 && call->alone) {
         if (!s->in.tail && atomic_load_explicit(&s->counters->keep, memory_order_relaxed)) {
             tail_start(&s->in, s->counters);
         }
         size_t left = (size_t)result;
+        if (!call->clear) {
+            s->seen += left;
+        }
         for (int i = 0; i < count && left; i++) {
             size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
-            if (s->in.phase != MS_BROKEN) {
+            if (s->in.phase != MS_BROKEN && (call->clear || !s->opaque)) {
                 feed_in(s, vector[i].iov_base, n);
             }
             left -= n;
@@ -571,9 +677,10 @@ bool read_end_unseen(struct call *call, ssize_t result)
     return finish_read(call, result, false);
 }
 
-void write_begin(struct call *call, struct stream *s)
+static void begin_writing(struct call *call, struct stream *s)
 {
     call->stream = s;
+    call->own = false;
     call->tracked = fork_is_mine() && gate_enter(s);
     if (call->tracked) {
         call->alone = !atomic_exchange(&s->writing, 1);
@@ -581,6 +688,22 @@ void write_begin(struct call *call, struct stream *s)
             stream_leave(s, "two calls wrote to it at once");
         }
     }
+}
+
+void write_begin(struct call *call, struct stream *s)
+{
+    call->clear = false;
+    if (tls_inside() && tls_own_traffic(s, true)) {
+        *call = (struct call){ .stream = s, .own = true };
+        return;
+    }
+    begin_writing(call, s);
+}
+
+void write_begin_clear(struct call *call, struct stream *s)
+{
+    call->clear = true;
+    begin_writing(call, s);
 }
 
 void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
@@ -595,7 +718,8 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
         for (int i = 0; i < count && left; i++) {
             size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
             uint32_t stage = atomic_load(&s->stage);
-            if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP || stage == STAGE_OPEN) {
+            bool passes = !n || (!call->clear && (atomic_load(&s->tls) || is_opaque(s, vector[i].iov_base, n)));
+            if (!passes && (stage == STAGE_CANDIDATE || stage == STAGE_HTTP || stage == STAGE_OPEN)) {
                 feed_out(s, vector[i].iov_base, n);
             }
             left -= n;

@@ -23,6 +23,9 @@
 #include "../cgo/abi.h"
 #include "framing.h"
 
+struct tls;
+struct twin;
+
 /* Descriptors from here on are never tracked. */
 #define STREAM_TABLE 65536
 
@@ -72,6 +75,12 @@ struct stream {
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
+    /* What lies over the connection (tls.h). */
+    _Atomic(struct tls *) tls; /* the session, NULL while none is known */
+    bool opaque;               /* the descriptor's own octets are not HTTP */
+    bool http_over_tls;        /* its ClientHello offers HTTP */
+    char tunnel[264];          /* host:port that a proxy was asked to CONNECT to, "" none */
+
     /* The connection behind the descriptor. */
     uint64_t inode;
     uint64_t seen;      /* octets that hooks saw leave the present socket */
@@ -88,6 +97,7 @@ struct stream {
     /* A hand-over that has been asked for (hand.c). */
     _Atomic uint32_t armed;
     int next_fd;        /* the new socket, in the program's table; -1 none */
+    struct twin *next_twin; /* the TLS session on it, NULL none */
     int kept_fd;        /* the old one, kept for MS_GIVE_UP; -1 none */
     uint16_t arm_flags;
     int64_t arm_at;
@@ -153,6 +163,9 @@ struct call {
     uint32_t generation;
     bool alone;  /* this call counts what it reads */
     bool tracked;
+    bool clear;  /* the octets are those of a TLS session, not the descriptor's */
+    bool counted; /* records of a TLS session, read outside its library's calls */
+    bool own;    /* a TLS library's own traffic: only counted */
     int error;   /* after read_begin: to be returned instead of reading, 0 none */
 };
 
@@ -164,6 +177,16 @@ size_t read_begin(struct call *call, struct stream *s, bool peek);
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
 void write_begin(struct call *call, struct stream *s);
 void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
+
+/* The same for the octets of a TLS session, which are HTTP where the descriptor's are not. */
+size_t read_begin_clear(struct call *call, struct stream *s, bool peek);
+void write_begin_clear(struct call *call, struct stream *s);
+
+/* errno of a read that ends a connection. */
+bool stream_is_fatal(int error);
+
+/* Whether a failure of the connection would be held back from the program now. */
+bool stream_would_hold(const struct stream *s);
 
 /* Octets that went in or out without passing a buffer (sendfile, splice). */
 bool read_end_unseen(struct call *call, ssize_t result);

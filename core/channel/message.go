@@ -29,6 +29,25 @@ const (
 	DNS
 )
 
+// From the shim, of TLS. B is the twin's number where there is one.
+const (
+	TLS Kind = iota + 24
+	TwinReady
+	TwinFailed
+	TwinOctets
+	TwinSkipped
+)
+
+// From the core, of TLS.
+const (
+	Twin Kind = iota + 48
+	TwinWrite
+	TwinPeek
+	TwinRead
+	TwinSkip
+	TwinClose
+)
+
 // From the core.
 const (
 	Arm Kind = iota + 32
@@ -51,6 +70,9 @@ const (
 	InHead
 	AtEnd
 )
+
+// Twinned: in the place of a socket, the twin with number B is meant.
+const Twinned Flags = 1 << 12
 
 // Phase is enum ms_phase: where in a response the program stands.
 type Phase uint32
@@ -79,6 +101,9 @@ const NoStop = int64(^uint64(0) >> 1)
 const (
 	headerSize = 40
 	dataMax    = 8192
+
+	// DataMax is the longest data that a message carries, in octets.
+	DataMax = dataMax
 )
 
 // Message is struct ms_message with its data. Data is the receiver's to keep.
@@ -95,7 +120,7 @@ type Message struct {
 var order = binary.NativeEndian
 
 func (m *Message) encode() []byte {
-	b := make([]byte, headerSize)
+	b := make([]byte, headerSize, headerSize+len(m.Data))
 	order.PutUint16(b[0:], uint16(m.Kind))
 	order.PutUint16(b[2:], uint16(m.Flags))
 	order.PutUint32(b[4:], m.Slot)
@@ -103,7 +128,7 @@ func (m *Message) encode() []byte {
 	order.PutUint64(b[16:], m.Exchange)
 	order.PutUint64(b[24:], uint64(m.A))
 	order.PutUint64(b[32:], uint64(m.B))
-	return b
+	return append(b, m.Data...)
 }
 
 var errShort = errors.New("a message from the shim is too short")

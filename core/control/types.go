@@ -40,6 +40,14 @@ type Session struct {
 	Movable    bool        `json:"movable"`
 	Why        string      `json:"why"` // why it is not movable, "" where it is
 	Migrations []Migration `json:"migrations"`
+	TLS        *TLS        `json:"tls,omitempty"` // nil where the stream carries plain HTTP
+}
+
+// TLS is what is known of a stream's TLS session, as the program made it.
+type TLS struct {
+	Library string `json:"library"` // with its version
+	Version string `json:"version"` // of the protocol
+	ALPN    string `json:"alpn"`    // "" where none was agreed upon
 }
 
 // MarshalJSON writes no migrations as an empty list, never as null.

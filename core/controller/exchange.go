@@ -11,6 +11,7 @@ import (
 // exchange is guarded by its stream's mutex until its response's head is complete, and constant afterwards.
 type exchange struct {
 	number   uint64
+	secure   bool   // over TLS
 	octets   []byte // of the request's head
 	request  *http1.Request
 	answer   []byte // of the response's head
@@ -37,6 +38,9 @@ func (e *exchange) length() int64 {
 func (e *exchange) url(peer string) string {
 	if e.request == nil {
 		return ""
+	}
+	if e.secure {
+		return e.request.URL("https", peer)
 	}
 	return e.request.URL("http", peer)
 }

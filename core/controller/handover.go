@@ -42,6 +42,9 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags chann
 	s.mu.Unlock()
 	m := s.message(channel.Arm)
 	m.Exchange, m.A, m.Flags = exchange, at, flags
+	if t, ok := conn.Over().(*twin); ok {
+		return t.arm(m)
+	}
 	var sent error
 	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil {
 		return err

@@ -44,7 +44,7 @@ func (s *Stream) dial(ctx context.Context, names dial.Names, iface, host string,
 	if err != nil {
 		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", host, iface, err)
 	}
-	return conn, nil
+	return s.secure(ctx, conn)
 }
 
 // place returns the server the stream is at.

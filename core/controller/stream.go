@@ -58,6 +58,11 @@ type Stream struct {
 	lent       *dial.Conn // for reach, once
 	lentOver   string
 	pair       *relay.Pair // whose other end is on the program's descriptor, nil if none is
+
+	// With mu, too.
+	tls      *session        // nil where HTTP is in the clear
+	twins    map[int64]*twin // by their numbers, those whose messages are waited for
+	lastTwin int64
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
@@ -97,7 +102,7 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Request:
 		e := s.exchange(m.Exchange)
 		if e == nil {
-			e = &exchange{number: m.Exchange, last: -1, total: -1}
+			e = &exchange{number: m.Exchange, secure: s.tls != nil, last: -1, total: -1}
 			s.exchanges = append(s.exchanges, e)
 		}
 		e.octets = append(e.octets, m.Data...)
@@ -144,6 +149,12 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Info:
 		s.info = &m
 		s.heed(m)
+	case channel.TLS:
+		s.tls = parseSession(m)
+	case channel.TwinReady, channel.TwinFailed, channel.TwinOctets, channel.TwinSkipped:
+		if t := s.twins[m.B]; t != nil {
+			t.deliver(m)
+		}
 	case channel.Resumed:
 		s.resumed = time.Duration(m.A)
 		if n := len(s.history); n > 0 && s.history[n-1].StallMS == 0 {
@@ -200,6 +211,8 @@ func (s *Stream) why() string {
 		return s.left
 	case s.failed != nil && !s.failed.pending() && e != nil:
 		return "its connection has ended"
+	case s.tls != nil && !s.tls.movable:
+		return "its TLS session cannot be continued"
 	case e == nil && s.last == nil:
 		return "no request has been sent"
 	case e == nil:
@@ -234,6 +247,7 @@ func (s *Stream) session() control.Session {
 		Migrations: append([]control.Migration(nil), s.history...),
 	}
 	out.Movable = out.Why == ""
+	out.TLS = s.tls.describe()
 	e := s.current()
 	if e != nil {
 		out.State = control.StateActive
@@ -271,6 +285,9 @@ func milliseconds(d time.Duration) float64 {
 // hostOf returns the host and port that an exchange is about; the port is the one the program connected to.
 func (s *Stream) hostOf(e *exchange) (host string, port uint16) {
 	port = s.opened.Peer.Port()
+	if p, ok := s.tls.tunnelPort(); ok {
+		port = p
+	}
 	if e != nil && e.request != nil {
 		host, _ = e.request.Host()
 	}

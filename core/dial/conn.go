@@ -24,7 +24,26 @@ type Conn struct {
 	raw           syscall.RawConn
 	local, remote netip.AddrPort
 	handshake     time.Duration
+	over          Over
 }
+
+// Over is what lies over a connection: a TLS session, say. Where there is one, all that reads and writes means its
+// octets, not those of the connection. Peek shows no more than it sees fit, but always something that is new.
+type Over interface {
+	Read(p []byte) (int, error)
+	Write(p []byte) (int, error)
+	PeekMore(have int, p []byte) (int, error)
+	Discard(n int) (int, error)
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	Close() error
+}
+
+// Lay puts o over the connection, which must not be in use. Close and Reset close it as well.
+func (c *Conn) Lay(o Over) { c.over = o }
+
+// Over returns what lies over the connection, nil if nothing does.
+func (c *Conn) Over() Over { return c.over }
 
 var _ net.Conn = (*Conn)(nil)
 
@@ -53,12 +72,30 @@ func (c *Conn) Remote() netip.AddrPort { return c.remote }
 func (c *Conn) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(c.local) }
 func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
 
-func (c *Conn) SetDeadline(t time.Time) error      { return c.file.SetDeadline(t) }
-func (c *Conn) SetReadDeadline(t time.Time) error  { return c.file.SetReadDeadline(t) }
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.over != nil {
+		return c.over.SetReadDeadline(t)
+	}
+	return c.file.SetReadDeadline(t)
+}
+
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.over != nil {
+		return c.over.SetWriteDeadline(t)
+	}
+	return c.file.SetWriteDeadline(t)
+}
 
 // Read reads as io.Reader says; after the peer's FIN it returns io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.over != nil {
+		n, err := c.over.Read(p)
+		return n, c.explain("read from", err)
+	}
 	n, err := c.file.Read(p)
 	return n, c.explain("read from", err)
 }
@@ -66,6 +103,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write writes all of p or returns an error. A closed connection gives EPIPE,
 // never SIGPIPE.
 func (c *Conn) Write(p []byte) (sent int, err error) {
+	if c.over != nil {
+		sent, err = c.over.Write(p)
+		return sent, c.explain("write to", err)
+	}
 	var failed error
 	err = c.raw.Write(func(fd uintptr) bool {
 		for sent < len(p) {
@@ -101,6 +142,10 @@ func (c *Conn) Peek(p []byte) (int, error) { return c.PeekMore(0, p) }
 func (c *Conn) PeekMore(have int, p []byte) (n int, err error) {
 	if have >= len(p) {
 		return 0, io.ErrShortBuffer
+	}
+	if c.over != nil {
+		n, err = c.over.PeekMore(have, p)
+		return n, c.explain("read from", err)
 	}
 	var failed error
 	err = c.raw.Read(func(fd uintptr) bool {
@@ -175,6 +220,10 @@ func ended(fd int) error {
 // tcp(7)), waiting for those that have not come. It returns how many it took;
 // fewer only with an error, io.ErrUnexpectedEOF if the peer ended before.
 func (c *Conn) Discard(n int) (taken int, err error) {
+	if c.over != nil {
+		taken, err = c.over.Discard(n)
+		return taken, c.explain("discard from", err)
+	}
 	var failed error
 	err = c.raw.Read(func(fd uintptr) bool {
 		for taken < n {
@@ -211,8 +260,11 @@ func recvNothing(fd, n, flags int) (int, error) {
 	return int(got), nil
 }
 
-// Buffered returns how many octets can be read now, as ioctl FIONREAD would.
+// Buffered returns how many octets can be read now, as ioctl FIONREAD would; none where something lies over it.
 func (c *Conn) Buffered() (n int, err error) {
+	if c.over != nil {
+		return 0, nil // what lies there is not its octets
+	}
 	var failed error
 	err = c.raw.Control(func(fd uintptr) {
 		n, failed = recvNothing(int(fd), 1<<30, syscall.MSG_PEEK|syscall.MSG_TRUNC|syscall.MSG_DONTWAIT)
@@ -231,16 +283,24 @@ func (c *Conn) Buffered() (n int, err error) {
 func (c *Conn) Fd(f func(fd int)) error { return c.raw.Control(func(fd uintptr) { f(int(fd)) }) }
 
 // Close closes the descriptor: with FIN, unless a copy is open elsewhere.
-func (c *Conn) Close() error { return c.file.Close() }
+func (c *Conn) Close() error { return errors.Join(c.closeOver(), c.file.Close()) }
+
+func (c *Conn) closeOver() error {
+	if c.over == nil {
+		return nil
+	}
+	return c.over.Close()
+}
 
 // Reset closes the descriptor with RST (SO_LINGER of zero), dropping what is
 // unsent, unless a copy is open elsewhere.
 func (c *Conn) Reset() error {
+	over := c.closeOver()
 	var failed error
 	err := c.raw.Control(func(fd uintptr) {
 		failed = syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	})
-	return errors.Join(err, failed, c.file.Close())
+	return errors.Join(over, err, failed, c.file.Close())
 }
 
 // explain says on which connection what failed; io.EOF and the like stay as they are.

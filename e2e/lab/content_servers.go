@@ -14,7 +14,7 @@ func (n *Network) Nginx(docroot string, o ServerOptions) *Server {
 	s := n.newServer("nginx")
 	var listen strings.Builder
 	for _, socket := range o.sockets() {
-		fmt.Fprintf(&listen, "    listen %s backlog=4096;\n", socket)
+		fmt.Fprintf(&listen, "    listen %s backlog=4096 %s;\n", socket, o.Listen)
 	}
 	// One process, not a master and a worker: a master that is root has to give its worker to
 	// another user, of which a user namespace has none. For the same reason its folders are root's.

@@ -22,6 +22,7 @@ type ServerOptions struct {
 	Addresses []string // default: 10.77.i.80 and fd77:i::80
 	Port      int      // default: 80
 	LimitRate int64    // octets a second and connection; 0 is unlimited (nginx and lighttpd only)
+	Listen    string   // further parameters of nginx's listen directive, such as "ssl"
 	Extra     string   // further lines of configuration, in the language of the server
 }
 

@@ -1,0 +1,77 @@
+// Streams that carry TLS: what is known of the program's session.
+package controller
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"strconv"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/dial"
+)
+
+// session is the program's TLS session, as the shim has found it when the first request was sent.
+type session struct {
+	library, version, alpn string
+	name                   string // the server's, as sent by SNI
+	tunnel                 string // host:port that the program's proxy was asked to connect to, "" if none
+	movable                bool   // the library can make another one like it
+}
+
+func parseSession(m channel.Message) *session {
+	texts := texts(m.Data, 5)
+	return &session{
+		library: texts[0], version: texts[1], alpn: texts[2], name: texts[3], tunnel: texts[4],
+		movable: m.A != 0,
+	}
+}
+
+// texts splits data into n texts that NULs end; those that are missing are empty.
+func texts(data []byte, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		text, rest, _ := bytes.Cut(data, []byte{0})
+		list[i], data = string(text), rest
+	}
+	return list
+}
+
+// tunnelPort returns the port that the program's proxy connects to.
+func (t *session) tunnelPort() (uint16, bool) {
+	if t == nil || t.tunnel == "" {
+		return 0, false
+	}
+	_, text, err := net.SplitHostPort(t.tunnel)
+	if err != nil {
+		return 0, false
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	return uint16(port), err == nil && port > 0
+}
+
+func (t *session) describe() *control.TLS {
+	if t == nil {
+		return nil
+	}
+	return &control.TLS{Library: t.library, Version: t.version, ALPN: t.alpn}
+}
+
+// secure lays a twin of the program's TLS session over a connection, if the stream carries TLS. The connection is closed
+// after an error.
+func (s *Stream) secure(ctx context.Context, conn *dial.Conn) (*dial.Conn, error) {
+	s.mu.Lock()
+	carries := s.tls != nil
+	s.mu.Unlock()
+	if !carries {
+		return conn, nil
+	}
+	t, err := s.newTwin(ctx, conn)
+	if err != nil {
+		conn.Reset()
+		return nil, err
+	}
+	conn.Lay(t)
+	return conn, nil
+}

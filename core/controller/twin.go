@@ -1,0 +1,218 @@
+// The twin of a TLS session, on the core's side: the shim has it, messages tell what is to be done with it.
+package controller
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/dial"
+)
+
+// twin is a dial.Over. One goroutine uses it at a time; the deadlines may be set by any.
+type twin struct {
+	s       *Stream
+	number  int64
+	replies chan channel.Message
+	version string
+	how     string // how the server was found to be as good as the old one
+	seen    []byte // octets that have been peeked at, and are still to be taken
+	over    error  // why the shim has given it up
+	armed   bool
+
+	mu       sync.Mutex
+	deadline time.Time
+	changed  chan struct{} // closed when the deadline changes
+}
+
+// newTwin has the shim make a twin on the connection, and waits until it has shaken hands with a server that may take the
+// old one's place.
+func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
+	t := &twin{s: s, replies: make(chan channel.Message, 8), changed: make(chan struct{})}
+	s.mu.Lock()
+	s.lastTwin++
+	t.number = s.lastTwin
+	if s.twins == nil {
+		s.twins = map[int64]*twin{}
+	}
+	s.twins[t.number] = t
+	s.mu.Unlock()
+	m := t.message(channel.Twin)
+	var sent error
+	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil || sent != nil {
+		t.Close()
+		return nil, errors.Join(err, sent)
+	}
+	stop := context.AfterFunc(ctx, func() { t.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	ready, err := t.await(channel.TwinReady)
+	if err != nil {
+		t.Close()
+		if ctx.Err() != nil {
+			err = errors.New("the TLS handshake with the new server was not over in time")
+		}
+		return nil, err
+	}
+	facts := texts(ready.Data, 3)
+	t.version, t.how = facts[0], facts[2]
+	s.c.log.Debug().Str("session", s.name()).Str("version", t.version).Str("judged", t.how).Msg("TLS with a new server")
+	return t, nil
+}
+
+func (t *twin) message(kind channel.Kind) channel.Message {
+	m := t.s.message(kind)
+	m.B = t.number
+	return m
+}
+
+// deliver takes a message of the shim's. With s.mu.
+func (t *twin) deliver(m channel.Message) {
+	select {
+	case t.replies <- m:
+	default: // more than was asked for
+	}
+}
+
+// await returns the next message of that kind.
+func (t *twin) await(kind channel.Kind) (channel.Message, error) {
+	if t.over != nil {
+		return channel.Message{}, t.over
+	}
+	for {
+		t.mu.Lock()
+		deadline, changed := t.deadline, t.changed
+		t.mu.Unlock()
+		var expired <-chan time.Time
+		if !deadline.IsZero() {
+			timer := time.NewTimer(time.Until(deadline))
+			defer timer.Stop()
+			expired = timer.C
+		}
+		select {
+		case m := <-t.replies:
+			switch m.Kind {
+			case kind:
+				return m, nil
+			case channel.TwinFailed:
+				t.over = errors.New(string(m.Data))
+				return channel.Message{}, t.over
+			}
+		case <-expired:
+			return channel.Message{}, os.ErrDeadlineExceeded
+		case <-changed:
+		}
+	}
+}
+
+func (t *twin) SetReadDeadline(when time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deadline = when
+	close(t.changed)
+	t.changed = make(chan struct{})
+	return nil
+}
+
+// SetWriteDeadline does nothing: a write never waits, what came of it shows when the answer is read.
+func (t *twin) SetWriteDeadline(time.Time) error { return nil }
+
+func (t *twin) Write(p []byte) (sent int, err error) {
+	for sent < len(p) {
+		m := t.message(channel.TwinWrite)
+		m.Data = p[sent:min(len(p), sent+channel.DataMax)]
+		if err := t.s.c.send(m, -1); err != nil {
+			return sent, err
+		}
+		sent += len(m.Data)
+	}
+	return sent, nil
+}
+
+// PeekMore shows octets of the answer's head only, until that has been taken.
+func (t *twin) PeekMore(have int, p []byte) (int, error) {
+	for len(t.seen) <= have {
+		m := t.message(channel.TwinPeek)
+		m.A = int64(len(t.seen))
+		if err := t.s.c.send(m, -1); err != nil {
+			return 0, err
+		}
+		answer, err := t.await(channel.TwinOctets)
+		if err != nil {
+			return copy(p, t.seen), err
+		}
+		// An earlier question may have been answered late, with the same octets.
+		if have := int64(len(t.seen)); answer.A <= have && answer.A+int64(len(answer.Data)) > have {
+			t.seen = append(t.seen, answer.Data[have-answer.A:]...)
+		}
+	}
+	return copy(p, t.seen), nil
+}
+
+func (t *twin) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	m := t.message(channel.TwinRead)
+	m.A = int64(len(p))
+	if err := t.s.c.send(m, -1); err != nil {
+		return 0, err
+	}
+	answer, err := t.await(channel.TwinOctets)
+	if err != nil {
+		return 0, err
+	}
+	if answer.Flags&channel.Last != 0 {
+		return 0, io.EOF
+	}
+	t.taken(len(answer.Data))
+	return copy(p, answer.Data), nil
+}
+
+func (t *twin) Discard(n int) (int, error) {
+	if n <= 0 {
+		return 0, nil
+	}
+	m := t.message(channel.TwinSkip)
+	m.A = int64(n)
+	if err := t.s.c.send(m, -1); err != nil {
+		return 0, err
+	}
+	if _, err := t.await(channel.TwinSkipped); err != nil {
+		return 0, err
+	}
+	t.taken(n)
+	return n, nil
+}
+
+// taken forgets octets that have been peeked at.
+func (t *twin) taken(n int) {
+	n = min(n, len(t.seen))
+	clear(t.seen[:n])
+	t.seen = t.seen[n:]
+}
+
+// arm puts the twin, not a socket, in the place of the program's session.
+func (t *twin) arm(m channel.Message) error {
+	m.Flags |= channel.Twinned
+	m.B = t.number
+	t.armed = true
+	return t.s.c.send(m, -1)
+}
+
+// Close gives the twin up, unless it has been armed: then it is the stream's.
+func (t *twin) Close() error {
+	t.s.mu.Lock()
+	known := t.s.twins[t.number] == t
+	delete(t.s.twins, t.number)
+	t.s.mu.Unlock()
+	clear(t.seen)
+	t.seen = nil
+	if !known || t.armed {
+		return nil
+	}
+	return t.s.c.send(t.message(channel.TwinClose), -1)
+}

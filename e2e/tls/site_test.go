@@ -1,0 +1,168 @@
+// Package tls runs real programs that download over TLS, natively, under Midstream, and moved between servers, and compares
+// what they wrote and said. The servers are nginx, with certificates of an authority made for the test.
+package tls
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+const (
+	host = "files.example"
+	name = "film.bin"
+	size = 24 << 20
+)
+
+// site is two networks with a TLS server of the same name in each.
+type site struct {
+	*lab.Lab
+	t      *testing.T
+	folder string
+	sum    string
+	ca     authority
+	rate   int64 // octets a second that the servers send to one connection
+	web    map[string]*lab.Server
+}
+
+// identity is what a server shows.
+type identity struct {
+	certificate, key string
+	extra            string // lines of nginx's configuration
+}
+
+var networks = []string{"wlan0", "wwan0"}
+
+func newSite(t *testing.T, link lab.Link) *site {
+	t.Helper()
+	s := &site{t: t, folder: t.TempDir(), rate: 12 << 20, web: map[string]*lab.Server{}}
+	var options []lab.Option
+	for _, n := range networks {
+		options = append(options, lab.Net(n, link))
+	}
+	s.Lab = lab.New(t, options...)
+	s.ca = newAuthority(t, s.folder, "ca")
+	s.sum = lab.Content(t, filepath.Join(s.folder, "content"), name, size, 7)
+	for _, n := range s.Networks() {
+		n.DNS(map[string][]string{host: {n.Content()}})
+	}
+	return s
+}
+
+// serve starts a server in each network; identities of networks that are not given are issued by the authority, each
+// with a key of its own.
+func (s *site) serve(identities map[string]identity) {
+	s.t.Helper()
+	for _, n := range s.Networks() {
+		id, given := identities[n.Name]
+		if !given || id.certificate == "" {
+			own := s.ca.issue(n.Name, host, 30)
+			own.extra = id.extra
+			id = own
+		}
+		s.web[n.Name] = n.Nginx(filepath.Join(s.folder, "content"), lab.ServerOptions{
+			Port: 443, Listen: "ssl", LimitRate: s.rate,
+			Extra: fmt.Sprintf("etag on; ssl_certificate %s; ssl_certificate_key %s; %s", id.certificate, id.key, id.extra),
+		})
+	}
+}
+
+func (s *site) url() string { return "https://" + host + "/" + name }
+
+func (s *site) out(label string) string { return filepath.Join(s.folder, label) }
+
+// authority signs certificates.
+type authority struct {
+	t                *testing.T
+	folder           string
+	certificate, key string
+}
+
+func openssl(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("openssl", args...).CombinedOutput(); err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func newAuthority(t *testing.T, folder, label string) authority {
+	t.Helper()
+	a := authority{t, folder, filepath.Join(folder, label+".pem"), filepath.Join(folder, label+".key")}
+	openssl(t, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+		"-subj", "/CN="+label, "-keyout", a.key, "-out", a.certificate,
+		"-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+	return a
+}
+
+// issue makes a certificate for a name; days may be negative.
+func (a authority) issue(label, name string, days int) identity {
+	a.t.Helper()
+	path := func(end string) string { return filepath.Join(a.folder, label+end) }
+	openssl(a.t, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+		"-subj", "/CN="+name, "-keyout", path(".key"), "-out", path(".csr"))
+	extensions := path(".ext")
+	if err := os.WriteFile(extensions, []byte("subjectAltName=DNS:"+name+"\n"), 0o644); err != nil {
+		a.t.Fatal(err)
+	}
+	args := []string{"x509", "-req", "-in", path(".csr"), "-CA", a.certificate, "-CAkey", a.key, "-CAcreateserial",
+		"-extfile", extensions, "-out", path(".pem")}
+	openssl(a.t, append(args, "-days", fmt.Sprint(days))...)
+	return identity{certificate: path(".pem"), key: path(".key")}
+}
+
+// move starts a program under Midstream and moves its streams whenever another share of the file has come: to the other
+// network each time. It returns how the program ended and what came of the migrations.
+func (s *site) move(p *lab.Program, file string, times int) (lab.Result, []lab.Moved) {
+	s.t.Helper()
+	p.Start()
+	var moved []lab.Moved
+	at := int64(0)
+	for i := 0; i < times; i++ {
+		at += 1 + rand.Int64N(size*8/10/int64(times))
+		if !s.reached(p, file, at) {
+			break
+		}
+		to := networks[(i+1)%2]
+		r := s.Ctl("migrate", "--to", to, "--json").Run()
+		var list struct{ Streams []lab.Moved }
+		if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil {
+			s.t.Logf("migrate said %q %q", r.Stdout, r.Stderr)
+		}
+		moved = append(moved, list.Streams...)
+	}
+	return p.Wait(), moved
+}
+
+// reached waits until the file has so many octets; false if the program ends before.
+func (s *site) reached(p *lab.Program, file string, octets int64) bool {
+	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit); time.Sleep(2 * time.Millisecond) {
+		if info, err := os.Stat(file); err == nil && info.Size() >= octets {
+			return true
+		}
+		select {
+		case <-p.Ended():
+			return false
+		default:
+		}
+	}
+	s.t.Fatalf("%s has not reached %d octets", file, octets)
+	return false
+}
+
+func (s *site) intact(label, file string) {
+	s.t.Helper()
+	if got := lab.Sum(file); got != s.sum {
+		info, _ := os.Stat(file)
+		s.t.Errorf("%s: content differs (%v)", label, info)
+	}
+}

@@ -1,0 +1,439 @@
+/* tls.c: the program's TLS sessions and the tracking of what passes them; see tls.h. */
+#include "tls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "channel.h"
+#include "fork.h"
+#include "gate.h"
+#include "twin.h"
+
+/* Handles that can be known at once; a power of two. */
+#define TABLE 16384
+
+/* A place whose session has gone, in the middle of a run. */
+#define GONE 1
+
+_Thread_local struct tls_frame *tls_now;
+pthread_mutex_t tls_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* Read without a lock, changed under tls_mutex. */
+static _Atomic uintptr_t handles[TABLE];
+static _Atomic(struct tls *) sessions[TABLE];
+static _Atomic uint32_t count;
+
+static uint32_t start_of(const void *handle)
+{
+    return (uint32_t)(((uintptr_t)handle >> 4) * 0x9E3779B1u) & (TABLE - 1);
+}
+
+struct tls *tls_find(const void *handle)
+{
+    if (!atomic_load_explicit(&count, memory_order_relaxed)) {
+        return NULL;
+    }
+    for (uint32_t at = start_of(handle), tries = 0; tries < TABLE; at = (at + 1) & (TABLE - 1), tries++) {
+        uintptr_t there = atomic_load_explicit(&handles[at], memory_order_acquire);
+        if (there == (uintptr_t)handle) {
+            return atomic_load_explicit(&sessions[at], memory_order_acquire);
+        }
+        if (!there) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+struct tls *tls_get(struct tls_library *library, void *handle)
+{
+    struct tls *t = tls_find(handle);
+    if (t || !library) {
+        return t;
+    }
+    int saved = errno;
+    t = calloc(1, sizeof *t);
+    if (t) {
+        t->handle = t->last = handle;
+        t->library = library;
+        pthread_mutex_lock(&tls_mutex);
+        uint32_t at = start_of(handle);
+        if (atomic_load(&count) >= TABLE / 2) {
+            free(t);
+            t = NULL;
+        } else {
+            while (atomic_load(&handles[at]) > GONE) {
+                at = (at + 1) & (TABLE - 1);
+            }
+            atomic_store(&sessions[at], t);
+            atomic_store(&handles[at], (uintptr_t)handle);
+            atomic_fetch_add(&count, 1);
+        }
+        pthread_mutex_unlock(&tls_mutex);
+        if (t) {
+            library->kind->begun(t);
+        }
+    }
+    errno = saved;
+    return t;
+}
+
+static void take_out(const struct tls *t)
+{
+    uint32_t at = start_of(t->handle);
+    while (atomic_load(&handles[at]) != (uintptr_t)t->handle) {
+        if (!atomic_load(&handles[at])) {
+            return;
+        }
+        at = (at + 1) & (TABLE - 1);
+    }
+    atomic_fetch_sub(&count, 1);
+    atomic_store(&handles[at], GONE);
+    /* At the end of a run it need not be marked, nor those before it. */
+    while (atomic_load(&handles[at]) == GONE && !atomic_load(&handles[(at + 1) & (TABLE - 1)])) {
+        atomic_store(&handles[at], 0);
+        at = (at - 1) & (TABLE - 1);
+    }
+}
+
+/* The stream below the session, if it is still the same. */
+static struct stream *stream_below(const struct tls *t)
+{
+    struct stream *s = atomic_load_explicit(&((struct tls *)t)->stream, memory_order_acquire);
+    return s && s->id == t->stream_id && atomic_load_explicit(&s->tls, memory_order_relaxed) == t ? s : NULL;
+}
+
+void tls_part(struct stream *s)
+{
+    struct tls *t = atomic_exchange(&s->tls, NULL);
+    if (t) {
+        pthread_mutex_lock(&tls_mutex);
+        if (atomic_load(&t->stream) == s) {
+            atomic_store(&t->stream, NULL);
+        }
+        pthread_mutex_unlock(&tls_mutex);
+    }
+}
+
+void tls_gone(struct tls *t)
+{
+    int saved = errno;
+    struct stream *s = stream_below(t);
+    if (s && fork_is_mine() && gate_enter(s)) {
+        tls_part(s);
+        stream_leave(s, "the program has ended its TLS session");
+        gate_leave(s);
+    }
+    pthread_mutex_lock(&tls_mutex);
+    take_out(t);
+    pthread_mutex_unlock(&tls_mutex);
+    twin_session_gone(t);
+    t->library->kind->release(t);
+    free(t);
+    errno = saved;
+}
+
+void tls_forget(void)
+{
+    pthread_mutex_init(&tls_mutex, NULL);
+    tls_library_forget();
+    for (uint32_t at = 0; at < TABLE && atomic_load(&count); at++) {
+        struct tls *t = atomic_load(&handles[at]) > GONE ? atomic_load(&sessions[at]) : NULL;
+        if (t) {
+            /* What has been moved stays moved; nothing is tracked any more. */
+            atomic_store(&t->stream, NULL);
+        }
+    }
+    twin_forget();
+}
+
+bool tls_own_traffic(struct stream *s, bool writing)
+{
+    struct tls_frame *frame = tls_now;
+    struct tls *t = atomic_load(&s->tls);
+    if (t) {
+        if (t != frame->session) {
+            stream_leave(s, "one TLS session runs inside another");
+        }
+        return true;
+    }
+    if (!writing || atomic_load(&s->stage) != STAGE_CANDIDATE || s->matched || !fork_is_mine()) {
+        return false;
+    }
+    t = frame->session ? frame->session : tls_get(frame->library, frame->handle);
+    if (!t) {
+        return false;
+    }
+    pthread_mutex_lock(&tls_mutex);
+    struct stream *other = atomic_load(&t->stream);
+    if (other && atomic_load(&other->tls) == t) {
+        atomic_store(&other->tls, NULL);
+    }
+    t->stream_id = s->id;
+    atomic_store(&t->stream, s);
+    atomic_store(&s->tls, t);
+    pthread_mutex_unlock(&tls_mutex);
+    frame->session = t;
+    return true;
+}
+
+bool tls_own_replay(struct stream *s, ssize_t *result)
+{
+    struct tls *t = atomic_load(&s->tls);
+    if (!t || !t->replay || t != tls_now->session) {
+        return false;
+    }
+    t->replay = false;
+    *result = t->replay_error ? -1 : 0;
+    if (t->replay_error) {
+        errno = t->replay_error;
+    }
+    return true;
+}
+
+/* A library that takes EAGAIN for a reason to try at once gets the end of the file after so many. */
+#define KEPT_MAX 2
+
+ssize_t tls_own_result(struct stream *s, ssize_t result)
+{
+    struct tls_frame *frame = tls_now;
+    if (result > 0) {
+        s->seen += (uint64_t)result;
+        return result;
+    }
+    if (!frame->reading || (result < 0 && !stream_is_fatal(errno))) {
+        return result;
+    }
+    int error = result < 0 ? errno : 0;
+    bool woken = atomic_load(&s->gate) || atomic_load(&s->generation) != frame->generation;
+    if (!woken && !stream_would_hold(s)) {
+        return result;
+    }
+    if (!woken && !frame->kept) {
+        frame->error = error;
+    }
+    frame->failed = frame->failed || !woken;
+    if (++frame->kept > KEPT_MAX) {
+        return 0;
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+size_t tls_stash(const struct tls *t)
+{
+    struct twin *w = t ? atomic_load(&((struct tls *)t)->live) : NULL;
+    return w ? w->stash_end - w->stash_start : 0;
+}
+
+/* One try of a data call. */
+static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct tls_frame *frame)
+{
+    struct tls *t = data->t;
+    struct twin *w = t ? atomic_load(&t->live) : NULL;
+    data->done = 0;
+    if (t) {
+        data->handle = t->last = w ? w->handle : t->handle;
+    }
+    if (w && frame->serves && w->stash_end > w->stash_start && data->length) {
+        data->done = twin_serve(w, data->buffer, data->length, data->peek);
+        return TLS_DATA;
+    }
+    tls_now = frame;
+    enum tls_outcome outcome = carry(data);
+    tls_now = NULL;
+    return outcome;
+}
+
+void tls_read(struct tls_data *data, tls_carry *carry)
+{
+    struct tls *t = data->t;
+    struct stream *s = t ? stream_below(t) : NULL;
+    void *handle = t ? t->handle : data->handle;
+    size_t wanted = data->length;
+    for (;;) {
+        struct tls_frame frame = { .library = data->library, .handle = handle, .session = t, .serves = true };
+        if (!s) {
+            data->outcome = try_once(data, carry, &frame);
+            return;
+        }
+        struct call call;
+        size_t limit = read_begin_clear(&call, s, data->peek);
+        data->length = wanted < limit ? wanted : limit;
+        if (call.error) {
+            t->replay = true;
+            t->replay_error = call.error;
+        }
+        frame.generation = call.generation;
+        frame.reading = call.tracked && call.alone;
+        data->outcome = try_once(data, carry, &frame);
+        ssize_t result = -1;
+        int error = EAGAIN;
+        if (data->outcome == TLS_DATA) {
+            result = (ssize_t)data->done;
+        } else if (frame.failed) {
+            result = frame.error ? -1 : 0;
+            error = frame.error;
+        } else if (data->outcome == TLS_END) {
+            result = 0;
+        } else if (data->outcome == TLS_BAD) {
+            error = ECONNRESET;
+        }
+        int saved = errno;
+        errno = result < 0 ? error : saved;
+        struct iovec part = { data->buffer, data->length };
+        bool again = read_end(&call, result, &part, 1);
+        errno = saved;
+        if (result > 0 && call.alone) {
+            tls_begin(&frame, t->library, t->handle, t);
+            t->library->kind->refresh(t);
+            tls_end(&frame);
+        }
+        bool moved = call.tracked && atomic_load(&s->generation) != call.generation;
+        if (again && (moved || frame.kept || data->outcome == TLS_AGAIN)) {
+            data->retry = moved;
+            continue;
+        }
+        if (frame.failed && data->outcome != TLS_DATA) {
+            /* Nobody mends it: the library sees it as it came, and says of it what it would have said. */
+            struct tls_frame plain = { .library = data->library, .handle = handle, .session = t };
+            t->replay = true;
+            t->replay_error = frame.error;
+            data->outcome = try_once(data, carry, &plain);
+        }
+        return;
+    }
+}
+
+void tls_write(struct tls_data *data, tls_carry *carry)
+{
+    struct tls *t = data->t;
+    struct stream *s = t ? stream_below(t) : NULL;
+    struct tls_frame frame = { .library = data->library, .handle = t ? t->handle : data->handle, .session = t };
+    struct call call;
+    if (s) {
+        write_begin_clear(&call, s);
+    }
+    data->outcome = try_once(data, carry, &frame);
+    if (!s && frame.session && (s = stream_below(frame.session))) {
+        t = frame.session; /* the handshake was part of this call */
+        write_begin_clear(&call, s);
+    }
+    if (s) {
+        atomic_store(&t->busy_writing, data->outcome == TLS_AGAIN);
+        struct iovec part = { data->buffer, data->length };
+        write_end(&call, data->outcome == TLS_DATA ? (ssize_t)data->done : -1, &part, 1);
+    }
+}
+
+void tls_begin(struct tls_frame *frame, struct tls_library *library, void *handle, struct tls *t)
+{
+    *frame = (struct tls_frame){ .library = library, .handle = handle, .session = t };
+    if (!tls_inside()) {
+        tls_now = frame;
+    }
+}
+
+void tls_end(struct tls_frame *frame)
+{
+    if (tls_now == frame) {
+        tls_now = NULL;
+    }
+}
+
+void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
+{
+    bool inside = tls_inside() != NULL;
+    struct stream *s = t && !inside ? stream_below(t) : NULL;
+    present->held = s && fork_is_mine() && gate_enter(s) ? s : NULL;
+    tls_begin(&present->frame, library, handle, t);
+    struct twin *w = t && !inside ? atomic_load(&t->live) : NULL;
+    return w ? w->handle : handle;
+}
+
+void tls_leave(struct tls_present *present)
+{
+    int saved = errno;
+    tls_end(&present->frame);
+    gate_leave_if(present->held);
+    errno = saved;
+}
+
+void tls_spoil(struct tls *t, const char *why)
+{
+    if (t) {
+        struct stream *s = stream_below(t);
+        atomic_store(&t->spoilt, why);
+        if (s && atomic_load(&s->stage) == STAGE_OPEN) {
+            stream_leave(s, why);
+        }
+    }
+}
+
+static size_t append(char *text, size_t at, size_t room, const char *word)
+{
+    size_t n = strlen(word) + 1;
+    if (at + n > room) {
+        return at;
+    }
+    memcpy(text + at, word, n);
+    return at + n;
+}
+
+void tls_opened(struct stream *s)
+{
+    struct tls *t = atomic_load(&s->tls);
+    struct tls_facts facts = { .version = "" };
+    struct tls_frame frame;
+    char text[1024];
+    if (!t) {
+        return;
+    }
+    tls_begin(&frame, t->library, t->handle, t);
+    t->library->kind->describe(t, &facts);
+    size_t n = append(text, 0, sizeof text, t->library->name);
+    n = append(text, n, sizeof text, facts.version);
+    n = append(text, n, sizeof text, facts.alpn);
+    n = append(text, n, sizeof text, facts.name);
+    n = append(text, n, sizeof text, s->tunnel);
+    pthread_mutex_lock(&tls_mutex);
+    if (!t->captured) {
+        t->library->kind->capture(t);
+    }
+    pthread_mutex_unlock(&tls_mutex);
+    tls_end(&frame);
+    channel_send(s, MS_TLS, 0, 0, t->captured != NULL, 0, text, n);
+    const char *spoilt = atomic_load(&t->spoilt);
+    if (spoilt) {
+        stream_leave(s, spoilt);
+    }
+}
+
+bool tls_avoids_h2(void)
+{
+    return true;
+}
+
+bool tls_without_h2(const unsigned char *list, size_t length, unsigned char *kept, size_t *kept_length)
+{
+    bool has_h2 = false, has_http1 = false;
+    size_t at = 0, out = 0;
+    while (at < length) {
+        size_t n = list[at] + 1u;
+        if (at + n > length) {
+            return false;
+        }
+        if (n == 3 && !memcmp(list + at + 1, "h2", 2)) {
+            has_h2 = true;
+        } else {
+            has_http1 = has_http1 || (n == 9 && !memcmp(list + at + 1, "http/1.1", 8));
+            memcpy(kept + out, list + at, n);
+            out += n;
+        }
+        at += n;
+    }
+    *kept_length = out;
+    return has_h2 && has_http1 && tls_avoids_h2();
+}

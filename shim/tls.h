@@ -1,0 +1,223 @@
+/*
+ * tls.h: TLS sessions of the program, seen at their library's interface.
+ *
+ * A session is the library's handle (SSL *, gnutls_session_t) together with the stream below it. What the program
+ * writes to and reads from the handle is HTTP in the clear and is tracked as on a plain stream; what the
+ * library itself sends and receives on the descriptor meanwhile is not looked at.
+ *
+ * A session moves by a twin (twin.h): a second session of the same library with the new server. From the
+ * hand-over on, the calls that carry data work on the twin, all others on the program's own handle.
+ *
+ * Midstream is linked to no TLS library. The functions of each copy that a program uses are looked up when its
+ * first call arrives, through the library that calls: one that was opened with RTLD_LOCAL is visible to nobody else.
+ */
+#ifndef MIDSTREAM_TLS_H
+#define MIDSTREAM_TLS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "stream.h"
+
+struct twin;
+struct tls;
+
+#define CALL(result, name, parameters) TLS_CALL_##name,
+enum tls_call {
+#include "tls.def"
+    TLS_CALL_COUNT
+};
+#undef CALL
+
+#define CALL(result, name, parameters)               \
+    __attribute__((visibility("default"))) result name parameters; \
+    typedef result(*name##_function) parameters;
+#include "tls.def"
+#undef CALL
+
+/* One loaded copy of a TLS library. Never unloaded once it is known. */
+struct tls_library {
+    const struct tls_kind *kind;
+    const void *base;              /* where it is loaded */
+    void *object;                  /* dlopen's handle */
+    void *calls[TLS_CALL_COUNT];   /* its own functions behind the hooks */
+    void **functions;              /* others that its kind needs, in the kind's order */
+    char name[48];                 /* with version, for lists */
+    int index;                     /* OpenSSL: of the session in the handle's ex_data */
+    bool complete;                 /* sessions can be followed, and twins made */
+};
+
+/* The library's function behind a hook. */
+#define TLS_REAL(library, call) ((call##_function)(library)->calls[TLS_CALL_##call])
+
+/* What a data call came to. */
+enum tls_outcome {
+    TLS_DATA,  /* octets were carried, or none were asked for */
+    TLS_AGAIN, /* nothing now; the program is to try again */
+    TLS_END,   /* the peer has ended the session in the proper way (close_notify) */
+    TLS_BAD,   /* the session has failed */
+};
+
+/* What the core is told of a session. */
+struct tls_facts {
+    const char *version;
+    char alpn[32];
+    char name[256]; /* server name sent, "" none */
+};
+
+/* What differs between the libraries. Handles are the library's own pointers. */
+struct tls_kind {
+    const char *const *functions;     /* names, NULL at the end; those after an empty string may be missing */
+    /* A copy has been found; sets its name, and `complete` where all is there. */
+    void (*loaded)(struct tls_library *library);
+    void (*begun)(struct tls *t); /* a session is known from now on */
+    void (*describe)(struct tls *t, struct tls_facts *facts);
+    /* Takes references to all that a twin needs. On the program's thread, which is in no other call on the handle. */
+    void (*capture)(struct tls *t);
+    void (*refresh)(struct tls *t);   /* a newer ticket may have come; cheap if not */
+    void (*release)(struct tls *t);   /* drops those references */
+    size_t (*pending)(struct tls_library *library, void *handle);
+    /* Reads decrypted octets. TLS_DATA: *done > 0. */
+    enum tls_outcome (*read)(struct tls_library *library, void *handle, void *buffer, size_t length, size_t *done);
+    enum tls_outcome (*write)(struct tls_library *library, void *handle, const void *octets, size_t length, size_t *done);
+    /* Makes the twin's handle on the twin's descriptor, from what was captured. An explanation, or NULL. */
+    const char *(*make)(struct twin *w, struct tls *t);
+    enum tls_outcome (*handshake)(struct twin *w, bool *wants_write);
+    /* After the handshake: why the new server is not to be trusted as the old one was, or NULL; *how says why it is. */
+    const char *(*judge)(struct twin *w, const char **how);
+    void (*facts)(struct twin *w, struct tls_facts *facts);
+    void (*attach)(struct twin *w, int fd); /* it continues on another number for the same connection */
+    void (*destroy)(struct twin *w);
+};
+
+extern const struct tls_kind tls_openssl, tls_gnutls;
+
+struct tls {
+    void *handle;
+    struct tls_library *library;
+    _Atomic(struct stream *) stream; /* NULL: none known, or the program has closed it */
+    uint64_t stream_id;
+    struct twin *_Atomic live;       /* data calls go here, NULL: to the handle */
+    void *last;                      /* the handle that the last data call went to */
+    void *noted;                     /* the kind's: what the program has set, where the library does not tell */
+    void *captured;                  /* the kind's, for twins; NULL: not captured */
+    const char *_Atomic spoilt;      /* why it cannot be followed, NULL if it can */
+    _Atomic uint32_t busy_writing;   /* a write was put off and has to be repeated by the program */
+    /* A failure of the socket that was kept from the library while it might be mended: to be shown to it. */
+    bool replay;
+    int replay_error;                /* errno, 0 for an end of file */
+};
+
+/*
+ * A call into a TLS library that is under way on this thread: what the library then does on a descriptor is
+ * its own traffic. NULL outside.
+ */
+struct tls_frame {
+    struct tls_library *library;
+    void *handle;
+    struct tls *session;
+    uint32_t generation; /* of the stream, when the call began */
+    bool reading;        /* failures are kept back from the library */
+    bool serves;         /* what the twin has read ahead comes first */
+    bool failed;         /* one was kept back, and not because the hand woke the call */
+    unsigned kept;       /* how many were, in all */
+    int error;           /* errno of the first, 0 for an end of file */
+};
+
+extern _Thread_local struct tls_frame *tls_now;
+
+/* The call that is under way. One that was left by siglongjmp or an exception lies below the present stack. */
+static inline struct tls_frame *tls_inside(void)
+{
+    if (tls_now && (uintptr_t)tls_now < (uintptr_t)__builtin_frame_address(0)) {
+        tls_now = NULL;
+    }
+    return tls_now;
+}
+
+/* Around a library's call. Only the outermost counts: the libraries call their own exported functions. */
+void tls_begin(struct tls_frame *frame, struct tls_library *library, void *handle, struct tls *t);
+void tls_end(struct tls_frame *frame);
+
+/* The session cannot be followed, from now on. NULL is allowed. */
+void tls_spoil(struct tls *t, const char *why);
+
+/* The library that is meant by a call of `call` from `caller`. NULL: none can be found. */
+struct tls_library *tls_library_of(enum tls_call call, const struct tls_kind *kind, const void *caller);
+
+/* In a forked child. */
+void tls_library_forget(void);
+
+/* The session of a handle, or NULL: a table look-up. */
+struct tls *tls_find(const void *handle);
+
+/* The handle's session, made if there is none. NULL when memory or table are exhausted. */
+struct tls *tls_get(struct tls_library *library, void *handle);
+
+/* The library is about to free the handle: session and twins are gone when this returns. */
+void tls_gone(struct tls *t);
+
+/* The program's descriptor is not the session's any more. */
+void tls_part(struct stream *s);
+
+/* Guards what sessions have captured, and their ties to streams and twins. Not held while octets are moved. */
+extern pthread_mutex_t tls_mutex;
+
+/* The library sends or receives on a descriptor: true when that is its own traffic, which is not to be tracked. */
+bool tls_own_traffic(struct stream *s, bool writing);
+
+/* What the library is to see of a read of its own: a failure that may be mended becomes EAGAIN. */
+ssize_t tls_own_result(struct stream *s, ssize_t result);
+
+/* A failure that is to be shown to the library instead of reading: true, with the result and errno set. */
+bool tls_own_replay(struct stream *s, ssize_t *result);
+
+/* The stream is being opened: the core is told of the session, and what a twin needs is captured. */
+void tls_opened(struct stream *s);
+
+/* In a forked child. */
+void tls_forget(void);
+
+/*
+ * A data call of the program's. `carry` makes the library's call on the handle, with the length it is given, and
+ * returns what came of it; *done is how many octets were carried. These two track it, and repeat it after a hand-over.
+ */
+struct tls_data {
+    struct tls *t; /* NULL: not known yet */
+    struct tls_library *library;
+    void *handle; /* to work on: set for each try */
+    void *buffer;
+    size_t length, done;
+    bool peek;
+    bool retry; /* the try follows a hand-over */
+    enum tls_outcome outcome;
+    ssize_t raw; /* the library's own result, for the program */
+};
+
+typedef enum tls_outcome tls_carry(struct tls_data *data);
+
+void tls_read(struct tls_data *data, tls_carry *carry);
+void tls_write(struct tls_data *data, tls_carry *carry);
+
+/* Another call of the program's: holds the session still, and says which handle is meant. t may be NULL. */
+struct tls_present {
+    struct tls_frame frame;
+    struct stream *held;
+};
+void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
+void tls_leave(struct tls_present *present);
+
+/* Octets that the twin has read ahead of the program, without the library's own; t may be NULL. */
+size_t tls_stash(const struct tls *t);
+
+/* Whether HTTP/2 is not to be offered where HTTP/1.1 is (tls.http2 in the configuration). */
+bool tls_avoids_h2(void);
+
+/* "h2" is taken out of an ALPN list (RFC 7301 §3.1) that has "http/1.1" too. True if `kept` holds the new list. */
+bool tls_without_h2(const unsigned char *list, size_t length, unsigned char *kept, size_t *kept_length);
+
+#endif

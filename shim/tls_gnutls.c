@@ -1,0 +1,633 @@
+/* tls_gnutls.c: GnuTLS's sessions (libgnutls.so.30): its hooks, and how a twin of one is made; see tls.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+#include "tls.h"
+#include "twin.h"
+
+#define CALLER __builtin_return_address(0)
+
+/* gnutls.h */
+#define GNUTLS_CLIENT (1 << 1)
+#define GNUTLS_CRD_CERTIFICATE 1
+#define GNUTLS_NAME_DNS 1
+#define GNUTLS_SFLAGS_SESSION_TICKET (1 << 7)
+#define GNUTLS_TLS1_3 5
+#define GNUTLS_HANDSHAKE_CERTIFICATE_REQUEST 13
+#define GNUTLS_HOOK_PRE 0
+#define GNUTLS_E_AGAIN (-28)
+#define GNUTLS_E_INTERRUPTED (-52)
+#define GNUTLS_E_USER_ERROR (-67)
+#define GNUTLS_E_INTERNAL_ERROR (-59)
+
+typedef struct {
+    unsigned char *data;
+    unsigned size;
+} gnutls_datum;
+
+typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum *message);
+
+#define FUNCTIONS(F, MARK)                                                                         \
+    F(const char *, gnutls_check_version, (const char *required))                                  \
+    F(const char *, gnutls_strerror, (int error))                                                  \
+    F(int, gnutls_error_is_fatal, (int error))                                                     \
+    F(int, gnutls_credentials_get, (void *session, int type, void **credentials))                  \
+    F(int, gnutls_credentials_set, (void *session, int type, void *credentials))                   \
+    F(void, gnutls_transport_set_int2, (void *session, int receive, int send))                     \
+    F(unsigned, gnutls_session_get_flags, (void *session))                                         \
+    F(int, gnutls_session_get_data2, (void *session, gnutls_datum *data))                          \
+    F(int, gnutls_session_set_data, (void *session, const void *data, size_t length))              \
+    F(int, gnutls_session_is_resumed, (void *session))                                             \
+    F(int, gnutls_protocol_get_version, (void *session))                                           \
+    F(const char *, gnutls_protocol_get_name, (int version))                                       \
+    F(int, gnutls_alpn_get_selected_protocol, (void *session, gnutls_datum *protocol))             \
+    F(const gnutls_datum *, gnutls_certificate_get_peers, (void *session, unsigned *count))        \
+    F(int, gnutls_certificate_verify_peers3, (void *session, const char *name, unsigned *status))  \
+    F(unsigned, gnutls_certificate_client_get_request_status, (void *session))                     \
+    F(void, gnutls_handshake_set_hook_function, (void *session, unsigned type, int when, handshake_hook hook)) \
+    F(int, gnutls_global_init, (void))                                                             \
+    MARK                                                                                           \
+    F(void, gnutls_memset, (void *data, int value, size_t size))
+
+#define NUMBER(result, name, parameters) F_##name,
+#define OPTIONAL F_MARK,
+enum { FUNCTIONS(NUMBER, OPTIONAL) };
+#undef OPTIONAL
+
+#define NAME(result, name, parameters) #name,
+#define OPTIONAL "",
+static const char *const function_names[] = { FUNCTIONS(NAME, OPTIONAL) NULL };
+#undef OPTIONAL
+
+#define TYPE(result, name, parameters) typedef result(*name##_type) parameters;
+#define OPTIONAL
+FUNCTIONS(TYPE, OPTIONAL)
+#undef OPTIONAL
+
+#define F(library, name) ((name##_type)(library)->functions[F_##name])
+
+/* What the program has set on a session, for which the library has no getters. */
+struct notes {
+    unsigned flags;
+    void *priority;    /* the library holds a reference as long as the session lives */
+    char *priorities;
+    bool default_priority;
+    bool own_verification;
+    char name[256];
+};
+
+struct snapshot {
+    void *credentials; /* the program may free them only after the session */
+    int version;
+    bool alpn, asked_for_certificate;
+    gnutls_datum leaf, ticket;
+};
+
+/* Credentials with a verification function of the program's: it must not be called for a twin. */
+#define VERIFIERS 64
+static struct {
+    _Atomic(void *) credentials;
+    _Atomic(void *) function;
+} verifiers[VERIFIERS];
+
+static void *verifier_of(void *credentials)
+{
+    for (int i = 0; i < VERIFIERS; i++) {
+        if (credentials && atomic_load(&verifiers[i].credentials) == credentials) {
+            return atomic_load(&verifiers[i].function);
+        }
+    }
+    return NULL;
+}
+
+static void loaded(struct tls_library *library)
+{
+    snprintf(library->name, sizeof library->name, "GnuTLS %s", F(library, gnutls_check_version)(NULL));
+    library->complete = true;
+}
+
+static void begun(struct tls *t)
+{
+    t->noted = calloc(1, sizeof(struct notes));
+}
+
+static void describe_handle(struct tls_library *library, void *handle, struct tls_facts *facts)
+{
+    gnutls_datum alpn = { NULL, 0 };
+    facts->version = F(library, gnutls_protocol_get_name)(F(library, gnutls_protocol_get_version)(handle));
+    if (!facts->version) {
+        facts->version = "";
+    }
+    if (!F(library, gnutls_alpn_get_selected_protocol)(handle, &alpn) && alpn.data) {
+        snprintf(facts->alpn, sizeof facts->alpn, "%.*s", (int)alpn.size, (const char *)alpn.data);
+    }
+}
+
+static void describe(struct tls *t, struct tls_facts *facts)
+{
+    struct notes *notes = t->noted;
+    if (t->library->complete) {
+        describe_handle(t->library, t->handle, facts);
+    }
+    snprintf(facts->name, sizeof facts->name, "%s", notes ? notes->name : "");
+}
+
+static void version_of(struct twin *w, struct tls_facts *facts)
+{
+    describe_handle(w->library, w->handle, facts);
+}
+
+static bool copy(gnutls_datum *to, const gnutls_datum *from)
+{
+    to->data = malloc(from->size ? from->size : 1);
+    if (to->data) {
+        memcpy(to->data, from->data, from->size);
+        to->size = from->size;
+    }
+    return to->data != NULL;
+}
+
+static void release(struct tls *t)
+{
+    struct snapshot *p = t->captured;
+    struct notes *notes = t->noted;
+    if (p) {
+        free(p->leaf.data);
+        if (p->ticket.data) {
+            explicit_bzero(p->ticket.data, p->ticket.size);
+            free(p->ticket.data);
+        }
+        free(p);
+    }
+    if (notes) {
+        free(notes->priorities);
+        free(notes);
+    }
+    t->captured = t->noted = NULL;
+}
+
+/* Before a ticket has come, TLS 1.3 has none to give and waits for it; after a fatal error there is none any more. */
+static void refresh(struct tls *t)
+{
+    struct tls_library *library = t->library;
+    struct snapshot *p = t->captured;
+    if (!p || p->ticket.data) {
+        return;
+    }
+    if (p->version >= GNUTLS_TLS1_3 && !(F(library, gnutls_session_get_flags)(t->last) & GNUTLS_SFLAGS_SESSION_TICKET)) {
+        return;
+    }
+    gnutls_datum ticket = { NULL, 0 };
+    if (!F(library, gnutls_session_get_data2)(t->last, &ticket) && ticket.data) {
+        gnutls_datum own = { NULL, 0 };
+        bool copied = copy(&own, &ticket);
+        explicit_bzero(ticket.data, ticket.size);
+        free(ticket.data); /* gnutls_free is free */
+        if (copied) {
+            pthread_mutex_lock(&tls_mutex);
+            p->ticket = own;
+            pthread_mutex_unlock(&tls_mutex);
+        }
+    }
+}
+
+static void capture(struct tls *t)
+{
+    struct tls_library *library = t->library;
+    struct notes *notes = t->noted;
+    struct snapshot *p = library->complete && notes && notes->flags & GNUTLS_CLIENT ? calloc(1, sizeof *p) : NULL;
+    unsigned count = 0;
+    if (!p) {
+        return;
+    }
+    const gnutls_datum *peers = F(library, gnutls_certificate_get_peers)(t->handle, &count);
+    if (!peers || !count || F(library, gnutls_credentials_get)(t->handle, GNUTLS_CRD_CERTIFICATE, &p->credentials)
+        || !copy(&p->leaf, peers)) {
+        free(p);
+        return;
+    }
+    p->version = F(library, gnutls_protocol_get_version)(t->handle);
+    gnutls_datum alpn = { NULL, 0 };
+    p->alpn = !F(library, gnutls_alpn_get_selected_protocol)(t->handle, &alpn) && alpn.data;
+    p->asked_for_certificate = !F(library, gnutls_certificate_client_get_request_status)(t->handle);
+    t->captured = p;
+}
+
+static enum tls_outcome outcome_of(struct tls_library *library, ssize_t result)
+{
+    if (result > 0) {
+        return TLS_DATA;
+    }
+    return !result ? TLS_END : library->complete && F(library, gnutls_error_is_fatal)((int)result) ? TLS_BAD : TLS_AGAIN;
+}
+
+static size_t pending(struct tls_library *library, void *handle)
+{
+    return TLS_REAL(library, gnutls_record_check_pending)(handle);
+}
+
+static enum tls_outcome twin_read(struct tls_library *library, void *handle, void *buffer, size_t length, size_t *done)
+{
+    ssize_t n = TLS_REAL(library, gnutls_record_recv)(handle, buffer, length);
+    *done = n > 0 ? (size_t)n : 0;
+    return outcome_of(library, n);
+}
+
+static enum tls_outcome twin_write(struct tls_library *library, void *handle, const void *octets, size_t length, size_t *done)
+{
+    ssize_t n = TLS_REAL(library, gnutls_record_send)(handle, octets, length);
+    *done = n > 0 ? (size_t)n : 0;
+    return outcome_of(library, n);
+}
+
+/* The credentials hold the client's certificate: it goes to nobody who is not known to have had it. */
+static int refuse_request(void *session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum *message)
+{
+    (void)session, (void)type, (void)when, (void)message;
+    return incoming ? GNUTLS_E_USER_ERROR : 0;
+}
+
+static const char *make(struct twin *w, struct tls *t)
+{
+    struct tls_library *library = t->library;
+    struct snapshot *p = t->captured;
+    struct notes *notes = t->noted;
+    if (TLS_REAL(library, gnutls_init)(&w->handle, notes->flags)) {
+        w->handle = NULL;
+        return "GnuTLS makes no session";
+    }
+    int error;
+    if (notes->priorities) {
+        error = TLS_REAL(library, gnutls_priority_set_direct)(w->handle, notes->priorities, NULL);
+    } else if (notes->priority || !notes->default_priority) {
+        error = TLS_REAL(library, gnutls_priority_set)(w->handle, notes->priority);
+    } else {
+        error = TLS_REAL(library, gnutls_set_default_priority)(w->handle);
+    }
+    if (!error && *notes->name) {
+        error = TLS_REAL(library, gnutls_server_name_set)(w->handle, GNUTLS_NAME_DNS, notes->name, strlen(notes->name));
+    }
+    if (!error && p->alpn) {
+        gnutls_datum http1 = { (unsigned char *)"http/1.1", 8 };
+        error = TLS_REAL(library, gnutls_alpn_set_protocols)(w->handle, &http1, 1, 0);
+    }
+    if (!error) {
+        error = F(library, gnutls_credentials_set)(w->handle, GNUTLS_CRD_CERTIFICATE, p->credentials);
+    }
+    if (error) {
+        return "GnuTLS does not make a session as the program's";
+    }
+    if (!p->asked_for_certificate) {
+        F(library, gnutls_handshake_set_hook_function)(w->handle, GNUTLS_HANDSHAKE_CERTIFICATE_REQUEST, GNUTLS_HOOK_PRE, refuse_request);
+    }
+    if (p->ticket.data) {
+        F(library, gnutls_session_set_data)(w->handle, p->ticket.data, p->ticket.size);
+    }
+    F(library, gnutls_transport_set_int2)(w->handle, w->fd, w->fd);
+    return NULL;
+}
+
+static enum tls_outcome handshake(struct twin *w, bool *wants_write)
+{
+    int result = TLS_REAL(w->library, gnutls_handshake)(w->handle);
+    *wants_write = TLS_REAL(w->library, gnutls_record_get_direction)(w->handle) == 1;
+    if (!result) {
+        return TLS_DATA;
+    }
+    if (!F(w->library, gnutls_error_is_fatal)(result)) {
+        return TLS_AGAIN;
+    }
+    snprintf(w->text, sizeof w->text, "the TLS handshake with the new server failed: %s",
+             result == GNUTLS_E_USER_ERROR ? "it asks for a client certificate, which the old one did not"
+                                           : F(w->library, gnutls_strerror)(result));
+    return TLS_BAD;
+}
+
+static const char *judge(struct twin *w, const char **how)
+{
+    struct tls_library *library = w->library;
+    struct snapshot *p = w->session->captured;
+    struct notes *notes = w->session->noted;
+    unsigned count = 0, status = 0;
+    if (F(library, gnutls_protocol_get_version)(w->handle) < p->version) {
+        return "the new server speaks only an older version of TLS";
+    }
+    if (F(library, gnutls_session_is_resumed)(w->handle)) {
+        *how = "resumed";
+        return NULL;
+    }
+    const gnutls_datum *peers = F(library, gnutls_certificate_get_peers)(w->handle, &count);
+    if (!peers || !count) {
+        return "the new server showed no certificate";
+    }
+    if (peers->size == p->leaf.size && !memcmp(peers->data, p->leaf.data, p->leaf.size)) {
+        *how = "same certificate";
+        return NULL;
+    }
+    if (notes->own_verification || verifier_of(p->credentials)) {
+        return "the new server has another certificate, and the program verifies certificates itself";
+    }
+    if (!*notes->name
+        || F(library, gnutls_certificate_verify_peers3)(w->session->handle, notes->name, &status) || status) {
+        return "the new server has another certificate, and the old server's was not verified";
+    }
+    if (F(library, gnutls_certificate_verify_peers3)(w->handle, notes->name, &status) || status) {
+        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify for %s", notes->name);
+        return w->text;
+    }
+    *how = "verified";
+    return NULL;
+}
+
+static void attach(struct twin *w, int fd)
+{
+    F(w->library, gnutls_transport_set_int2)(w->handle, fd, fd);
+}
+
+static void destroy(struct twin *w)
+{
+    if (w->handle) {
+        TLS_REAL(w->library, gnutls_deinit)(w->handle);
+        w->handle = NULL;
+    }
+}
+
+const struct tls_kind tls_gnutls = {
+    .functions = function_names,
+    .loaded = loaded,
+    .begun = begun,
+    .describe = describe,
+    .capture = capture,
+    .refresh = refresh,
+    .release = release,
+    .pending = pending,
+    .read = twin_read,
+    .write = twin_write,
+    .make = make,
+    .handshake = handshake,
+    .judge = judge,
+    .facts = version_of,
+    .attach = attach,
+    .destroy = destroy,
+};
+
+/* The hooks. */
+
+static struct tls_library *library_of(enum tls_call call, const struct tls *t, const void *caller)
+{
+    return t ? t->library : tls_library_of(call, &tls_gnutls, caller);
+}
+
+/* `t` and `library` for a hook, or the hook's result where there is no library. */
+#define LOOK_UP(name, session, missing)                                   \
+    struct tls *t = tls_find(session);                                    \
+    struct tls_library *library = library_of(TLS_CALL_##name, t, CALLER); \
+    if (!library) {                                                       \
+        return missing;                                                   \
+    }
+
+static struct notes *notes_of(struct tls *t)
+{
+    return t && !tls_inside() ? t->noted : NULL;
+}
+
+EXPORT int gnutls_init(void **session, unsigned flags)
+{
+    LOOK_UP(gnutls_init, NULL, GNUTLS_E_INTERNAL_ERROR)
+    int result = TLS_REAL(library, gnutls_init)(session, flags);
+    if (!result && flags & GNUTLS_CLIENT && !tls_inside() && (t = tls_get(library, *session)) && t->noted) {
+        ((struct notes *)t->noted)->flags = flags;
+    }
+    return result;
+}
+
+EXPORT void gnutls_deinit(void *session)
+{
+    LOOK_UP(gnutls_deinit, session, )
+    if (t) {
+        tls_gone(t);
+    }
+    TLS_REAL(library, gnutls_deinit)(session);
+}
+
+EXPORT int gnutls_priority_set(void *session, void *priority)
+{
+    LOOK_UP(gnutls_priority_set, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = TLS_REAL(library, gnutls_priority_set)(session, priority);
+    struct notes *notes = notes_of(t);
+    if (!result && notes) {
+        free(notes->priorities);
+        notes->priorities = NULL;
+        notes->priority = priority;
+        notes->default_priority = false;
+    }
+    return result;
+}
+
+EXPORT int gnutls_priority_set_direct(void *session, const char *priorities, const char **error_position)
+{
+    LOOK_UP(gnutls_priority_set_direct, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = TLS_REAL(library, gnutls_priority_set_direct)(session, priorities, error_position);
+    struct notes *notes = notes_of(t);
+    if (!result && notes) {
+        free(notes->priorities);
+        notes->priorities = priorities ? strdup(priorities) : NULL;
+        notes->priority = NULL;
+        notes->default_priority = !notes->priorities;
+    }
+    return result;
+}
+
+EXPORT int gnutls_set_default_priority(void *session)
+{
+    LOOK_UP(gnutls_set_default_priority, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = TLS_REAL(library, gnutls_set_default_priority)(session);
+    struct notes *notes = notes_of(t);
+    if (!result && notes) {
+        free(notes->priorities);
+        notes->priorities = NULL;
+        notes->priority = NULL;
+        notes->default_priority = true;
+    }
+    return result;
+}
+
+EXPORT int gnutls_server_name_set(void *session, int type, const void *name, size_t length)
+{
+    LOOK_UP(gnutls_server_name_set, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = TLS_REAL(library, gnutls_server_name_set)(session, type, name, length);
+    struct notes *notes = notes_of(t);
+    if (!result && notes && type == GNUTLS_NAME_DNS && length < sizeof notes->name) {
+        snprintf(notes->name, sizeof notes->name, "%.*s", (int)length, (const char *)name);
+    }
+    return result;
+}
+
+EXPORT int gnutls_alpn_set_protocols(void *session, const void *protocols, unsigned count, unsigned flags)
+{
+    LOOK_UP(gnutls_alpn_set_protocols, session, GNUTLS_E_INTERNAL_ERROR)
+    const gnutls_datum *list = protocols;
+    gnutls_datum kept[16];
+    unsigned n = 0;
+    bool has_h2 = false, has_http1 = false;
+    for (unsigned i = 0; i < count && i < 16; i++) {
+        if (list[i].size == 2 && !memcmp(list[i].data, "h2", 2)) {
+            has_h2 = true;
+            continue;
+        }
+        has_http1 = has_http1 || (list[i].size == 8 && !memcmp(list[i].data, "http/1.1", 8));
+        kept[n++] = list[i];
+    }
+    if (has_h2 && has_http1 && count <= 16 && tls_avoids_h2()) {
+        return TLS_REAL(library, gnutls_alpn_set_protocols)(session, kept, n, flags);
+    }
+    return TLS_REAL(library, gnutls_alpn_set_protocols)(session, protocols, count, flags);
+}
+
+EXPORT int gnutls_handshake(void *session)
+{
+    LOOK_UP(gnutls_handshake, session, GNUTLS_E_INTERNAL_ERROR)
+    struct tls_frame frame;
+    tls_begin(&frame, library, session, t);
+    int result = TLS_REAL(library, gnutls_handshake)(session);
+    tls_end(&frame);
+    return result;
+}
+
+static enum tls_outcome carry_recv(struct tls_data *data)
+{
+    data->raw = TLS_REAL(data->library, gnutls_record_recv)(data->handle, data->buffer, data->length);
+    data->done = data->raw > 0 ? (size_t)data->raw : 0;
+    return outcome_of(data->library, data->raw);
+}
+
+static enum tls_outcome carry_send(struct tls_data *data)
+{
+    data->raw = TLS_REAL(data->library, gnutls_record_send)(data->handle, data->buffer, data->length);
+    data->done = data->raw > 0 ? (size_t)data->raw : 0;
+    return outcome_of(data->library, data->raw);
+}
+
+EXPORT ssize_t gnutls_record_recv(void *session, void *buffer, size_t length)
+{
+    LOOK_UP(gnutls_record_recv, session, GNUTLS_E_INTERNAL_ERROR)
+    if (tls_inside() || !length || !buffer) {
+        return TLS_REAL(library, gnutls_record_recv)(session, buffer, length);
+    }
+    struct tls_data data = { .t = t, .library = library, .handle = session, .buffer = buffer, .length = length };
+    tls_read(&data, carry_recv);
+    return data.outcome == TLS_DATA ? (ssize_t)data.done : data.raw;
+}
+
+EXPORT ssize_t gnutls_record_send(void *session, const void *octets, size_t length)
+{
+    LOOK_UP(gnutls_record_send, session, GNUTLS_E_INTERNAL_ERROR)
+    if (tls_inside()) {
+        return TLS_REAL(library, gnutls_record_send)(session, octets, length);
+    }
+    /* A call with nothing repeats one that was put off (gnutls_record_send(3)): the octets are not seen again. */
+    if (!octets || !length) {
+        tls_spoil(t, "it repeats its writes without their octets");
+    }
+    struct tls_data data = { .t = t, .library = library, .handle = session, .buffer = (void *)octets, .length = length };
+    tls_write(&data, carry_send);
+    return data.raw;
+}
+
+/* Less common ways of sending and receiving: the session goes on, but is not followed any more. */
+#define NOT_FOLLOWED(result, name, parameters, arguments, why)                    \
+    EXPORT result name parameters                                                 \
+    {                                                                             \
+        LOOK_UP(name, session, GNUTLS_E_INTERNAL_ERROR)                           \
+        if (tls_inside()) {                                                       \
+            return TLS_REAL(library, name) arguments;                             \
+        }                                                                         \
+        struct tls_present present;                                               \
+        tls_spoil(t, why);                                                        \
+        session = tls_enter(&present, library, t, session);                       \
+        result outcome = TLS_REAL(library, name) arguments;                       \
+        tls_leave(&present);                                                      \
+        return outcome;                                                           \
+    }
+
+NOT_FOLLOWED(ssize_t, gnutls_record_recv_seq, (void *session, void *buffer, size_t length, unsigned char *sequence),
+             (session, buffer, length, sequence), "it reads records with their numbers")
+NOT_FOLLOWED(ssize_t, gnutls_record_recv_packet, (void *session, void **packet), (session, packet), "it reads whole records")
+NOT_FOLLOWED(ssize_t, gnutls_record_send2, (void *session, const void *octets, size_t length, size_t pad, unsigned flags),
+             (session, octets, length, pad, flags), "it pads its records")
+NOT_FOLLOWED(ssize_t, gnutls_record_send_early_data, (void *session, const void *octets, size_t length),
+             (session, octets, length), "its request was sent as early data")
+NOT_FOLLOWED(int, gnutls_rehandshake, (void *session), (session), "its TLS session was renegotiated")
+NOT_FOLLOWED(int, gnutls_reauth, (void *session, unsigned flags), (session, flags), "it was authenticated after the handshake")
+
+EXPORT void gnutls_record_cork(void *session)
+{
+    LOOK_UP(gnutls_record_cork, session, )
+    tls_spoil(t, "it corks its records");
+    TLS_REAL(library, gnutls_record_cork)(t ? t->last : session);
+}
+
+/* Calls that ask or tell something of the connection, not of the session the program made. */
+#define ON_PRESENT(result, name, parameters, missing, expression)                 \
+    EXPORT result name parameters                                                 \
+    {                                                                             \
+        LOOK_UP(name, session, missing)                                           \
+        struct tls_present present;                                               \
+        void *handle = tls_enter(&present, library, t, session);                  \
+        result outcome = expression;                                              \
+        tls_leave(&present);                                                      \
+        return outcome;                                                           \
+    }
+
+ON_PRESENT(size_t, gnutls_record_check_pending, (void *session), 0,
+           tls_stash(t) + TLS_REAL(library, gnutls_record_check_pending)(handle))
+ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR, TLS_REAL(library, gnutls_bye)(handle, how))
+ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
+           TLS_REAL(library, gnutls_session_key_update)(handle, flags))
+
+EXPORT int gnutls_record_get_direction(void *session)
+{
+    LOOK_UP(gnutls_record_get_direction, session, 0)
+    return TLS_REAL(library, gnutls_record_get_direction)(t && !tls_inside() ? t->last : session);
+}
+
+EXPORT void gnutls_session_set_verify_function(void *session, int (*function)(void *))
+{
+    LOOK_UP(gnutls_session_set_verify_function, session, )
+    struct notes *notes = notes_of(t);
+    if (notes) {
+        notes->own_verification = function != NULL;
+    }
+    TLS_REAL(library, gnutls_session_set_verify_function)(session, function);
+}
+
+/* Stands in for the program's verification functions: twins are judged when their handshake is over. */
+static int verify(void *session)
+{
+    struct tls *t = tls_find(session);
+    void *credentials = NULL;
+    if (!t) {
+        return 0;
+    }
+    F(t->library, gnutls_credentials_get)(session, GNUTLS_CRD_CERTIFICATE, &credentials);
+    int (*function)(void *) = (int (*)(void *))verifier_of(credentials);
+    return function ? function(session) : 0;
+}
+
+EXPORT void gnutls_certificate_set_verify_function(void *credentials, int (*function)(void *))
+{
+    LOOK_UP(gnutls_certificate_set_verify_function, NULL, )
+    for (int i = 0; library->complete && i < VERIFIERS; i++) {
+        void *was = NULL;
+        if (atomic_load(&verifiers[i].credentials) == credentials
+            || (function && atomic_compare_exchange_strong(&verifiers[i].credentials, &was, credentials))) {
+            atomic_store(&verifiers[i].function, (void *)function);
+            TLS_REAL(library, gnutls_certificate_set_verify_function)(credentials, function ? verify : NULL);
+            return;
+        }
+    }
+    TLS_REAL(library, gnutls_certificate_set_verify_function)(credentials, function);
+}

@@ -1,0 +1,759 @@
+/* tls_openssl.c: OpenSSL's sessions (libssl 1.1 and 3): its hooks, and how a twin of one is made; see tls.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+#include "tls.h"
+#include "twin.h"
+
+#define CALLER __builtin_return_address(0)
+
+/* ssl.h */
+#define SSL_ERROR_SSL 1
+#define SSL_ERROR_SYSCALL 5
+#define SSL_ERROR_ZERO_RETURN 6
+#define SSL_ERROR_WANT_WRITE 3
+#define SSL_VERIFY_PEER 1
+#define SSL_CTRL_MODE 33
+#define SSL_CTRL_SET_TLSEXT_HOSTNAME 55
+#define SSL_CTRL_GET_CLIENT_CERT_TYPES 103
+#define SSL_CTRL_SET_MIN_PROTO_VERSION 123
+#define SSL_CTRL_SET_MAX_PROTO_VERSION 124
+#define SSL_CTRL_GET_MAX_PROTO_VERSION 131
+#define TLS1_3_VERSION 0x0304
+#define SSL_OP_ENABLE_KTLS (1UL << 3)
+#define X509_V_OK 0
+#define CRYPTO_EX_INDEX_SSL 0
+
+/* The functions that are called but not interposed. Those after the mark are not in every version. */
+#define FUNCTIONS(F, MARK)                                                                         \
+    F(const char *, OpenSSL_version, (int kind))                                                   \
+    F(int, CRYPTO_get_ex_new_index, (int class, long argl, void *argp, void *make, void *dup, void *release)) \
+    F(int, SSL_set_ex_data, (void *ssl, int index, void *data))                                    \
+    F(void, ERR_clear_error, (void))                                                               \
+    F(long, SSL_ctrl, (void *ssl, int command, long value, void *pointer))                         \
+    F(void *, SSL_CTX_new, (const void *method))                                                   \
+    F(void, SSL_CTX_free, (void *context))                                                         \
+    F(int, SSL_CTX_up_ref, (void *context))                                                        \
+    F(const void *, TLS_client_method, (void))                                                     \
+    F(void *, SSL_CTX_get_cert_store, (const void *context))                                       \
+    F(void, SSL_CTX_set1_cert_store, (void *context, void *store))                                 \
+    F(void *, SSL_get_SSL_CTX, (const void *ssl))                                                  \
+    F(void *, SSL_new, (void *context))                                                            \
+    F(void, SSL_free, (void *ssl))                                                                 \
+    F(void *, SSL_get1_session, (void *ssl))                                                       \
+    F(void *, SSL_get_session, (const void *ssl))                                                  \
+    F(void *, SSL_SESSION_dup, (const void *session))                                              \
+    F(void, SSL_SESSION_free, (void *session))                                                     \
+    F(void *, SSL_SESSION_get0_peer, (void *session))                                              \
+    F(const unsigned char *, SSL_SESSION_get0_id_context, (const void *session, unsigned *length)) \
+    F(int, SSL_set_session, (void *ssl, void *session))                                            \
+    F(int, SSL_set_session_id_context, (void *ssl, const unsigned char *context, unsigned length)) \
+    F(int, SSL_session_reused, (const void *ssl))                                                  \
+    F(void *, SSL_get0_param, (void *ssl))                                                         \
+    F(int, SSL_set1_param, (void *ssl, void *param))                                               \
+    F(void *, X509_VERIFY_PARAM_new, (void))                                                       \
+    F(int, X509_VERIFY_PARAM_set1, (void *to, const void *from))                                   \
+    F(void, X509_VERIFY_PARAM_free, (void *param))                                                 \
+    F(int, X509_up_ref, (void *certificate))                                                       \
+    F(void, X509_free, (void *certificate))                                                        \
+    F(int, X509_cmp, (const void *a, const void *b))                                               \
+    F(int, X509_check_host, (void *certificate, const char *name, size_t length, unsigned flags, char **peer)) \
+    F(const char *, X509_verify_cert_error_string, (long error))                                   \
+    F(int, EVP_PKEY_up_ref, (void *key))                                                           \
+    F(void, EVP_PKEY_free, (void *key))                                                            \
+    F(void *, SSL_get_certificate, (const void *ssl))                                              \
+    F(void *, SSL_get_privatekey, (const void *ssl))                                               \
+    F(int, SSL_use_certificate, (void *ssl, void *certificate))                                    \
+    F(int, SSL_use_PrivateKey, (void *ssl, void *key))                                             \
+    F(int, SSL_get_sigalgs, (void *ssl, int index, int *a, int *b, int *c, unsigned char *d, unsigned char *e)) \
+    F(int, SSL_get_verify_mode, (const void *ssl))                                                 \
+    F(void *, SSL_get_verify_callback, (const void *ssl))                                          \
+    F(void, SSL_set_verify, (void *ssl, int mode, void *callback))                                 \
+    F(long, SSL_get_verify_result, (const void *ssl))                                              \
+    F(unsigned long, SSL_get_options, (const void *ssl))                                           \
+    F(unsigned long, SSL_set_options, (void *ssl, unsigned long options))                          \
+    F(int, SSL_get_security_level, (const void *ssl))                                              \
+    F(void, SSL_set_security_level, (void *ssl, int level))                                        \
+    F(int, SSL_version, (const void *ssl))                                                         \
+    F(const char *, SSL_get_version, (const void *ssl))                                            \
+    F(const char *, SSL_get_servername, (const void *ssl, int type))                               \
+    F(void, SSL_get0_alpn_selected, (const void *ssl, const unsigned char **name, unsigned *length)) \
+    F(void *, SSL_get_ciphers, (const void *ssl))                                                  \
+    F(int, OPENSSL_sk_num, (const void *stack))                                                    \
+    F(void *, OPENSSL_sk_value, (const void *stack, int index))                                    \
+    F(const char *, SSL_CIPHER_get_name, (const void *cipher))                                     \
+    F(const char *, SSL_CIPHER_get_version, (const void *cipher))                                  \
+    F(int, SSL_set_cipher_list, (void *ssl, const char *list))                                     \
+    F(int, SSL_set_ciphersuites, (void *ssl, const char *list))                                    \
+    F(int, SSL_set_fd, (void *ssl, int fd))                                                        \
+    F(void, SSL_set_connect_state, (void *ssl))                                                    \
+    F(unsigned long, ERR_peek_last_error, (void))                                                  \
+    F(const char *, ERR_reason_error_string, (unsigned long error))                                \
+    MARK                                                                                           \
+    F(void, ERR_clear_last_mark, (void))
+
+#define NUMBER(result, name, parameters) F_##name,
+#define OPTIONAL F_MARK,
+enum { FUNCTIONS(NUMBER, OPTIONAL) };
+#undef OPTIONAL
+
+#define NAME(result, name, parameters) #name,
+#define OPTIONAL "",
+static const char *const function_names[] = { FUNCTIONS(NAME, OPTIONAL) NULL };
+#undef OPTIONAL
+
+#define TYPE(result, name, parameters) typedef result(*name##_type) parameters;
+#define OPTIONAL
+FUNCTIONS(TYPE, OPTIONAL)
+#undef OPTIONAL
+
+#define F(library, name) ((name##_type)(library)->functions[F_##name])
+
+/* What a twin is made of: all of it Midstream's own, so that the program may change or free what it has. */
+struct snapshot {
+    void *context, *session, *parameters, *leaf, *certificate, *key;
+    unsigned long options;
+    long mode, maximum;
+    int version, security;
+    bool alpn;
+    const char *unverified; /* why another certificate will not do, NULL if it may */
+    char name[256];
+    char *ciphers, *suites;
+};
+
+/* SSL_CTX_set_cert_verify_callback has no getter. A wrong hit makes Midstream stricter, no more. */
+static _Atomic(const void *) own_verification[256];
+
+static _Atomic(const void *) *verification_of(const void *context)
+{
+    return &own_verification[((uintptr_t)context >> 4) % (sizeof own_verification / sizeof *own_verification)];
+}
+
+static void freed(void *ssl, void *session, void *data, int index, long argl, void *argp)
+{
+    (void)ssl, (void)data, (void)index, (void)argl, (void)argp;
+    if (session) {
+        tls_gone(session);
+    }
+}
+
+static int duplicated(void *to, const void *from, void **session, int index, long argl, void *argp)
+{
+    (void)to, (void)from, (void)index, (void)argl, (void)argp;
+    *session = NULL;
+    return 1;
+}
+
+static void loaded(struct tls_library *library)
+{
+    const char *version = F(library, OpenSSL_version)(0);
+    size_t words = strcspn(version, " ");
+    words += version[words] ? 1 + strcspn(version + words + 1, " ") : 0; /* "OpenSSL 3.0.15" */
+    snprintf(library->name, sizeof library->name, "%.*s", (int)words, version);
+    library->index = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, (void *)duplicated, (void *)freed);
+    library->complete = library->index > 0;
+}
+
+static void begun(struct tls *t)
+{
+    if (t->library->complete) {
+        F(t->library, SSL_set_ex_data)(t->handle, t->library->index, t);
+    }
+}
+
+static void describe(struct tls *t, struct tls_facts *facts)
+{
+    struct tls_library *library = t->library;
+    if (!library->complete) {
+        return;
+    }
+    const unsigned char *alpn = NULL;
+    unsigned length = 0;
+    facts->version = F(library, SSL_get_version)(t->handle);
+    F(library, SSL_get0_alpn_selected)(t->handle, &alpn, &length);
+    snprintf(facts->alpn, sizeof facts->alpn, "%.*s", (int)length, alpn ? (const char *)alpn : "");
+    const char *name = F(library, SSL_get_servername)(t->handle, 0);
+    snprintf(facts->name, sizeof facts->name, "%s", name ? name : "");
+}
+
+static void free_snapshot(struct tls_library *library, struct snapshot *p)
+{
+    F(library, SSL_SESSION_free)(p->session);
+    F(library, X509_VERIFY_PARAM_free)(p->parameters);
+    F(library, X509_free)(p->leaf);
+    F(library, X509_free)(p->certificate);
+    F(library, EVP_PKEY_free)(p->key);
+    F(library, SSL_CTX_free)(p->context);
+    free(p->ciphers);
+    free(p->suites);
+    free(p);
+}
+
+static void release(struct tls *t)
+{
+    if (t->captured) {
+        free_snapshot(t->library, t->captured);
+        t->captured = NULL;
+    }
+}
+
+/* The ciphers that the program allows, in its order: TLS 1.3's are set apart from the others. */
+static bool copy_ciphers(struct tls_library *library, const void *ssl, struct snapshot *p)
+{
+    const void *list = F(library, SSL_get_ciphers)(ssl);
+    int count = list ? F(library, OPENSSL_sk_num)(list) : 0;
+    size_t room = (size_t)(count > 0 ? count : 0) * 48 + 1;
+    p->ciphers = calloc(1, room);
+    p->suites = calloc(1, room);
+    if (!p->ciphers || !p->suites) {
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        const void *cipher = F(library, OPENSSL_sk_value)(list, i);
+        const char *name = F(library, SSL_CIPHER_get_name)(cipher);
+        char *to = strcmp(F(library, SSL_CIPHER_get_version)(cipher), "TLSv1.3") ? p->ciphers : p->suites;
+        size_t have = strlen(to);
+        snprintf(to + have, room - have, "%s%s", have ? ":" : "", name);
+    }
+    return true;
+}
+
+static void capture(struct tls *t)
+{
+    struct tls_library *library = t->library;
+    struct snapshot *p = library->complete ? calloc(1, sizeof *p) : NULL;
+    void *ssl = t->handle;
+    if (!p) {
+        return;
+    }
+    p->session = F(library, SSL_get1_session)(ssl);
+    p->context = F(library, SSL_get_SSL_CTX)(ssl);
+    F(library, SSL_CTX_up_ref)(p->context);
+    p->parameters = F(library, X509_VERIFY_PARAM_new)();
+    p->leaf = p->session ? F(library, SSL_SESSION_get0_peer)(p->session) : NULL;
+    if (p->leaf) {
+        F(library, X509_up_ref)(p->leaf);
+    }
+    if (!p->session || !p->leaf || !p->parameters || !copy_ciphers(library, ssl, p)
+        || !F(library, X509_VERIFY_PARAM_set1)(p->parameters, F(library, SSL_get0_param)(ssl))) {
+        free_snapshot(library, p);
+        return;
+    }
+    const unsigned char *types;
+    /* Only a CertificateRequest tells a client which signatures its peer takes. */
+    if (F(library, SSL_get_sigalgs)(ssl, -1, NULL, NULL, NULL, NULL, NULL) > 0
+        || F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_CLIENT_CERT_TYPES, 0, &types) > 0) {
+        p->certificate = F(library, SSL_get_certificate)(ssl);
+        p->key = F(library, SSL_get_privatekey)(ssl);
+        if (p->certificate && p->key) {
+            F(library, X509_up_ref)(p->certificate);
+            F(library, EVP_PKEY_up_ref)(p->key);
+        } else {
+            p->certificate = p->key = NULL;
+        }
+    }
+    p->options = F(library, SSL_get_options)(ssl);
+    p->mode = F(library, SSL_ctrl)(ssl, SSL_CTRL_MODE, 0, NULL);
+    p->maximum = F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_MAX_PROTO_VERSION, 0, NULL);
+    p->version = F(library, SSL_version)(ssl);
+    p->security = F(library, SSL_get_security_level)(ssl);
+    const unsigned char *alpn = NULL;
+    unsigned length = 0;
+    F(library, SSL_get0_alpn_selected)(ssl, &alpn, &length);
+    p->alpn = length > 0;
+    const char *name = F(library, SSL_get_servername)(ssl, 0);
+    snprintf(p->name, sizeof p->name, "%s", name ? name : "");
+    if (!(F(library, SSL_get_verify_mode)(ssl) & SSL_VERIFY_PEER)) {
+        p->unverified = "the program does not verify certificates";
+    } else if (F(library, SSL_get_verify_callback)(ssl) || atomic_load(verification_of(p->context)) == p->context) {
+        p->unverified = "the program verifies certificates itself";
+    } else if (F(library, SSL_get_verify_result)(ssl) != X509_V_OK || !*p->name
+               || F(library, X509_check_host)(p->leaf, p->name, 0, 0, NULL) != 1) {
+        p->unverified = "the old server's certificate was not verified";
+    }
+    t->captured = p;
+}
+
+/* A ticket that has come replaces the session. */
+static void refresh(struct tls *t)
+{
+    struct snapshot *p = t->captured;
+    if (!p || F(t->library, SSL_get_session)(t->last) == p->session) {
+        return;
+    }
+    void *session = F(t->library, SSL_get1_session)(t->last);
+    if (session) {
+        pthread_mutex_lock(&tls_mutex);
+        void *old = p->session;
+        p->session = session;
+        pthread_mutex_unlock(&tls_mutex);
+        F(t->library, SSL_SESSION_free)(old);
+    }
+}
+
+static enum tls_outcome outcome_of(struct tls_library *library, const void *ssl, int result)
+{
+    if (result > 0) {
+        return TLS_DATA;
+    }
+    int error = TLS_REAL(library, SSL_get_error)(ssl, result);
+    return error == SSL_ERROR_ZERO_RETURN ? TLS_END : error == SSL_ERROR_SYSCALL || error == SSL_ERROR_SSL ? TLS_BAD : TLS_AGAIN;
+}
+
+static size_t pending(struct tls_library *library, void *ssl)
+{
+    int n = TLS_REAL(library, SSL_pending)(ssl);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static int clipped(size_t length)
+{
+    return length > 1 << 30 ? 1 << 30 : (int)length;
+}
+
+static enum tls_outcome twin_read(struct tls_library *library, void *ssl, void *buffer, size_t length, size_t *done)
+{
+    F(library, ERR_clear_error)();
+    int n = TLS_REAL(library, SSL_read)(ssl, buffer, clipped(length));
+    *done = n > 0 ? (size_t)n : 0;
+    return outcome_of(library, ssl, n);
+}
+
+static enum tls_outcome twin_write(struct tls_library *library, void *ssl, const void *octets, size_t length, size_t *done)
+{
+    F(library, ERR_clear_error)();
+    int n = TLS_REAL(library, SSL_write)(ssl, octets, clipped(length));
+    *done = n > 0 ? (size_t)n : 0;
+    return outcome_of(library, ssl, n);
+}
+
+static const char *make(struct twin *w, struct tls *t)
+{
+    struct tls_library *library = t->library;
+    struct snapshot *p = t->captured;
+    void *context = F(library, SSL_CTX_new)(F(library, TLS_client_method)());
+    if (!context) {
+        return "OpenSSL makes no context";
+    }
+    w->context = context;
+    F(library, SSL_CTX_set1_cert_store)(context, F(library, SSL_CTX_get_cert_store)(p->context));
+    void *ssl = w->handle = F(library, SSL_new)(context);
+    if (!ssl || !F(library, SSL_set1_param)(ssl, p->parameters)) {
+        return "OpenSSL makes no session";
+    }
+    /* The judgement comes after the handshake; it is more than a chain, and a leaf that is the same needs none. */
+    F(library, SSL_set_verify)(ssl, 0, NULL);
+    F(library, SSL_set_options)(ssl, p->options & ~SSL_OP_ENABLE_KTLS);
+    F(library, SSL_set_security_level)(ssl, p->security);
+    F(library, SSL_ctrl)(ssl, SSL_CTRL_MODE, p->mode, NULL);
+    F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, p->version, NULL);
+    F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_MAX_PROTO_VERSION, p->maximum, NULL);
+    if (*p->ciphers) {
+        F(library, SSL_set_cipher_list)(ssl, p->ciphers);
+    }
+    F(library, SSL_set_ciphersuites)(ssl, p->suites);
+    if (*p->name) {
+        F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, p->name);
+    }
+    if (p->alpn) {
+        static const unsigned char http1[] = "\x08http/1.1";
+        TLS_REAL(library, SSL_set_alpn_protos)(ssl, http1, sizeof http1 - 1);
+    }
+    if (p->certificate
+        && (F(library, SSL_use_certificate)(ssl, p->certificate) != 1 || F(library, SSL_use_PrivateKey)(ssl, p->key) != 1)) {
+        return "the client certificate cannot be used again";
+    }
+    void *session = F(library, SSL_SESSION_dup)(p->session);
+    if (session) {
+        unsigned length = 0;
+        const unsigned char *id = F(library, SSL_SESSION_get0_id_context)(session, &length);
+        F(library, SSL_set_session_id_context)(ssl, id, length);
+        F(library, SSL_set_session)(ssl, session);
+        F(library, SSL_SESSION_free)(session);
+    }
+    F(library, SSL_set_connect_state)(ssl);
+    return F(library, SSL_set_fd)(ssl, w->fd) == 1 ? NULL : "OpenSSL does not take the socket";
+}
+
+static enum tls_outcome handshake(struct twin *w, bool *wants_write)
+{
+    F(w->library, ERR_clear_error)();
+    int result = TLS_REAL(w->library, SSL_do_handshake)(w->handle);
+    *wants_write = result <= 0 && TLS_REAL(w->library, SSL_get_error)(w->handle, result) == SSL_ERROR_WANT_WRITE;
+    enum tls_outcome outcome = outcome_of(w->library, w->handle, result);
+    if (outcome == TLS_BAD) {
+        const char *reason = F(w->library, ERR_reason_error_string)(F(w->library, ERR_peek_last_error)());
+        snprintf(w->text, sizeof w->text, "the TLS handshake with the new server failed%s%s", reason ? ": " : "", reason ? reason : "");
+    }
+    return outcome;
+}
+
+static const char *judge(struct twin *w, const char **how)
+{
+    struct tls_library *library = w->library;
+    struct snapshot *p = w->session->captured;
+    void *ssl = w->handle, *session = F(library, SSL_get_session)(ssl);
+    if (F(library, SSL_version)(ssl) < p->version) {
+        return "the new server speaks only an older version of TLS";
+    }
+    if (F(library, SSL_session_reused)(ssl)) {
+        *how = "resumed";
+        return NULL;
+    }
+    void *leaf = session ? F(library, SSL_SESSION_get0_peer)(session) : NULL;
+    if (!leaf) {
+        return "the new server showed no certificate";
+    }
+    if (!F(library, X509_cmp)(leaf, p->leaf)) {
+        *how = "same certificate";
+        return NULL;
+    }
+    if (p->unverified) {
+        snprintf(w->text, sizeof w->text, "the new server has another certificate, and %s", p->unverified);
+        return w->text;
+    }
+    long result = F(library, SSL_get_verify_result)(ssl);
+    if (result != X509_V_OK) {
+        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify: %s",
+                 F(library, X509_verify_cert_error_string)(result));
+        return w->text;
+    }
+    if (F(library, X509_check_host)(leaf, p->name, 0, 0, NULL) != 1) {
+        snprintf(w->text, sizeof w->text, "the new server's certificate is not for %s", p->name);
+        return w->text;
+    }
+    *how = "verified";
+    return NULL;
+}
+
+static void version_of(struct twin *w, struct tls_facts *facts)
+{
+    struct tls other = { .handle = w->handle, .library = w->library };
+    describe(&other, facts);
+}
+
+static void attach(struct twin *w, int fd)
+{
+    F(w->library, SSL_set_fd)(w->handle, fd);
+}
+
+static void destroy(struct twin *w)
+{
+    if (w->handle) {
+        F(w->library, SSL_free)(w->handle);
+    }
+    if (w->context) {
+        F(w->library, SSL_CTX_free)(w->context);
+    }
+    w->handle = w->context = NULL;
+}
+
+const struct tls_kind tls_openssl = {
+    .functions = function_names,
+    .loaded = loaded,
+    .begun = begun,
+    .describe = describe,
+    .capture = capture,
+    .refresh = refresh,
+    .release = release,
+    .pending = pending,
+    .read = twin_read,
+    .write = twin_write,
+    .make = make,
+    .handshake = handshake,
+    .judge = judge,
+    .facts = version_of,
+    .attach = attach,
+    .destroy = destroy,
+};
+
+/* The hooks. */
+
+static struct tls_library *library_of(enum tls_call call, const struct tls *t, const void *caller)
+{
+    return t ? t->library : tls_library_of(call, &tls_openssl, caller);
+}
+
+EXPORT int SSL_connect(void *ssl)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_connect, t, CALLER);
+    struct tls_frame frame;
+    if (!library) {
+        return -1;
+    }
+    tls_begin(&frame, library, ssl, t);
+    int result = TLS_REAL(library, SSL_connect)(ssl);
+    tls_end(&frame);
+    return result;
+}
+
+EXPORT int SSL_do_handshake(void *ssl)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_do_handshake, t, CALLER);
+    struct tls_frame frame;
+    if (!library) {
+        return -1;
+    }
+    tls_begin(&frame, library, ssl, t);
+    int result = TLS_REAL(library, SSL_do_handshake)(ssl);
+    tls_end(&frame);
+    return result;
+}
+
+/* Prepares a data call. False when it is to go straight to the library. */
+static bool data_call(struct tls_data *data, enum tls_call call, void *ssl, const void *buffer, size_t length, const void *caller)
+{
+    struct tls *t = tls_find(ssl);
+    *data = (struct tls_data){
+        .t = t, .library = library_of(call, t, caller), .handle = ssl, .buffer = (void *)buffer, .length = length,
+    };
+    return data->library && !tls_inside();
+}
+
+static void before_retry(struct tls_data *data)
+{
+    if (data->retry) {
+        F(data->library, ERR_clear_error)(); /* what the old session left there says nothing of the new one */
+    }
+}
+
+static enum tls_outcome carry_read(struct tls_data *data)
+{
+    before_retry(data);
+    int n = TLS_REAL(data->library, SSL_read)(data->handle, data->buffer, clipped(data->length));
+    data->raw = n;
+    data->done = n > 0 ? (size_t)n : 0;
+    return outcome_of(data->library, data->handle, n);
+}
+
+static enum tls_outcome carry_read_ex(struct tls_data *data)
+{
+    before_retry(data);
+    int good = TLS_REAL(data->library, SSL_read_ex)(data->handle, data->buffer, data->length, &data->done);
+    data->raw = good;
+    return outcome_of(data->library, data->handle, good);
+}
+
+static enum tls_outcome carry_peek(struct tls_data *data)
+{
+    before_retry(data);
+    int n = TLS_REAL(data->library, SSL_peek)(data->handle, data->buffer, clipped(data->length));
+    data->raw = n;
+    data->done = n > 0 ? (size_t)n : 0;
+    return outcome_of(data->library, data->handle, n);
+}
+
+static enum tls_outcome carry_peek_ex(struct tls_data *data)
+{
+    before_retry(data);
+    int good = TLS_REAL(data->library, SSL_peek_ex)(data->handle, data->buffer, data->length, &data->done);
+    data->raw = good;
+    return outcome_of(data->library, data->handle, good);
+}
+
+static enum tls_outcome carry_write(struct tls_data *data)
+{
+    int n = TLS_REAL(data->library, SSL_write)(data->handle, data->buffer, clipped(data->length));
+    data->raw = n;
+    data->done = n > 0 ? (size_t)n : 0;
+    return outcome_of(data->library, data->handle, n);
+}
+
+static enum tls_outcome carry_write_ex(struct tls_data *data)
+{
+    int good = TLS_REAL(data->library, SSL_write_ex)(data->handle, data->buffer, data->length, &data->done);
+    data->raw = good;
+    return outcome_of(data->library, data->handle, good);
+}
+
+EXPORT int SSL_read(void *ssl, void *buffer, int length)
+{
+    struct tls_data data;
+    if (!data_call(&data, TLS_CALL_SSL_read, ssl, buffer, (size_t)length, CALLER) || length <= 0) {
+        return data.library ? TLS_REAL(data.library, SSL_read)(ssl, buffer, length) : -1;
+    }
+    tls_read(&data, carry_read);
+    return data.outcome == TLS_DATA ? (int)data.done : (int)data.raw;
+}
+
+EXPORT int SSL_read_ex(void *ssl, void *buffer, size_t length, size_t *done)
+{
+    struct tls_data data;
+    if (!data_call(&data, TLS_CALL_SSL_read_ex, ssl, buffer, length, CALLER) || !length) {
+        return data.library ? TLS_REAL(data.library, SSL_read_ex)(ssl, buffer, length, done) : 0;
+    }
+    tls_read(&data, carry_read_ex);
+    *done = data.done;
+    return data.outcome == TLS_DATA ? 1 : (int)data.raw;
+}
+
+EXPORT int SSL_peek(void *ssl, void *buffer, int length)
+{
+    struct tls_data data;
+    if (!data_call(&data, TLS_CALL_SSL_peek, ssl, buffer, (size_t)length, CALLER) || length <= 0) {
+        return data.library ? TLS_REAL(data.library, SSL_peek)(ssl, buffer, length) : -1;
+    }
+    data.peek = true;
+    tls_read(&data, carry_peek);
+    return data.outcome == TLS_DATA ? (int)data.done : (int)data.raw;
+}
+
+EXPORT int SSL_peek_ex(void *ssl, void *buffer, size_t length, size_t *done)
+{
+    struct tls_data data;
+    if (!data_call(&data, TLS_CALL_SSL_peek_ex, ssl, buffer, length, CALLER) || !length) {
+        return data.library ? TLS_REAL(data.library, SSL_peek_ex)(ssl, buffer, length, done) : 0;
+    }
+    data.peek = true;
+    tls_read(&data, carry_peek_ex);
+    *done = data.done;
+    return data.outcome == TLS_DATA ? 1 : (int)data.raw;
+}
+
+EXPORT int SSL_write(void *ssl, const void *octets, int length)
+{
+    struct tls_data data;
+    if (!data_call(&data, TLS_CALL_SSL_write, ssl, octets, (size_t)length, CALLER) || length <= 0) {
+        return data.library ? TLS_REAL(data.library, SSL_write)(ssl, octets, length) : -1;
+    }
+    tls_write(&data, carry_write);
+    return (int)data.raw;
+}
+
+EXPORT int SSL_write_ex(void *ssl, const void *octets, size_t length, size_t *done)
+{
+    struct tls_data data;
+    if (!data_call(&data, TLS_CALL_SSL_write_ex, ssl, octets, length, CALLER) || !length) {
+        return data.library ? TLS_REAL(data.library, SSL_write_ex)(ssl, octets, length, done) : 0;
+    }
+    tls_write(&data, carry_write_ex);
+    *done = data.done;
+    return (int)data.raw;
+}
+
+EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, size_t *done)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_write_early_data, t, CALLER);
+    struct tls_frame frame;
+    if (!library) {
+        return 0;
+    }
+    tls_begin(&frame, library, ssl, t);
+    int result = TLS_REAL(library, SSL_write_early_data)(ssl, octets, length, done);
+    tls_end(&frame);
+    tls_spoil(tls_find(ssl), "its request was sent as early data");
+    return result;
+}
+
+/* Calls that ask or tell something of the connection, not of the session the program made. */
+#define ON_PRESENT(result, name, missing, ssl, expression)                        \
+    {                                                                                   \
+        struct tls *t = tls_find(ssl);                                                  \
+        struct tls_library *library = library_of(TLS_CALL_##name, t, CALLER);           \
+        if (!library) {                                                                 \
+            return missing;                                                             \
+        }                                                                               \
+        struct tls_present present;                                                     \
+        void *handle = tls_enter(&present, library, t, ssl);                            \
+        result outcome = expression;                                                    \
+        tls_leave(&present);                                                            \
+        return outcome;                                                                 \
+    }
+
+EXPORT int SSL_pending(const void *ssl)
+    ON_PRESENT(int, SSL_pending, 0, (void *)ssl,
+               (int)tls_stash(t) + TLS_REAL(library, SSL_pending)(handle))
+
+EXPORT int SSL_has_pending(const void *ssl)
+    ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_stash(t) || TLS_REAL(library, SSL_has_pending)(handle))
+
+EXPORT int SSL_shutdown(void *ssl)
+    ON_PRESENT(int, SSL_shutdown, -1, ssl, TLS_REAL(library, SSL_shutdown)(handle))
+
+EXPORT int SSL_get_shutdown(const void *ssl)
+    ON_PRESENT(int, SSL_get_shutdown, 0, (void *)ssl, TLS_REAL(library, SSL_get_shutdown)(handle))
+
+EXPORT int SSL_key_update(void *ssl, int type)
+    ON_PRESENT(int, SSL_key_update, 0, ssl, TLS_REAL(library, SSL_key_update)(handle, type))
+
+/* These two are about the last call. */
+
+EXPORT int SSL_get_error(const void *ssl, int result)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_get_error, t, CALLER);
+    return library ? TLS_REAL(library, SSL_get_error)(t && !tls_inside() ? t->last : ssl, result) : SSL_ERROR_SYSCALL;
+}
+
+EXPORT int SSL_want(const void *ssl)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_want, t, CALLER);
+    return library ? TLS_REAL(library, SSL_want)(t && !tls_inside() ? t->last : ssl) : 1;
+}
+
+EXPORT int SSL_renegotiate(void *ssl)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_renegotiate, t, CALLER);
+    tls_spoil(t, "its TLS session was renegotiated");
+    return library ? TLS_REAL(library, SSL_renegotiate)(t ? t->last : ssl) : 0;
+}
+
+EXPORT int SSL_clear(void *ssl)
+{
+    struct tls *t = tls_find(ssl);
+    struct tls_library *library = library_of(TLS_CALL_SSL_clear, t, CALLER);
+    if (t && !tls_inside()) {
+        if (library->complete) {
+            F(library, SSL_set_ex_data)(ssl, library->index, NULL);
+        }
+        tls_gone(t);
+    }
+    return library ? TLS_REAL(library, SSL_clear)(ssl) : 0;
+}
+
+EXPORT int SSL_set_alpn_protos(void *ssl, const unsigned char *list, unsigned length)
+{
+    struct tls_library *library = library_of(TLS_CALL_SSL_set_alpn_protos, tls_find(ssl), CALLER);
+    unsigned char kept[256];
+    size_t kept_length;
+    if (!library) {
+        return 1;
+    }
+    if (list && length <= sizeof kept && tls_without_h2(list, length, kept, &kept_length)) {
+        return TLS_REAL(library, SSL_set_alpn_protos)(ssl, kept, (unsigned)kept_length);
+    }
+    return TLS_REAL(library, SSL_set_alpn_protos)(ssl, list, length);
+}
+
+EXPORT int SSL_CTX_set_alpn_protos(void *context, const unsigned char *list, unsigned length)
+{
+    struct tls_library *library = library_of(TLS_CALL_SSL_CTX_set_alpn_protos, NULL, CALLER);
+    unsigned char kept[256];
+    size_t kept_length;
+    if (!library) {
+        return 1;
+    }
+    if (list && length <= sizeof kept && tls_without_h2(list, length, kept, &kept_length)) {
+        return TLS_REAL(library, SSL_CTX_set_alpn_protos)(context, kept, (unsigned)kept_length);
+    }
+    return TLS_REAL(library, SSL_CTX_set_alpn_protos)(context, list, length);
+}
+
+EXPORT void SSL_CTX_set_cert_verify_callback(void *context, int (*callback)(void *, void *), void *argument)
+{
+    struct tls_library *library = library_of(TLS_CALL_SSL_CTX_set_cert_verify_callback, NULL, CALLER);
+    if (callback) {
+        atomic_store(verification_of(context), context);
+    }
+    if (library) {
+        TLS_REAL(library, SSL_CTX_set_cert_verify_callback)(context, callback, argument);
+    }
+}

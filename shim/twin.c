@@ -1,0 +1,645 @@
+/*
+ * twin.c: makes twins and serves the core's messages about them; see twin.h.
+ *
+ * The worker is a thread that sleeps on an eventfd and on the twins' sockets. One mutex is held while twins are worked on,
+ * never while anything is waited for; it comes before tls_mutex.
+ */
+#include "twin.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "channel.h"
+#include "load.h"
+#include "socket.h"
+
+/* A handshake may take so long; the core's own time-out is usually shorter. */
+#define HANDSHAKE_NS 30000000000LL
+
+/* How much is read at a time, and how much of what has been read may wait for the core. */
+#define PIECE 4096
+#define STASH_MAX (FRAMING_HEAD_MAX + 65536)
+
+/* Twins looked after at once; a stream has one at a time, two where one stands by. */
+#define TWINS 2048
+
+enum { TWIN_NEW, TWIN_SHAKES_HANDS, TWIN_READY, TWIN_ARMED, TWIN_FAILED };
+
+static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
+static struct twin *twins;
+static unsigned twin_count;
+static int event = -1;
+static bool leaving; /* the process is exiting: libraries are being torn down */
+
+/* Around all work on twins. What their libraries call of their own exported functions is none of the program's. */
+static void begin_work(struct tls_frame *frame)
+{
+    pthread_mutex_lock(&work);
+    tls_begin(frame, NULL, NULL, NULL);
+}
+
+static void end_work(struct tls_frame *frame)
+{
+    tls_end(frame);
+    pthread_mutex_unlock(&work);
+}
+
+static void tell(const struct twin *w, unsigned kind, unsigned flags, int64_t a, const void *data, size_t length)
+{
+    struct stream *s = stream_slot(w->slot);
+    if (s && s->id == w->stream) {
+        channel_send(s, kind, flags, 0, a, (int64_t)w->id, data, length);
+    }
+}
+
+static void wipe(void *octets, size_t length)
+{
+    memset(octets, 0, length);
+    __asm__ volatile("" : : "r"(octets) : "memory");
+}
+
+static void drop_request(struct twin *w)
+{
+    if (w->request) {
+        wipe(w->request, w->request_length);
+        free(w->request);
+    }
+    w->request = NULL;
+    w->request_length = 0;
+}
+
+static void take_out(struct twin *w)
+{
+    for (struct twin **at = &twins; *at; at = &(*at)->next) {
+        if (*at == w) {
+            *at = w->next;
+            twin_count--;
+            return;
+        }
+    }
+}
+
+/* With `work`. */
+static void destroy(struct twin *w)
+{
+    take_out(w);
+    drop_request(w);
+    w->library->kind->destroy(w);
+    if (w->fd >= 0) {
+        load_disown(w->fd);
+        socket_reset(w->fd);
+    }
+    if (w->stash) {
+        wipe(w->stash, w->stash_room);
+        free(w->stash);
+    }
+    free(w);
+}
+
+static void fail(struct twin *w, const char *why)
+{
+    w->state = TWIN_FAILED;
+    drop_request(w);
+    tell(w, MS_TWIN_FAILED, 0, 0, why, strlen(why));
+}
+
+static struct twin *find(uint64_t stream, uint64_t id)
+{
+    for (struct twin *w = twins; w; w = w->next) {
+        if (w->stream == stream && w->id == id && w->state != TWIN_ARMED) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+/* The next step of a twin that is not ready yet. */
+static void shake_hands(struct twin *w)
+{
+    const struct tls_kind *kind = w->library->kind;
+    if (w->state == TWIN_NEW) {
+        pthread_mutex_lock(&tls_mutex);
+        const char *why = w->session ? kind->make(w, w->session) : "the program has ended its TLS session";
+        pthread_mutex_unlock(&tls_mutex);
+        if (why) {
+            fail(w, why);
+            return;
+        }
+        w->state = TWIN_SHAKES_HANDS;
+        w->deadline = now_ns() + HANDSHAKE_NS;
+    }
+    strcpy(w->text, "the TLS handshake with the new server failed");
+    enum tls_outcome outcome = kind->handshake(w, &w->wants_write);
+    if (outcome == TLS_AGAIN) {
+        if (now_ns() > w->deadline) {
+            fail(w, "the TLS handshake with the new server took too long");
+        }
+        return;
+    }
+    if (outcome != TLS_DATA) {
+        fail(w, w->text);
+        return;
+    }
+    const char *how = "";
+    pthread_mutex_lock(&tls_mutex);
+    const char *why = w->session && w->session->captured ? kind->judge(w, &how) : "the program has ended its TLS session";
+    pthread_mutex_unlock(&tls_mutex);
+    struct tls_facts facts = { .version = "" };
+    kind->facts(w, &facts);
+    if (!why && *facts.alpn && strcmp(facts.alpn, "http/1.1")) {
+        why = "the new server chose another protocol than HTTP/1.1";
+    }
+    if (why) {
+        fail(w, why);
+        return;
+    }
+    w->state = TWIN_READY;
+    char text[128];
+    int n = snprintf(text, sizeof text, "%s%c%s%c%s", facts.version, 0, facts.alpn, 0, how) + 1;
+    tell(w, MS_TWIN_READY, 0, 0, text, (size_t)n);
+}
+
+/* Finds the end of the answer's head in octets that have just come. */
+static void look_for_head(struct twin *w, const uint8_t *octets, size_t count)
+{
+    while (count && !w->head_done) {
+        size_t used;
+        enum framing_event event_here = framing_read(&w->answer, octets, count, &used);
+        if (event_here == FRAMING_BEGUN) {
+            w->answer.method = FRAMING_GET;
+        } else if (event_here == FRAMING_ENDED_HEAD) {
+            w->head_done = !w->answer.interim;
+            w->left = w->answer.phase == MS_LENGTH ? (int64_t)w->answer.left : -1;
+        } else if (event_here == FRAMING_ENDED && !w->answer.interim) {
+            w->head_done = true;
+        }
+        if (w->answer.phase == MS_BROKEN) {
+            w->head_done = true; /* the core sees what came, and says what is wrong with it */
+            used = count;
+        }
+        octets += used;
+        count -= used;
+        w->clear += used;
+    }
+}
+
+/* Reads a piece into the stash. */
+static enum tls_outcome read_piece(struct twin *w)
+{
+    if (w->stash_start == w->stash_end) {
+        w->stash_start = w->stash_end = 0;
+    }
+    if (w->stash_room - w->stash_end < PIECE) {
+        size_t room = w->stash_end + 4 * PIECE;
+        uint8_t *larger = room <= STASH_MAX ? malloc(room) : NULL;
+        if (!larger) {
+            return TLS_BAD;
+        }
+        if (w->stash) {
+            memcpy(larger, w->stash, w->stash_end);
+            wipe(w->stash, w->stash_room);
+            free(w->stash);
+        }
+        w->stash = larger;
+        w->stash_room = room;
+    }
+    size_t n = 0;
+    enum tls_outcome outcome = w->library->kind->read(w->library, w->handle, w->stash + w->stash_end, PIECE, &n);
+    if (outcome == TLS_DATA) {
+        look_for_head(w, w->stash + w->stash_end, n);
+        w->stash_end += n;
+    }
+    return outcome;
+}
+
+static size_t stashed(const struct twin *w)
+{
+    return w->stash_end - w->stash_start;
+}
+
+/* n octets of the stash are gone. */
+static void consume(struct twin *w, size_t n)
+{
+    size_t head = n < w->clear ? n : w->clear;
+    w->clear -= head;
+    if (w->left >= 0) {
+        w->left -= (int64_t)(n - head);
+    }
+    wipe(w->stash + w->stash_start, n);
+    w->stash_start += n;
+}
+
+/* Answers what can be answered from the stash. True when the core waits for more. */
+static bool answer_core(struct twin *w)
+{
+    if (w->skip > 0) {
+        size_t n = stashed(w);
+        if ((int64_t)n > w->skip) {
+            n = (size_t)w->skip;
+        }
+        consume(w, n);
+        w->skip -= (int64_t)n;
+        if (!w->skip) {
+            tell(w, MS_TWIN_SKIPPED, 0, 0, NULL, 0);
+        }
+    }
+    size_t shown = w->head_done && !w->clear ? stashed(w) : w->clear;
+    if (w->peek >= 0 && (int64_t)shown > w->peek) {
+        size_t n = shown - (size_t)w->peek;
+        n = n < MS_DATA_MAX ? n : MS_DATA_MAX;
+        tell(w, MS_TWIN_OCTETS, 0, w->peek, w->stash + w->stash_start + w->peek, n);
+        w->peek = -1;
+    }
+    if (w->take > 0 && stashed(w)) {
+        size_t n = stashed(w) < (size_t)w->take ? stashed(w) : (size_t)w->take;
+        n = n < MS_DATA_MAX ? n : MS_DATA_MAX;
+        tell(w, MS_TWIN_OCTETS, 0, 0, w->stash + w->stash_start, n);
+        consume(w, n);
+        w->take = 0;
+    }
+    return w->skip > 0 || w->peek >= 0 || w->take > 0;
+}
+
+/* All that can be done for a twin without waiting. */
+static void serve(struct twin *w)
+{
+    if (w->state == TWIN_NEW || w->state == TWIN_SHAKES_HANDS) {
+        shake_hands(w);
+    }
+    if (w->state != TWIN_READY) {
+        return;
+    }
+    w->wants_write = false;
+    while (w->request_length) {
+        size_t n = 0;
+        enum tls_outcome outcome = w->library->kind->write(w->library, w->handle, w->request, w->request_length, &n);
+        if (outcome == TLS_AGAIN) {
+            w->wants_write = true;
+            return;
+        }
+        if (outcome != TLS_DATA) {
+            fail(w, "the new server did not take the request");
+            return;
+        }
+        memmove(w->request, w->request + n, w->request_length - n);
+        w->request_length -= n;
+    }
+    while (answer_core(w)) {
+        enum tls_outcome outcome = read_piece(w);
+        if (outcome == TLS_AGAIN) {
+            return;
+        }
+        if (outcome == TLS_DATA) {
+            continue;
+        }
+        if (w->take > 0 && outcome == TLS_END) {
+            w->take = 0;
+            tell(w, MS_TWIN_OCTETS, MS_LAST, 0, NULL, 0);
+            continue;
+        }
+        fail(w, outcome == TLS_END ? "the new server ended the connection" : "the connection to the new server failed");
+        return;
+    }
+}
+
+static bool waits(const struct twin *w)
+{
+    return w->state == TWIN_NEW || w->state == TWIN_SHAKES_HANDS
+        || (w->state == TWIN_READY && (w->request_length || w->skip > 0 || w->peek >= 0 || w->take > 0));
+}
+
+static void *worker_main(void *unused)
+{
+    struct tls_frame frame;
+    static struct pollfd wait[TWINS + 1];
+    (void)unused;
+    prctl(PR_SET_NAME, "midstream-tls");
+    begin_work(&frame);
+    for (;;) {
+        wait[0] = (struct pollfd){ .fd = event, .events = POLLIN };
+        nfds_t count = 1;
+        for (struct twin *w = twins; w && count <= TWINS; w = w->next) {
+            if (waits(w)) {
+                wait[count++] = (struct pollfd){ .fd = w->fd, .events = w->wants_write ? POLLOUT : POLLIN };
+            }
+        }
+        end_work(&frame);
+        REAL(poll)(wait, count, count > 1 ? 1000 : -1);
+        begin_work(&frame);
+        if (leaving) {
+            end_work(&frame);
+            for (;;) {
+                pause();
+            }
+        }
+        uint64_t rung;
+        REAL(read)(event, &rung, sizeof rung);
+        struct twin *next;
+        for (struct twin *w = twins; w; w = next) {
+            next = w->next;
+            if (waits(w)) {
+                serve(w);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* What the libraries have registered runs after this: they are still whole, and from here on left alone. */
+static void at_exit(void)
+{
+    pthread_mutex_lock(&work);
+    leaving = true;
+    pthread_mutex_unlock(&work);
+}
+
+static bool start_worker(void)
+{
+    static bool registered;
+    pthread_t thread;
+    pthread_attr_t attributes;
+    if (event >= 0) {
+        return true;
+    }
+    int made = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (made < 0 || pthread_attr_init(&attributes)) {
+        return false;
+    }
+    event = made;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, 512 * 1024);
+    bool good = !pthread_create(&thread, &attributes, worker_main, NULL); /* the hand's signal mask: all blocked */
+    pthread_attr_destroy(&attributes);
+    if (!good) {
+        load_disown(event);
+        REAL(syscall)(SYS_close, event);
+        event = -1;
+    } else if (!registered) {
+        registered = !atexit(at_exit);
+    }
+    return good;
+}
+
+static void ring(void)
+{
+    static const uint64_t one = 1;
+    REAL(write)(event, &one, sizeof one);
+}
+
+static const char *begin(struct stream *s, const struct ms_message *m, int fd)
+{
+    if (fd < 0) {
+        return "the program has no descriptor left";
+    }
+    if (twin_count >= TWINS || !start_worker()) {
+        return "no twin can be made any more";
+    }
+    struct twin *w = calloc(1, sizeof *w);
+    if (!w) {
+        return "out of memory";
+    }
+    pthread_mutex_lock(&tls_mutex);
+    struct tls *t = atomic_load(&s->tls);
+    if (t && t->captured) {
+        w->session = t;
+        w->library = t->library;
+    }
+    pthread_mutex_unlock(&tls_mutex);
+    if (!w->session) {
+        free(w);
+        return "its TLS session cannot be continued";
+    }
+    /* A request follows the end of the handshake at once; the program's own choice is copied at the hand-over. */
+    int on = 1;
+    REAL(setsockopt)(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    w->fd = fd;
+    w->slot = m->slot;
+    w->stream = m->stream;
+    w->id = (uint64_t)m->b;
+    w->peek = w->left = -1;
+    framing_reset(&w->answer, false);
+    w->next = twins;
+    twins = w;
+    twin_count++;
+    return NULL;
+}
+
+static bool add_request(struct twin *w, const void *data, size_t length)
+{
+    uint8_t *larger = malloc(w->request_length + length);
+    if (!larger) {
+        return false;
+    }
+    size_t had = w->request_length;
+    if (had) {
+        memcpy(larger, w->request, had);
+    }
+    memcpy(larger + had, data, length);
+    drop_request(w);
+    w->request = larger;
+    w->request_length = had + length;
+    /* A new answer follows. */
+    if (!stashed(w)) {
+        framing_reset(&w->answer, false);
+        w->head_done = false;
+        w->clear = 0;
+        w->left = -1;
+    }
+    return true;
+}
+
+void twin_message(struct stream *s, const struct ms_message *m, const void *data, size_t length, int fd)
+{
+    struct tls_frame frame;
+    begin_work(&frame);
+    if (m->kind == MS_TWIN) {
+        const char *why = begin(s, m, fd);
+        if (why) {
+            if (fd >= 0) {
+                load_disown(fd);
+                socket_reset(fd);
+            }
+            channel_send(s, MS_TWIN_FAILED, 0, 0, 0, m->b, why, strlen(why));
+        } else {
+            ring();
+        }
+        end_work(&frame);
+        return;
+    }
+    struct twin *w = find(m->stream, (uint64_t)m->b);
+    if (w && m->kind == MS_TWIN_CLOSE) {
+        destroy(w);
+    } else if (w && w->state == TWIN_READY) {
+        switch (m->kind) {
+        case MS_TWIN_WRITE:
+            if (!add_request(w, data, length)) {
+                fail(w, "out of memory");
+            }
+            break;
+        case MS_TWIN_PEEK:
+            w->peek = m->a;
+            break;
+        case MS_TWIN_READ:
+            w->take = m->a;
+            break;
+        case MS_TWIN_SKIP:
+            w->skip = m->a;
+            break;
+        }
+        ring();
+    }
+    end_work(&frame);
+}
+
+struct twin *twin_take(struct stream *s, uint64_t id, int *fd)
+{
+    struct tls_frame frame;
+    begin_work(&frame);
+    struct twin *w = find(s->id, id);
+    if (w && w->state == TWIN_READY && w->session && !w->request_length) {
+        w->state = TWIN_ARMED;
+        *fd = w->fd;
+        w->fd = -1;
+    } else {
+        w = NULL;
+    }
+    end_work(&frame);
+    return w;
+}
+
+int64_t twin_drain(struct twin *w)
+{
+    struct tls_frame frame;
+    int64_t drained = 0;
+    begin_work(&frame);
+    size_t held = w->handle ? stashed(w) + w->library->kind->pending(w->library, w->handle) : 0;
+    if (held && w->left > (int64_t)held) {
+        drained = (int64_t)stashed(w);
+        consume(w, stashed(w));
+        while (w->library->kind->pending(w->library, w->handle)) {
+            if (read_piece(w) != TLS_DATA) {
+                break;
+            }
+            drained += (int64_t)stashed(w);
+            consume(w, stashed(w));
+        }
+    }
+    end_work(&frame);
+    return drained;
+}
+
+int64_t twin_skip(struct twin *w, int64_t n)
+{
+    struct tls_frame frame;
+    int64_t gone = 0;
+    begin_work(&frame);
+    while (w->handle && gone < n) {
+        if (!stashed(w) && read_piece(w) != TLS_DATA) {
+            break;
+        }
+        size_t part = (int64_t)stashed(w) < n - gone ? stashed(w) : (size_t)(n - gone);
+        consume(w, part);
+        gone += (int64_t)part;
+    }
+    end_work(&frame);
+    return gone;
+}
+
+size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek)
+{
+    size_t n = stashed(w) < length ? stashed(w) : length;
+    memcpy(buffer, w->stash + w->stash_start, n);
+    if (!peek) {
+        wipe(w->stash + w->stash_start, n);
+        w->stash_start += n;
+    }
+    return n;
+}
+
+void twin_swap(struct twin *w, int fd)
+{
+    struct tls_frame frame;
+    begin_work(&frame);
+    struct tls *t = w->session;
+    take_out(w);
+    if (!t) {
+        destroy(w);
+    } else {
+        w->library->kind->attach(w, fd);
+        struct twin *old = atomic_load(&t->live);
+        atomic_store(&t->live, w);
+        t->last = w->handle;
+        t->replay = false;
+        if (old) {
+            destroy(old);
+        }
+    }
+    end_work(&frame);
+}
+
+void twin_free(struct twin *w)
+{
+    struct tls_frame frame;
+    if (w) {
+        begin_work(&frame);
+        destroy(w);
+        end_work(&frame);
+    }
+}
+
+void twin_session_gone(struct tls *t)
+{
+    struct tls_frame frame;
+    begin_work(&frame);
+    struct twin *next;
+    for (struct twin *w = twins; w; w = next) {
+        next = w->next;
+        if (w->session == t) {
+            /* The hand, or the core, lets go of what is left of it. */
+            w->library->kind->destroy(w);
+            w->session = NULL;
+            if (w->state != TWIN_ARMED) {
+                fail(w, "the program has ended its TLS session");
+            }
+        }
+    }
+    struct twin *live = atomic_exchange(&t->live, NULL);
+    if (live) {
+        destroy(live);
+    }
+    end_work(&frame);
+}
+
+void twin_stream_gone(uint64_t stream)
+{
+    struct tls_frame frame;
+    begin_work(&frame);
+    struct twin *next;
+    for (struct twin *w = twins; w; w = next) {
+        next = w->next;
+        if (w->stream == stream && w->state != TWIN_ARMED) {
+            destroy(w);
+        }
+    }
+    end_work(&frame);
+}
+
+void twin_forget(void)
+{
+    pthread_mutex_init(&work, NULL);
+    /* The parent's: its thread is not here, and its descriptors have been closed with all of Midstream's. */
+    twins = NULL;
+    twin_count = 0;
+    event = -1;
+}

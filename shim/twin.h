@@ -1,0 +1,72 @@
+/*
+ * twin.h: the second session that a TLS session moves to.
+ *
+ * The core sends a connected socket (MS_TWIN). A thread of the shim's in the program's descriptor table makes a session of
+ * the program's own library on it, shakes hands, judges the server, and then carries the core's requests and
+ * the heads of the answers; what lies beyond a head stays in the library or in the stash. MS_ARM puts the twin in the
+ * place of the program's session, as it puts a socket in the place of another.
+ */
+#ifndef MIDSTREAM_TWIN_H
+#define MIDSTREAM_TWIN_H
+
+#include "framing.h"
+#include "tls.h"
+
+struct twin {
+    struct twin *next;       /* in the list of those that are not in use yet */
+    struct tls *session;     /* NULL: the program has ended it */
+    struct tls_library *library;
+    void *handle;            /* of the library; NULL: not made */
+    void *context;           /* the kind's */
+    int fd;                  /* -1 once it belongs to the stream */
+    uint32_t slot;
+    uint64_t stream, id;
+
+    uint32_t state;
+    bool wants_write;
+    int64_t deadline;        /* CLOCK_MONOTONIC ns of the handshake's end */
+
+    uint8_t *request;        /* still to be sent */
+    size_t request_length;
+
+    /* Read, but not yet taken: by the core, and after the hand-over by the program. */
+    uint8_t *stash;
+    size_t stash_start, stash_end, stash_room;
+    struct framing answer;   /* of the answer: where its head ends */
+    bool head_done;          /* that end has been found */
+    int64_t left;            /* octets of content that follow what has been taken, -1 unknown */
+    size_t clear;            /* octets of the stash that belong to heads, and may go to the core */
+    int64_t peek;            /* the core waits for more than so many; -1: it does not */
+    int64_t take, skip;      /* it waits for octets to be passed on or thrown away; 0: not */
+    char text[512];          /* room for an explanation */
+};
+
+/* A message of the core's about a twin, from the hand. The descriptor, if any, is taken over. */
+void twin_message(struct stream *s, const struct ms_message *m, const void *data, size_t length, int fd);
+
+/* For MS_ARM: the twin is taken off the list, its descriptor is passed to *fd. NULL: there is none that is ready. */
+struct twin *twin_take(struct stream *s, uint64_t id, int *fd);
+
+/* The twin continues on the program's descriptor, and takes the place of the session it had. By the hand. */
+void twin_swap(struct twin *w, int fd);
+
+/* Throws away what the twin holds decrypted, if content is left beyond it; returns how many octets that were. */
+int64_t twin_drain(struct twin *w);
+
+/* Throws content away: how many octets of n are gone. Never blocks. */
+int64_t twin_skip(struct twin *w, int64_t n);
+
+/* Frees it with its session. NULL is allowed. */
+void twin_free(struct twin *w);
+
+/* The program has ended the session, or the core has forgotten the stream (session NULL): its twins go. */
+void twin_session_gone(struct tls *t);
+void twin_stream_gone(uint64_t stream);
+
+/* Octets of the stash for the program; fewer than asked for if there are no more. */
+size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek);
+
+/* In a forked child. */
+void twin_forget(void);
+
+#endif
