@@ -18,6 +18,7 @@ type conn struct {
 	socket *net.UnixConn
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
+	uid    int           // of the peer
 	gone   chan struct{} // closed when no more requests come: watching ends, too
 	slots  chan struct{} // one for each request in flight
 	wg     sync.WaitGroup
@@ -108,6 +109,12 @@ func (c *conn) answer(r Request) {
 			then, err = c.watch()
 		}
 	default:
+		if x, ok := c.server.handler.(Extension); ok {
+			var known bool
+			if result, known, err = x.Call(c.ctx, &Peer{c}, r.Method, r.Params); known {
+				break
+			}
+		}
 		err = errorf(CodeMethod, "there is no method %.40q; there are %s, %s and %s", r.Method, MethodSessions, MethodMigrate, MethodWatch)
 	}
 	if r.ID != nil {

@@ -18,7 +18,11 @@ const maxSocketPath = 107
 // A socket that a dead process with the same number left there is replaced. Closing the listener
 // removes the socket.
 func Listen(dir string, pid int) (*net.UnixListener, error) {
-	path := SocketPath(dir, pid)
+	return ListenAt(SocketPath(dir, pid))
+}
+
+// ListenAt is Listen for a path.
+func ListenAt(path string) (*net.UnixListener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("open the control socket %s: its path is longer than %d octets; set %s to a shorter one", path, maxSocketPath, EnvRuntimeDir)
 	}

@@ -34,6 +34,21 @@ const (
 	MethodEvent    = "event"
 )
 
+// The further methods of processes and of midstreamd.
+const (
+	MethodInterfaces = "interfaces" // what is known of the interfaces
+	MethodFacts      = "facts"      // what is known of them that the kernel does not tell; also a notification of midstreamd's
+	MethodUse        = "use"        // look at the directives and follow them, now
+)
+
+// What a process and midstreamd say to each other, on a connection that the process makes.
+const (
+	MethodAttach  = "attach"  // the first call: from now on midstreamd decides
+	MethodReport  = "report"  // a notification of the process's: its streams
+	MethodOutcome = "outcome" // likewise: what came of a migration
+	MethodTrigger = "trigger" // a notification of midstreamd's: move a stream
+)
+
 // Request is a call, or where ID is nil a notification.
 type Request struct {
 	JSONRPC string          `json:"jsonrpc"`

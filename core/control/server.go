@@ -3,6 +3,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -28,6 +29,40 @@ type Handler interface {
 	Subscribe() (<-chan Event, func())
 }
 
+// Extension is a Handler that answers further methods.
+type Extension interface {
+	// Call answers a method; known is false for one that there is not. params is what the request has, perhaps
+	// nothing; Params reads it. ctx ends with the connection.
+	Call(ctx context.Context, p *Peer, method string, params json.RawMessage) (result any, known bool, err error)
+}
+
+// Peer is who is at the other end of a connection.
+type Peer struct{ conn *conn }
+
+// UID is its user.
+func (p *Peer) UID() int { return p.conn.uid }
+
+// Notify sends a notification. A peer that does not take it in time loses the connection.
+func (p *Peer) Notify(method string, params any) error {
+	text, err := json.Marshal(params)
+	if err != nil {
+		return err
+	}
+	p.conn.write(Response{JSONRPC: Version, Method: method, Params: text})
+	return p.conn.ctx.Err()
+}
+
+// Close ends the connection.
+func (p *Peer) Close() { p.conn.close() }
+
+// Same tells whether two are the ends of one connection.
+func (p *Peer) Same(o *Peer) bool { return p.conn == o.conn }
+
+// Params reads parameters strictly; none at all are taken as an empty object. Its error is an *Error.
+func Params(method string, text json.RawMessage, into any) error {
+	return params(Request{Method: method, Params: text}, into)
+}
+
 // Server answers the control socket of one process.
 type Server struct {
 	handler Handler
@@ -40,6 +75,9 @@ type Server struct {
 	conns  map[*net.UnixConn]struct{}
 	wg     sync.WaitGroup
 }
+
+// AllowAll lets every user of the host connect; the handler has to ask for Peer.UID. To be called before Serve.
+func (s *Server) AllowAll() { s.allowed = func(int) bool { return true } }
 
 // NewServer returns a server that asks h.
 func NewServer(h Handler) *Server {
@@ -86,7 +124,8 @@ func (s *Server) accept(c *net.UnixConn) {
 		return
 	}
 	var refusal *Error
-	if uid, err := peer(c); err != nil || !s.allowed(uid) {
+	uid, err := peer(c)
+	if err != nil || !s.allowed(uid) {
 		refusal = errorf(CodePermission, "permission denied: this process belongs to user %d; ask as that user or as root", os.Geteuid())
 	} else if len(s.conns) >= maxConns {
 		refusal = errorf(CodeBusy, "there are already %d connections to this process; close one", maxConns)
@@ -100,7 +139,9 @@ func (s *Server) accept(c *net.UnixConn) {
 	}
 	s.conns[c] = struct{}{}
 	s.wg.Go(func() {
-		newConn(s, c).serve()
+		n := newConn(s, c)
+		n.uid = uid
+		n.serve()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.conns, c)

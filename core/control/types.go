@@ -116,6 +116,8 @@ const (
 	EventStandby   = "standby"   // a connection is kept ready
 	EventDone      = "done"      // an exchange is complete
 	EventClosed    = "closed"    // the stream has ended
+	EventDeclined  = "declined"  // a change for better was decided against
+	EventManager   = "manager"   // who decides, or what is known of the interfaces, has changed
 )
 
 // Event is something that happened.
@@ -128,4 +130,25 @@ type Event struct {
 	Fields  map[string]any `json:"fields,omitempty"`
 	// Skipped is how many events before this one the watcher was too slow for.
 	Skipped uint64 `json:"skipped,omitempty"`
+}
+
+// UseParams are those of MethodUse.
+type UseParams struct {
+	// Interface and PID are set where one process is to use an interface, "auto" for automatic choice, or ""
+	// to follow again what holds for all.
+	Interface string `json:"interface,omitempty"`
+	PID       int    `json:"pid,omitempty"`
+}
+
+// AttachParams are those of MethodAttach.
+type AttachParams struct {
+	PID     int    `json:"pid"`
+	Command string `json:"command"`
+}
+
+// OutcomeParams are those of MethodOutcome.
+type OutcomeParams struct {
+	Session string `json:"session"`
+	To      string `json:"to"`
+	Error   string `json:"error,omitempty"`
 }

@@ -45,19 +45,20 @@ type Channel interface {
 type Controller struct {
 	control.Hub
 
-	pid     int
-	command string
-	config  *config.Config
-	wrong   error // the configuration cannot be used: nothing is moved
-	channel Channel
-	shim    Shim
-	log     zerolog.Logger
-	names   resolve.Cache
-	lookups lookups
-	holders holders
-	manager *manager.Engine
-	paths   paths
-	sampler sampler
+	pid        int
+	command    string
+	config     *config.Config
+	wrong      error // the configuration cannot be used: nothing is moved
+	channel    Channel
+	shim       Shim
+	log        zerolog.Logger
+	names      resolve.Cache
+	lookups    lookups
+	holders    holders
+	manager    *manager.Engine
+	management management
+	paths      paths
+	sampler    sampler
 	// standbys counts the connections kept ready.
 	standbys atomic.Int32
 	dialing  chan struct{} // bounds the connections being made at once
@@ -85,6 +86,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		streams: map[uint64]*Stream{},
 	}
 	c.paths.changed = make(chan struct{})
+	c.management.init()
 	return c
 }
 
@@ -103,7 +105,7 @@ func Start(ch *channel.Conn, shim Shim, pid int) {
 	}
 	c := New(ch, shim, pid, cfg, wrong, logger)
 	go c.serveControl()
-	go c.watchInterfaces(context.Background())
+	go c.manage(context.Background())
 	go c.Run()
 }
 
@@ -192,6 +194,7 @@ func (c *Controller) open(m channel.Message) {
 	c.streams[m.Stream] = s
 	c.mu.Unlock()
 	c.log.Debug().Str("session", s.name()).Int("fd", o.FD).Stringer("peer", o.Peer).Msg("opened")
+	c.lookSoon()
 	s.publish(control.EventOpened, "connected to "+o.Peer.String()+" over "+s.iface, nil)
 }
 

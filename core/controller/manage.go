@@ -1,28 +1,139 @@
-// The controller's side of the interface manager: it is told what the kernel knows and what the streams need.
+// The controller's side of the interface manager: it is told what the kernel knows and what the streams need, and
+// what it decides is carried out.
 package controller
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
 
+	"midstream/core/control"
 	"midstream/core/manager"
 	"midstream/core/netif"
+	"midstream/core/resolve"
 )
+
+// How often streams are looked at while there are any, and how long all their answers are waited for.
+const (
+	lookInterval = time.Second
+	lookLimit    = 200 * time.Millisecond
+	maxSampled   = 64 // streams whose sockets are asked at one look
+)
+
+// management is the controller's part in deciding.
+type management struct {
+	stores []manager.Store
+	kick   chan struct{} // holds one while there is reason to look at once
+	daemon daemon
+
+	mu    sync.Mutex
+	files map[string]manager.Fact // what files say of the interfaces
+	far   map[string]manager.Fact // what the daemon says
+}
+
+func (m *management) init() {
+	m.kick = make(chan struct{}, 1)
+	m.daemon.news = make(chan struct{}, 1)
+}
 
 // Manager returns the interface manager of this process.
 func (c *Controller) Manager() manager.Manager { return c.manager }
 
-// watchInterfaces keeps the manager's knowledge of the interfaces current until ctx ends.
-func (c *Controller) watchInterfaces(ctx context.Context) {
-	c.refreshInterfaces()
-	notices, err := netif.Watch(ctx)
+// manage serves the manager until ctx ends.
+func (c *Controller) manage(ctx context.Context) {
+	m := &c.management
+	changed := c.watchStores(ctx)
+	links, err := netif.Watch(ctx)
 	if err != nil {
 		c.log.Error().Err(err).Msg("interfaces are not watched")
-		return
 	}
 	c.refreshInterfaces()
-	for range notices {
-		c.refreshInterfaces()
+	c.refreshDirectives()
+	go c.followDaemon(ctx)
+	tick := time.NewTimer(lookInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, ok := <-links:
+			if !ok {
+				links = nil
+				continue
+			}
+			c.refreshInterfaces()
+		case <-changed:
+			c.refreshDirectives()
+			m.daemon.wake()
+		case <-m.kick:
+		case <-tick.C:
+		}
+		c.look(ctx)
+		if c.count() > 0 {
+			tick.Reset(lookInterval)
+		} else {
+			tick.Stop() // the next stream kicks
+		}
 	}
+}
+
+func (c *Controller) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// lookSoon makes the manager look at the streams at once.
+func (c *Controller) lookSoon() {
+	select {
+	case c.management.kick <- struct{}{}:
+	default:
+	}
+}
+
+// watchStores opens the folders of the directives: the user's, and the host's where no other is asked for.
+func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
+	m := &c.management
+	var folders []string
+	if os.Getenv(control.EnvRuntimeDir) == "" && ofRoot(manager.HostDir) {
+		folders = append(folders, manager.HostDir)
+	}
+	if dir, err := control.EnsureRuntimeDir(); err == nil {
+		folders = append(folders, dir)
+	}
+	changed := make(chan struct{}, 1)
+	for _, dir := range folders {
+		store := manager.Store{Dir: dir}
+		m.stores = append(m.stores, store)
+		notices, err := store.Watch(ctx)
+		if err != nil {
+			c.log.Error().Err(err).Msg("directives are not watched")
+			continue
+		}
+		go func() {
+			for range notices {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			}
+		}()
+	}
+	return changed
+}
+
+// ofRoot reports whether only root can have put something into the folder.
+func ofRoot(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
+		return false
+	}
+	status, ok := info.Sys().(*syscall.Stat_t)
+	return ok && status.Uid == 0
 }
 
 func (c *Controller) refreshInterfaces() {
@@ -31,7 +142,189 @@ func (c *Controller) refreshInterfaces() {
 		c.log.Error().Err(err).Msg("interfaces are not known")
 		return
 	}
+	files := map[string]manager.Fact{}
+	for i := range links {
+		if servers := resolve.Link(links[i].Index); len(servers) > 0 {
+			files[links[i].Name] = manager.Fact{Resolvers: servers}
+		}
+	}
+	c.management.mu.Lock()
+	c.management.files = files
+	c.management.mu.Unlock()
+	c.combineFacts()
 	c.manager.Links(links)
+	c.useDevice()
+}
+
+// combineFacts gives the manager what the daemon knows and, where that is silent, what files say.
+func (c *Controller) combineFacts() {
+	m := &c.management
+	m.mu.Lock()
+	all := map[string]manager.Fact{}
+	manager.Merge(all, m.far)
+	manager.Merge(all, m.files)
+	m.mu.Unlock()
+	c.manager.Facts(all)
+}
+
+func (c *Controller) refreshDirectives() {
+	var all []manager.Directives
+	for _, store := range c.management.stores {
+		d, err := store.Load()
+		if err != nil {
+			c.log.Error().Err(err).Msg("directives are not followed")
+		}
+		all = append(all, d)
+	}
+	c.manager.Direct(manager.Combine(all...))
+}
+
+// look tells the manager of the streams and, where no daemon decides, carries out what it says.
+func (c *Controller) look(ctx context.Context) {
+	streams, samples := c.needs(ctx)
+	c.manager.Report(c.pid, streams, samples)
+	if c.management.daemon.report(c, streams, samples) {
+		return
+	}
+	v := c.manager.Evaluate()
+	for _, w := range v.Fired {
+		c.fired(w)
+	}
+	for _, d := range v.Declined {
+		c.Publish(control.Event{At: control.Now(), Kind: control.EventDeclined, PID: c.pid, Session: d.Session, Text: d.Reason,
+			Fields: map[string]any{"to": d.To}})
+	}
+	for _, d := range v.Decisions {
+		go c.carryOut(ctx, d)
+	}
+}
+
+// fired notes in the stores what a conditional trigger that has fired orders.
+func (c *Controller) fired(w manager.When) {
+	c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid,
+		Text: "the condition came true: " + w.Condition + "; use " + w.Use, Fields: map[string]any{"to": w.Use, "trigger": manager.TriggerWhen, "id": w.ID}})
+	for _, store := range c.management.stores {
+		if err := store.Fire(w); err != nil {
+			c.log.Error().Err(err).Msg("a trigger's firing was not noted")
+		}
+	}
+}
+
+// carryOut moves one stream as decided.
+func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.StreamResult {
+	r := control.StreamResult{ID: d.Session}
+	streams := c.all(d.Session)
+	if len(streams) == 0 {
+		r.Reason = "the program has closed it"
+		return r
+	}
+	s := streams[0]
+	var err error
+	if s.end().Interface != d.To {
+		c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid, Session: d.Session,
+			Text:   fmt.Sprintf("to move from %s to %s: %s", d.From, d.To, d.Cause),
+			Fields: map[string]any{"from": d.From, "to": d.To, "trigger": d.Trigger, "cause": d.Cause}})
+		limited, cancel := context.WithTimeout(ctx, c.config.Migration.Timeout)
+		r.Migration, err = s.migrate(limited, d.To, d.Trigger)
+		cancel()
+	}
+	c.manager.Outcome(d.Session, d.To, err)
+	c.management.daemon.outcome(d.Session, d.To, err)
+	if r.OK = err == nil; !r.OK {
+		r.Reason = err.Error()
+	}
+	return r
+}
+
+// useNow follows the directives at once, for all streams, and says what came of it.
+func (c *Controller) useNow(ctx context.Context) control.MigrateResult {
+	c.refreshInterfaces()
+	c.refreshDirectives()
+	c.useDevice()
+	streams, samples := c.needs(ctx)
+	c.manager.Report(c.pid, streams, samples)
+	c.management.daemon.report(c, streams, samples)
+	use := c.manager.UsedBy(c.pid)
+	var result control.MigrateResult
+	if use == "" {
+		c.lookSoon()
+		return result
+	}
+	var wg sync.WaitGroup
+	for _, n := range streams {
+		if n.Interface == use || n.Loopback() {
+			continue
+		}
+		result.Streams = append(result.Streams, control.StreamResult{})
+	}
+	at := 0
+	for _, n := range streams {
+		if n.Interface == use || n.Loopback() {
+			continue
+		}
+		into := &result.Streams[at]
+		at++
+		wg.Go(func() {
+			*into = c.carryOut(ctx, manager.Decision{Session: n.ID, PID: c.pid, From: n.Interface, To: use,
+				Trigger: manager.TriggerUse, Cause: "a person asked for " + use})
+		})
+	}
+	wg.Wait()
+	return result
+}
+
+// useDevice tells the shim which interface new connections of this process alone are to be bound to; what holds
+// for all processes it finds by itself.
+func (c *Controller) useDevice() {
+	binder, ok := c.shim.(interface{ Use(index uint32) })
+	if !ok {
+		return
+	}
+	switch name := c.manager.Own(c.pid); name {
+	case "":
+		binder.Use(followAll)
+	case manager.Auto:
+		binder.Use(followNone)
+	default:
+		if i, ok := c.manager.Interface(name); ok && i.Usable() {
+			binder.Use(uint32(i.Index))
+		} else {
+			binder.Use(followNone)
+		}
+	}
+}
+
+// Values of ms_shared.use_index that are no index: MS_USE_ALL, MS_USE_NONE.
+const (
+	followAll  = 0
+	followNone = ^uint32(0)
+)
+
+// needs describes all streams, with what their sockets say of their connections.
+func (c *Controller) needs(ctx context.Context) ([]manager.Stream, []manager.Sample) {
+	all := c.all("")
+	streams := make([]manager.Stream, len(all))
+	samples := make([]manager.Sample, len(all))
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	asked := 0
+	for n, s := range all {
+		streams[n] = s.Need()
+		if !streams[n].Active || streams[n].Loopback() || asked == maxSampled || s.busy() {
+			continue
+		}
+		asked++
+		if info, err := s.inquire(ctx); err == nil {
+			samples[n] = manager.Sample{RTT: milliseconds(info.RTT), Retransmits: int64(info.Retransmits), Connection: info.Inode}
+		}
+	}
+	return streams, samples
+}
+
+func (s *Stream) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.migrating || s.closed || s.left != ""
 }
 
 // Need says what the manager has to know of the stream.
@@ -57,4 +350,55 @@ func (s *Stream) Need() manager.Stream {
 		n.Moved = s.history[k-1].At.Time
 	}
 	return n
+}
+
+// excluded says why the configuration leaves the stream alone, "" if it does not. With s.mu.
+func (s *Stream) excluded(e *exchange) string {
+	sessions := &s.c.config.Sessions
+	if len(sessions.Include)+len(sessions.Exclude) == 0 {
+		return ""
+	}
+	length := int64(-1)
+	if e != nil {
+		length = e.length()
+	}
+	host, port := s.hostOf(e)
+	return sessions.Excluded(s.c.command, host, port, length)
+}
+
+// Call implements control.Extension.
+func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, params []byte) (any, bool, error) {
+	switch method {
+	case control.MethodInterfaces:
+		return c.manager.Interfaces(), true, control.Params(method, params, &struct{}{})
+	case control.MethodFacts:
+		return c.manager.Gather(), true, control.Params(method, params, &struct{}{})
+	case control.MethodUse:
+		var p control.UseParams
+		if err := control.Params(method, params, &p); err != nil {
+			return nil, true, err
+		}
+		if p.PID == c.pid {
+			if p.Interface != manager.Auto && p.Interface != "" {
+				if i, ok := c.manager.Interface(p.Interface); ok && i.Never {
+					return nil, true, fmt.Errorf("use %s: the configuration says never", p.Interface)
+				}
+				if _, err := netif.ByName(p.Interface); err != nil {
+					return nil, true, err
+				}
+			}
+			c.manager.UseFor(c.pid, p.Interface)
+		}
+		return c.useNow(ctx), true, nil
+	}
+	return nil, false, nil
+}
+
+// daemonPaths are where a daemon may listen, the user's own first.
+func (m *management) daemonPaths() []string {
+	var paths []string
+	for i := len(m.stores) - 1; i >= 0; i-- {
+		paths = append(paths, filepath.Join(m.stores[i].Dir, manager.SocketName))
+	}
+	return paths
 }

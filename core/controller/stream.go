@@ -219,6 +219,8 @@ func (s *Stream) why() string {
 		return ""
 	case e.why != "":
 		return e.why
+	case s.excluded(e) != "":
+		return s.excluded(e)
 	case len(s.exchanges) > 1:
 		return "several requests wait for their answers"
 	}

@@ -42,6 +42,29 @@ type Fact struct {
 	Loss       float64 `json:"loss,omitempty"`
 	Throughput float64 `json:"throughput,omitempty"`
 	Congestion float64 `json:"congestion,omitempty"`
+	Streams    int     `json:"streams,omitempty"`
+}
+
+// Merge adds what another source knows: for what both have measured, that of more streams counts, for the rest the
+// first that has it.
+func Merge(all map[string]Fact, more map[string]Fact) {
+	for name, b := range more {
+		a := all[name]
+		if len(a.Resolvers) == 0 {
+			a.Resolvers = b.Resolvers
+		}
+		if a.Metered == nil {
+			a.Metered = b.Metered
+		}
+		if a.Provider == "" {
+			a.Provider = b.Provider
+		}
+		a.Captive = a.Captive || b.Captive
+		if b.Streams > a.Streams || a.RTT == 0 {
+			a.RTT, a.Loss, a.Throughput, a.Congestion, a.Streams = b.RTT, b.Loss, b.Throughput, b.Congestion, b.Streams
+		}
+		all[name] = a
+	}
 }
 
 // report is a stream with its sample.
@@ -119,7 +142,7 @@ func (e *Engine) Gather() map[string]Fact {
 	}
 	for name, m := range e.measures {
 		f := out[name]
-		f.RTT, f.Loss, f.Throughput, f.Congestion = m.rtt, m.loss, m.throughput, m.congestion()
+		f.RTT, f.Loss, f.Throughput, f.Congestion, f.Streams = m.rtt, m.loss, m.throughput, m.congestion(), m.streams
 		out[name] = f
 	}
 	for name := range e.captive {
@@ -160,6 +183,13 @@ func (e *Engine) UseFor(pid int, name string) {
 
 // Auto is what UseFor takes for automatic choice.
 const Auto = "auto"
+
+// Own returns what UseFor was called with for the process, "" if not.
+func (e *Engine) Own(pid int) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.own[pid]
+}
 
 // UsedBy returns the interface that the process is to use, "" for automatic choice.
 func (e *Engine) UsedBy(pid int) string {

@@ -7,7 +7,10 @@
 // answers Order from the same facts; when the daemon is gone, it decides again.
 package manager
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Manager is what those who carry out migrations need of the interface manager. All methods are safe for
 // concurrent use and return at once.
@@ -45,6 +48,21 @@ type Stream struct {
 	Why       string  `json:"why"` // why it is not movable
 	// Moved is when it changed its interface last, zero if never.
 	Moved time.Time `json:"moved"`
+}
+
+// Loopback reports whether the stream never leaves the host.
+func (s Stream) Loopback() bool {
+	server, err := netip.ParseAddrPort(s.Server)
+	return s.Interface == "lo" || err == nil && server.Addr().Unmap().IsLoopback()
+}
+
+// Reported is what a process tells the daemon.
+type Reported struct {
+	PID     int             `json:"pid"`
+	Use     string          `json:"use"` // what Engine.Own gives
+	Streams []Stream        `json:"streams"`
+	Samples []Sample        `json:"samples"` // in the same order
+	Captive map[string]bool `json:"captive,omitempty"`
 }
 
 // Remaining returns the octets of content still to come, -1 where unknown.

@@ -1,0 +1,62 @@
+package manager
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestStoreKeepsDirectivesAndTellsOfChanges(t *testing.T) {
+	s := Store{t.TempDir()}
+	ctx, cancel := context.WithCancel(context.Background())
+	notices, err := s.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(func(d *Directives) error {
+		d.Use = "wwan0"
+		d.Tell("wlan0", Hint{Key: "cost", Value: "3", At: time.Now()})
+		d.Tell("wlan0", Hint{Key: "free", Value: "true", Expires: time.Now().Add(-time.Second)})
+		d.Whens = append(d.Whens, When{ID: "1", Condition: "wlan0.rtt > 3", Use: "wwan0"})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-notices
+	d, err := s.Load()
+	if err != nil || d.Use != "wwan0" || len(d.Hints["wlan0"]) != 1 || len(d.Whens) != 1 {
+		t.Errorf("%+v %v", d, err)
+	}
+	if err := s.Update(func(d *Directives) error { d.Use = ""; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if d, _ := s.Load(); d.Use != "" || len(d.Whens) != 1 {
+		t.Errorf("%+v", d)
+	}
+	cancel()
+	for range notices {
+	}
+}
+
+func TestStoreDoesNotBelieveEverything(t *testing.T) {
+	s := Store{t.TempDir()}
+	os.Symlink("../../etc/passwd", filepath.Join(s.Dir, useLink))
+	os.WriteFile(filepath.Join(s.Dir, storeFile), []byte(`{"hints":{"a/b":[{"key":"cost","value":"1"}],"a":[{"key":"cost","value":"x"}]},"whens":[{"condition":"(","use":"a"}]}`), 0o600)
+	d, err := s.Load()
+	if err != nil || d.Use != "" || len(d.Hints) != 0 || len(d.Whens) != 0 {
+		t.Errorf("%+v %v", d, err)
+	}
+	os.WriteFile(filepath.Join(s.Dir, storeFile), []byte("{"), 0o600)
+	if _, err := s.Load(); err == nil {
+		t.Error("half a file was believed")
+	}
+	if err := s.Update(func(*Directives) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Load(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,55 @@
+// The name servers of one link, from what systemd leaves in files: sd_link_get_dns_servers(3).
+
+package resolve
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// linkFolders are systemd-resolved's and systemd-networkd's, with the key that has the servers.
+var linkFolders = []struct{ folder, key string }{
+	{"/run/systemd/resolve/netif", "SERVERS="},
+	{"/run/systemd/netif/links", "DNS="},
+}
+
+// Link returns the name servers that systemd-resolved or systemd-networkd has for the interface with this index;
+// none if they do not run, or keep their files to themselves.
+func Link(index int) []netip.AddrPort {
+	for _, f := range linkFolders {
+		text, err := os.ReadFile(filepath.Join(f.folder, strconv.Itoa(index)))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if list, ok := strings.CutPrefix(strings.TrimSpace(line), f.key); ok {
+				if servers := parseServers(list); len(servers) > 0 {
+					return servers
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// parseServers reads addresses as systemd writes them: address, [address]:port or address:port, then perhaps
+// %interface and #name.
+func parseServers(list string) []netip.AddrPort {
+	var servers []netip.AddrPort
+	for _, word := range strings.Fields(list) {
+		word, _, _ = strings.Cut(word, "#")
+		server, err := netip.ParseAddrPort(word)
+		if err != nil {
+			var addr netip.Addr
+			if addr, err = netip.ParseAddr(word); err != nil {
+				continue
+			}
+			server = netip.AddrPortFrom(addr, 53)
+		}
+		servers = append(servers, server)
+	}
+	return servers
+}
