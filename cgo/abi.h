@@ -70,7 +70,12 @@ struct ms_shared {
     struct ms_counters counters[MS_SLOTS];
     /* Set by the core once its control socket listens; unlinked by the shim at exit. */
     char control_path[108];
+    /* Set by the core: the interface that this process's new connections are bound to, or one of the two below. */
+    _Atomic uint32_t use_index;
 };
+
+#define MS_USE_ALL 0U           /* what holds for all processes: shim/use.h */
+#define MS_USE_NONE 0xffffffffU /* none */
 
 enum ms_kind {
     /* From the shim. */

@@ -67,6 +67,8 @@ static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange
 	return end - first - lost;
 }
 
+static void ms_use(struct ms_shared *shared, uint32_t index) { atomic_store(&shared->use_index, index); }
+
 static void ms_control_path(struct ms_shared *shared, const char *path, size_t length)
 {
 	if (length < sizeof shared->control_path) {
@@ -130,6 +132,9 @@ func (m memory) Tail(slot uint32, stream, exchange uint64, end int64, limit int)
 	n := C.ms_tail(m.shared, C.uint32_t(slot), C.uint64_t(exchange), C.uint64_t(end), C.size_t(len(b)), (*C.uint8_t)(unsafe.Pointer(&b[0])))
 	return b[:n]
 }
+
+// Use says which interface new connections are bound to: its index, or MS_USE_ALL, MS_USE_NONE.
+func (m memory) Use(index uint32) { C.ms_use(m.shared, C.uint32_t(index)) }
 
 func (m memory) ControlPath(path string) {
 	if path != "" {

@@ -7,6 +7,7 @@
 #include "fork.h"
 #include "names.h"
 #include "stream.h"
+#include "use.h"
 
 EXPORT int socket(int domain, int type, int protocol)
 {
@@ -34,6 +35,9 @@ static bool is_tcp(int fd)
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+    if (stream_entry(fd) == STREAM_FRESH) {
+        use_bind(fd, address, length);
+    }
     int result = REAL(connect)(fd, address, length);
     int saved = errno;
     if (!address || length < sizeof address->sa_family || (unsigned)fd >= STREAM_TABLE) {

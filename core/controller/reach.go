@@ -58,6 +58,11 @@ func (s *Stream) place() netip.AddrPort {
 func (c *Controller) resolver(iface string) (dial.Names, error) {
 	servers := c.config.Interfaces[iface].DNS
 	if len(servers) == 0 {
+		if i, ok := c.manager.Interface(iface); ok {
+			servers = i.Resolvers
+		}
+	}
+	if len(servers) == 0 {
 		var err error
 		if servers, err = resolve.System(); err != nil {
 			return nil, err

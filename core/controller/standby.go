@@ -232,10 +232,11 @@ func (s *Stream) connect(ctx context.Context, iface, host string, port uint16, a
 	if err != nil {
 		return nil, err
 	}
-	preferred := netip.AddrPortFrom(s.place().Addr(), port)
+	now := s.place().Addr()
 	if avoid.IsValid() {
-		names, preferred = &otherNames{names, avoid.Addr()}, netip.AddrPort{}
+		names, now = &otherNames{names, avoid.Addr()}, netip.Addr{}
 	}
+	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, iface, host, now), port)
 	return s.dial(ctx, names, iface, host, port, preferred)
 }
 

@@ -30,6 +30,13 @@ Commands:
   migrate --to INTERFACE [--pid PID] [--session ID] [--timeout 10s] [--json]
                             continue them over another interface
   watch [--json]            print what happens to them, until interrupted
+  interfaces [--json]       list the network interfaces, and how they are ranked
+  use INTERFACE|auto [--pid PID]
+                            from now on that one, or the best again
+  hint INTERFACE KEY=VALUE… [--expire 60s]
+                            tell what the interface manager cannot find out
+  when 'CONDITION' use INTERFACE [--once] [--expire 2h]
+                            leave a conditional trigger
   config [--json]           check and print the configuration, without passwords
 
 midstreamctl COMMAND --help tells more of each.
@@ -52,6 +59,11 @@ var commands = map[string]command{
 	"migrate":  {migrateHelp, migrate},
 	"watch":    {watchHelp, watch},
 	"config":   {configHelp, showConfig},
+
+	"interfaces": {interfacesHelp, interfaces},
+	"use":        {useHelp, use},
+	"hint":       {hintHelp, hint},
+	"when":       {whenHelp, when},
 }
 
 // environment is what every command works with.

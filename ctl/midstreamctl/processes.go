@@ -60,7 +60,7 @@ func (p process) connect(ctx context.Context) (*client, error) {
 	c, err := dial(ctx, p.path)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		if errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
+		if p.pid > 0 && errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
 			os.Remove(p.path) // if it fails, the next one who looks will try again
 		}
 		return nil, nil

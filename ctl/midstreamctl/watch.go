@@ -19,7 +19,7 @@ later included, until it is interrupted.
 
   --json   print one JSON object a line
 
-Events: opened, exchange, trigger, migration, refused, done, closed.
+Events: opened, exchange, trigger, migration, refused, declined, manager, done, closed.
 Exit status: 0; 1 where events could not be had; 2 wrong usage or configuration.
 `
 
@@ -64,6 +64,9 @@ func (w *watcher) run(stop func()) {
 			w.status = exitFailed
 			stop()
 			return
+		}
+		if path := daemonPath(); exists(path) {
+			all = append(all, process{0, path})
 		}
 		for _, p := range all {
 			w.mu.Lock()

@@ -1,0 +1,172 @@
+// midstreamctl interfaces: shows what the interface manager knows and how it ranks the interfaces.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"midstream/core/control"
+	"midstream/core/manager"
+	"midstream/core/netif"
+	"midstream/core/resolve"
+)
+
+const interfacesHelp = `usage: midstreamctl interfaces [--json]
+
+Lists the host's network interfaces, the best first, with what the interface manager
+knows of each: from the kernel, the configuration, midstreamd, the downloads on it, and
+hints; and why it is, or is not, the one to use.
+
+  --json   print one JSON array
+
+Exit status: 0; 1 where a process did not answer; 2 wrong usage or configuration.
+`
+
+func interfaces(e *environment, args []string) int {
+	f := flag.NewFlagSet("interfaces", flag.ContinueOnError)
+	asJSON := f.Bool("json", false, "")
+	if !e.parse(f, args) {
+		return exitUsage
+	}
+	status := exitOK
+	engine := manager.New(e.config, time.Now)
+	links, err := netif.Survey()
+	if err != nil {
+		e.complain("interfaces: %v", err)
+		return exitFailed
+	}
+	engine.Links(links)
+	facts, err := e.facts()
+	if err != nil {
+		e.complain("interfaces: %v", err)
+		status = exitFailed
+	}
+	for i := range links {
+		if servers := resolve.Link(links[i].Index); len(servers) > 0 {
+			manager.Merge(facts, map[string]manager.Fact{links[i].Name: {Resolvers: servers}})
+		}
+	}
+	engine.Facts(facts)
+	var directives []manager.Directives
+	for _, dir := range []string{manager.HostDir, control.RuntimeDir()} {
+		if d, err := (manager.Store{Dir: dir}).Load(); err == nil && (dir != manager.HostDir || os.Getenv(control.EnvRuntimeDir) == "") {
+			directives = append(directives, d)
+		}
+	}
+	engine.Direct(manager.Combine(directives...))
+	list := engine.Interfaces()
+	if *asJSON {
+		text, err := json.Marshal(list)
+		if err != nil {
+			e.complain("interfaces: %v", err)
+			return exitFailed
+		}
+		return e.flush(append(text, '\n'), status)
+	}
+	return e.flush(interfaceTable(list, terminalWidth(os.Stdout)), status)
+}
+
+// daemonPath is the socket of the user's daemon, else of the host's.
+func daemonPath() string {
+	own := filepath.Join(control.RuntimeDir(), manager.SocketName)
+	if _, err := os.Lstat(own); err != nil && os.Getenv(control.EnvRuntimeDir) == "" {
+		if host := filepath.Join(manager.HostDir, manager.SocketName); exists(host) {
+			return host
+		}
+	}
+	return own
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// facts asks the daemon or, where there is none, every process.
+func (e *environment) facts() (map[string]manager.Fact, error) {
+	all := map[string]manager.Fact{}
+	a := ask[map[string]manager.Fact](e.ctx, process{0, daemonPath()}, answerLimit, control.MethodFacts, nil)
+	if a != nil && a.err == nil {
+		manager.Merge(all, a.result)
+		return all, nil
+	}
+	if a != nil && (errors.Is(a.err, fs.ErrNotExist) || errors.Is(a.err, syscall.ECONNREFUSED)) {
+		a = nil
+	}
+	list, err := processes()
+	if err != nil {
+		return all, err
+	}
+	for _, p := range askAll[map[string]manager.Fact](e.ctx, list, answerLimit, control.MethodFacts, nil) {
+		if p.err != nil {
+			err = fmt.Errorf("process %d: %w", p.pid, p.err)
+			continue
+		}
+		manager.Merge(all, p.result)
+	}
+	if a != nil && err == nil {
+		err = fmt.Errorf("midstreamd: %w", a.err)
+	}
+	return all, err
+}
+
+func interfaceTable(list []manager.Interface, width int) []byte {
+	rows := [][]string{{"RANK", "INTERFACE", "KIND", "STATE", "METERED", "COST", "RTT", "LOSS", "THROUGHPUT", "ADDRESSES", "RESOLVERS"}}
+	for _, i := range list {
+		rank, state, metered := "-", "up", "no"
+		if i.Rank > 0 {
+			rank = fmt.Sprint(i.Rank)
+		}
+		switch {
+		case !i.Up:
+			state = "down"
+		case !i.Carrier:
+			state = "no carrier"
+		case i.Captive:
+			state = "captive"
+		}
+		if i.Metered {
+			metered = "yes"
+		}
+		rtt, loss, throughput := "-", "-", "-"
+		if i.RTT > 0 {
+			rtt, loss = fmt.Sprintf("%.1f ms", i.RTT), fmt.Sprintf("%.1f %%", i.Loss*100)
+		}
+		if i.Throughput > 0 {
+			throughput = fmt.Sprintf("%.1f Mbit/s", i.Throughput/1e6)
+		}
+		rows = append(rows, []string{
+			rank, i.Name, i.Kind, state, metered, fmt.Sprintf("%g", i.Cost), rtt, loss, throughput, join(i.Addresses), join(i.Resolvers),
+		})
+	}
+	var b bytes.Buffer
+	table(&b, rows, width)
+	for _, i := range list {
+		fmt.Fprintf(&b, "%s: %s\n", i.Name, printable(i.Why))
+		for _, h := range i.Hints {
+			left := ""
+			if !h.Expires.IsZero() {
+				left = ", for " + time.Until(h.Expires).Round(time.Second).String() + " more"
+			}
+			fmt.Fprintf(&b, "  hint %s=%s, %v ago%s\n", printable(h.Key), printable(h.Value), time.Since(h.At).Round(time.Second), left)
+		}
+	}
+	return b.Bytes()
+}
+
+func join[T fmt.Stringer](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = v.String()
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,174 @@
+/* use.c: binds new connections to the interface that a person has chosen. */
+#include "use.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../cgo/abi.h"
+#include "calls.h"
+#include "load.h"
+
+/* Where root's midstreamd keeps what holds for all users. */
+#define HOST_LINK "/run/midstream/use"
+
+static long link_text(const char *path, char *text, size_t size)
+{
+    long length = REAL(syscall)(SYS_readlinkat, AT_FDCWD, path, text, size - 1);
+    if (length > 0) {
+        text[length] = 0;
+    }
+    return length;
+}
+
+/* A folder that nobody else can have put anything into. */
+static bool is_own(const char *folder, bool closed)
+{
+    struct stat status;
+    return !lstat(folder, &status) && S_ISDIR(status.st_mode) && status.st_uid == geteuid()
+        && (!closed || !(status.st_mode & 077));
+}
+
+/* The runtime folder, by the rules of core/control/dir.go. */
+static bool runtime_folder(char *folder, size_t size)
+{
+    const char *given = getenv("MIDSTREAM_RUNTIME_DIR");
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    char own[64];
+    if (given && *given) {
+        return (size_t)snprintf(folder, size, "%s", given) < size;
+    }
+    snprintf(own, sizeof own, "/run/user/%u", (unsigned)geteuid());
+    if (!base || !*base || !is_own(base, false)) {
+        base = own;
+    }
+    if (is_own(base, false)) {
+        return (size_t)snprintf(folder, size, "%s/midstream", base) < size;
+    }
+    return (size_t)snprintf(folder, size, "/tmp/midstream-%u", (unsigned)geteuid()) < size;
+}
+
+/* The index of the interface to use, 0 for none. */
+static unsigned used(int fd)
+{
+    uint32_t index = atomic_load_explicit(&shared.use_index, memory_order_relaxed);
+    char folder[200], path[256], name[IFNAMSIZ + 1];
+    struct ifreq request = { 0 };
+    if (index == MS_USE_NONE) {
+        return 0;
+    }
+    if (index != MS_USE_ALL) {
+        return index;
+    }
+    if (!runtime_folder(folder, sizeof folder)) {
+        return 0;
+    }
+    snprintf(path, sizeof path, "%s/use", folder);
+    long length = link_text(path, name, sizeof name);
+    if (length <= 0) {
+        if (getenv("MIDSTREAM_RUNTIME_DIR") || (length = link_text(HOST_LINK, name, sizeof name)) <= 0) {
+            return 0;
+        }
+    } else if (!is_own(folder, true)) {
+        return 0;
+    }
+    if (length >= IFNAMSIZ) {
+        return 0;
+    }
+    /* Without carrier it would take every packet and deliver none. */
+    memcpy(request.ifr_name, name, (size_t)length);
+    if (ioctl(fd, SIOCGIFFLAGS, &request) || !(request.ifr_flags & IFF_UP) || !(request.ifr_flags & IFF_RUNNING)) {
+        return 0;
+    }
+    return ioctl(fd, SIOCGIFINDEX, &request) ? 0 : (unsigned)request.ifr_ifindex;
+}
+
+/* The program has chosen an interface, an address or a port by itself. */
+static bool is_bound(int fd)
+{
+    struct sockaddr_in6 name = { 0 };
+    socklen_t length = sizeof name;
+    char device[IFNAMSIZ];
+    socklen_t size = sizeof device;
+    if (!REAL(getsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) && size > 0) {
+        return true;
+    }
+    /* A sockaddr_in has its port in the same place. */
+    return REAL(getsockname)(fd, (struct sockaddr *)&name, &length) || name.sin6_port != 0
+        || (name.sin6_family == AF_INET && ((struct sockaddr_in *)&name)->sin_addr.s_addr != INADDR_ANY)
+        || (name.sin6_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr));
+}
+
+static bool bind_index(int fd, unsigned index)
+{
+    char name[IFNAMSIZ];
+    return if_indextoname(index, name)
+        && !REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name));
+}
+
+/*
+ * Whether the way to the address leads through a router, and the interface has such a way. A socket that has been
+ * bound cannot be freed again without privileges, so that it is tried with another first: connecting a UDP socket
+ * sends nothing.
+ */
+static bool leads_there(unsigned index, const struct sockaddr *address, socklen_t length)
+{
+    int family = address->sa_family, on = 1, off = 0;
+    int probe = (int)REAL(syscall)(SYS_socket, family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool good = probe >= 0;
+    if (good && family == AF_INET) {
+        /* ip(7), socket(7): with SO_DONTROUTE only directly attached networks are reached. */
+        good = !REAL(setsockopt)(probe, SOL_SOCKET, SO_DONTROUTE, &on, sizeof on)
+            && REAL(syscall)(SYS_connect, probe, address, length)
+            && !REAL(setsockopt)(probe, SOL_SOCKET, SO_DONTROUTE, &off, sizeof off);
+    } else if (good) {
+        /* IPv6 has no such option: a source with the same prefix tells as much. */
+        const struct sockaddr_in6 *to = (const struct sockaddr_in6 *)address;
+        struct sockaddr_in6 from;
+        socklen_t size = sizeof from;
+        good = REAL(syscall)(SYS_connect, probe, address, length)
+            || (!REAL(getsockname)(probe, (struct sockaddr *)&from, &size) && memcmp(&from.sin6_addr, &to->sin6_addr, 8));
+    }
+    good = good && bind_index(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
+    if (probe >= 0) {
+        REAL(syscall)(SYS_close, probe);
+    }
+    return good;
+}
+
+/* Addresses that are the same whatever the interface. */
+static bool is_local(const struct sockaddr *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+    if (address->sa_family == AF_INET) {
+        uint32_t a = ntohl(four->sin_addr.s_addr);
+        return a >> 24 == 127 || a == 0 || a >> 16 == 0xa9fe;
+    }
+    return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr)
+        || IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) || IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
+}
+
+void use_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int saved = errno;
+    bool whole = address
+        && ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
+            || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6));
+    if (whole && !is_local(address)) {
+        unsigned index = used(fd);
+        if (index && !is_bound(fd) && leads_there(index, address, length)) {
+            bind_index(fd, index);
+        }
+    }
+    errno = saved;
+}
