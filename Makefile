@@ -15,7 +15,7 @@ SHIM_OBJECTS := $(SHIM_SOURCES:shim/%.c=$(BUILD)/shim/%.o)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 
 .PHONY: all
-all: $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl
+all: $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd
 
 $(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*.h) shim/calls.def shim/tls.def cgo/abi.h Makefile
 	@mkdir -p $(@D)
@@ -32,8 +32,8 @@ $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 $(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/build.sh
 	GO='$(GO)' sh cgo/build.sh $@
 
-$(BUILD)/midstreamctl: $(GO_SOURCES)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./ctl/midstreamctl
+$(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./ctl/$(@F)
 
 # The launcher compares programs with the library's architecture; what that is, it is told here.
 $(BUILD)/midstream: ctl/midstream/midstream $(BUILD)/libmidstream.so
@@ -45,7 +45,10 @@ $(BUILD)/midstream: ctl/midstream/midstream $(BUILD)/libmidstream.so
 .PHONY: install
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/midstream
-	install -m 755 $(BUILD)/midstream $(BUILD)/midstreamctl $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' ctl/midstreamd/midstreamd.service >$(DESTDIR)$(PREFIX)/lib/systemd/user/midstreamd.service
+	sed 's|@PREFIX@|$(PREFIX)|' ctl/midstreamd/midstreamd-host.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/midstreamd-host.service
 	install -m 755 $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(DESTDIR)$(PREFIX)/lib/midstream
 
 # The set-up comes first even with -j: it may be what installs the compilers.

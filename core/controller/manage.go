@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -191,6 +192,7 @@ func (c *Controller) look(ctx context.Context) {
 		c.fired(w)
 	}
 	for _, d := range v.Declined {
+		c.log.Debug().Str("session", d.Session).Str("reason", d.Reason).Msg("decided against")
 		c.Publish(control.Event{At: control.Now(), Kind: control.EventDeclined, PID: c.pid, Session: d.Session, Text: d.Reason,
 			Fields: map[string]any{"to": d.To}})
 	}
@@ -219,6 +221,9 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 		return r
 	}
 	s := streams[0]
+	// The daemon, a person and this process may come to the same decision at the same time.
+	s.decided.Lock()
+	defer s.decided.Unlock()
 	var err error
 	if s.end().Interface != d.To {
 		c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid, Session: d.Session,
@@ -366,8 +371,10 @@ func (s *Stream) excluded(e *exchange) string {
 	return sessions.Excluded(s.c.command, host, port, length)
 }
 
+var _ control.Extension = (*Controller)(nil)
+
 // Call implements control.Extension.
-func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, params []byte) (any, bool, error) {
+func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, params json.RawMessage) (any, bool, error) {
 	switch method {
 	case control.MethodInterfaces:
 		return c.manager.Interfaces(), true, control.Params(method, params, &struct{}{})

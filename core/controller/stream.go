@@ -33,6 +33,8 @@ type Stream struct {
 	arming chan struct{}
 	// confirm, if set, has the last word before the program is given another connection at once. With moving.
 	confirm func(conn *dial.Conn, flags channel.Flags) error
+	// decided is held while a decision of the manager's is carried out.
+	decided sync.Mutex
 
 	mu         sync.Mutex
 	changed    chan struct{} // closed and replaced at every change

@@ -302,3 +302,11 @@ func (e *Engine) Order(s Stream) []string {
 	names, _ := e.order(v, s)
 	return names
 }
+
+// Configure replaces the configuration.
+func (e *Engine) Configure(cfg *config.Config) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.config = cfg
+	clear(e.asked)
+}

@@ -42,6 +42,9 @@ type previous struct {
 	rate     float64 // bit/s
 }
 
+// shortest is over how many seconds at least a rate is taken: octets arrive in bursts.
+const shortest = 0.4
+
 // smoothing is the weight of a new measurement.
 const smoothing = 0.4
 
@@ -75,7 +78,7 @@ func (e *Engine) learn(now time.Time) {
 		}
 		p, known := e.previous[id]
 		elapsed := r.at.Sub(p.at).Seconds()
-		if known && elapsed <= 0 {
+		if known && elapsed < shortest && p.sample.Connection == r.Sample.Connection {
 			of.rate += p.rate
 			continue
 		}

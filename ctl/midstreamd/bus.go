@@ -1,0 +1,197 @@
+// What systemd-resolved and NetworkManager say over D-Bus, where they run: org.freedesktop.resolve1(5) and the
+// NetworkManager D-Bus reference. The daemon alone asks: the library would cost every program memory.
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"midstream/core/manager"
+)
+
+const (
+	resolvedName = "org.freedesktop.resolve1"
+	resolvedPath = "/org/freedesktop/resolve1"
+	networkName  = "org.freedesktop.NetworkManager"
+	networkPath  = "/org/freedesktop/NetworkManager"
+	properties   = "org.freedesktop.DBus.Properties"
+
+	busRetry = 30 * time.Second
+	busLimit = 3 * time.Second // for one answer
+	settle   = 50 * time.Millisecond
+)
+
+// followBus keeps d.system current until ctx ends. Without a system bus it tries again now and then.
+func (d *daemon) followBus(ctx context.Context) {
+	for ctx.Err() == nil {
+		if conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx)); err == nil {
+			d.serveBus(ctx, conn)
+			conn.Close()
+		} else {
+			d.log.Debug().Err(err).Msg("no system bus")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(busRetry):
+		}
+	}
+}
+
+func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
+	signals := make(chan *dbus.Signal, 64)
+	conn.Signal(signals)
+	for _, sender := range []string{resolvedName, networkName} {
+		conn.AddMatchSignal(dbus.WithMatchSender(sender))
+		conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, sender))
+	}
+	for {
+		facts := map[string]manager.Fact{}
+		manager.Merge(facts, resolved(ctx, conn))
+		manager.Merge(facts, networkManager(ctx, conn))
+		d.mu.Lock()
+		d.system = facts
+		d.mu.Unlock()
+		d.lookSoon()
+		select {
+		case <-ctx.Done():
+			return
+		case <-conn.Context().Done():
+			return
+		case <-signals:
+		}
+		// Changes come in bursts; one look serves them all.
+		burst := time.After(settle)
+		for waiting := true; waiting; {
+			select {
+			case <-signals:
+			case <-burst:
+				waiting = false
+			}
+		}
+	}
+}
+
+// get reads a property into value; false where there is none of that type.
+func get(ctx context.Context, object dbus.BusObject, of, name string, value any) bool {
+	ctx, cancel := context.WithTimeout(ctx, busLimit)
+	defer cancel()
+	var v dbus.Variant
+	err := object.CallWithContext(ctx, properties+".Get", dbus.FlagNoAutoStart, of, name).Store(&v)
+	return err == nil && v.Store(value) == nil
+}
+
+// resolved asks systemd-resolved for the name servers of each link.
+func resolved(ctx context.Context, conn *dbus.Conn) map[string]manager.Fact {
+	object := conn.Object(resolvedName, resolvedPath)
+	of := resolvedName + ".Manager"
+	facts := map[string]manager.Fact{}
+	add := func(index int32, octets []byte, port uint16) {
+		addr, ok := netip.AddrFromSlice(octets)
+		link, err := net.InterfaceByIndex(int(index))
+		if !ok || index <= 0 || err != nil {
+			return // index 0 is for the servers of no link
+		}
+		if port == 0 {
+			port = 53
+		}
+		f := facts[link.Name]
+		f.Resolvers = append(f.Resolvers, netip.AddrPortFrom(addr, port))
+		facts[link.Name] = f
+	}
+	var extended []struct {
+		Index, Family int32
+		Address       []byte
+		Port          uint16
+		Name          string
+	}
+	if get(ctx, object, of, "DNSEx", &extended) {
+		for _, s := range extended {
+			add(s.Index, s.Address, s.Port)
+		}
+		return facts
+	}
+	var plain []struct {
+		Index, Family int32
+		Address       []byte
+	}
+	if get(ctx, object, of, "DNS", &plain) {
+		for _, s := range plain {
+			add(s.Index, s.Address, 0)
+		}
+	}
+	return facts
+}
+
+// networkManager asks NetworkManager for what it knows of each device.
+func networkManager(ctx context.Context, conn *dbus.Conn) map[string]manager.Fact {
+	facts := map[string]manager.Fact{}
+	limited, cancel := context.WithTimeout(ctx, busLimit)
+	defer cancel()
+	var devices []dbus.ObjectPath
+	if conn.Object(networkName, networkPath).CallWithContext(limited, networkName+".GetDevices", dbus.FlagNoAutoStart).Store(&devices) != nil {
+		return facts
+	}
+	for _, path := range devices {
+		device := conn.Object(networkName, path)
+		of := networkName + ".Device"
+		var name string
+		var metered uint32
+		if !get(ctx, device, of, "Interface", &name) {
+			continue
+		}
+		var f manager.Fact
+		if get(ctx, device, of, "Metered", &metered) {
+			f.Metered = meteredOf(metered)
+		}
+		for _, family := range []string{"4", "6"} {
+			var config dbus.ObjectPath
+			if get(ctx, device, of, "Ip"+family+"Config", &config) && config != "/" {
+				f.Resolvers = append(f.Resolvers, nameservers(ctx, conn.Object(networkName, config), family)...)
+			}
+		}
+		facts[name] = f
+	}
+	return facts
+}
+
+// meteredOf reads NMMetered.
+func meteredOf(value uint32) *bool {
+	yes, no := true, false
+	switch value {
+	case 1, 3: // NM_METERED_YES, NM_METERED_GUESS_YES
+		return &yes
+	case 2, 4: // NM_METERED_NO, NM_METERED_GUESS_NO
+		return &no
+	}
+	return nil
+}
+
+func nameservers(ctx context.Context, config dbus.BusObject, family string) (servers []netip.AddrPort) {
+	of := networkName + ".IP" + family + "Config"
+	if family == "6" {
+		var list [][]byte
+		if get(ctx, config, of, "Nameservers", &list) {
+			for _, octets := range list {
+				if addr, ok := netip.AddrFromSlice(octets); ok {
+					servers = append(servers, netip.AddrPortFrom(addr, 53))
+				}
+			}
+		}
+		return servers
+	}
+	var list []map[string]dbus.Variant
+	if get(ctx, config, of, "NameserverData", &list) {
+		for _, entry := range list {
+			if text, ok := entry["address"].Value().(string); ok {
+				if addr, err := netip.ParseAddr(text); err == nil {
+					servers = append(servers, netip.AddrPortFrom(addr, 53))
+				}
+			}
+		}
+	}
+	return servers
+}

@@ -1,0 +1,226 @@
+// The manager inside each process, where no daemon runs.
+
+package manager
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+func TestUseMovesDownloadsAndThoseStartedLater(t *testing.T) {
+	s := newStage(t)
+	a, b := s.download(), s.download()
+	a.on("wlan0")
+	b.on("wlan0")
+	s.ctl("use", "wwan0")
+	for _, d := range []*download{a, b} {
+		if x := d.on("wwan0"); len(x.Migrations) != 1 || x.Migrations[0].Trigger != "use" {
+			t.Errorf("%+v", x.Migrations)
+		}
+	}
+	later := s.download()
+	later.on("wwan0")
+	if r := s.Ctl("use", "nowhere0").Run(); r.Status != 1 || !strings.Contains(r.Stderr, "wwan0") {
+		t.Errorf("%v", r)
+	}
+	s.ctl("use", "auto")
+	a.whole()
+	b.whole()
+	later.whole()
+}
+
+func TestUseForOneProcess(t *testing.T) {
+	s := newStage(t)
+	a, b := s.download(), s.download()
+	a.on("wlan0")
+	b.on("wlan0")
+	s.ctl("use", "wwan0", "--pid", strconv.Itoa(a.Pid()))
+	a.on("wwan0")
+	if x := b.session(); x == nil || x.Interface != "wlan0" {
+		t.Errorf("the other one: %+v", x)
+	}
+	a.stop()
+	b.stop()
+	if r := s.Ctl("use", "wwan0", "--pid", "999999").Run(); r.Status != 3 {
+		t.Errorf("%v", r)
+	}
+}
+
+func TestNewConnectionsAreBoundUnlessTheProgramDoes(t *testing.T) {
+	const common = "203.0.113.80"
+	s := newStage(t)
+	for _, n := range s.Networks() {
+		n.AddAddress(common)
+		n.Nginx(s.root, lab.ServerOptions{Addresses: []string{common}})
+	}
+	peer := func(extra ...string) string {
+		t.Helper()
+		args := append([]string{"curl", "-sS", "-o", "/dev/null", "-r", "0-9", "-w", "%{local_ip}", "http://" + common + "/film"}, extra...)
+		r := s.Midstream(args...).Run()
+		if r.Status != 0 {
+			t.Fatalf("%v", r)
+		}
+		return r.Stdout
+	}
+	one, two := s.Network("wlan0").Phone(), s.Network("wwan0").Phone()
+	if got := peer(); got != one {
+		t.Errorf("by default from %s", got)
+	}
+	s.ctl("use", "wwan0")
+	if got := peer(); got != two {
+		t.Errorf("using wwan0 from %s", got)
+	}
+	if got := peer("--interface", one); got != one {
+		t.Errorf("bound by the program to %s, from %s", one, got)
+	}
+	// A server on a network of the host's own is not looked for elsewhere.
+	r := s.Midstream("curl", "-sS", "-o", "/dev/null", "-r", "0-9", "-w", "%{local_ip}", "http://"+s.Network("wlan0").Content()+"/film").Run()
+	if r.Status != 0 || r.Stdout != one {
+		t.Errorf("%v", r)
+	}
+	s.Network("wwan0").CarrierDown()
+	if got := peer(); got != one {
+		t.Errorf("without carrier from %s", got)
+	}
+	s.Network("wwan0").CarrierUp()
+	s.ctl("use", "auto")
+	if got := peer(); got != one {
+		t.Errorf("in the end from %s", got)
+	}
+}
+
+func TestHintOfCongestionMovesByRule(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[policy]\ndwell = \"1s\"\nprefer = [\"wlan0\"]\n[[policy.rules]]\nwhen = 'wlan0.congestion > 0.5'\nuse = \"wwan0\"\n")
+	d := s.download()
+	d.on("wlan0")
+	w := d.watch()
+	s.ctl("hint", "wlan0", "congestion=0.6", "--expire", "3s")
+	if x := d.on("wwan0"); x.Migrations[0].Trigger != "rule" {
+		t.Errorf("%+v", x.Migrations)
+	}
+	if i := s.interfaces()["wlan0"]; i.Congestion != 0.6 || i.Rank != 2 || !strings.Contains(i.Why, "rule 1") {
+		t.Errorf("%+v", i)
+	}
+	w.saw("trigger", "rule 1: wlan0.congestion > 0.5")
+	d.on("wlan0") // once the hint has expired
+	d.whole()
+}
+
+func TestWhenFiresOnce(t *testing.T) {
+	s := newStage(t)
+	d := s.download()
+	d.on("wlan0")
+	s.ctl("when", "wwan0.provider == \"telco\"", "use", "wwan0", "--once")
+	if !strings.Contains(s.ctl("when"), "telco") {
+		t.Error("not listed")
+	}
+	w := d.watch()
+	s.ctl("hint", "wwan0", "provider=telco")
+	d.on("wwan0")
+	w.saw("trigger", "the condition came true")
+	s.Await("the trigger to be forgotten", limit, func() bool { return s.ctl("when") == "no triggers" })
+	s.ctl("use", "auto")
+	s.ctl("hint", "wwan0", "provider=")
+	s.ctl("use", "wlan0")
+	d.on("wlan0")
+	s.ctl("hint", "wwan0", "provider=telco")
+	time.Sleep(1500 * time.Millisecond) // longer than the manager lets pass between two looks
+	if x := d.session(); x == nil || x.Interface != "wlan0" {
+		t.Errorf("fired again: %+v", x)
+	}
+	if r := s.Ctl("when", "wlan0.nonsense > 1", "use", "wwan0").Run(); r.Status != 2 || !strings.Contains(r.Stderr, `no "nonsense"`) {
+		t.Errorf("%v", r)
+	}
+	d.whole()
+}
+
+func TestMeteredInterfaceIsAvoidedForLongDownloads(t *testing.T) {
+	s := newStage(t)
+	// The laboratory's own text ends with the table of the last network.
+	s.Configure("metered = true\n[[policy.rules]]\nwhen = 'wwan0.metered && session.length > 10_000_000'\navoid = \"wwan0\"\n")
+	d := s.download()
+	d.on("wlan0")
+	if i := s.interfaces()["wwan0"]; !i.Metered {
+		t.Errorf("%+v", i)
+	}
+	s.ctl("migrate", "--to", "wwan0")
+	x := d.on("wlan0")
+	s.Await("to be moved off again", limit, func() bool { x = *d.session(); return len(x.Migrations) == 2 && x.Interface == "wlan0" })
+	if x.Migrations[1].Trigger != "avoid" {
+		t.Errorf("%+v", x.Migrations)
+	}
+	d.whole()
+}
+
+func TestPreferredInterfaceIsUsedAgainAfterDwellAndAFlappingOneIsNot(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[policy]\nprefer = [\"wwan0\", \"wlan0\"]\ndwell = \"3s\"\n")
+	wwan := s.Network("wwan0")
+	wwan.CarrierDown()
+	d := s.download()
+	d.on("wlan0")
+	w := d.watch()
+	for range 2 {
+		wwan.CarrierUp()
+		w.saw("declined", "has not been usable for")
+		wwan.CarrierDown()
+	}
+	begun := time.Now()
+	wwan.CarrierUp()
+	x := d.on("wwan0")
+	if after := time.Since(begun); after < 3*time.Second || x.Migrations[0].Trigger != "better" {
+		t.Errorf("after %v: %+v", after, x.Migrations)
+	}
+	d.whole()
+}
+
+func TestSessionsCanBeExcluded(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[[sessions.exclude]]\ncommand = \"cu*\"\n")
+	d := s.download()
+	d.on("wlan0")
+	if x := d.session(); x.Movable || !strings.Contains(x.Why, `excludes it: [[sessions.exclude]] command = "cu*"`) {
+		t.Errorf("%+v", x)
+	}
+	d.stop()
+}
+
+func TestInterfacesShowsWhatIsKnown(t *testing.T) {
+	s := newStage(t)
+	d := s.download()
+	d.on("wlan0")
+	s.Await("a measurement", limit, func() bool { return s.interfaces()["wlan0"].Throughput > 0 })
+	all := s.interfaces()
+	i := all["wlan0"]
+	if i.Kind != "ethernet" || !i.Carrier || len(i.Addresses) != 2 || len(i.Routes) != 2 || i.RTT <= 0 ||
+		len(i.Resolvers) != 2 || i.Rank != 1 || !strings.HasPrefix(i.Why, "chosen: ") {
+		t.Errorf("%+v", i)
+	}
+	if i.Throughput < rate*8/2 || i.Throughput > rate*8*2 {
+		t.Errorf("throughput %v", i.Throughput)
+	}
+	if all["lo"].Rank != 0 || all["lo"].Kind != "loopback" {
+		t.Errorf("%+v", all["lo"])
+	}
+	if text := s.ctl("interfaces"); !strings.Contains(text, "wlan0: chosen: ") || strings.Contains(text, "\x1b") {
+		t.Error(text)
+	}
+	d.stop()
+}
+
+func TestPreferredServerIsTriedFirst(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[[policy.servers]]\nhost = \"*.example\"\nprefer = [\"" + s.Network("wwan0").Content() + "\"]\n")
+	d := s.download()
+	d.on("wlan0")
+	s.ctl("migrate", "--to", "wwan0")
+	if x := d.on("wwan0"); x.Server != s.Network("wwan0").Content()+":80" {
+		t.Errorf("%+v", x)
+	}
+	d.stop()
+}
