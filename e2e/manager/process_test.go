@@ -83,6 +83,7 @@ func TestNewConnectionsAreBoundUnlessTheProgramDoes(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	s.Network("wwan0").CarrierDown()
+	s.Await("the kernel to tell of it", limit, func() bool { return !s.interfaces()["wwan0"].Carrier })
 	if got := peer(); got != one {
 		t.Errorf("without carrier from %s", got)
 	}
