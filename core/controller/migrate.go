@@ -16,6 +16,10 @@ import (
 // prepared, in which the old connection goes on delivering.
 const slack = 3 * time.Millisecond
 
+// shortfall is how much longer than its pace lets expect the old connection may take to reach the offset, at least. It may have
+// fallen silent, which is a stall; what it has not delivered is then asked for as well.
+const shortfall = 100 * time.Millisecond
+
 // maxAttempts bounds how often a migration starts anew because the exchange has moved on meanwhile.
 const maxAttempts = 4
 
@@ -168,7 +172,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	if err := s.arm(conn, e.number, r.at, 0); err != nil {
 		return nil, err
 	}
-	limit := 500 * time.Millisecond
+	limit := max(shortfall, 4*conn.RTT())
 	if rate > 0 {
 		limit += time.Duration(float64(r.at-s.received(e)) / rate * 2 * float64(time.Second))
 	}

@@ -153,11 +153,16 @@ func streamsOnce(b *bench, count int) float64 {
 	l := lab.New(inner, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{}))
 	l.LogLevel = "off"
 	for _, n := range l.Networks() {
-		lab.Content(b, b.path("many"), "film.mkv", 160<<10, 1)
-		n.Nginx(b.path("many"), lab.ServerOptions{LimitRate: 16 << 10, Extra: "sendfile_max_chunk 4k;"})
+		lab.Content(b, b.path("many"), "film.mkv", 600<<10, 1)
+		n.Nginx(b.path("many"), lab.ServerOptions{})
 		n.DNS(map[string][]string{"download.example": {n.Content()}})
 	}
-	p := l.Midstream(l.CC("many"), fmt.Sprint(count), filepath.Join(b.path("many"), "film.mkv"), "download.example", "80", "/film.mkv").Start()
+	p := l.Midstream(l.CC("many"), fmt.Sprint(count), filepath.Join(b.path("many"), "film.mkv"), "download.example", "80", "/film.mkv")
+	in, err := p.StdinPipe()
+	if err != nil {
+		b.Fatalf("bench: %v", err)
+	}
+	p.Start()
 	l.Await("beginning of all streams", 30*time.Second, func() bool {
 		out, _ := p.Output()
 		return strings.Contains(out, "all have begun")
@@ -181,6 +186,7 @@ func streamsOnce(b *bench, count int) float64 {
 			last = m.Migration.At
 		}
 	}
+	in.Write([]byte("go on\n"))
 	if r := p.Wait(); r.Status != 0 {
 		b.Fatalf("bench: %v", r)
 	}

@@ -3,8 +3,8 @@
  *
  *     many COUNT COPY HOST PORT PATH
  *
- * Prints "all have begun" when each has received a head and a first octet, and at the end how many were
- * complete. Between reads of one connection it lets the others have theirs. Exit status 1 at the first wrong octet.
+ * Prints "all have begun" when each has received a head and a first octet, and reads no more until a line has come on
+ * standard input. At the end it prints how many were complete. Exit status 1 at the first wrong octet.
  */
 #define _GNU_SOURCE
 #include "http.h"
@@ -40,13 +40,27 @@ int main(int argc, char **argv)
         if (all[i].fd < 0)
             die("connect");
         fcntl(all[i].fd, F_SETFL, O_NONBLOCK);
+        int small = 8192; /* so that the server is stopped soon */
+        setsockopt(all[i].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
         struct epoll_event e = { .events = EPOLLIN, .data.u32 = (uint32_t)i };
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, all[i].fd, &e))
             die("epoll_ctl");
         ask(all[i].fd, argv[3], argv[5]);
     }
+    int held = 1;
     while (complete < count) {
         struct epoll_event events[64];
+        if (held && begun == count) {
+            char line[16];
+            puts("all have begun");
+            if (!fgets(line, sizeof line, stdin))
+                return 1;
+            held = 0;
+            for (int i = 0; i < count; i++) {
+                struct epoll_event e = { .events = EPOLLIN, .data.u32 = (uint32_t)i };
+                epoll_ctl(epoll_fd, EPOLL_CTL_ADD, all[i].fd, &e);
+            }
+        }
         int n = epoll_wait(epoll_fd, events, 64, -1);
         for (int i = 0; i < n; i++) {
             struct one *o = &all[events[i].data.u32];
@@ -67,8 +81,8 @@ int main(int argc, char **argv)
             }
             if (content && !o->begun) {
                 o->begun = 1;
-                if (++begun == count)
-                    puts("all have begun");
+                epoll_ctl(epoll_fd, EPOLL_CTL_DEL, o->fd, NULL);
+                begun++;
             }
             if (o->r.complete_head && !o->r.left) {
                 complete++;

@@ -102,9 +102,14 @@ func TestManyStreamsAreMovedByOneTrigger(t *testing.T) {
 	for name, count := range map[string]string{"a hundred": "100", "a thousand": "1000"} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
-			s.file("film.mkv", 240<<10)
-			s.steady(60 << 10)
-			j := s.under(s.CC("many"), count, s.root+"/film.mkv", host, "80", "/film.mkv")
+			s.file("film.mkv", 600<<10)
+			s.nginx(lab.ServerOptions{})
+			j := s.job(true, s.CC("many"), count, s.root+"/film.mkv", host, "80", "/film.mkv")
+			in, err := j.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.Start()
 			s.Await("beginning of all streams", waitLimit, func() bool {
 				out, _ := j.Output()
 				return strings.Contains(out, "all have begun")
@@ -114,6 +119,7 @@ func TestManyStreamsAreMovedByOneTrigger(t *testing.T) {
 			if got := len(moved); strings.TrimSpace(count) != strconv.Itoa(got) {
 				t.Errorf("%d streams moved", got)
 			}
+			in.Write([]byte("go on\n"))
 			if r := j.Wait(); r.Status != 0 || !strings.Contains(r.Stdout, count+" complete") {
 				t.Errorf("%v", r)
 			}
