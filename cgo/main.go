@@ -22,6 +22,11 @@ static int ms_read(struct ms_shared *shared, uint32_t slot, uint64_t stream, uin
 	return 0;
 }
 
+static void ms_wanted(struct ms_shared *shared)
+{
+	atomic_store(&shared->wanted, 1);
+}
+
 static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint32_t on)
 {
 	struct ms_counters *c = &shared->counters[slot];
@@ -143,6 +148,17 @@ func (m memory) ControlPath(path string) {
 	}
 }
 
+// calling is the channel to a shim whose hand may have to be called first.
+type calling struct {
+	*channel.Conn
+	memory
+}
+
+func (c calling) Send(m channel.Message, fd int) error {
+	C.ms_wanted(c.shared)
+	return c.Conn.Send(m, fd)
+}
+
 //export midstream_core_start
 func midstream_core_start(fd C.int, shared *C.struct_ms_shared) C.int {
 	if shared.version != C.MS_ABI_VERSION {
@@ -152,6 +168,6 @@ func midstream_core_start(fd C.int, shared *C.struct_ms_shared) C.int {
 	if err != nil {
 		return C.EIO
 	}
-	controller.Start(conn, memory{shared}, int(shared.pid))
+	controller.Start(calling{conn, memory{shared}}, memory{shared}, int(shared.pid))
 	return 0
 }

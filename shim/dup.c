@@ -81,6 +81,9 @@ static int control(int fd, int command, void *argument)
     if (command != F_DUPFD && command != F_DUPFD_CLOEXEC) {
         struct stream *s = command == F_SETFL || command == F_SETFD ? gate_enter_fd(fd) : NULL;
         int result = REAL(fcntl)(fd, command, argument);
+        if (s) {
+            atomic_store(&s->blocking, -1);
+        }
         gate_leave_if(s);
         return result;
     }

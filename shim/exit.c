@@ -21,6 +21,7 @@ EXPORT void pthread_exit(void *value)
     if (REAL(syscall)(SYS_gettid) == getpid()) {
         atomic_store(&main_has_left, 1);
         if (atomic_load(&load_state) != LOAD_NONE) {
+            hand_ensure();
             hand_wake();
         }
     }

@@ -49,6 +49,7 @@ void gate_wait(struct stream *s)
 bool gate_enter(struct stream *s)
 {
     int fd = s->fd;
+    hand_check();
     for (;;) {
         atomic_fetch_add(&s->inside, 1);
         if (!atomic_load(&s->gate)) {

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@
 #define RESTORE 0x8000
 
 _Atomic int hand_event = -1;
+_Atomic uint32_t hand_there;
 
 static _Atomic(struct stream *) due_list;
 static struct stream *pending;
@@ -503,41 +505,128 @@ static void core_gone(void)
     }
 }
 
-void *hand_main(void *unused)
+/* So many reads in so short a time are a download faster than most networks, where each system call counts. */
+#define FAST_READS 1024
+#define FAST_NS 50000000LL
+
+/* So many times in a row, before the hand leaves: a burst is often followed by a pause. */
+#define FAST_TIMES 8
+
+static _Atomic uint32_t reads;
+
+void hand_note_read(void)
+{
+    uint32_t count = atomic_load_explicit(&reads, memory_order_relaxed) + 1;
+    atomic_store_explicit(&reads, count, memory_order_relaxed);
+    if (count % FAST_READS == 0 && hand_is_there()) {
+        hand_wake();
+    }
+}
+
+/* Nothing is under way that only the hand can finish. */
+static bool is_idle(void)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (atomic_load(&s->stage) != STAGE_FREE
+            && (atomic_load(&s->armed) || s->next_fd >= 0 || s->kept_fd >= 0 || atomic_load(&s->gate))) {
+            return false;
+        }
+    }
+    return !pending && !atomic_load(&due_list) && !exit_is_near();
+}
+
+/* The hand leaves; false when something came in at the last moment. */
+static bool leave(void)
+{
+    struct pollfd channel = { .fd = atomic_load(&load_channel), .events = POLLIN };
+    atomic_store(&hand_there, 0);
+    if (!atomic_load(&shared.wanted) && !atomic_load(&due_list) && REAL(poll)(&channel, 1, 0) == 0) {
+        return true;
+    }
+    uint32_t absent = 0;
+    return !atomic_compare_exchange_strong(&hand_there, &absent, 1); /* or another one has come */
+}
+
+/* False when the channel has ended. */
+static bool serve(struct pollfd *wait)
+{
+    static bool told;
+    atomic_store(&shared.wanted, 0);
+    wait[0].fd = atomic_load(&load_channel);
+    wait[1].fd = atomic_load(&hand_event);
+    int ready = REAL(poll)(wait, 2, pending ? 1 : exit_is_near() ? EXIT_LOOK_MS : -1);
+    if (ready == 0 && exit_is_near()) {
+        exit_if_alone();
+    }
+    if (!told && atomic_load(&load_state) == LOAD_UP) {
+        told = true;
+        names_flush();
+    }
+    if (ready > 0 && wait[1].revents) {
+        uint64_t count;
+        REAL(read)(wait[1].fd, &count, sizeof count);
+    }
+    look_at_due();
+    if (ready > 0 && wait[0].revents) {
+        static char data[MS_DATA_MAX]; /* there is one hand at a time */
+        struct ms_message message;
+        int fd;
+        ssize_t length = channel_receive(&message, data, sizeof data, &fd);
+        if (length < 0) {
+            return false;
+        }
+        handle(&message, fd, data, (size_t)length);
+    }
+    return true;
+}
+
+static void *hand_main(void *unused)
 {
     (void)unused;
-    struct ms_message message;
-    struct pollfd wait[2] = {
-        { .events = POLLIN }, { .events = POLLIN },
-    };
-    bool told = false;
+    struct pollfd wait[2] = { { .events = POLLIN }, { .events = POLLIN } };
     prctl(PR_SET_NAME, "midstream-hand");
-    for (;;) {
-        wait[0].fd = atomic_load(&load_channel);
-        wait[1].fd = atomic_load(&hand_event);
-        int ready = REAL(poll)(wait, 2, pending ? 1 : exit_is_near() ? EXIT_LOOK_MS : -1);
-        if (ready == 0 && exit_is_near()) {
-            exit_if_alone();
+    load_part_with_core();
+    uint32_t mark = atomic_load(&reads);
+    int64_t since = now_ns();
+    int fast = 0;
+    while (serve(wait)) {
+        uint32_t count = atomic_load(&reads) - mark;
+        if (count < FAST_READS) {
+            continue;
         }
-        if (!told && atomic_load(&load_state) == LOAD_UP) {
-            told = true;
-            names_flush();
+        int64_t now = now_ns();
+        fast = now - since < FAST_NS * (count / FAST_READS) ? fast + 1 : 0;
+        if (fast >= FAST_TIMES && is_idle() && leave()) {
+            return NULL;
         }
-        if (ready > 0 && wait[1].revents) {
-            uint64_t count;
-            REAL(read)(wait[1].fd, &count, sizeof count);
-        }
-        look_at_due();
-        if (ready > 0 && wait[0].revents) {
-            static char data[MS_DATA_MAX];
-            int fd;
-            ssize_t length = channel_receive(&message, data, sizeof data, &fd);
-            if (length < 0) {
-                break;
-            }
-            handle(&message, fd, data, (size_t)length);
-        }
+        mark += count;
+        since = now;
     }
     core_gone();
     return NULL;
+}
+
+void hand_ensure(void)
+{
+    uint32_t absent = 0, state = atomic_load(&load_state);
+    if ((state != LOAD_UP && state != LOAD_STARTING) || !atomic_compare_exchange_strong(&hand_there, &absent, 1)) {
+        return;
+    }
+    int saved = errno;
+    if (!load_thread(hand_main, 64 * 1024 + PTHREAD_STACK_MIN)) {
+        atomic_store(&hand_there, 0);
+    }
+    errno = saved;
+}
+
+void hand_before_other_read(void)
+{
+    static _Atomic int64_t last;
+    int64_t now = coarse_now_ns();
+    if (now - atomic_load(&last) > HAND_ABSENCE_MS * 1000000LL) {
+        atomic_store(&last, now);
+        hand_ensure();
+    }
 }

@@ -1,11 +1,11 @@
 /*
  * load.c: brings the Go core into the process.
  *
- *   1. The thread that sent the first GET makes the channel and starts two threads with every signal
- *      blocked, the hand and the helper; it waits for neither.
+ *   1. The thread that sent the first GET makes the channel and starts the helper, with every signal blocked; it
+ *      does not wait for it.
  *   2. The helper leaves the program's descriptor table, closes everything but its end of the channel, and
  *      only then opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
- *   3. The hand serves the core's messages in the program's table (hand.c).
+ *   3. The hand, started likewise, serves the core's messages in the program's table while it is needed (hand.c).
  *
  * In a forked child the loader would hand out the parent's mapped core again, dead: the child opens a copy.
  */
@@ -240,25 +240,29 @@ static void *helper_main(void *unused)
     return NULL;
 }
 
-static void *hand_start(void *unused)
+void load_part_with_core(void)
 {
-    /* The core's end was in both tables; this one must not keep the channel open. */
-    wait_while(&separated, 0, INT64_MAX / 2);
-    drop(core_end);
-    core_end = -1;
-    return hand_main(unused);
+    if (core_end >= 0) {
+        wait_while(&separated, 0, INT64_MAX / 2);
+        drop(core_end);
+        core_end = -1;
+    }
 }
 
-static bool start_thread(void *(*function)(void *), size_t stack)
+bool load_thread(void *(*function)(void *), size_t stack)
 {
     pthread_t thread;
     pthread_attr_t attributes;
+    sigset_t all, before;
     if (pthread_attr_init(&attributes)) {
         return false;
     }
+    sigfillset(&all);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, stack);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     bool good = !pthread_create(&thread, &attributes, function, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return good;
 }
@@ -275,24 +279,17 @@ static bool start(void)
     int shim_end = load_lift(ends[0]);
     core_end = load_lift(ends[1]);
     int event = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    sigset_t all, before;
-    sigfillset(&all);
     atomic_store(&separated, 0);
     bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
     if (good) {
         atomic_store(&load_channel, shim_end);
         atomic_store(&hand_event, event);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        good = start_thread(helper_main, 256 * 1024);
-        if (good && !start_thread(hand_start, 64 * 1024 + PTHREAD_STACK_MIN)) {
-            good = false;
-            shim_end = core_end = event = -1; /* the helper may be using them */
-        }
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        good = load_thread(helper_main, 256 * 1024);
     }
     if (!good) {
         drop(shim_end);
         drop(core_end);
+        core_end = -1;
         drop(event);
         atomic_store(&load_channel, -1);
         atomic_store(&hand_event, -1);
@@ -331,6 +328,7 @@ bool load_start(void)
         if (!start()) {
             set(&load_state, LOAD_FAILED);
         }
+        hand_ensure();
         errno = saved;
     }
     return atomic_load(&load_state) != LOAD_FAILED;
@@ -351,6 +349,7 @@ void load_forget(void)
     }
     atomic_store(&load_channel, -1);
     atomic_store(&hand_event, -1);
+    atomic_store(&hand_there, 0);
     core_end = -1;
     need_copy = true;
     shared.control_path[0] = 0;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "../cgo/abi.h"
 
@@ -17,8 +18,14 @@ extern _Atomic int load_channel;
 /* Shared with the core; its pages are touched by tracked streams only. */
 extern struct ms_shared shared;
 
-/* Starts the helper and the hand unless they run. False when that has failed, now or before. */
+/* Starts the helper unless it runs. False when that has failed, now or before. */
 bool load_start(void);
+
+/* Starts a thread of Midstream's own, with every signal blocked. */
+bool load_thread(void *(*function)(void *), size_t stack);
+
+/* By the hand: the core's end of the channel is the core's alone, once it has a table of its own. */
+void load_part_with_core(void);
 
 /* Before a fork: waits, bounded, until the helper is not inside the loader. */
 void load_wait(void);

@@ -13,6 +13,7 @@
 /* Waits for gates that are closed on the way in. */
 static void pass_gates(const struct pollfd *fds, nfds_t count)
 {
+    hand_check();
     if (!atomic_load(&gates_closed)) {
         return;
     }
@@ -57,6 +58,9 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
         uint32_t changes = atomic_load(&gate_changes);
         pass_gates(fds, count);
         int result = REAL(ppoll)(fds, count, wait_left(&clock, &left), mask);
+        if (wait_goes_on(&clock, result)) {
+            continue;
+        }
         if (result <= 0 || !is_disturbed(fds, count, changes)) {
             return result;
         }
@@ -71,10 +75,13 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
     struct timespec limit;
     struct wait_clock clock;
     wait_start(&clock, wait_from_ms(&limit, timeout));
-    for (int left = timeout;; left = wait_left_ms(&clock)) {
+    for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
         pass_gates(fds, count);
-        int result = REAL(poll)(fds, count, left);
+        int result = REAL(poll)(fds, count, wait_left_ms(&clock));
+        if (wait_goes_on(&clock, result)) {
+            continue;
+        }
         if (result <= 0 || !is_disturbed(fds, count, changes)) {
             return result;
         }

@@ -1,5 +1,7 @@
 /* recv.c: every call that reads from a socket. Reads are counted, held at the offset of a hand-over, and repeated after it. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -7,6 +9,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "hand.h"
 #include "names.h"
 #include "stream.h"
 #include "tls.h"
@@ -20,6 +23,26 @@
 static ssize_t receive(int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *from_length)
 {
     return flags == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recvfrom)(fd, buffer, length, flags, from, from_length);
+}
+
+/*
+ * A read that is going to wait while the hand is not there: waits a little without it, and starts it then, for
+ * nothing else could wake the read if the connection had to be replaced.
+ */
+static void wait_without_hand(struct stream *s, int fd, int flags)
+{
+    if (hand_is_there() || flags & MSG_DONTWAIT || !atomic_load(&s->drained) || atomic_load(&s->stage) != STAGE_OPEN) {
+        return;
+    }
+    int saved = errno;
+    if (atomic_load(&s->blocking) < 0) {
+        atomic_store(&s->blocking, !(REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK));
+    }
+    struct pollfd readable = { .fd = fd, .events = POLLIN };
+    if (atomic_load(&s->blocking) && REAL(poll)(&readable, 1, HAND_ABSENCE_MS) == 0) {
+        hand_ensure();
+    }
+    errno = saved;
 }
 
 static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
@@ -44,6 +67,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
             result = -1;
             errno = call.error;
         } else {
+            wait_without_hand(s, fd, flags);
             result = receive(fd, part.iov_base, allowed, how, from, from_length);
         }
         /* MSG_TRUNC drops octets: only their number is known. */
@@ -95,6 +119,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             result = -1;
             errno = call.error;
         } else {
+            wait_without_hand(s, fd, flags);
             result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
                                        : REAL(recvmsg)(fd, message, flags);
         }
@@ -140,6 +165,9 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length)
     struct stream *s = stream_of(fd);
     if (s) {
         return read_one(s, fd, buffer, length, PLAIN_READ, NULL, NULL);
+    }
+    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there()) {
+        hand_before_other_read();
     }
     return note_dns(fd, buffer, REAL(read)(fd, buffer, length));
 }

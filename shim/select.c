@@ -19,13 +19,28 @@ static void copy(fd_set *to, const fd_set *from, int count)
     }
 }
 
+/* The next descriptor of the set from `fd` on, or -1: sets are mostly empty, so words are looked at, not bits. */
+static int next_member(const fd_set *set, int fd, int count)
+{
+    while (fd < count) {
+        unsigned long word = (unsigned long)set->fds_bits[fd / NFDBITS] >> fd % NFDBITS;
+        if (word) {
+            fd += __builtin_ctzl(word);
+            return fd < count ? fd : -1;
+        }
+        fd += NFDBITS - fd % NFDBITS;
+    }
+    return -1;
+}
+
 static void pass_gates(int count, const fd_set *readable)
 {
+    hand_check();
     if (!readable || !atomic_load(&gates_closed)) {
         return;
     }
-    for (int fd = 0; fd < count; fd++) {
-        struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
+    for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
+        struct stream *s = stream_of(fd);
         if (s && atomic_load(&s->gate)) {
             gate_wait(s);
         }
@@ -36,9 +51,12 @@ static void pass_gates(int count, const fd_set *readable)
 static bool is_disturbed(int count, const fd_set *readable, uint32_t changes)
 {
     bool changed = atomic_load(&gate_changes) != changes, disturbed = false;
-    for (int fd = 0; readable && fd < count; fd++) {
-        struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
-        if (s && (changed || stream_ended(s)) && (changed || stream_failed_in_wait(s))) {
+    if (!readable) {
+        return false;
+    }
+    for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
+        struct stream *s = stream_of(fd);
+        if (s && (changed || (stream_ended(s) && stream_failed_in_wait(s)))) {
             disturbed = true;
         }
     }
@@ -91,6 +109,10 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
         uint32_t changes = atomic_load(&gate_changes);
         pass_gates(count, readable);
         int result = REAL(pselect)(count, readable, writable, exceptional, wait_left(&clock, &left), mask);
+        if (wait_goes_on(&clock, result)) {
+            restore(count, &asked, readable, writable, exceptional);
+            continue;
+        }
         if (result <= 0 || !is_disturbed(count, readable, changes)) {
             return result;
         }
@@ -98,19 +120,42 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
     }
 }
 
+/* Linux leaves what was left in the time-out (select(2)): a repetition gets that. `cut`: not the whole wait. */
+static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout, bool *cut)
+{
+    const long piece = HAND_ABSENCE_MS * 1000L;
+    *cut = !hand_is_there() && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0
+                                             && (timeout->tv_sec || timeout->tv_usec > piece)));
+    if (!*cut) {
+        return REAL(select)(count, readable, writable, exceptional, timeout);
+    }
+    struct timeval left = { .tv_usec = piece };
+    int result = REAL(select)(count, readable, writable, exceptional, &left);
+    if (timeout) {
+        timeout->tv_usec -= piece - left.tv_usec;
+        if (timeout->tv_usec < 0) {
+            timeout->tv_sec--;
+            timeout->tv_usec += 1000000;
+        }
+    }
+    return result;
+}
+
 EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
 {
-    if (!is_watched(count, readable, writable, exceptional)) {
+    if (!is_watched(count, readable, writable, exceptional) || (timeout && !IS_POINTER(timeout))) {
         return REAL(select)(count, readable, writable, exceptional, timeout);
     }
     struct sets asked;
     keep(count, &asked, readable, writable, exceptional);
     for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
+        bool cut;
         pass_gates(count, readable);
-        /* Linux leaves what was left in the time-out (select(2)): the repetition gets that. */
-        int result = REAL(select)(count, readable, writable, exceptional, timeout);
-        if (result <= 0 || !is_disturbed(count, readable, changes)) {
+        int result = select_piece(count, readable, writable, exceptional, timeout, &cut);
+        if (result == 0 && cut) {
+            hand_ensure();
+        } else if (result <= 0 || !is_disturbed(count, readable, changes)) {
             return result;
         }
         restore(count, &asked, readable, writable, exceptional);

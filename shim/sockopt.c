@@ -37,6 +37,9 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     struct stream *s = gate_enter_fd(fd);
     int result = REAL(ioctl)(fd, request, argument);
+    if (s && request == FIONBIO) {
+        atomic_store(&s->blocking, -1);
+    }
     gate_leave_if(s);
     return result;
 }

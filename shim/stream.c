@@ -100,6 +100,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->writing, 0);
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
+    atomic_store(&s->drained, 1);
     atomic_store(&s->generation, generation);
     framing_reset(&s->out, true);
     framing_reset(&s->in, false);
@@ -448,6 +449,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             atomic_store(&s->answered, number);
             if (told) {
                 channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+                hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
             }
         }
         if (s->in.phase == MS_BROKEN) {
@@ -486,6 +488,7 @@ static void note_read(struct stream *s)
     uint64_t now = (uint64_t)(resuming || atomic_load(&s->armed) ? now_ns() : coarse_now_ns());
     uint64_t before = atomic_load_explicit(&s->last_read, memory_order_relaxed);
     atomic_store_explicit(&s->last_read, now, memory_order_relaxed);
+    hand_note_read();
     if (resuming) {
         atomic_store(&s->resuming, 0);
         channel_send(s, MS_RESUMED, 0, atomic_load(&s->counters->exchange), before && now > before ? (int64_t)(now - before) : 0, 0, NULL, 0);
@@ -583,6 +586,9 @@ static bool hold(struct stream *s, int error)
         atomic_store(&s->answered, number);
         channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
     }
+    if (held) {
+        hand_ensure();
+    }
     channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error, (int64_t)s->in.content, NULL,
                  0);
     return held;
@@ -646,9 +652,10 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         check_stop(s);
     }
     size_t asked = 0;
-    for (int i = 0; i < count && result == 0; i++) {
+    for (int i = 0; i < count && result >= 0; i++) {
         asked += vector[i].iov_len;
     }
+    atomic_store_explicit(&s->drained, result < (ssize_t)asked, memory_order_relaxed);
     errno = saved;
     return finish_read(call, result, asked == 0);
 }
@@ -776,7 +783,8 @@ bool stream_failed_in_wait(struct stream *s)
 
 bool stream_ended(const struct stream *s)
 {
-    if (!atomic_load(&s->counters->guard) || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
+    if (!atomic_load(&s->drained) || !atomic_load(&s->counters->guard)
+        || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
         return false;
     }
     struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };

@@ -73,6 +73,8 @@ struct stream {
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
+    _Atomic int32_t blocking;        /* 1 without O_NONBLOCK, 0 with it, -1 to be asked for */
+    _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
     /* What lies over the connection (tls.h). */
@@ -198,7 +200,10 @@ void write_end_unseen(struct call *call, ssize_t result);
  */
 bool stream_failed_in_wait(struct stream *s);
 
-/* A guarded stream with an answer outstanding whose connection has ended; one system call if it is guarded. */
+/*
+ * A guarded stream with an answer outstanding whose connection has ended. Costs a system call only where the last
+ * read left nothing behind: after one that was filled up, there is most likely more to read.
+ */
 bool stream_ended(const struct stream *s);
 
 /* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */

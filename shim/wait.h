@@ -6,12 +6,15 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "hand.h"
 #include "stream.h"
 
+/* A wait of a program with open streams. While the hand is not there, it is cut into a short piece and the rest. */
 struct wait_clock {
     const struct timespec *timeout; /* NULL: for ever */
-    int64_t until;                  /* by the coarse clock, which is cheap enough for every wait */
+    int64_t until;                  /* by the coarse clock, which is cheap enough for every wait; 0: no end, or no wait */
     bool first;
+    bool cut; /* the present piece is not the whole wait */
 };
 
 static inline void wait_start(struct wait_clock *clock, const struct timespec *timeout)
@@ -25,11 +28,21 @@ static inline void wait_start(struct wait_clock *clock, const struct timespec *t
 /* What is left; the time-out itself the first time, so that an invalid one is seen by the kernel. */
 static inline const struct timespec *wait_left(struct wait_clock *clock, struct timespec *left)
 {
-    if (clock->first || !clock->until) {
-        clock->first = false;
+    const int64_t piece = HAND_ABSENCE_MS * 1000000LL;
+    bool whole = clock->first || !clock->until;
+    int64_t rest = whole ? INT64_MAX : clock->until - coarse_now_ns();
+    clock->first = clock->cut = false;
+    if (whole && clock->timeout) {
+        rest = clock->timeout->tv_sec < 0 || clock->timeout->tv_nsec < 0 || clock->timeout->tv_nsec >= 1000000000 ? 0
+            : clock->timeout->tv_sec > INT_MAX ? INT64_MAX
+                                               : clock->timeout->tv_sec * 1000000000LL + clock->timeout->tv_nsec;
+    }
+    if (rest > piece && !hand_is_there()) {
+        clock->cut = true;
+        rest = piece;
+    } else if (whole) {
         return clock->timeout;
     }
-    int64_t rest = clock->until - coarse_now_ns();
     rest = rest < 0 ? 0 : rest;
     left->tv_sec = rest / 1000000000;
     left->tv_nsec = rest % 1000000000;
@@ -39,10 +52,19 @@ static inline const struct timespec *wait_left(struct wait_clock *clock, struct 
 static inline int wait_left_ms(struct wait_clock *clock)
 {
     struct timespec left;
-    clock->first = false;
     const struct timespec *rest = wait_left(clock, &left);
     int64_t ms = rest ? rest->tv_sec * 1000LL + (rest->tv_nsec + 999999) / 1000000 : -1;
     return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+/* True when only a piece of the wait is over. */
+static inline bool wait_goes_on(const struct wait_clock *clock, int result)
+{
+    if (result || !clock->cut) {
+        return false;
+    }
+    hand_ensure();
+    return true;
 }
 
 static inline const struct timespec *wait_from_ms(struct timespec *limit, int ms)

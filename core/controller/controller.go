@@ -91,7 +91,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 }
 
 // Start reads the configuration, opens log and control socket, and serves the process until the channel ends.
-func Start(ch *channel.Conn, shim Shim, pid int) {
+func Start(ch Channel, shim Shim, pid int) {
 	cfg, wrong := config.Load(config.Find())
 	if wrong != nil {
 		cfg = config.Default()
