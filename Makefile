@@ -55,6 +55,7 @@ install: all
 .PHONY: setup
 setup:
 	sh e2e/setup.sh
+	sh e2e/manager/daemons.sh
 
 .PHONY: demo
 demo: setup
@@ -69,7 +70,7 @@ test: setup
 	$(GO) test -p 1 -timeout 10m ./e2e/...
 
 ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Werror -o /dev/null -c
-SCRIPTS := ctl/midstream/midstream e2e/setup.sh cgo/build.sh .ci/run
+SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/manager/daemons.sh cgo/build.sh .ci/run
 
 .PHONY: check
 check:

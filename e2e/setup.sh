@@ -28,6 +28,7 @@ nginx-light    nginx
 apache2-bin    apache2
 lighttpd       lighttpd
 dnsmasq-base   dnsmasq
+dbus-daemon    dbus-daemon
 unbound        unbound
 tinyproxy-bin  tinyproxy
 squid          squid

@@ -189,6 +189,9 @@ func (c *Controller) open(m channel.Message) {
 		c.log.Error().Err(err).Msg("an opening was not understood")
 		return
 	}
+	if c.pointless() {
+		return // the shim's later messages about it are passed over
+	}
 	s := newStream(c, m, o)
 	c.mu.Lock()
 	c.streams[m.Stream] = s

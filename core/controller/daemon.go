@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -126,8 +127,29 @@ func (c *Controller) hear(ctx context.Context, m control.Response) {
 	}
 }
 
+// What is told of streams has to fit into a line (control.MaxLine).
+const (
+	maxReported     = 1000
+	maxReportedText = 200
+)
+
+func cut(text string) string {
+	if len(text) > maxReportedText {
+		return strings.ToValidUTF8(text[:maxReportedText], "")
+	}
+	return text
+}
+
 // report sends the streams; false where no daemon takes them.
 func (d *daemon) report(c *Controller, streams []manager.Stream, samples []manager.Sample) bool {
+	if len(streams) > maxReported {
+		streams, samples = streams[:maxReported], samples[:maxReported]
+	}
+	short := make([]manager.Stream, len(streams))
+	for i, s := range streams {
+		short[i] = s
+		short[i].URL, short[i].Command = cut(s.URL), cut(s.Command)
+	}
 	own := map[string]bool{}
 	for name, f := range c.manager.Gather() {
 		if f.Captive {
@@ -135,7 +157,7 @@ func (d *daemon) report(c *Controller, streams []manager.Stream, samples []manag
 		}
 	}
 	return d.tell(control.MethodReport, manager.Reported{
-		PID: c.pid, Use: c.manager.Own(c.pid), Streams: streams, Samples: samples, Captive: own,
+		PID: c.pid, Use: c.manager.Own(c.pid), Streams: short, Samples: samples, Captive: own,
 	})
 }
 

@@ -88,6 +88,25 @@ func (c *Controller) count() int {
 	return len(c.streams)
 }
 
+// pointless reports whether nothing could ever be done for a stream: there is nowhere to move it, and failures are not
+// to be dealt with.
+func (c *Controller) pointless() bool {
+	if c.config.Failover.Enabled {
+		return false
+	}
+	links, err := netif.List()
+	if err != nil {
+		return false
+	}
+	others := 0
+	for _, l := range links {
+		if !l.Loopback && l.Up {
+			others++
+		}
+	}
+	return others < 2
+}
+
 // lookSoon makes the manager look at the streams at once.
 func (c *Controller) lookSoon() {
 	select {

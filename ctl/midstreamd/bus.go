@@ -21,6 +21,7 @@ const (
 	properties   = "org.freedesktop.DBus.Properties"
 
 	busRetry = 30 * time.Second
+	busAgain = 30 * time.Second
 	busLimit = 3 * time.Second // for one answer
 	settle   = 50 * time.Millisecond
 )
@@ -62,6 +63,7 @@ func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
 		case <-conn.Context().Done():
 			return
 		case <-signals:
+		case <-time.After(busAgain): // systemd-resolved does not tell of every change
 		}
 		// Changes come in bursts; one look serves them all.
 		burst := time.After(settle)

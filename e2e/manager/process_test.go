@@ -3,6 +3,7 @@
 package manager
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -224,4 +225,18 @@ func TestPreferredServerIsTriedFirst(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	d.stop()
+}
+
+func TestHostWithOneInterfaceAndNoFailoverIsNotTracked(t *testing.T) {
+	s := newStage(t, "wlan0")
+	s.Configure("[failover]\nenabled = false\n")
+	d := s.download()
+	s.Await("the file to grow", limit, func() bool {
+		info, err := os.Stat(d.file)
+		return err == nil && info.Size() > 3<<20
+	})
+	if x := d.session(); x != nil {
+		t.Errorf("%+v", x)
+	}
+	d.whole()
 }

@@ -189,3 +189,13 @@ func (s *stage) daemon() *lab.Program {
 	})
 	return p
 }
+
+// await looks for a condition, without failing the test.
+func await(condition func() bool) bool {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if condition() {
+			return true
+		}
+	}
+	return false
+}
