@@ -102,6 +102,13 @@ func (c *Controller) attach(ctx context.Context, path string) bool {
 	d.mu.Lock()
 	d.socket = nil
 	d.mu.Unlock()
+	// What it measured and met grows old; what it learnt of the networks stays true.
+	c.management.mu.Lock()
+	for name, f := range c.management.far {
+		c.management.far[name] = manager.Fact{Resolvers: f.Resolvers, Metered: f.Metered, Provider: f.Provider}
+	}
+	c.management.mu.Unlock()
+	c.combineFacts()
 	c.log.Info().Msg("midstreamd has gone")
 	c.Publish(control.Event{At: control.Now(), Kind: control.EventManager, PID: c.pid, Text: "midstreamd has gone; this process decides by itself"})
 	c.lookSoon()
@@ -150,14 +157,8 @@ func (d *daemon) report(c *Controller, streams []manager.Stream, samples []manag
 		short[i] = s
 		short[i].URL, short[i].Command = cut(s.URL), cut(s.Command)
 	}
-	own := map[string]bool{}
-	for name, f := range c.manager.Gather() {
-		if f.Captive {
-			own[name] = true
-		}
-	}
 	return d.tell(control.MethodReport, manager.Reported{
-		PID: c.pid, Use: c.manager.Own(c.pid), Streams: short, Samples: samples, Captive: own,
+		PID: c.pid, Use: c.manager.Own(c.pid), Streams: short, Samples: samples, Captive: c.manager.Portals(),
 	})
 }
 

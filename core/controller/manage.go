@@ -119,7 +119,7 @@ func (c *Controller) lookSoon() {
 func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
 	m := &c.management
 	var folders []string
-	if os.Getenv(control.EnvRuntimeDir) == "" && ofRoot(manager.HostDir) {
+	if hostCounts() {
 		folders = append(folders, manager.HostDir)
 	}
 	if dir, err := control.EnsureRuntimeDir(); err == nil {
@@ -145,6 +145,9 @@ func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
 	}
 	return changed
 }
+
+// hostCounts reports whether what root orders for all users is to be followed.
+func hostCounts() bool { return os.Getenv(control.EnvRuntimeDir) == "" && ofRoot(manager.HostDir) }
 
 // ofRoot reports whether only root can have put something into the folder.
 func ofRoot(dir string) bool {
@@ -424,7 +427,13 @@ func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, p
 func (m *management) daemonPaths() []string {
 	var paths []string
 	for i := len(m.stores) - 1; i >= 0; i-- {
-		paths = append(paths, filepath.Join(m.stores[i].Dir, manager.SocketName))
+		if dir := m.stores[i].Dir; dir != manager.HostDir {
+			paths = append(paths, filepath.Join(dir, manager.SocketName))
+		}
+	}
+	// The host's may have come since this process started.
+	if hostCounts() {
+		paths = append(paths, filepath.Join(manager.HostDir, manager.SocketName))
 	}
 	return paths
 }

@@ -269,6 +269,17 @@ func (e *Engine) Captive(name string, captive bool) {
 	}
 }
 
+// Portals returns the interfaces that Captive was called for, and where that still holds.
+func (e *Engine) Portals() map[string]bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := map[string]bool{}
+	for name := range e.captive {
+		all[name] = true
+	}
+	return all
+}
+
 // Interfaces implements Manager.
 func (e *Engine) Interfaces() []Interface {
 	e.mu.Lock()

@@ -5,6 +5,17 @@
 // decisions, and does nothing on its own. The core of every process has one; midstreamd has one for all processes
 // that have connected to it. While a process is connected, the daemon decides and the process's own engine only
 // answers Order from the same facts; when the daemon is gone, it decides again.
+//
+// What decides, in this order (rank.go has the list): a person's use; the policy's rules; then, between any two
+// interfaces, the first of these in which they differ: a captive portal, congestion that a hint tells of, a hint that
+// prefers one, the policy's prefer and providers, metered or not, cost, performance, the kernel's route metric. Without
+// a configuration, streams are moved for better only where one of two interfaces is captive, congested or preferred by a
+// hint, metered, or dearer than the other, and for performance where a hint promises twice as much;
+// [policy] performance = true does so by what has been measured as well. The kernel's metric never moves a stream.
+//
+// A change for better waits until the stream has been where it is for dwell, and the other interface has been usable
+// for dwell since it came back, twice as long for each further loss in the last two minutes; and it has to pay: at
+// least two seconds of the content have to be left. A person's use, and leaving what policy forbids, wait for nothing.
 package manager
 
 import (

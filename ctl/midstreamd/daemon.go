@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -281,6 +283,10 @@ func (d *daemon) Call(ctx context.Context, p *control.Peer, method string, param
 		if o.Error != "" {
 			err = errors.New(o.Error)
 		}
+		number, _, _ := strings.Cut(o.Session, "-")
+		if pid, wrong := strconv.Atoi(number); wrong != nil || !d.speaks(p, pid) {
+			return nil, true, fmt.Errorf("outcome: session %.40q is not of a process that has attached on this connection", o.Session)
+		}
 		d.engine.Outcome(o.Session, o.To, err)
 		return struct{}{}, true, nil
 	}
@@ -318,18 +324,22 @@ func (d *daemon) attach(ctx context.Context, p *control.Peer, a control.AttachPa
 	return nil
 }
 
+// speaks reports whether the process has attached on this connection.
+func (d *daemon) speaks(p *control.Peer, pid int) bool {
+	c := d.client(pid)
+	return c != nil && c.peer.Same(p)
+}
+
 // report takes in what a process tells of itself; nobody may speak for another.
 func (d *daemon) report(p *control.Peer, r manager.Reported) error {
+	if !d.speaks(p, r.PID) {
+		return fmt.Errorf("report: process %d has not attached on this connection", r.PID)
+	}
 	d.mu.Lock()
-	c := d.clients[r.PID]
-	known := c != nil && c.peer.Same(p)
-	if known {
+	if c := d.clients[r.PID]; c != nil {
 		c.captive = r.Captive
 	}
 	d.mu.Unlock()
-	if !known {
-		return fmt.Errorf("report: process %d has not attached on this connection", r.PID)
-	}
 	r.Streams = slices.DeleteFunc(r.Streams, func(s manager.Stream) bool { return s.PID != r.PID })
 	if d.engine.Own(r.PID) != r.Use {
 		d.engine.UseFor(r.PID, r.Use)
