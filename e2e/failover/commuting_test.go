@@ -107,7 +107,7 @@ func (c *commute) start() {
 			return true
 		default:
 		}
-		for _, one := range c.s.CtlSessions() {
+		for _, one := range c.s.sessions() {
 			if one.PID == d.Pid() && one.Received > 0 {
 				return true
 			}

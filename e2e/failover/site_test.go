@@ -3,6 +3,7 @@
 package failover
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,10 +106,19 @@ func (d *download) out() string { return filepath.Join(d.folder, "out") }
 
 // received is how many octets the program has been handed, by the list of sessions of all processes.
 func (s *site) received() (sum int64) {
-	for _, one := range s.CtlSessions() {
+	for _, one := range s.sessions() {
 		sum += one.Received
 	}
 	return sum
+}
+
+// sessions are those of all processes. A process that ends while it is asked is no mistake here.
+func (s *site) sessions() (all []lab.Session) {
+	r := s.Ctl("sessions", "--json").Run()
+	if err := json.Unmarshal([]byte(r.Stdout), &all); err != nil {
+		s.t.Logf("no list of sessions: %v", r)
+	}
+	return all
 }
 
 // halfway waits until the program has received a good part.

@@ -1,0 +1,205 @@
+// What is no failure: pauses of congestion, of slow servers and of programs that take their time. And what the user
+// has to say in it.
+
+package failover
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+// migrations are those that the sessions of a process have behind them, while it runs.
+func (s *site) migrations() (all []lab.Migration) {
+	for _, one := range s.sessions() {
+		all = append(all, one.Migrations...)
+	}
+	return all
+}
+
+// staysUntouched runs a download under Midstream to its end, and fails if it was moved.
+func (s *site) staysUntouched(args ...string) {
+	s.t.Helper()
+	d := s.download(true, args...)
+	d.Start()
+	var moved []lab.Migration
+	for {
+		select {
+		case <-d.Ended():
+			if r := d.Wait(); r.Status != 0 || lab.Sum(d.out()) != s.sum {
+				s.t.Errorf("%v: %d octets", r, fileSize(d.out()))
+			}
+			if len(moved) > 0 {
+				s.t.Errorf("it was moved: %+v", moved)
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+			if m := s.migrations(); len(m) > 0 {
+				moved = m
+			}
+		}
+	}
+}
+
+// Cubic's own losses on a full link of 40 Mbit/s with a short queue pause a download for up to 190 ms.
+func TestCongestionIsNoFailure(t *testing.T) {
+	link := lab.Link{Rate: 40e6, Delay: 10 * time.Millisecond}
+	s := &site{Lab: lab.New(t, lab.Net("wlan0", link), lab.Net("wwan0", link)), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
+	s.sum = lab.Content(t, s.root, "film.mkv", 30<<20, 7)
+	for _, n := range s.Networks() {
+		n.DNS(map[string][]string{host: {n.Content(), n.Content6()}})
+		s.web[n.Name] = n.Nginx(s.root, lab.ServerOptions{})
+	}
+	s.staysUntouched("curl", "-sS", "-o", "out", "URL")
+}
+
+// nginx with limit_rate alone sends a burst and then nothing for a second or more.
+func TestBurstsAreNoFailure(t *testing.T) {
+	s := newSite(t, func(n *lab.Network, root string) *lab.Server {
+		return n.Nginx(root, lab.ServerOptions{LimitRate: 600 << 10, Extra: "limit_rate_after 1m;"})
+	}, "wlan0", "wwan0")
+	s.staysUntouched("curl", "-sS", "-o", "out", "URL")
+}
+
+// A program that does not read is no silent server.
+func TestAProgramThatPausesIsLeftAlone(t *testing.T) {
+	s := newSite(t, paced, "wlan0", "wwan0")
+	s.staysUntouched("python3", "-c", `import sys, time, urllib.request
+with urllib.request.urlopen(sys.argv[1]) as r, open("out", "wb") as f:
+    while b := r.read(500000):
+        f.write(b)
+        if f.tell() in range(1000000, 2000000): time.sleep(1.2)`, "URL")
+}
+
+// A connection that falls silent for longer than a pause may last, and speaks again before another one has proved
+// itself, stays.
+func TestTheOldConnectionStaysIfItSpeaksFirst(t *testing.T) {
+	s := newSite(t, paced, "wlan0", "wwan0")
+	s.Configure("[failover]\nstandby = \"never\"\n")
+	s.Network("wwan0").Drop(lab.Both) // nothing can prove itself there
+	d := s.download(true, curl.args...)
+	d.Start()
+	d.halfway()
+	s.web["wlan0"].Freeze()
+	time.Sleep(700 * time.Millisecond)
+	s.web["wlan0"].Thaw()
+	var moved []lab.Migration
+	s.Await("its end", 30*time.Second, func() bool {
+		if m := s.migrations(); len(m) > 0 {
+			moved = m
+		}
+		select {
+		case <-d.Ended():
+			return true
+		default:
+			return false
+		}
+	})
+	if r := d.Wait(); r.Status != 0 || lab.Sum(d.out()) != s.sum {
+		t.Errorf("%v", r)
+	}
+	if len(moved) > 0 {
+		t.Errorf("it was moved: %+v", moved)
+	}
+}
+
+// Before the answer has begun the request is simply made again.
+func TestTheServerDiesBeforeItAnswers(t *testing.T) {
+	s := newSite(t, nginx, "wlan0", "wwan0")
+	native := s.native(curl, "nginx")
+	s.web["wlan0"].Freeze() // the kernel still accepts connections
+	d := s.download(true, curl.args...)
+	d.Start()
+	s.Await("the request", 10*time.Second, func() bool {
+		for _, one := range s.sessions() {
+			if strings.Contains(one.URL, "film") {
+				return true
+			}
+		}
+		return false
+	})
+	s.web["wlan0"].Kill()
+	d.intact(native, nil)
+}
+
+// An idle connection over a network that is lost does not fail the next request.
+func TestIdleConnections(t *testing.T) {
+	for _, strike := range []struct {
+		name string
+		do   func(*lab.Network)
+	}{
+		{"carrier", func(n *lab.Network) { n.CarrierDown() }},
+		{"address", func(n *lab.Network) { n.RemoveAddresses() }},
+	} {
+		t.Run(strike.name, func(t *testing.T) {
+			s := newSite(t, nginx, "wlan0", "wwan0")
+			d := s.download(true, "python3", "-c", `import http.client, sys, os, time
+c = http.client.HTTPConnection("download.example", timeout=10)
+for i in range(2):
+    c.request("GET", "/film.mkv")
+    data = c.getresponse().read()
+    print(len(data))
+    open("out%d" % i, "wb").write(data)
+    while i == 0 and not os.path.exists("go"): time.sleep(0.01)`)
+			d.Start()
+			s.Await("the first file", 20*time.Second, func() bool { return fileSize(filepath.Join(d.folder, "out0")) == size })
+			strike.do(s.Network("wlan0"))
+			s.Await("the idle connection to move", 10*time.Second, func() bool { return len(s.migrations()) == 1 })
+			if err := os.WriteFile(filepath.Join(d.folder, "go"), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("%d\n%d\n", size, size)
+			if r := d.Wait(); r.Status != 0 || r.Stdout != want || lab.Sum(filepath.Join(d.folder, "out1")) != s.sum {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
+// A standby that the server closes is renewed.
+func TestAStandbyIsRenewed(t *testing.T) {
+	s := newSite(t, paced, "wlan0", "wwan0")
+	s.sum = lab.Content(t, s.root, "film.mkv", 30<<20, 7)
+	d := s.download(true, curl.args...)
+	d.Start()
+	events, err := s.Control(d.Pid(), 10*time.Second).Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby := func() {
+		t.Helper()
+		for limit := time.After(15 * time.Second); ; {
+			select {
+			case e := <-events:
+				if e.Kind == "standby" && e.Fields["interface"] == "wwan0" {
+					return
+				}
+			case <-limit:
+				t.Fatal("no standby")
+			}
+		}
+	}
+	standby()
+	s.Network("wwan0").ResetConnections()
+	standby()
+	s.web["wlan0"].Kill()
+	s.Await("the recovery", 5*time.Second, func() bool { return len(s.migrations()) == 1 })
+}
+
+// With failover switched off the program sees everything as it comes.
+func TestSwitchedOff(t *testing.T) {
+	s := newSite(t, nginx, "wlan0", "wwan0")
+	s.Configure("[failover]\nenabled = false\n")
+	d := s.download(true, "curl", "-sS", "-o", "out", "URL")
+	d.Start()
+	d.halfway()
+	s.web["wlan0"].Kill()
+	if r := d.Wait(); r.Status != 18 {
+		t.Errorf("%v", r)
+	}
+}
