@@ -107,6 +107,32 @@ func (p *paths) refresh() {
 	p.changed = make(chan struct{})
 }
 
+// ask makes the kernel tell the interface's carrier now: by itself it may take a second.
+func (p *paths) ask(name string) {
+	p.mu.Lock()
+	at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Name == name })
+	index := 0
+	if at >= 0 && p.watching {
+		index = p.interfaces[at].Index
+	}
+	p.mu.Unlock()
+	if index > 0 {
+		netif.Sync(index)
+	}
+}
+
+// askAll does so for all interfaces that cannot be used now.
+func (p *paths) askAll() {
+	p.mu.Lock()
+	interfaces := p.interfaces
+	p.mu.Unlock()
+	for _, i := range interfaces {
+		if i.Up && !i.Carrier {
+			netif.Sync(i.Index)
+		}
+	}
+}
+
 func (p *paths) news() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()

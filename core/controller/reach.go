@@ -79,6 +79,7 @@ type lookups struct {
 }
 
 type lookup struct {
+	begun   time.Time
 	done    chan struct{}
 	answers []resolve.Answer
 	err     error
@@ -89,6 +90,7 @@ type lookup struct {
 const (
 	maxLookups = 256
 	maxKept    = time.Minute
+	lateLookup = 100 * time.Millisecond
 )
 
 type sharedNames struct {
@@ -104,7 +106,7 @@ func (n *sharedNames) LookupEach(ctx context.Context, host string, each func(res
 	l := n.c.m[key]
 	mine := l == nil || l.over()
 	if mine {
-		l = &lookup{done: make(chan struct{})}
+		l = &lookup{begun: time.Now(), done: make(chan struct{})}
 		if n.c.m == nil || len(n.c.m) >= maxLookups {
 			n.c.m = map[[2]string]*lookup{}
 		}
@@ -131,13 +133,13 @@ func (n *sharedNames) LookupEach(ctx context.Context, host string, each func(res
 	return l.err
 }
 
-// over reports whether the answer is there and has expired.
+// over reports whether the answer is there and has expired, or has been due for so long that its question may be lost.
 func (l *lookup) over() bool {
 	select {
 	case <-l.done:
 		return l.err != nil || time.Now().After(l.expires)
 	default:
-		return false
+		return time.Since(l.begun) > lateLookup
 	}
 }
 

@@ -21,10 +21,12 @@ import (
 const (
 	stagger      = 10 * time.Millisecond  // between the beginnings of attempts on different candidates
 	attemptLimit = 5 * time.Second        // for one attempt to connect
-	hedge        = 400 * time.Millisecond // after so long a candidate's attempt is doubled: the first SYN may be lost
-	maxHedges    = 4                      // attempts on one candidate at once
+	hedge        = 120 * time.Millisecond // after so long a candidate is tried once more: the first packets may be lost
+	lastHedge    = time.Second            // the same for later ones, by doubling
+	maxHedges    = 4                      // attempts on one candidate at once; the oldest gives way
 	firstPause   = 60 * time.Millisecond  // before all candidates are tried anew, doubled up to lastPause
 	lastPause    = 2 * time.Second
+	noPause      = 80 * time.Millisecond // while no network is there at all
 	maxRefusals  = 3 // answers of one candidate that do not continue the exchange
 	firstContent = 2 * time.Second
 )
@@ -52,6 +54,8 @@ type recovery struct {
 	results chan tried
 	running map[candidate]int
 	last    map[candidate]time.Time // when an attempt was begun last
+	patient map[candidate]time.Duration
+	ends    map[candidate][]context.CancelFunc // of the attempts, the oldest first
 	refused map[candidate]int
 	reason  error // why the last attempt failed
 }
@@ -109,7 +113,8 @@ func (s *Stream) recoverOnce(cause string) bool {
 	r := &recovery{
 		s: s, e: e, cause: cause, at: s.received(e), ctx: ctx,
 		results: make(chan tried, 64),
-		running: map[candidate]int{}, last: map[candidate]time.Time{}, refused: map[candidate]int{},
+		running: map[candidate]int{}, last: map[candidate]time.Time{},
+		patient: map[candidate]time.Duration{}, ends: map[candidate][]context.CancelFunc{}, refused: map[candidate]int{},
 	}
 	s.publish(control.EventFailure, cause, map[string]any{"cause": cause})
 	s.confirm = r.confirm
@@ -186,6 +191,10 @@ func (r *recovery) run() bool {
 				queue = r.candidates()
 				round++
 			}
+			s.c.paths.askAll()
+			if len(queue) == 0 {
+				pause = noPause // nothing is burdened by looking for a network
+			}
 			if len(queue) > 0 {
 				r.begin(queue[0])
 				queue = queue[1:]
@@ -198,7 +207,7 @@ func (r *recovery) run() bool {
 		case <-news:
 			pause = firstPause
 			queue, round = nil, 0
-			clear(r.last)
+			clear(r.patient)
 			turn.Reset(0)
 		case <-changed:
 		case <-deadline.C:
@@ -252,18 +261,26 @@ func (r *recovery) hopeless(queue []candidate) bool {
 
 // begin starts an attempt to connect, unless enough are under way.
 func (r *recovery) begin(c candidate) {
-	if r.refused[c] >= maxRefusals || r.running[c] >= maxHedges || r.running[c] > 0 && time.Since(r.last[c]) < hedge {
+	if r.refused[c] >= maxRefusals || r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) {
 		return
+	}
+	if r.running[c] > 0 {
+		r.patient[c] = min(2*max(hedge, r.patient[c]), lastHedge)
 	}
 	r.running[c]++
 	r.last[c] = time.Now()
+	ctx, cancel := context.WithTimeout(r.ctx, attemptLimit)
+	r.ends[c] = append(r.ends[c], cancel)
+	if len(r.ends[c]) > maxHedges {
+		r.ends[c][0]()
+		r.ends[c] = r.ends[c][1:]
+	}
 	host, port := r.s.hostOf(r.e)
 	avoid := netip.AddrPort{}
 	if c.other {
 		_, avoid = r.s.where()
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(r.ctx, attemptLimit)
 		defer cancel()
 		begun := time.Now()
 		conn, err := r.s.connect(ctx, c.iface, host, port, avoid)

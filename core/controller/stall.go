@@ -163,6 +163,9 @@ func (s *Stream) sample(now time.Time) bool {
 			s.c.standbys.Add(-1)
 		}
 	}
+	if quiet := now.Sub(h.heard); quiet >= tick && quiet < time.Second && h.usual < s.c.config.Failover.SuspectAfter {
+		s.c.paths.ask(s.iface)
+	}
 	quiet, limit := now.Sub(h.heard), h.limit(s.c.config.Failover.SuspectAfter, s.slow)
 	if quiet >= min(limit/2, limit-3*tick) && now.Sub(h.asked) >= min(max(tick, limit/8), time.Second) {
 		h.asked = now
