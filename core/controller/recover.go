@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,8 +27,9 @@ const (
 	maxHedges    = 4                      // attempts on one candidate at once; the oldest gives way
 	firstPause   = 60 * time.Millisecond  // before all candidates are tried anew, doubled up to lastPause
 	lastPause    = 2 * time.Second
+	settle       = 30 * time.Millisecond // after news of a network: the first packet on a new link is worth a second if lost
 	noPause      = 80 * time.Millisecond // while no network is there at all
-	maxRefusals  = 3 // answers of one candidate that do not continue the exchange
+	maxRefusals  = 3                     // answers of one candidate that do not continue the exchange
 	firstContent = 2 * time.Second
 )
 
@@ -208,7 +210,8 @@ func (r *recovery) run() bool {
 			pause = firstPause
 			queue, round = nil, 0
 			clear(r.patient)
-			turn.Reset(0)
+			r.callOff()
+			turn.Reset(settle)
 		case <-changed:
 		case <-deadline.C:
 			s.tellIfHeld(fmt.Sprintf("nothing has helped for %v: %v", s.c.config.Failover.Patience, r.reason))
@@ -288,6 +291,20 @@ func (r *recovery) begin(c candidate) {
 			Dur("took", time.Since(begun)).Err(err).Msg("tried to connect")
 		r.results <- tried{c, conn, err}
 	}()
+}
+
+// callOff ends the attempts over interfaces that cannot be used any more: what they send when the link comes back may
+// be sent too early.
+func (r *recovery) callOff() {
+	usable := r.s.order()
+	for c, ends := range r.ends {
+		if !slices.Contains(usable, c.iface) {
+			for _, end := range ends {
+				end()
+			}
+			delete(r.ends, c)
+		}
+	}
 }
 
 // drain closes what arrives too late.
