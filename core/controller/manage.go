@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -27,11 +28,11 @@ const (
 
 // management is the controller's part in deciding.
 type management struct {
-	stores []manager.Store
 	kick   chan struct{} // holds one while there is reason to look at once
 	daemon daemon
 
 	mu    sync.Mutex
+	store []manager.Store
 	files map[string]manager.Fact // what files say of the interfaces
 	far   map[string]manager.Fact // what the daemon says
 }
@@ -128,7 +129,9 @@ func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	for _, dir := range folders {
 		store := manager.Store{Dir: dir}
-		m.stores = append(m.stores, store)
+		m.mu.Lock()
+		m.store = append(m.store, store)
+		m.mu.Unlock()
 		notices, err := store.Watch(ctx)
 		if err != nil {
 			c.log.Error().Err(err).Msg("directives are not watched")
@@ -144,6 +147,13 @@ func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
 		}()
 	}
 	return changed
+}
+
+// stores are the folders of the directives; a later one counts more.
+func (m *management) stores() []manager.Store {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.store)
 }
 
 // hostCounts reports whether what root orders for all users is to be followed.
@@ -192,7 +202,7 @@ func (c *Controller) combineFacts() {
 
 func (c *Controller) refreshDirectives() {
 	var all []manager.Directives
-	for _, store := range c.management.stores {
+	for _, store := range c.management.stores() {
 		d, err := store.Load()
 		if err != nil {
 			c.log.Error().Err(err).Msg("directives are not followed")
@@ -227,7 +237,7 @@ func (c *Controller) look(ctx context.Context) {
 func (c *Controller) fired(w manager.When) {
 	c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid,
 		Text: "the condition came true: " + w.Condition + "; use " + w.Use, Fields: map[string]any{"to": w.Use, "trigger": manager.TriggerWhen, "id": w.ID}})
-	for _, store := range c.management.stores {
+	for _, store := range c.management.stores() {
 		if err := store.Fire(w); err != nil {
 			c.log.Error().Err(err).Msg("a trigger's firing was not noted")
 		}
@@ -426,8 +436,8 @@ func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, p
 // daemonPaths are where a daemon may listen, the user's own first.
 func (m *management) daemonPaths() []string {
 	var paths []string
-	for i := len(m.stores) - 1; i >= 0; i-- {
-		if dir := m.stores[i].Dir; dir != manager.HostDir {
+	for _, store := range m.stores() {
+		if dir := store.Dir; dir != manager.HostDir {
 			paths = append(paths, filepath.Join(dir, manager.SocketName))
 		}
 	}
