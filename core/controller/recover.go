@@ -29,6 +29,7 @@ const (
 	lastPause    = 2 * time.Second
 	settle       = 30 * time.Millisecond // after news of a network: the first packet on a new link is worth a second if lost
 	noPause      = 80 * time.Millisecond // while no network is there at all
+	fruitful     = 16 << 10              // octets that a recovery has to have brought, or the next one begins with a pause
 	maxRefusals  = 3                     // answers of one candidate that do not continue the exchange
 	firstContent = 2 * time.Second
 )
@@ -117,6 +118,17 @@ func (s *Stream) recoverOnce(cause string) bool {
 		results: make(chan tried, 64),
 		running: map[candidate]int{}, last: map[candidate]time.Time{},
 		patient: map[candidate]time.Duration{}, ends: map[candidate][]context.CancelFunc{}, refused: map[candidate]int{},
+	}
+	// A server that always ends after a few octets is not asked without a pause.
+	if brought := r.at - s.recoveredAt; brought >= 0 && brought < fruitful {
+		s.fruitless++
+	} else {
+		s.fruitless = 0
+	}
+	s.recoveredAt = r.at
+	if s.fruitless > 1 && !s.unlessOver(e, nil, nil, min(firstPause<<min(s.fruitless, 8), lastPause)) {
+		s.tellIfHeld("the exchange cannot be moved any more")
+		return false
 	}
 	s.publish(control.EventFailure, cause, map[string]any{"cause": cause})
 	s.confirm = r.confirm

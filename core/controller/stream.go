@@ -36,30 +36,33 @@ type Stream struct {
 	// decided is held while a decision of the manager's is carried out.
 	decided sync.Mutex
 
-	mu         sync.Mutex
-	changed    chan struct{} // closed and replaced at every change
-	exchanges  []*exchange   // requests not yet answered in full, in order; the first is being answered
-	last       *exchange     // the last one that is done
-	iface      string
-	server     netip.AddrPort
-	left       string // why it is left alone, "" if it is not
-	closed     bool
-	failed     *failure
-	migrating  bool
-	reply      *channel.Message // to the last Arm: Moved or Unmoved
-	info       *channel.Message
-	resumed    time.Duration // the last Resumed, -1 none yet
-	history    []control.Migration
-	local      netip.AddrPort
-	guarded    bool // the shim holds the program when the connection fails
-	recovering bool
-	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
-	flow       history
-	slow       time.Duration // what a silence must exceed by the connection's round-trip time
-	standby    *standby
-	lent       *dial.Conn // for reach, once
-	lentOver   string
-	pair       *relay.Pair // whose other end is on the program's descriptor, nil if none is
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced at every change
+	exchanges []*exchange   // requests not yet answered in full, in order; the first is being answered
+	last      *exchange     // the last one that is done
+	iface     string
+	server    netip.AddrPort
+	left      string // why it is left alone, "" if it is not
+	closed    bool
+	failed    *failure
+	migrating bool
+	reply     *channel.Message // to the last Arm: Moved or Unmoved
+	info      *channel.Message
+	resumed   time.Duration // the last Resumed, -1 none yet
+	history   []control.Migration
+	local     netip.AddrPort
+	// recoveredAt is the content offset of the last recovery, fruitless how many in a row brought next to nothing.
+	recoveredAt int64
+	fruitless   int
+	guarded     bool // the shim holds the program when the connection fails
+	recovering  bool
+	parked      *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
+	flow        history
+	slow        time.Duration // what a silence must exceed by the connection's round-trip time
+	standby     *standby
+	lent        *dial.Conn // for reach, once
+	lentOver    string
+	pair        *relay.Pair // whose other end is on the program's descriptor, nil if none is
 
 	// With mu, too.
 	tls      *session        // nil where HTTP is in the clear

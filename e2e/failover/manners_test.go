@@ -3,10 +3,14 @@
 package failover
 
 import (
+	"net"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"midstream/e2e/lab"
 )
 
 // tunnel raises a site whose networks all go away once a third of the film has arrived.
@@ -133,5 +137,49 @@ print(ends["10.77.2.80"][0] > 4 << 20, ends["10.77.2.80"][2] < 0.5)`)
 	s.web["wlan0"].Kill() // nobody else has that address
 	if r := d.Wait(); r.Status != 0 || r.Stdout != "True True\n" {
 		t.Errorf("%v", r)
+	}
+}
+
+// A server that has less than it announces ends every connection early: the program is told, and soon.
+func TestATruncatedFile(t *testing.T) {
+	const script = `import http.server, re
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        m = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        first = int(m[1]) if m else 0
+        self.send_response(206 if m else 200)
+        self.send_header("ETag", '"one"')
+        if m: self.send_header("Content-Range", "bytes %d-3999999/4000000" % first)
+        self.send_header("Content-Length", str(4000000 - first))
+        self.end_headers()
+        self.wfile.write(b"x" * max(0, 1000000 - first))
+        self.close_connection = True
+http.server.ThreadingHTTPServer(("10.77.1.80", 80), Handler).serve_forever()`
+	s := newSite(t, func(n *lab.Network, root string) *lab.Server { return nil }, "wlan0", "wwan0")
+	n := s.Network("wlan0")
+	server := exec.Command("python3", "-c", script)
+	if err := n.Start(server); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+	})
+	s.Await("the server", 10*time.Second, func() bool {
+		c, err := net.Dial("tcp", "10.77.1.80:80")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	s.Configure("[failover]\npatience = \"5s\"\n")
+	args := []string{"curl", "-4sS", "-o", "out", "URL"}
+	native := s.download(false, args...).Run()
+	d := s.download(true, args...)
+	r := d.Run()
+	lab.Compare(t, native, r)
+	if r.Status != 18 || fileSize(d.out()) != 1000000 || r.Elapsed > 8*time.Second {
+		t.Errorf("%d octets, %v", fileSize(d.out()), r)
 	}
 }
