@@ -27,10 +27,11 @@ const (
 	maxHedges    = 4                      // attempts on one candidate at once; the oldest gives way
 	firstPause   = 60 * time.Millisecond  // before all candidates are tried anew, doubled up to lastPause
 	lastPause    = 2 * time.Second
-	settle       = 30 * time.Millisecond // after news of a network: the first packet on a new link is worth a second if lost
-	noPause      = 80 * time.Millisecond // while no network is there at all
-	fruitful     = 16 << 10              // octets that a recovery has to have brought, or the next one begins with a pause
-	maxRefusals  = 3                     // answers of one candidate that do not continue the exchange
+	settle       = 30 * time.Millisecond  // after news of a network: the first packet on a new link is worth a second if lost
+	noPause      = 80 * time.Millisecond  // while no network is there at all
+	fruitful     = 16 << 10               // octets that a recovery has to have brought, or the next one begins with a pause
+	maxRefusals  = 3                      // answers of one candidate that do not continue the exchange
+	firstAnswer  = 150 * time.Millisecond // for the first candidate of a silent stream to answer
 	firstContent = 2 * time.Second
 )
 
@@ -60,6 +61,7 @@ type recovery struct {
 	patient map[candidate]time.Duration
 	ends    map[candidate][]context.CancelFunc // of the attempts, the oldest first
 	refused map[candidate]int
+	late    int   // servers that did not answer in time
 	reason  error // why the last attempt failed
 }
 
@@ -203,6 +205,10 @@ func (r *recovery) run() bool {
 					pause = min(2*pause, lastPause)
 				}
 				queue = r.candidates()
+				if others := r.elsewhere(queue); r.cause == triggerSilent && round == 0 && len(others) > 0 {
+					// A server that has frozen still accepts connections, and whoever asks it waits in vain.
+					queue = others
+				}
 				round++
 			}
 			s.c.paths.askAll()
@@ -254,6 +260,17 @@ func (r *recovery) candidates() []candidate {
 		}
 	}
 	return list
+}
+
+// elsewhere are the candidates over other interfaces than the present one.
+func (r *recovery) elsewhere(list []candidate) (others []candidate) {
+	own, _ := r.s.where()
+	for _, c := range list {
+		if c.iface != own {
+			others = append(others, c)
+		}
+	}
+	return others
 }
 
 // hopeless reports that every candidate has been reached, and none continues the exchange.
@@ -340,7 +357,11 @@ func (r *recovery) take(t tried) error {
 	s.lend(t.candidate.iface, t.conn)
 	defer s.lendNone()
 	// A program that waits at the gate must not wait for a server that does not answer: it is parked by then.
-	ctx, cancel := context.WithTimeout(r.ctx, max(time.Second, 8*t.conn.RTT()))
+	limit := max(time.Second, 8*t.conn.RTT()) << min(r.late, 3)
+	if r.cause == triggerSilent && r.late == 0 {
+		limit = max(firstAnswer, 5*t.conn.RTT())
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
 	defer cancel()
 	from := s.end()
 	o, err := s.continueOn(ctx, t.candidate.iface, r.e)
@@ -350,6 +371,9 @@ func (r *recovery) take(t tried) error {
 	}
 	if s.isOver(r.e) || errors.Is(err, errSpoke) {
 		return err
+	}
+	if ctx.Err() != nil {
+		r.late++
 	}
 	if !transient(err) {
 		r.refused[candidate{iface: t.candidate.iface}]++
