@@ -42,7 +42,7 @@ enum ms_phase {
 };
 
 /*
- * One stream's counters. The shim writes all of them but `guard` and `keep`, the core reads them at any time.
+ * One stream's counters. The shim writes all of them but `guard`, the core reads them at any time.
  * `exchange` is written before and after the others, so a reader that finds it changed reads again.
  */
 struct ms_counters {
@@ -53,7 +53,7 @@ struct ms_counters {
     _Atomic int64_t stop_at;   /* content offset that the present connection may not pass */
     _Atomic uint32_t phase;    /* enum ms_phase */
     _Atomic uint32_t guard;    /* set by the core: hold the program when this connection fails */
-    _Atomic uint32_t keep;     /* set by the core: keep a tail of the content */
+    _Atomic uint32_t keep;     /* a tail of the content is kept */
     /*
      * The last octets of content that the program has been handed, octet n at tail[n % tail_size]: those from
      * tail_from on, up to `received`. Those before tail_end - tail_size are being written over.

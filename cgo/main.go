@@ -34,13 +34,6 @@ static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, u
 		atomic_store(&c->guard, on);
 }
 
-static void ms_keep(struct ms_shared *shared, uint32_t slot, uint64_t stream)
-{
-	struct ms_counters *c = &shared->counters[slot];
-	if (atomic_load(&c->stream) == stream)
-		atomic_store(&c->keep, 1);
-}
-
 // The octets before `end`, at most `limit`, written to `to`; their number.
 static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange, uint64_t end, size_t limit, uint8_t *to)
 {
@@ -117,12 +110,6 @@ func (m memory) Guard(slot uint32, stream uint64, on bool) {
 			flag = 1
 		}
 		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), flag)
-	}
-}
-
-func (m memory) Keep(slot uint32, stream uint64) {
-	if slot < C.MS_SLOTS {
-		C.ms_keep(m.shared, C.uint32_t(slot), C.uint64_t(stream))
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * tail.h: the last octets of content that the program has been handed, kept where the core asks for it
- * (ms_counters.keep): what another server sends is compared with them before it counts as the same.
+ * tail.h: the last octets of content that the program has been handed: what another server sends is compared
+ * with them before it counts as the same.
  */
 #ifndef MIDSTREAM_TAIL_H
 #define MIDSTREAM_TAIL_H

@@ -3,7 +3,6 @@ package controller
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -19,8 +18,14 @@ func (s *Stream) catchUp(r *rest, e *exchange, took time.Duration) error {
 	r.conn.SetDeadline(end)
 	defer r.conn.SetDeadline(time.Time{})
 	for behind := s.received(e) - r.at; behind > 0; behind = s.received(e) - r.at {
-		n, err := r.conn.Discard(int(min(behind, 1<<20)))
-		r.at += int64(n)
+		if r.left >= 0 && behind > r.left {
+			return errAgain
+		}
+		n, err := r.content.Discard(min(behind, 1<<20))
+		r.at += n
+		if r.left >= 0 {
+			r.left -= n
+		}
 		switch {
 		case s.isOver(e):
 			return errAgain
@@ -28,7 +33,7 @@ func (s *Stream) catchUp(r *rest, e *exchange, took time.Duration) error {
 			s.delay = took
 			return errLate
 		case err != nil:
-			return fmt.Errorf("the new server's answer broke off: %w", err)
+			return refuse("the new server's answer broke off: " + err.Error())
 		}
 	}
 	return nil

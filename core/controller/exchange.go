@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/config"
 	"midstream/core/http1"
 )
 
@@ -24,6 +25,7 @@ type exchange struct {
 	// The response's content is octets first to last of a representation of total octets.
 	first, last, total int64 // last and total are -1 where unknown
 	validators         http1.Validators
+	proof              config.Proof
 	why                string // why it cannot be moved, "" if it can
 }
 
@@ -126,13 +128,19 @@ func (e *exchange) locate() {
 		e.refuse("a transfer coding lies over the content")
 		return
 	}
-	if e.framing.Kind != http1.Length {
-		e.refuse("the content has no Content-Length")
+	if e.secure && e.framing.Kind != http1.Length {
+		e.refuse("over TLS, only content with a Content-Length is moved")
 		return
 	}
-	if !e.validators.Strong() {
-		e.refuse("the response has no strong validator")
+	if why := provable(e.validators, e.total, e.proof); why != "" {
+		e.refuse(why)
 	}
+}
+
+// persistent reports whether the program may send another request on the connection after this response.
+func (e *exchange) persistent() bool {
+	return e.request != nil && e.response != nil && e.framing.Kind != http1.Close && e.response.Persistent() &&
+		!e.request.HasToken("Connection", "close") && (e.request.Minor > 0 || e.request.HasToken("Connection", "keep-alive"))
 }
 
 func (e *exchange) refuse(why string) {

@@ -10,6 +10,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/http1"
 )
 
 // slack is what is added to the look-ahead: time for the answer's head to be checked and the hand-over to be
@@ -28,6 +29,11 @@ var errAgain = errors.New("the stream changed during the migration")
 
 // migrate moves the stream to the interface. One migration of a stream at a time; a second one waits.
 func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migration, error) {
+	s.mu.Lock()
+	if s.returning != nil {
+		s.returning()
+	}
+	s.mu.Unlock()
 	select {
 	case s.moving <- struct{}{}:
 		defer func() { <-s.moving }()
@@ -117,10 +123,16 @@ func (s *Stream) unshared(ctx context.Context) error {
 
 // moveIdle replaces a kept-alive connection between two exchanges.
 func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outcome, error) {
-	host, port := s.hostOf(last)
-	conn, err := s.reach(ctx, to, host, port)
+	rt, err := s.routeOf(to, last.request)
 	if err != nil {
 		return nil, err
+	}
+	conn, err := s.open(ctx, rt)
+	if err != nil {
+		return nil, err
+	}
+	if !rt.untouched() {
+		return s.relayIdle(ctx, last, &rest{conn: conn, route: rt, reusable: true})
 	}
 	defer conn.Close()
 	if err := s.arm(conn, last.number, last.received, channel.Now); err != nil {
@@ -135,56 +147,180 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 // makeBeforeBreak looks ahead: the new server is asked from where the old one will be when the answer comes, the
 // old one delivers up to exactly that octet.
 func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*outcome, error) {
-	host, port := s.hostOf(e)
+	if err := s.requestComplete(ctx, e); err != nil {
+		return nil, err
+	}
+	rt, err := s.routeOf(to, e.request)
+	if err != nil {
+		return nil, err
+	}
 	begun, before := time.Now(), s.received(e)
-	conn, err := s.reach(ctx, to, host, port)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if err := s.headComplete(ctx, e); err != nil {
-		return nil, err
-	}
-	now := s.received(e)
-	rate := e.rate(now, now-before, time.Since(begun))
-	ahead := int64(rate * (max(conn.RTT(), s.delay).Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
-	at := now + ahead
-	if at >= e.length() {
-		// The old connection will be done before the new one has answered: let it, if it keeps its pace.
-		if s.finishes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
-			return nil, errAgain
+	var done *outcome
+	overlap, exact := int64(0), false
+	err = s.overServers(ctx, rt, func(rt route, conn *dial.Conn) error {
+		if !s.headComes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
+			// Nothing of the response is lost by asking anew.
+			done, err = s.restartOn(ctx, conn, rt, e)
+			return err
 		}
-		if at = s.received(e); at >= e.length() {
-			return nil, errAgain
+		if err := s.headComplete(ctx, e); err != nil {
+			return err
 		}
-	}
-	asked := time.Now()
-	r, err := ask(ctx, conn, e, at)
-	if err != nil {
-		if s.isOver(e) {
-			return nil, errAgain
+		now := s.received(e)
+		rate := e.rate(now, now-before, time.Since(begun))
+		ahead := int64(rate * (max(conn.RTT(), s.delay).Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
+		if exact {
+			ahead = 0
 		}
+		at := now + ahead
+		if length := e.length(); length >= 0 && at >= length {
+			// The old connection will be done before the new one has answered: let it, if it keeps its pace.
+			if s.finishes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
+				return errAgain
+			}
+			if at = s.received(e); at >= length && e.framing.Kind == http1.Length {
+				return errAgain
+			}
+		}
+		overlap = max(overlap, e.overlap())
+		asked := time.Now()
+		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap})
+		if err != nil {
+			var more *refusal
+			if errors.As(err, &more) && more.more {
+				overlap, exact = overlapFull, true
+			}
+			if s.isOver(e) {
+				return errAgain
+			}
+			if more != nil && !exact && e.length() < 0 {
+				// Where nobody has said how long it is, the offset may lie beyond its end.
+				exact, more.more = true, true
+			}
+			return err
+		}
+		if r.conn != conn {
+			conn.Close()
+		}
+		done, err = s.meet(ctx, e, r, rate, time.Since(asked))
+		return err
+	})
+	if s.callableOff(err) {
+		// The old connection falls short of the offset: what is missing is asked for as well.
+		return s.takeOver(ctx, to, e)
+	}
+	return done, err
+}
+
+// meet hands over once the program has come to the offset of the rest. took is how long the answer took.
+func (s *Stream) meet(ctx context.Context, e *exchange, r *rest, rate float64, took time.Duration) (*outcome, error) {
+	if err := s.catchUp(r, e, took); err != nil {
+		r.conn.Close()
 		return nil, err
 	}
-	if err := s.catchUp(r, e, time.Since(asked)); err != nil {
-		return nil, err
-	}
-	if err := s.arm(conn, e.number, r.at, 0); err != nil {
-		return nil, err
-	}
-	limit := max(shortfall, 4*conn.RTT())
+	limit := max(shortfall, 4*r.conn.RTT())
 	if rate > 0 {
 		limit += time.Duration(float64(r.at-s.received(e)) / rate * 2 * float64(time.Second))
 	}
-	position, err := s.awaitReply(ctx, min(limit, 5*time.Second))
-	if err == nil {
-		return &outcome{conn: conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go s.whileProgressing(waiting, cancel, e, r.conn.RTT()+standstill)
+	return s.deliver(waiting, e, r, 0, min(limit, 5*time.Second))
+}
+
+// standstill is for how long the old connection may deliver nothing before it is no longer waited for, where the rest
+// is at hand: as long as a lost segment takes to be sent again at the least (RFC 6298 allows 200 ms on Linux), it
+// would stall the program longer than going back for what is missing.
+const standstill = 60 * time.Millisecond
+
+// whileProgressing calls stop when the program has received nothing for that long.
+func (s *Stream) whileProgressing(ctx context.Context, stop func(), e *exchange, limit time.Duration) {
+	tick := time.NewTicker(limit / 4)
+	defer tick.Stop()
+	last, since := s.received(e), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := s.received(e); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) > limit {
+			stop()
+			return
+		}
 	}
-	if !s.callableOff(err) {
-		return nil, s.again(err)
+}
+
+// maxServers bounds how many servers of one name are tried in a migration; maxRedirects how many redirects are
+// followed there.
+const (
+	maxServers   = 4
+	maxRedirects = 5
+)
+
+// overServers connects to the route's servers, one after the other, until do succeeds or fails for a reason that
+// is not the server's. do takes the connection over when it succeeds; it may close it when it fails.
+func (s *Stream) overServers(ctx context.Context, rt route, do func(route, *dial.Conn) error) error {
+	var first error
+	for range maxServers {
+		conn, err := s.open(ctx, rt)
+		if err == nil {
+			if err = do(rt, conn); err == nil {
+				s.c.manager.Captive(rt.iface, false)
+				return nil
+			}
+			conn.Close()
+		}
+		var r *refusal
+		switch {
+		case first != nil && conn == nil:
+			return first
+		case !errors.As(err, &r), !r.server && !r.more:
+			return err
+		case !r.more:
+			rt.avoid = append(rt.avoid, conn.Remote())
+		}
+		if first == nil || r.more {
+			first = err
+		}
 	}
-	// The old connection falls short of the offset: what is missing is asked for as well.
-	return s.takeOver(ctx, to, e)
+	return first
+}
+
+// obtain asks for the rest of an exchange and follows redirects. The rest may be on another connection than conn,
+// which is the caller's to close.
+func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest, error) {
+	for hops := 0; ; hops++ {
+		r, err := s.ask(ctx, conn, q)
+		if err != nil && hops > 0 {
+			conn.Close()
+		}
+		var to *redirect
+		if !errors.As(err, &to) {
+			return r, err
+		}
+		if q.e.secure {
+			return nil, to.refuse("redirects of TLS streams are not followed")
+		}
+		if hops == maxRedirects {
+			return nil, to.refuse("it redirects without end")
+		}
+		host, port := s.hostOf(q.e)
+		request, err := q.request.Redirected(to.location, authority(host, port))
+		if err != nil {
+			return nil, to.refuse(err.Error())
+		}
+		rt, err := s.routeOf(q.route.iface, request)
+		if err != nil {
+			return nil, to.refuse(err.Error())
+		}
+		q.request, q.route, q.moved = request, rt, true
+		if conn, err = s.open(ctx, rt); err != nil {
+			return nil, to.refuse(err.Error())
+		}
+	}
 }
 
 // callableOff reports whether the refusal means no more than that the program did not reach the offset.
@@ -204,28 +340,71 @@ func (s *Stream) again(err error) error {
 
 // takeOver continues from where the program stands, without help of the old connection.
 func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome, error) {
-	host, port := s.hostOf(e)
-	conn, err := s.reach(ctx, to, host, port)
+	if err := s.requestComplete(ctx, e); err != nil {
+		return nil, err
+	}
+	rt, err := s.routeOf(to, e.request)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	at := s.received(e)
-	if at >= e.length() || s.isOver(e) {
-		return nil, errAgain
-	}
-	r, err := ask(ctx, conn, e, at)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.arm(conn, e.number, r.at, channel.Now); err != nil {
-		return nil, err
-	}
-	position, err := s.awaitReply(ctx, 0)
+	var done *outcome
+	overlap := int64(0)
+	err = s.overServers(ctx, rt, func(rt route, conn *dial.Conn) error {
+		s.mu.Lock()
+		why, inHead := e.why, e.response == nil && !e.done
+		s.mu.Unlock()
+		if why != "" {
+			return errors.New(why)
+		}
+		if inHead {
+			done, err = s.restartOn(ctx, conn, rt, e)
+			return err
+		}
+		at := s.received(e)
+		if s.isOver(e) || e.framing.Kind == http1.Length && at >= e.length() {
+			return errAgain
+		}
+		overlap = max(overlap, e.overlap())
+		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap})
+		if err != nil {
+			var more *refusal
+			if errors.As(err, &more) && more.more {
+				overlap = overlapFull
+			}
+			return err
+		}
+		if r.conn != conn {
+			conn.Close()
+		}
+		done, err = s.deliver(ctx, e, r, channel.Now, 0)
+		return err
+	})
 	if err != nil {
 		return nil, s.again(err)
 	}
-	return &outcome{conn: conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
+	return done, nil
+}
+
+// requestComplete waits until the program has written the whole head of the request.
+func (s *Stream) requestComplete(ctx context.Context, e *exchange) error {
+	return s.await(ctx, func() (bool, error) {
+		switch {
+		case s.closed:
+			return true, errClosed
+		case e.why != "":
+			return true, errors.New(e.why)
+		}
+		return e.request != nil, nil
+	})
+}
+
+// headComes waits, limit at most, for the response's head.
+func (s *Stream) headComes(ctx context.Context, e *exchange, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return s.await(ctx, func() (bool, error) {
+		return e.response != nil || e.done || s.closed || e.why != "" || len(e.answer) > 0 || s.failed != nil, nil
+	}) == nil
 }
 
 // headComplete waits until the program has read the response's head, and says whether the exchange can be moved.
@@ -280,7 +459,12 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 	if s.resumed >= 0 {
 		m.StallMS = milliseconds(s.resumed)
 	}
-	s.iface, s.server, s.local = to, o.conn.Remote(), o.conn.Local()
+	s.iface, s.server = to, o.conn.Remote()
+	s.failed = nil
+	if s.pair != nil {
+		s.pair.Core.Close() // the program's end has been replaced
+		s.pair = nil
+	}
 	s.remember(m)
 	s.mu.Unlock()
 	s.c.log.Info().Str("session", s.name()).Str("to", to).Str("server", m.To.Server).Int64("offset", m.Offset).

@@ -4,37 +4,58 @@ package controller
 import (
 	"fmt"
 
+	"midstream/core/config"
 	"midstream/core/http1"
 )
 
-// prove says why the answer does not continue e at the content offset at, nil if it does: it has to be a 206 with
-// exactly the range asked for, of a representation with the same length and an equal strong validator
-// (RFC 9110 §15.3.7).
-func prove(e *exchange, at int64, answer *http1.Response) error {
-	if answer.Status != 206 {
-		return fmt.Errorf("the new server answered %d to a request for the rest", answer.Status)
+// prove says why an answer with these validators, of which so many octets were compared and found equal, does not
+// continue the exchange; nil if it does. The ladder: equal strong validators (RFC 9110 §15.3.7.3); equal length, date
+// and overlap; trust in an equal length, where the configuration has it. Whatever contradicts is refused.
+func (c *Controller) prove(e *exchange, v http1.Validators, compared int64, q question) error {
+	was := e.validators
+	was.Length = e.total
+	if was.Contradicts(v) {
+		return refuse(fmt.Sprintf("the new server has another content (%s, was %s)", describe(v), describe(was)))
 	}
-	r, present, err := answer.ContentRange()
-	if err != nil || !present || r.Unsatisfied() {
-		return fmt.Errorf("the new server's 206 has no valid Content-Range")
+	proof := c.config.Migration.Proof
+	// An equal validator of another resource says nothing by itself (RFC 9110 §8.8.1).
+	if was.EqualStrong(v) && (!q.moved || compared > 0) {
+		return nil
 	}
-	if want := e.first + at; r.First != want || r.Last != e.last {
-		return fmt.Errorf("the new server sent octets %d to %d instead of %d to %d", r.First, r.Last, want, e.last)
+	if was.EqualStrong(v) && q.overlap > 0 && q.overlap < min(q.at, overlapFull) {
+		return &refusal{why: "too little has been compared with what a redirect has led to", more: true}
 	}
-	if r.Total != e.total && r.Total >= 0 && e.total >= 0 {
-		return fmt.Errorf("the new server has %d octets, the old one had %d", r.Total, e.total)
+	switch {
+	case proof == config.ProofStrict:
+		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
+	case was.OverlapProves(v):
+		if compared >= min(q.at, overlapFull/4) {
+			return nil
+		}
+		if q.overlap < min(q.at, overlapFull) {
+			return &refusal{why: "too little has been compared", more: true}
+		}
+		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s), and only %d octets could be compared",
+			describe(v), describe(was), compared))
+	case proof == config.ProofTrust && (was.Length == v.Length || was.Length < 0 || v.Length < 0):
+		return nil
 	}
-	framing, err := answer.Framing("GET")
-	if err != nil {
-		return err
+	return refuse(fmt.Sprintf("nothing shows that the new server has the same content (%s, was %s)", describe(v), describe(was)))
+}
+
+// provable says why no server could prove that it has the same content, "" if one could.
+func provable(v http1.Validators, total int64, proof config.Proof) string {
+	switch {
+	case v.Strong() || proof == config.ProofTrust:
+		return ""
+	case proof == config.ProofStrict:
+		return "the response has no strong validator"
+	case v.LastModified == "":
+		return "the response has neither a strong validator nor a date"
+	case total < 0:
+		return "the response has neither a strong validator nor a known length"
 	}
-	if framing.Kind != http1.Length || framing.Length != r.Length() {
-		return fmt.Errorf("the new server's answer is framed in another way")
-	}
-	if v := answer.Validators(); !e.validators.EqualStrong(v) {
-		return fmt.Errorf("the new server's validator is another one (%s, was %s)", describe(v), describe(e.validators))
-	}
-	return nil
+	return ""
 }
 
 func describe(v http1.Validators) string {
@@ -46,5 +67,5 @@ func describe(v http1.Validators) string {
 	case v.LastModified != "":
 		return "Last-Modified " + v.LastModified
 	}
-	return "none"
+	return "no validator"
 }

@@ -19,13 +19,28 @@ const ipprotoMPTCP = 262
 // reach connects to the exchange's host over the interface, found by that interface's resolver. The server the
 // stream is at now comes first if the other network knows it too.
 func (s *Stream) reach(ctx context.Context, iface, host string, port uint16) (*dial.Conn, error) {
-	if _, err := netif.ByName(iface); err != nil {
+	return s.open(ctx, route{iface: iface, host: host, port: port})
+}
+
+// open is reach for a route.
+func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
+	if _, err := netif.ByName(r.iface); err != nil {
 		return nil, err
 	}
-	if conn := s.ready(iface, host, port); conn != nil {
-		return conn, nil
+	if len(r.avoid) == 0 {
+		if conn := s.ready(r.iface, r.host, r.port); conn != nil {
+			return conn, nil
+		}
+		return s.connect(ctx, r.iface, r.host, r.port, netip.AddrPort{})
 	}
-	return s.connect(ctx, iface, host, port, netip.AddrPort{})
+	names, err := s.c.resolver(r.iface)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range r.avoid {
+		names = &otherNames{names, a.Addr()}
+	}
+	return s.dial(ctx, names, r.iface, r.host, r.port, netip.AddrPort{})
 }
 
 // dial connects to the host over the interface, to the preferred address first if the names have it.

@@ -307,7 +307,7 @@ func (r *recovery) begin(c candidate) {
 		r.ends[c][0]()
 		r.ends[c] = r.ends[c][1:]
 	}
-	host, port := r.s.hostOf(r.e)
+	host, port := r.s.target(c.iface, r.e)
 	avoid := netip.AddrPort{}
 	if c.other {
 		_, avoid = r.s.where()
@@ -390,36 +390,7 @@ func transient(err error) bool {
 
 // continueOn continues the exchange over the interface from where the program stands.
 func (s *Stream) continueOn(ctx context.Context, iface string, e *exchange) (*outcome, error) {
-	s.mu.Lock()
-	begun := e.response != nil
-	s.mu.Unlock()
-	if begun {
-		return s.takeOver(ctx, iface, e)
-	}
-	return s.restart(ctx, iface, e)
-}
-
-// restart repeats a request of whose answer the program has seen nothing.
-func (s *Stream) restart(ctx context.Context, iface string, e *exchange) (*outcome, error) {
-	if n, ok := s.c.shim.Read(s.slot, s.id); !ok || n.Exchange == e.number && n.Head > 0 {
-		return nil, errors.New("the connection ended within the answer's head")
-	}
-	host, port := s.hostOf(e)
-	conn, err := s.reach(ctx, iface, host, port)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if _, err := repeat(ctx, conn, e); err != nil {
-		return nil, err
-	}
-	if err := s.arm(conn, e.number, 0, channel.Now|channel.InHead); err != nil {
-		return nil, err
-	}
-	if _, err := s.awaitReply(ctx, 0); err != nil {
-		return nil, s.again(err)
-	}
-	return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
+	return s.takeOver(ctx, iface, e)
 }
 
 // confirm has the last word before the program's connection is replaced: the new one has to have delivered content,

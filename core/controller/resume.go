@@ -2,80 +2,232 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"midstream/core/config"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/relay"
+)
+
+// Octets before the offset that are asked for as well, to be compared with those that the program has received.
+const (
+	overlapStrong = 16 << 10 // where validators are expected to do: it fits the first flight of a new connection
+	overlapFull   = 64 << 10
 )
 
 // rest is a connection whose next octet is content of the exchange, at the offset at.
 type rest struct {
-	conn   *dial.Conn
-	at     int64
-	answer *http1.Response
+	conn    *dial.Conn
+	route   route
+	answer  *http1.Response
+	framing http1.Framing
+	content *relay.Content
+	at      int64
+	left    int64 // octets from at to the end, or relay.Unknown
+	// reusable: the connection can take the stream's next requests once this answer has been read.
+	reusable bool
+	// longer: the answer goes on after what is left of the exchange.
+	longer bool
+	// elsewhere: a redirect has led to another server than the one of the stream's next requests.
+	elsewhere bool
 }
 
-// ask sends the exchange's request for its content from at on, and checks the answer. After an error the
+// overlap returns how many octets before the offset are asked for as well.
+func (e *exchange) overlap() int64 {
+	if e.validators.Strong() {
+		return overlapStrong
+	}
+	return overlapFull
+}
+
+// question is what a server is asked about an exchange.
+type question struct {
+	e       *exchange
+	request *http1.Request // e's own, or where a redirect has led
+	route   route
+	at      int64 // content offset wanted
+	overlap int64 // octets before it that are asked for as well
+	moved   bool  // request is not e's own
+}
+
+// ask sends the exchange's request for its content from an offset on, and has the answer proved. After an error the
 // connection is of no further use.
-func ask(ctx context.Context, conn *dial.Conn, e *exchange, at int64) (*rest, error) {
-	last := int64(-1)
+func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, error) {
+	e := q.e
+	q.overlap = min(q.overlap, q.at)
+	first, last := e.first+q.at-q.overlap, int64(-1)
 	if r, present, err := e.request.Range(); present && err == nil && !r.IsSuffix() && r.Last >= 0 {
 		last = e.last
 	}
-	octets := http1.ResumeRequest(e.request, e.first+at, last, e.validators.IfRange(), http1.Form{})
+	// A server of another make has another validator for the same content, and would send all of it: where that is
+	// to be expected, it is asked without If-Range.
+	ifRange := ""
+	if q.overlap < overlapFull || e.proof == config.ProofStrict {
+		ifRange = e.validators.IfRange()
+	}
+	octets := http1.ResumeRequest(q.request, first, last, ifRange, q.route.form)
 	if octets == nil {
 		return nil, errors.New("the request cannot be written with a Range")
 	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if stop() {
+			conn.SetDeadline(time.Time{})
+		}
+	}()
 	answer, err := send(ctx, conn, octets)
 	if err != nil {
 		return nil, err
 	}
-	if err := prove(e, at, answer); err != nil {
+	r := &rest{conn: conn, route: q.route, answer: answer, at: q.at, left: relay.Unknown}
+	if r.framing, err = answer.Framing("GET"); err != nil || r.framing.Coded {
+		return nil, refuse("the new server's answer is framed in a way that is not understood")
+	}
+	start, err := s.place206(e, r, first)
+	if err != nil {
 		return nil, err
 	}
-	return &rest{conn: conn, at: at, answer: answer}, nil
+	if answer.Status == 200 && ifRange != "" && first > 0 && !e.validators.EqualStrong(answer.Validators()) &&
+		e.validators.OverlapProves(answer.Validators()) && e.proof != config.ProofStrict {
+		return nil, &refusal{why: "the new server has another validator for it", more: true}
+	}
+	r.content = relay.NewContent(conn, r.framing)
+	r.elsewhere = q.moved
+	r.reusable = answer.Persistent() && r.framing.Kind != http1.Close && !q.moved && !r.longer
+	if skip := first - start; skip > 0 {
+		if skip > s.c.config.Migration.SkipLimit {
+			return nil, refuse(fmt.Sprintf("the new server ignores Range, and %d octets are more than may be skipped", skip))
+		}
+		if _, err := r.content.Discard(skip); err != nil {
+			return nil, broken(ctx, err)
+		}
+	}
+	compared, err := s.compare(ctx, r, q)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.c.prove(e, answer.Validators(), compared, q); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
-// repeat sends the exchange's request as it was, without taking the answer's head off the connection.
-func repeat(ctx context.Context, conn *dial.Conn, e *exchange) (*http1.Response, error) {
-	octets := http1.ResumeRequest(e.request, -1, -1, "", http1.Form{})
-	if octets == nil {
-		return nil, errors.New("the request cannot be repeated")
+// place206 finds out from which octet of the representation on the answer's content is (first, or 0), and how much
+// of it is left from r.at on.
+func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err error) {
+	end := e.last // of what the program expects, inclusive
+	switch r.answer.Status {
+	case 206:
+		g, present, err := r.answer.ContentRange()
+		if err != nil || !present || g.Unsatisfied() {
+			return 0, refuse("the new server's 206 has no valid Content-Range")
+		}
+		if end < 0 && g.Total >= 0 {
+			end = g.Total - 1
+		}
+		if g.First != first || end < 0 || g.Last != end {
+			return 0, refuse(fmt.Sprintf("the new server sent octets %d to %d instead of %d to %d", g.First, g.Last, first, end))
+		}
+		if g.Total >= 0 && e.total >= 0 && g.Total != e.total {
+			return 0, refuse(fmt.Sprintf("the new server has %d octets, the old one had %d", g.Total, e.total))
+		}
+		if r.framing.Kind == http1.Length && r.framing.Length != g.Length() {
+			return 0, refuse("the new server's Content-Length and Content-Range disagree")
+		}
+		start = first
+	case 200:
+		r.longer = end >= 0 && e.total != end+1
+		if r.framing.Kind == http1.Length {
+			if e.total >= 0 && r.framing.Length != e.total {
+				return 0, s.c.loginPage(e, r, fmt.Sprintf("the new server has %d octets, the old one had %d", r.framing.Length, e.total))
+			}
+			if end < 0 {
+				end = r.framing.Length - 1
+			}
+			r.longer = end < r.framing.Length-1
+		}
+	case 416:
+		g, present, err := r.answer.ContentRange()
+		if err == nil && present && g.Unsatisfied() && g.Total == first && e.last < 0 {
+			// There is nothing left: the program has it all.
+			r.framing = http1.Framing{Kind: http1.None}
+			r.left = 0
+			return first, nil
+		}
+		return 0, refuse("the new server's content ends before the octet that is wanted")
+	default:
+		return 0, s.c.status(r.answer, r.route)
 	}
-	answer, _, err := exchangeHeads(ctx, conn, octets)
-	return answer, err
+	if end >= 0 {
+		if r.left = end - (e.first + r.at) + 1; r.left < 0 {
+			return 0, refuse("the new server's content ends before the octet that is wanted")
+		}
+	}
+	return start, nil
+}
+
+// compare reads the overlap off the answer, and returns how many octets of it are equal to what the program has.
+func (s *Stream) compare(ctx context.Context, r *rest, q question) (int64, error) {
+	if q.overlap == 0 || r.framing.Kind == http1.None {
+		return 0, nil
+	}
+	octets := make([]byte, q.overlap)
+	if _, err := io.ReadFull(r.content, octets); err != nil {
+		return 0, broken(ctx, err)
+	}
+	from := q.at - q.overlap
+	// The old connection may not have come as far yet.
+	s.reaches(ctx, q.e, q.at-q.overlap/4, 50*time.Millisecond)
+	end := min(s.received(q.e), q.at)
+	if end <= from {
+		return 0, nil
+	}
+	tail := s.c.shim.Tail(s.slot, s.id, q.e.number, end, int(end-from))
+	if !bytes.Equal(tail, octets[end-from-int64(len(tail)):end-from]) {
+		return 0, &refusal{why: "the new server's content is another one than what has been received", server: true}
+	}
+	return int64(len(tail)), nil
+}
+
+// reaches waits, limit at most, until the program has received so much.
+func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, limit time.Duration) {
+	for end := time.Now().Add(limit); s.received(e) < octets && time.Now().Before(end) && ctx.Err() == nil; {
+		time.Sleep(500 * time.Microsecond) // nothing announces what the program reads
+	}
 }
 
 // send writes a request and takes the answer's head, and no octet more, off the connection.
 func send(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, error) {
-	answer, length, err := exchangeHeads(ctx, conn, request)
+	answer, head, err := exchangeHeads(ctx, conn, request)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Discard(length); err != nil {
-		return nil, fmt.Errorf("the new server's answer broke off: %w", err)
+	if _, err := conn.Discard(len(head)); err != nil {
+		return nil, broken(ctx, err)
 	}
 	return answer, nil
 }
 
-// exchangeHeads writes a request and waits for the answer's head, which stays on the connection: its length is
+// exchangeHeads writes a request and waits for the answer's head, which stays on the connection: its octets are
 // returned with it. Interim answers are taken off.
-func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, int, error) {
+func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, []byte, error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(request); err != nil {
-		return nil, 0, fmt.Errorf("the new server did not take the request: %w", err)
+		return nil, nil, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
 	}
 	buffer := make([]byte, 4096)
 	have := 0
 	for {
 		if have == len(buffer) {
 			if len(buffer) >= http1.MaxHead {
-				return nil, 0, errors.New("the new server's head is longer than 256 kB")
+				return nil, nil, refuse("the new server's head is longer than 256 kB")
 			}
 			buffer = append(buffer, make([]byte, len(buffer))...)
 		}
@@ -86,30 +238,30 @@ func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (*http1
 		end := http1.HeadEnd(buffer[:have])
 		if end < 0 {
 			if err != nil {
-				return nil, 0, broken(ctx, err)
+				return nil, nil, broken(ctx, err)
 			}
 			continue
 		}
 		answer, err := http1.ParseResponse(buffer[:end])
 		if err != nil {
-			return nil, 0, fmt.Errorf("the new server's answer is malformed: %w", err)
+			return nil, nil, refuse("the new server's answer is malformed: " + err.Error())
 		}
 		if !answer.Interim() {
-			return answer, end, nil
+			return answer, buffer[:end], nil
 		}
 		if _, err := conn.Discard(end); err != nil {
-			return nil, 0, broken(ctx, err)
+			return nil, nil, broken(ctx, err)
 		}
 		have = 0
 	}
 }
 
 func broken(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return errors.New("the new server did not answer in time")
+	switch {
+	case ctx.Err() != nil:
+		return refuse("the new server did not answer in time")
+	case errors.Is(err, io.EOF):
+		return refuse("the new server closed the connection without an answer")
 	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the new server closed the connection without an answer")
-	}
-	return fmt.Errorf("the new server's answer broke off: %w", err)
+	return refuse("the new server's answer broke off: " + err.Error())
 }

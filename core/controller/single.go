@@ -3,9 +3,9 @@ package controller
 
 import (
 	"context"
+	"errors"
 
 	"midstream/core/channel"
-	"midstream/core/control"
 	"midstream/core/relay"
 )
 
@@ -15,7 +15,6 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 	if err := s.headComplete(ctx, e); err != nil {
 		return nil, err
 	}
-	host, port := s.hostOf(e)
 	if err := s.park(ctx, e, 0); err != nil {
 		return nil, err
 	}
@@ -23,32 +22,13 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 	s.mu.Lock()
 	from := s.iface
 	s.mu.Unlock()
-	var first error
-	for _, iface := range []string{to, from} {
-		conn, err := s.reach(ctx, iface, host, port)
-		if err == nil {
-			var r *rest
-			if r, err = ask(ctx, conn, e, s.received(e)); err == nil {
-				if err = s.arm(conn, e.number, r.at, channel.Now); err == nil {
-					var position channel.Position
-					position, err = s.awaitReply(ctx, 0)
-					conn.Close()
-					if err != nil {
-						return nil, err
-					}
-					if iface != to {
-						return nil, first
-					}
-					return &outcome{conn: conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
-				}
-			}
-			conn.Close()
-		}
-		if first == nil {
-			first = err
-		}
+	done, first := s.takeOver(ctx, to, e)
+	if first == nil || errors.Is(first, errClosed) {
+		return done, first
 	}
-	s.giveUp(0)
+	if _, err := s.takeOver(ctx, from, e); err != nil {
+		s.giveUp(0)
+	}
 	return nil, first
 }
 

@@ -141,7 +141,6 @@ func (s *Stream) keepStandby(e *exchange) {
 		}
 		s.mu.Unlock()
 	}()
-	host, port := s.hostOf(e)
 	pause := firstRenewal
 	for !s.isOver(e) {
 		news := s.c.paths.news()
@@ -152,6 +151,7 @@ func (s *Stream) keepStandby(e *exchange) {
 			}
 			continue
 		}
+		host, port := s.target(iface, e)
 		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
 		begun := time.Now()
 		conn, err := s.connect(ctx, iface, host, port, netip.AddrPort{})

@@ -2,6 +2,7 @@
 package controller
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"sync"
@@ -46,7 +47,10 @@ type Stream struct {
 	closed    bool
 	failed    *failure
 	migrating bool
-	reply     *channel.Message // to the last Arm: Moved or Unmoved
+	reply     *channel.Message   // to the last Arm: Moved or Unmoved
+	waiting   []byte             // requests that the program had sent on the former connection, without an answer, at that moment
+	bound     bool               // a request has authenticated the connection (RFC 4559 §6)
+	returning context.CancelFunc // ends the wait for the stream's return to direct delivery, nil if none waits
 	info      *channel.Message
 	resumed   time.Duration // the last Resumed, -1 none yet
 	history   []control.Migration
@@ -107,12 +111,18 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Request:
 		e := s.exchange(m.Exchange)
 		if e == nil {
-			e = &exchange{number: m.Exchange, secure: s.tls != nil, last: -1, total: -1}
+			e = &exchange{number: m.Exchange, secure: s.tls != nil, last: -1, total: -1, proof: s.c.config.Migration.Proof}
 			s.exchanges = append(s.exchanges, e)
 		}
 		e.octets = append(e.octets, m.Data...)
 		if m.Flags&channel.Last != 0 {
 			e.requested()
+			if e.request != nil && e.request.BoundToConnection() {
+				s.bound = true
+			}
+			if s.bound {
+				e.refuse("the authentication is bound to the connection")
+			}
 			s.publish(control.EventExchange, "request for "+e.url(s.opened.Peer.String()), nil)
 		}
 	case channel.Response:
@@ -151,6 +161,12 @@ func (s *Stream) handle(m channel.Message) {
 		}
 	case channel.Unmoved:
 		s.reply = &m
+		s.waiting = nil
+		for _, e := range s.exchanges {
+			if e.number > m.Exchange {
+				s.waiting = append(s.waiting, e.octets...)
+			}
+		}
 	case channel.Info:
 		s.info = &m
 		s.heed(m)
@@ -226,8 +242,11 @@ func (s *Stream) why() string {
 		return e.why
 	case s.excluded(e) != "":
 		return s.excluded(e)
-	case len(s.exchanges) > 1:
-		return "several requests wait for their answers"
+	}
+	for _, later := range s.exchanges[1:] {
+		if later.why != "" {
+			return "a request that waits for its answer cannot be repeated: " + later.why
+		}
 	}
 	return ""
 }

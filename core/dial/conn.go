@@ -292,6 +292,13 @@ func (c *Conn) closeOver() error {
 	return c.over.Close()
 }
 
+// CloseWrite sends FIN (shutdown(2), SHUT_WR).
+func (c *Conn) CloseWrite() error {
+	var failed error
+	err := c.raw.Control(func(fd uintptr) { failed = syscall.Shutdown(int(fd), syscall.SHUT_WR) })
+	return errors.Join(err, failed)
+}
+
 // Reset closes the descriptor with RST (SO_LINGER of zero), dropping what is
 // unsent, unless a copy is open elsewhere.
 func (c *Conn) Reset() error {
@@ -313,4 +320,13 @@ func (c *Conn) explain(what string, err error) error {
 		err = path.Err // its path says no more than "tcp"
 	}
 	return fmt.Errorf("%s %v: %w", what, c.remote, err)
+}
+
+// SyscallConn implements syscall.Conn. It fails where something lies over the connection: what the descriptor reads
+// and writes is not the content then.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if c.over != nil {
+		return nil, errors.ErrUnsupported
+	}
+	return c.raw, nil
 }

@@ -28,15 +28,8 @@ func (r *Request) immovable() string {
 	if _, _, err := r.Range(); err == ErrSeveralRanges {
 		return "the request asks for several ranges"
 	}
-	for _, f := range r.Fields {
-		if !f.Is("Authorization") && !f.Is("Proxy-Authorization") {
-			continue
-		}
-		// RFC 4559 §6: the server authenticates the connection, not the request.
-		scheme, _, _ := strings.Cut(f.Value, " ")
-		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
-			return "the authentication (" + scheme + ") is bound to the connection"
-		}
+	if scheme := r.connectionScheme(); scheme != "" {
+		return "the authentication (" + scheme + ") is bound to the connection"
 	}
 	if len(r.Values("Host")) > 1 {
 		return "the request has several Host fields"
@@ -51,6 +44,25 @@ func (r *Request) immovable() string {
 	default:
 		if host, _ := r.Host(); host == "" {
 			return "the requested URL has no valid host"
+		}
+	}
+	return ""
+}
+
+// BoundToConnection reports whether the request authenticates its connection, not only itself: then no later
+// request of the connection can be sent on another one either.
+func (r *Request) BoundToConnection() bool { return r.connectionScheme() != "" }
+
+// connectionScheme returns the scheme by which the server authenticates the connection, not the request
+// (RFC 4559 §6), "" if there is none.
+func (r *Request) connectionScheme() string {
+	for _, f := range r.Fields {
+		if !f.Is("Authorization") && !f.Is("Proxy-Authorization") {
+			continue
+		}
+		scheme, _, _ := strings.Cut(f.Value, " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return scheme
 		}
 	}
 	return ""

@@ -44,6 +44,12 @@ func (r *Request) Host() (host, port string) {
 	return host, port
 }
 
+// Absolute returns the scheme of a target in absolute-form, the form in which a proxy is asked (RFC 9112 §3.2.2).
+func (r *Request) Absolute() (scheme string, ok bool) {
+	t := splitTarget(r.Target)
+	return t.scheme, t.form == absoluteForm
+}
+
 // URL returns the absolute URL for display, without user information, octets
 // outside ASCII percent-encoded. scheme ("http", "https") and fallbackHost
 // (host[:port], or an address) serve where the request does not say; the target of

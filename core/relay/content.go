@@ -1,0 +1,188 @@
+// The content of the new server's answer, whatever its framing.
+package relay
+
+import (
+	"io"
+	"net"
+
+	"midstream/core/http1"
+)
+
+// readAhead is how far a chunked answer is read ahead of what is asked for, in octets.
+const readAhead = 16 << 10
+
+// Unknown is a length that only the end of the content will tell.
+const Unknown = int64(-1)
+
+// Content is read from a connection whose next octet is the first of an answer's body. Content delimited by a
+// length, or by the end of the connection, is never read beyond what was asked for. Used by one goroutine.
+type Content struct {
+	conn   net.Conn
+	kind   http1.Kind
+	left   int64 // Length: octets to come
+	chunks http1.ChunkDecoder
+	ahead  []byte // Chunked: octets read, but not yet used
+	buffer []byte
+	done   bool
+}
+
+// NewContent reads what the framing says from conn.
+func NewContent(conn net.Conn, f http1.Framing) *Content {
+	return &Content{conn: conn, kind: f.Kind, left: f.Length}
+}
+
+// Run returns how many octets of content come next without any framing in between: more than 0, or Unknown for
+// content that the end of the connection delimits. After the content, its trailers included, it returns io.EOF.
+func (c *Content) Run() (int64, error) {
+	switch {
+	case c.done || c.kind == http1.None || c.kind == http1.Length && c.left == 0:
+		c.done = true
+		return 0, io.EOF
+	case c.kind == http1.Length:
+		return c.left, nil
+	case c.kind != http1.Chunked:
+		return Unknown, nil
+	}
+	for {
+		if n := c.chunks.Remaining(); n > 0 {
+			return n, nil
+		}
+		_, used, done, err := c.chunks.Decode(nil, c.ahead)
+		c.ahead = c.ahead[used:]
+		switch {
+		case err != nil:
+			return 0, &SourceError{err}
+		case done:
+			c.done = true
+			return 0, io.EOF
+		case c.chunks.Remaining() > 0:
+			continue
+		}
+		if c.buffer == nil {
+			c.buffer = make([]byte, readAhead)
+		}
+		n, err := c.conn.Read(c.buffer)
+		c.ahead = c.buffer[:n]
+		if n == 0 {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, &SourceError{err}
+		}
+	}
+}
+
+// Left returns how many octets of content are still to come, or Unknown.
+func (c *Content) Left() int64 {
+	if c.kind == http1.Length {
+		return c.left
+	}
+	return Unknown
+}
+
+// Read implements io.Reader; errors as those of Run. A connection that ends before the content does gives
+// io.ErrUnexpectedEOF.
+func (c *Content) Read(p []byte) (int, error) {
+	run, err := c.Run()
+	if err != nil || len(p) == 0 {
+		return 0, err
+	}
+	if run != Unknown && int64(len(p)) > run {
+		p = p[:run]
+	}
+	var n int
+	if len(c.ahead) > 0 {
+		n = copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+	} else {
+		n, err = c.conn.Read(p)
+	}
+	c.took(int64(n))
+	switch {
+	case n > 0:
+		return n, nil
+	case err == io.EOF && run == Unknown:
+		c.done = true
+		return 0, io.EOF
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, &SourceError{err}
+}
+
+func (c *Content) took(n int64) {
+	switch c.kind {
+	case http1.Length:
+		c.left -= n
+	case http1.Chunked:
+		c.chunks.Skip(n)
+	}
+}
+
+// CopyTo writes n octets of content to dst; errors as those of Copy.
+func (c *Content) CopyTo(dst net.Conn, n int64) error {
+	for n > 0 {
+		run, err := c.Run()
+		if err == io.EOF {
+			err = &SourceError{io.ErrUnexpectedEOF}
+		}
+		if err != nil {
+			return err
+		}
+		if run == Unknown || run > n {
+			run = n
+		}
+		if len(c.ahead) > 0 {
+			run = min(run, int64(len(c.ahead)))
+			if _, err := dst.Write(c.ahead[:run]); err != nil {
+				return err
+			}
+			c.ahead = c.ahead[run:]
+		} else {
+			copied, err := Copy(dst, c.conn, run)
+			if err != nil {
+				c.took(copied)
+				return err
+			}
+		}
+		c.took(run)
+		n -= run
+	}
+	return nil
+}
+
+// Discard drops n octets of content and returns how many it dropped; fewer only with an error.
+func (c *Content) Discard(n int64) (dropped int64, err error) {
+	type discarder interface{ Discard(int) (int, error) }
+	var buffer []byte
+	for dropped < n {
+		run, err := c.Run()
+		if err == io.EOF {
+			err = &SourceError{io.ErrUnexpectedEOF}
+		}
+		if err != nil {
+			return dropped, err
+		}
+		if run == Unknown || run > n-dropped {
+			run = n - dropped
+		}
+		var got int
+		if d, ok := c.conn.(discarder); ok && len(c.ahead) == 0 {
+			got, err = d.Discard(int(min(run, 1<<20)))
+			c.took(int64(got))
+		} else {
+			if buffer == nil {
+				buffer = make([]byte, 8<<10)
+			}
+			got, err = c.Read(buffer[:min(run, int64(len(buffer)))])
+		}
+		dropped += int64(got)
+		if err != nil {
+			return dropped, err
+		}
+	}
+	return dropped, nil
+}
+
+// Surplus returns octets that were read from the connection but follow the content, once Run has said io.EOF.
+func (c *Content) Surplus() []byte { return c.ahead }

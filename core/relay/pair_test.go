@@ -1,0 +1,33 @@
+package relay
+
+import (
+	"io"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestAPairCarriesOctetsBothWays(t *testing.T) {
+	for _, domain := range []int{syscall.AF_INET, syscall.AF_INET6} {
+		begun := time.Now()
+		p, err := NewPair(domain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(time.Since(begun))
+		defer p.Close()
+		for _, way := range []struct {
+			w io.Writer
+			r io.Reader
+		}{{p.Core, p.Program}, {p.Program, p.Core}} {
+			b := make([]byte, 5)
+			if _, err := way.w.Write([]byte("octet")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(way.r, b); err != nil || string(b) != "octet" {
+				t.Errorf("got %q, %v", b, err)
+			}
+		}
+		t.Log(time.Since(begun))
+	}
+}

@@ -1,0 +1,51 @@
+package matrix
+
+import (
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// Old responses in every framing continue as new ones in every framing.
+func TestEveryFramingContinuesAsEveryOther(t *testing.T) {
+	body := content(300_000)
+	olds := map[string]script{
+		"length":    {framing: "length"},
+		"chunked":   {framing: "chunked"},
+		"decorated": {framing: "chunked", decorate: true, chunk: 1000},
+		"one chunk": {framing: "chunked", chunk: 1 << 20},
+		"close":     {framing: "close"},
+		"http10":    {framing: "http10"},
+	}
+	news := map[string]script{
+		"206 length":  {framing: "length", ranges: true},
+		"206 chunked": {framing: "chunked", ranges: true, chunk: 5000, decorate: true},
+		"206 close":   {framing: "close", ranges: true},
+		"200 length":  {framing: "length"},
+		"200 chunked": {framing: "chunked"},
+		"200 close":   {framing: "close"},
+		"200 http10":  {framing: "http10"},
+		"206 final":   {framing: "length", ranges: true, final: true},
+	}
+	for oldName, old := range olds {
+		for newName, next := range news {
+			t.Run(oldName+" to "+newName, func(t *testing.T) {
+				l := lab.New(t)
+				named(l)
+				old.body, old.etag, old.modified, old.hold = body, strong, modified, 150_000
+				next.body, next.etag, next.modified, next.hold = body, strong, modified, 290_000
+				if next.ranges {
+					next.hold = 30_000
+				}
+				first := serve(t, l.Networks()[0], old)
+				second := serve(t, l.Networks()[1], next)
+				d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+				<-first.held
+				d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+				d.moveOrEnd(l.Networks()[1].Name)
+				second.release() // not before: the program would be gone before it has answered
+				d.ends(body)
+			})
+		}
+	}
+}

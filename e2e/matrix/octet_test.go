@@ -1,0 +1,48 @@
+package matrix
+
+import (
+	"fmt"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// A chunked response continues from every one of its octets: in a size line, between CR and LF, in an extension, at
+// the last chunk.
+func TestChunksContinueFromEveryOctet(t *testing.T) {
+	body := content(40)
+	l := lab.New(t)
+	named(l)
+	for _, decorate := range []bool{false, true} {
+		old := script{framing: "chunked", chunk: 17, decorate: decorate, body: body, etag: strong, modified: modified}
+		end := old.wireLength()
+		if decorate {
+			end -= len("Digest: none\r\nOther: 1\r\n\r\n") // a trailer field cannot be finished by another server
+		}
+		for hold := old.headLength(); hold < end; hold++ {
+			for i, next := range []script{
+				{framing: "length", ranges: true}, {framing: "chunked", chunk: 7}, {framing: "close", ranges: true},
+			} {
+				if i != hold%3 && testing.Short() {
+					continue
+				}
+				t.Run(fmt.Sprintf("%v/%d/%d", decorate, hold, i), func(t *testing.T) {
+					old.hold = hold
+					next.body, next.etag, next.modified, next.hold = body, strong, modified, next.headLength()-10
+					first, second := serve(t, l.Networks()[0], old), serve(t, l.Networks()[1], next)
+					d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+					<-first.held
+					d.reads("the head", func(s lab.Session) bool { return s.State == "active" })
+					go func() {
+						<-second.held
+						second.release()
+					}()
+					d.moveOrEnd(l.Networks()[1].Name)
+					d.ends(body)
+					first.stop()
+					second.stop()
+				})
+			}
+		}
+	}
+}

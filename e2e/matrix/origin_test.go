@@ -1,0 +1,230 @@
+// The scripted server: any framing, stopped at any octet.
+
+package matrix
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// script says how a server answers. It is not changed while the server has connections.
+type script struct {
+	body     []byte
+	framing  string // length, chunked, close, http10
+	ranges   bool   // answers Range with 206
+	chunk    int    // octets of a chunk; 0: 8192
+	decorate bool   // chunk extensions, padded sizes and trailers
+	fields   string // further header lines
+	etag     string // "" for none
+	modified string
+	final    bool // Connection: close
+	// hold stops the answer to the first request after so many octets of it, until the test lets it go on; -1 never.
+	hold int
+	// status is sent instead, with an empty body, where it is not 0.
+	status   int
+	location string
+	interim  bool // a 103 before each answer
+}
+
+// origin is a server that follows a script.
+type origin struct {
+	script
+	listener net.Listener
+	address  string
+	held     chan struct{} // closed when the answer has come to its hold
+	resume   chan struct{} // closed by release
+
+	mu    sync.Mutex
+	once  sync.Once
+	asked []*http.Request
+	conns map[net.Conn]bool
+}
+
+// serve starts a server in the network, on port 80 of its content address.
+func serve(t *testing.T, n *lab.Network, s script) *origin {
+	t.Helper()
+	return serveAt(t, n, n.Content(), s)
+}
+
+// serveAt is serve at another address of the network.
+func serveAt(t *testing.T, n *lab.Network, address string, s script) *origin {
+	t.Helper()
+	o := &origin{script: s, held: make(chan struct{}), resume: make(chan struct{}), conns: map[net.Conn]bool{}}
+	o.address = address
+	err := n.Do(func() (err error) {
+		o.listener, err = net.Listen("tcp", o.address+":80")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.stop)
+	go func() {
+		for {
+			conn, err := o.listener.Accept()
+			if err != nil {
+				return
+			}
+			o.mu.Lock()
+			o.conns[conn] = true
+			o.mu.Unlock()
+			go o.converse(conn)
+		}
+	}()
+	return o
+}
+
+func (o *origin) stop() {
+	o.listener.Close()
+	o.once.Do(func() { close(o.resume) })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.conns {
+		c.Close()
+	}
+}
+
+// release lets the held answer go on.
+func (o *origin) release() { o.once.Do(func() { close(o.resume) }) }
+
+// requests returns those received so far.
+func (o *origin) requests() []*http.Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]*http.Request(nil), o.asked...)
+}
+
+func (o *origin) converse(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for {
+		request, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, request.Body)
+		o.mu.Lock()
+		o.asked = append(o.asked, request)
+		first := len(o.asked) == 1
+		o.mu.Unlock()
+		wire, open := o.answer(request)
+		if first && o.hold >= 0 && o.hold <= len(wire) {
+			conn.Write(wire[:o.hold])
+			close(o.held)
+			<-o.resume
+			wire = wire[o.hold:]
+		}
+		if _, err := conn.Write(wire); err != nil || !open {
+			return
+		}
+	}
+}
+
+// answer returns the octets of the answer, and whether the connection stays open after it.
+func (o *origin) answer(request *http.Request) ([]byte, bool) {
+	var head, body bytes.Buffer
+	if o.interim {
+		head.WriteString("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+	}
+	version, status := "HTTP/1.1", "200 OK"
+	if o.framing == "http10" {
+		version = "HTTP/1.0"
+	}
+	content, contentRange := o.body, ""
+	if n := request.URL.Query().Get("n"); n != "" {
+		content = []byte("exchange " + n + "\n")
+	} else if r := request.Header.Get("Range"); r != "" && o.ranges {
+		first, last := 0, len(content)-1
+		switch {
+		case strings.HasPrefix(r, "bytes=-"):
+			fmt.Sscanf(r, "bytes=-%d", &first)
+			first = max(0, len(content)-first)
+		case strings.HasSuffix(r, "-"):
+			fmt.Sscanf(r, "bytes=%d-", &first)
+		default:
+			fmt.Sscanf(r, "bytes=%d-%d", &first, &last)
+		}
+		last = min(last, len(content)-1)
+		if first > last {
+			status, content, contentRange = "416 Range Not Satisfiable", nil, fmt.Sprintf("bytes */%d", len(o.body))
+		} else {
+			status, contentRange = "206 Partial Content", fmt.Sprintf("bytes %d-%d/%d", first, last, len(content))
+			content = content[first : last+1]
+		}
+	}
+	if o.status != 0 {
+		status, content = fmt.Sprintf("%d Scripted", o.status), nil
+	}
+	fmt.Fprintf(&head, "%s %s\r\nDate: Sun, 06 Nov 2022 08:49:37 GMT\r\n", version, status)
+	if o.etag != "" {
+		fmt.Fprintf(&head, "ETag: %s\r\n", o.etag)
+	}
+	if o.modified != "" {
+		fmt.Fprintf(&head, "Last-Modified: %s\r\n", o.modified)
+	}
+	if contentRange != "" {
+		fmt.Fprintf(&head, "Content-Range: %s\r\n", contentRange)
+	}
+	if o.location != "" {
+		fmt.Fprintf(&head, "Location: %s\r\n", o.location)
+	}
+	head.WriteString(o.fields)
+	open := !o.final && o.framing != "close" && o.framing != "http10"
+	if o.final {
+		head.WriteString("Connection: close\r\n")
+	}
+	switch o.framing {
+	case "chunked":
+		head.WriteString("Transfer-Encoding: chunked\r\n")
+		size := o.chunk
+		if size == 0 {
+			size = 8192
+		}
+		for rest := content; len(rest) > 0; {
+			n := min(size, len(rest))
+			if o.decorate {
+				fmt.Fprintf(&body, "00%X ;name=\"value\"\r\n", n)
+			} else {
+				fmt.Fprintf(&body, "%x\r\n", n)
+			}
+			body.Write(rest[:n])
+			body.WriteString("\r\n")
+			rest = rest[n:]
+		}
+		if o.decorate {
+			body.WriteString("000;last\r\nDigest: none\r\nOther: 1\r\n\r\n")
+		} else {
+			body.WriteString("0\r\n\r\n")
+		}
+	case "close", "http10":
+		body.Write(content)
+	default:
+		fmt.Fprintf(&head, "Content-Length: %d\r\n", len(content))
+		body.Write(content)
+	}
+	head.WriteString("\r\n")
+	return append(head.Bytes(), body.Bytes()...), open
+}
+
+// headLength is how long the head of the answer to a plain request is.
+func (s script) headLength() int {
+	o := &origin{script: s}
+	wire, _ := o.answer(&http.Request{URL: mustURL("/file")})
+	return bytes.Index(wire, []byte("\r\n\r\n")) + 4
+}
+
+// wireLength is how long all of that answer is.
+func (s script) wireLength() int {
+	o := &origin{script: s}
+	wire, _ := o.answer(&http.Request{URL: mustURL("/file")})
+	return len(wire)
+}

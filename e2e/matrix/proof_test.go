@@ -1,0 +1,136 @@
+package matrix
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+// between moves a download of the body from one scripted server, held half-way, to another one.
+func between(t *testing.T, config string, old, next script) (*download, []lab.Moved, *origin, *origin) {
+	t.Helper()
+	l := lab.New(t)
+	l.Configure("[migration]\n" + config)
+	named(l)
+	if old.hold == 0 {
+		old.hold = 150_000
+	}
+	next.hold = -1
+	first, second := serve(t, l.Networks()[0], old), serve(t, l.Networks()[1], next)
+	d := start(t, l, "curl", "-sS", "--limit-rate", "20M", "-o", "OUT", "http://"+host+"/file")
+	<-first.held
+	d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+	moved, err := d.control.Migrate(l.Networks()[1].Name)
+	if err != nil {
+		select {
+		case <-d.program.Ended():
+		case <-time.After(5 * time.Second):
+			t.Fatal(err)
+		}
+	}
+	return d, moved, first, second
+}
+
+// What the rungs of the ladder accept.
+func TestEqualContentIsAccepted(t *testing.T) {
+	body := content(300_000)
+	for name, c := range map[string]struct {
+		config    string
+		old, next script
+	}{
+		"other strong ETags, equal date and overlap": {"",
+			script{etag: `"a"`, modified: modified}, script{etag: `"b"`, modified: modified, ranges: true}},
+		"weak ETags": {"",
+			script{etag: `W/"a"`, modified: modified}, script{etag: `W/"a"`, modified: modified, ranges: true}},
+		"a 200 under the same proof": {"",
+			script{etag: `"a"`, modified: modified}, script{etag: `"b"`, modified: modified}},
+		"an equal length, trusted": {`proof = "trust"`,
+			script{}, script{ranges: true}},
+		"a strong ETag without a length": {`proof = "strict"`,
+			script{etag: strong, framing: "chunked"}, script{etag: strong, ranges: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.old.body, c.next.body = body, body
+			d, moved, _, _ := between(t, c.config, c.old, c.next)
+			for _, m := range moved {
+				if !m.OK {
+					t.Fatalf("not moved: %s", m.Reason)
+				}
+			}
+			d.ends(body)
+		})
+	}
+}
+
+// What they refuse: the download goes on over the old connection, and is whole.
+func TestOtherContentIsRefused(t *testing.T) {
+	body := content(300_000)
+	lie := bytes.Clone(body)
+	lie[149_000] ^= 1
+	for name, c := range map[string]struct {
+		config    string
+		old, next script
+		why       string
+	}{
+		"one octet of the overlap differs": {"",
+			script{etag: strong, modified: modified}, script{etag: strong, modified: modified, ranges: true, body: lie}, "another one than what has been received"},
+		"one octet differs in a 200": {"",
+			script{etag: strong, modified: modified}, script{etag: strong, modified: modified, body: lie}, "another one than what has been received"},
+		"other ETags, strict": {`proof = "strict"`,
+			script{etag: `"a"`, modified: modified}, script{etag: `"b"`, modified: modified, ranges: true}, "validator"},
+		"another date": {"",
+			script{modified: modified}, script{modified: "Sat, 05 Nov 2022 08:49:38 GMT", ranges: true}, "another content"},
+		"another length, trusted": {`proof = "trust"`,
+			script{}, script{ranges: true, body: content(300_001)}, ""},
+		"more to skip than allowed": {`skip_limit = 1000`,
+			script{etag: strong}, script{etag: strong}, "may be skipped"},
+		"no validator at all": {"",
+			script{}, script{ranges: true}, "neither a strong validator nor a date"},
+		"a login page": {"",
+			script{etag: strong, fields: "Content-Type: video/mp4\r\n"},
+			script{body: []byte("<html>log in</html>"), fields: "Content-Type: text/html\r\n"}, "login page"},
+		"503": {"", script{etag: strong}, script{status: 503}, "503"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.old.body = body
+			if c.next.body == nil {
+				c.next.body = body
+			}
+			d, moved, first, _ := between(t, c.config, c.old, c.next)
+			if len(moved) != 1 || moved[0].OK || !strings.Contains(moved[0].Reason, c.why) {
+				t.Errorf("%+v, want a refusal because of %q", moved, c.why)
+			}
+			first.release()
+			d.ends(body)
+		})
+	}
+}
+
+// The way to other content by a redirect shows no credentials to another host.
+func TestRedirectsAreFollowedWithoutCredentials(t *testing.T) {
+	body := content(300_000)
+	l := lab.New(t)
+	for _, n := range l.Networks() {
+		n.DNS(map[string][]string{host: {n.Content()}, "mirror.example": {n.Proxy()}})
+	}
+	net := l.Networks()[1]
+	first := serve(t, l.Networks()[0], script{body: body, etag: strong, hold: 150_000})
+	serve(t, net, script{status: 302, location: "http://mirror.example/there", hold: -1})
+	mirror := serveAt(t, net, net.Proxy(), script{body: body, etag: strong, ranges: true, hold: -1})
+	d := start(t, l, "curl", "-sS", "-H", "Authorization: Basic c2VjcmV0", "-H", "Cookie: secret=1", "-o", "OUT", "http://"+host+"/file")
+	<-first.held
+	d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+	d.moveOrEnd(net.Name)
+	d.ends(body)
+	for _, r := range mirror.requests() {
+		if r.URL.Path != "/there" || r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
+			t.Errorf("the mirror was asked for %v with %v", r.URL, r.Header)
+		}
+	}
+	if len(mirror.requests()) == 0 {
+		t.Error("the mirror was not asked")
+	}
+}
