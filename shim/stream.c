@@ -573,7 +573,9 @@ bool stream_would_hold(const struct stream *s)
 
 static bool hold(struct stream *s, int error)
 {
-    bool held = stream_would_hold(s) && gate_hold(s);
+    /* FIN is how a response without a length ends; a wait leaves it to the reader to tell FIN from RST. */
+    bool ends = s->in.phase == MS_CLOSE && (!error || error == UNKNOWN_ERROR);
+    bool held = !ends && stream_would_hold(s) && gate_hold(s);
     if (error == UNKNOWN_ERROR) {
         if (!held) {
             return false;
