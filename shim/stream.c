@@ -478,6 +478,20 @@ static void check_stop(struct stream *s)
     }
 }
 
+/*
+ * A tail costs a copy of all content. While a download is so fast that the hand has left, that would be felt, and 64 kB
+ * are soon collected again.
+ */
+static void keep_tail(struct stream *s)
+{
+    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there();
+    if (wanted && !s->in.tail) {
+        tail_start(&s->in, s->counters);
+    } else if (!wanted && s->in.tail) {
+        tail_stop(&s->in, s->counters);
+    }
+}
+
 /* When the program was handed something: what a stall is measured by. */
 static void note_read(struct stream *s)
 {
@@ -637,9 +651,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         s->seen += (uint64_t)result;
     }
     if (result > 0 && call->alone) {
-        if (!s->in.tail && atomic_load_explicit(&s->counters->keep, memory_order_relaxed)) {
-            tail_start(&s->in, s->counters);
-        }
+        keep_tail(s);
         size_t left = (size_t)result;
         if (!call->clear) {
             s->seen += left;
@@ -675,7 +687,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
         if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
             /* Only content: the framing needs no more than its length, and never looks at it. */
-            s->in.tail = NULL;
+            tail_stop(&s->in, s->counters);
             feed_in(s, (const uint8_t *)"", (size_t)result);
             note_read(s);
             check_stop(s);

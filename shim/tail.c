@@ -20,3 +20,9 @@ void tail_start(struct framing *in, struct ms_counters *counters)
     atomic_store(&counters->tail_end, in->content);
     in->tail = counters;
 }
+
+void tail_stop(struct framing *in, struct ms_counters *counters)
+{
+    in->tail = NULL;
+    atomic_store(&counters->tail_from, UINT64_MAX);
+}

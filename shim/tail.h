@@ -15,4 +15,7 @@
 /* From the content octet that `in` reads next on, if there is memory. Only by the stream's reader. */
 void tail_start(struct framing *in, struct ms_counters *counters);
 
+/* Nothing is kept from here on, and nothing that was kept counts. Only by the stream's reader. */
+void tail_stop(struct framing *in, struct ms_counters *counters);
+
 #endif
