@@ -228,6 +228,10 @@ static void exchange_sockets(struct stream *s)
         twin_swap(s->next_twin, s->fd);
         s->next_twin = NULL;
     }
+    struct tls *session = atomic_load(&s->tls);
+    if (session) {
+        tls_plain(session, s->arm_flags & MS_RELAY ? s->fd : -1);
+    }
     epoll_join(s, s->fd);
     s->inode = inode;
     s->seen = 0;

@@ -163,6 +163,7 @@ void socket_reset(int fd)
 {
     struct sockaddr none = { .sa_family = AF_UNSPEC };
     struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+    REAL(shutdown)(fd, SHUT_RD); /* wakes poll and select, which the disconnection does not */
     REAL(connect)(fd, &none, sizeof none);
     REAL(setsockopt)(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
     REAL(syscall)(SYS_close, fd);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "calls.h"
 #include "channel.h"
 #include "fork.h"
 #include "gate.h"
@@ -58,6 +59,7 @@ struct tls *tls_get(struct tls_library *library, void *handle)
     if (t) {
         t->handle = t->last = handle;
         t->library = library;
+        atomic_store(&t->plain_fd, -1);
         pthread_mutex_lock(&tls_mutex);
         uint32_t at = start_of(handle);
         if (atomic_load(&count) >= TABLE / 2) {
@@ -225,7 +227,28 @@ ssize_t tls_own_result(struct stream *s, ssize_t result)
 size_t tls_stash(const struct tls *t)
 {
     struct twin *w = t ? atomic_load(&((struct tls *)t)->live) : NULL;
-    return w ? w->stash_end - w->stash_start : 0;
+    return w && atomic_load(&((struct tls *)t)->plain_fd) < 0 ? w->stash_end - w->stash_start : 0;
+}
+
+void tls_plain(struct tls *t, int fd)
+{
+    atomic_store(&t->plain_fd, fd);
+}
+
+/* A data call on a descriptor that carries the stream in the clear. */
+static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
+{
+    struct stream *s = stream_below(data->t);
+    ssize_t n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
+                        : REAL(recv)(fd, data->buffer, data->length, data->peek ? MSG_PEEK : 0);
+    if (n > 0) {
+        data->done = (size_t)n;
+        if (s && !writing && !data->peek) {
+            s->seen += (uint64_t)n;
+        }
+        return TLS_DATA;
+    }
+    return !n ? TLS_END : stream_is_fatal(errno) ? TLS_BAD : TLS_AGAIN;
 }
 
 /* One try of a data call. */
@@ -237,9 +260,18 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     if (t) {
         data->handle = t->last = w ? w->handle : t->handle;
     }
-    if (w && frame->serves && w->stash_end > w->stash_start && data->length) {
+    if (w && frame->serves && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
         data->done = twin_serve(w, data->buffer, data->length, data->peek);
         return TLS_DATA;
+    }
+    int plain = t ? atomic_load(&t->plain_fd) : -1;
+    if (plain >= 0) {
+        data->outcome = carry_plain(data, plain, frame->writing);
+        data->library->kind->say(data, frame->writing);
+        return data->outcome;
+    }
+    if (t) {
+        t->said = 0;
     }
     tls_now = frame;
     enum tls_outcome outcome = carry(data);
@@ -311,7 +343,9 @@ void tls_write(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
     struct stream *s = t ? stream_below(t) : NULL;
-    struct tls_frame frame = { .library = data->library, .handle = t ? t->handle : data->handle, .session = t };
+    struct tls_frame frame = {
+        .library = data->library, .handle = t ? t->handle : data->handle, .session = t, .writing = true,
+    };
     struct call call;
     if (s) {
         write_begin_clear(&call, s);

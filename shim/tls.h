@@ -25,6 +25,7 @@
 
 struct twin;
 struct tls;
+struct tls_data;
 
 #define CALL(result, name, parameters) TLS_CALL_##name,
 enum tls_call {
@@ -80,6 +81,8 @@ struct tls_kind {
     void (*capture)(struct tls *t);
     void (*refresh)(struct tls *t);   /* a newer ticket may have come; cheap if not */
     void (*release)(struct tls *t);   /* drops those references */
+    /* What a data call that never reached the library has to say: sets data->raw and the session's `said`. */
+    void (*say)(struct tls_data *data, bool writing);
     size_t (*pending)(struct tls_library *library, void *handle);
     /* Reads decrypted octets. TLS_DATA: *done > 0. */
     enum tls_outcome (*read)(struct tls_library *library, void *handle, void *buffer, size_t length, size_t *done);
@@ -102,6 +105,8 @@ struct tls {
     _Atomic(struct stream *) stream; /* NULL: none known, or the program has closed it */
     uint64_t stream_id;
     struct twin *_Atomic live;       /* data calls go here, NULL: to the handle */
+    _Atomic int plain_fd;            /* data calls work on this descriptor, in the clear; -1: they do not */
+    int said;                        /* what the last such call came to, in the library's terms; 0: it was none */
     void *last;                      /* the handle that the last data call went to */
     void *noted;                     /* the kind's: what the program has set, where the library does not tell */
     void *captured;                  /* the kind's, for twins; NULL: not captured */
@@ -122,6 +127,7 @@ struct tls_frame {
     struct tls *session;
     uint32_t generation; /* of the stream, when the call began */
     bool reading;        /* failures are kept back from the library */
+    bool writing;
     bool serves;         /* what the twin has read ahead comes first */
     bool failed;         /* one was kept back, and not because the hand woke the call */
     unsigned kept;       /* how many were, in all */
@@ -210,6 +216,9 @@ struct tls_present {
 };
 void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
 void tls_leave(struct tls_present *present);
+
+/* The descriptor carries the stream in the clear from now on: one end of a pair. By the hand. */
+void tls_plain(struct tls *t, int fd);
 
 /* Octets that the twin has read ahead of the program, without the library's own; t may be NULL. */
 size_t tls_stash(const struct tls *t);

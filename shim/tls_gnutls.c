@@ -19,7 +19,7 @@
 #define GNUTLS_HANDSHAKE_CERTIFICATE_REQUEST 13
 #define GNUTLS_HOOK_PRE 0
 #define GNUTLS_E_AGAIN (-28)
-#define GNUTLS_E_INTERRUPTED (-52)
+#define GNUTLS_E_PULL_ERROR (-54)
 #define GNUTLS_E_USER_ERROR (-67)
 #define GNUTLS_E_INTERNAL_ERROR (-59)
 
@@ -224,6 +224,13 @@ static enum tls_outcome outcome_of(struct tls_library *library, ssize_t result)
     return !result ? TLS_END : library->complete && F(library, gnutls_error_is_fatal)((int)result) ? TLS_BAD : TLS_AGAIN;
 }
 
+static void say(struct tls_data *data, bool writing)
+{
+    (void)writing;
+    data->raw = data->outcome == TLS_DATA ? (ssize_t)data->done
+        : data->outcome == TLS_END ? 0 : data->outcome == TLS_AGAIN ? GNUTLS_E_AGAIN : GNUTLS_E_PULL_ERROR;
+}
+
 static size_t pending(struct tls_library *library, void *handle)
 {
     return TLS_REAL(library, gnutls_record_check_pending)(handle);
@@ -363,6 +370,7 @@ const struct tls_kind tls_gnutls = {
     .capture = capture,
     .refresh = refresh,
     .release = release,
+    .say = say,
     .pending = pending,
     .read = twin_read,
     .write = twin_write,
@@ -583,7 +591,7 @@ EXPORT void gnutls_record_cork(void *session)
     }
 
 ON_PRESENT(size_t, gnutls_record_check_pending, (void *session), 0,
-           tls_stash(t) + TLS_REAL(library, gnutls_record_check_pending)(handle))
+           t && atomic_load(&t->plain_fd) >= 0 ? 0 : tls_stash(t) + TLS_REAL(library, gnutls_record_check_pending)(handle))
 ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR, TLS_REAL(library, gnutls_bye)(handle, how))
 ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
            TLS_REAL(library, gnutls_session_key_update)(handle, flags))

@@ -14,6 +14,7 @@
 #define SSL_ERROR_SSL 1
 #define SSL_ERROR_SYSCALL 5
 #define SSL_ERROR_ZERO_RETURN 6
+#define SSL_ERROR_WANT_READ 2
 #define SSL_ERROR_WANT_WRITE 3
 #define SSL_VERIFY_PEER 1
 #define SSL_CTRL_MODE 33
@@ -303,6 +304,18 @@ static enum tls_outcome outcome_of(struct tls_library *library, const void *ssl,
     return error == SSL_ERROR_ZERO_RETURN ? TLS_END : error == SSL_ERROR_SYSCALL || error == SSL_ERROR_SSL ? TLS_BAD : TLS_AGAIN;
 }
 
+static void say(struct tls_data *data, bool writing)
+{
+    data->raw = data->outcome == TLS_DATA ? (ssize_t)data->done : data->outcome == TLS_END ? 0 : -1;
+    if (data->outcome == TLS_DATA) {
+        data->t->said = 0;
+    } else if (data->outcome == TLS_AGAIN) {
+        data->t->said = writing ? SSL_ERROR_WANT_WRITE : SSL_ERROR_WANT_READ;
+    } else {
+        data->t->said = data->outcome == TLS_END ? SSL_ERROR_ZERO_RETURN : SSL_ERROR_SYSCALL;
+    }
+}
+
 static size_t pending(struct tls_library *library, void *ssl)
 {
     int n = TLS_REAL(library, SSL_pending)(ssl);
@@ -459,6 +472,7 @@ const struct tls_kind tls_openssl = {
     .capture = capture,
     .refresh = refresh,
     .release = release,
+    .say = say,
     .pending = pending,
     .read = twin_read,
     .write = twin_write,
@@ -589,7 +603,7 @@ EXPORT int SSL_read_ex(void *ssl, void *buffer, size_t length, size_t *done)
     }
     tls_read(&data, carry_read_ex);
     *done = data.done;
-    return data.outcome == TLS_DATA ? 1 : (int)data.raw;
+    return data.outcome == TLS_DATA;
 }
 
 EXPORT int SSL_peek(void *ssl, void *buffer, int length)
@@ -612,7 +626,7 @@ EXPORT int SSL_peek_ex(void *ssl, void *buffer, size_t length, size_t *done)
     data.peek = true;
     tls_read(&data, carry_peek_ex);
     *done = data.done;
-    return data.outcome == TLS_DATA ? 1 : (int)data.raw;
+    return data.outcome == TLS_DATA;
 }
 
 EXPORT int SSL_write(void *ssl, const void *octets, int length)
@@ -633,7 +647,7 @@ EXPORT int SSL_write_ex(void *ssl, const void *octets, size_t length, size_t *do
     }
     tls_write(&data, carry_write_ex);
     *done = data.done;
-    return (int)data.raw;
+    return data.outcome == TLS_DATA;
 }
 
 EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, size_t *done)
@@ -668,7 +682,7 @@ EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, si
 
 EXPORT int SSL_pending(const void *ssl)
     ON_PRESENT(int, SSL_pending, 0, (void *)ssl,
-               (int)tls_stash(t) + TLS_REAL(library, SSL_pending)(handle))
+               t && atomic_load(&t->plain_fd) >= 0 ? 0 : (int)tls_stash(t) + TLS_REAL(library, SSL_pending)(handle))
 
 EXPORT int SSL_has_pending(const void *ssl)
     ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_stash(t) || TLS_REAL(library, SSL_has_pending)(handle))
@@ -688,6 +702,9 @@ EXPORT int SSL_get_error(const void *ssl, int result)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_get_error, t, CALLER);
+    if (t && t->said && result <= 0 && !tls_inside()) {
+        return t->said;
+    }
     return library ? TLS_REAL(library, SSL_get_error)(t && !tls_inside() ? t->last : ssl, result) : SSL_ERROR_SYSCALL;
 }
 

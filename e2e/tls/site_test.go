@@ -145,7 +145,7 @@ func (s *site) move(p *lab.Program, file string, times int) (lab.Result, []lab.M
 
 // reached waits until the file has so many octets; false if the program ends before.
 func (s *site) reached(p *lab.Program, file string, octets int64) bool {
-	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit); time.Sleep(2 * time.Millisecond) {
+	for limit := time.Now().Add(15 * time.Second); time.Now().Before(limit); time.Sleep(2 * time.Millisecond) {
 		if info, err := os.Stat(file); err == nil && info.Size() >= octets {
 			return true
 		}
