@@ -276,7 +276,28 @@ static void put_off(struct stream *s)
 static bool may_wake(const struct stream *s)
 {
     int64_t excess = (int64_t)atomic_load(&s->counters->received) - s->arm_at;
+    if (s->next_twin) {
+        return s->arm_flags & MS_NOW || !excess; /* records tell nothing of what they hold */
+    }
     return s->arm_flags & MS_NOW || (!(s->arm_flags & MS_IN_HEAD) && excess >= 0 && socket_unread(s->next_fd) >= excess);
+}
+
+/* Sleepers in poll() and select() get so long to leave; one that has left by siglongjmp is still counted. */
+#define SLEEPERS_NS 20000000LL
+
+static bool has_sleepers(struct stream *s, int64_t now)
+{
+    if (!atomic_load(&s->polled) || now - s->gate_closed_at > SLEEPERS_NS || !(s->arm_flags & MS_NOW)) {
+        return false;
+    }
+    if (!s->woken) {
+        s->woken = true;
+        REAL(shutdown)(s->fd, SHUT_RD);
+    }
+    for (int i = 0; i < 200 && atomic_load(&s->polled); i++) {
+        sched_yield();
+    }
+    return atomic_load(&s->polled);
 }
 
 /* The gate is closed. True when the stream need not be looked at again. */
@@ -309,6 +330,9 @@ static bool hand_over(struct stream *s)
         }
         refuse(s, "a call of the program's on the descriptor does not return");
         return true;
+    }
+    if (has_sleepers(s, now)) {
+        return false;
     }
     int64_t at = !(s->arm_flags & MS_IN_HEAD) ? (int64_t)s->in.content : s->in.phase == MS_HEAD ? (int64_t)s->in.head : 0;
     if (s->arm_flags & MS_AT_END) {

@@ -25,6 +25,16 @@ static void pass_gates(const struct pollfd *fds, nfds_t count)
     }
 }
 
+static void announce(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
+{
+    for (nfds_t i = 0; i < count; i++) {
+        struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
+        if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
+            wait_announce(streams, s);
+        }
+    }
+}
+
 /* True when an event comes from a hand-over or from a failure that is being mended. */
 static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t changes)
 {
@@ -52,12 +62,21 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
         return REAL(ppoll)(fds, count, timeout, mask);
     }
     struct wait_clock clock;
+    unsigned tries = 0;
     wait_start(&clock, timeout);
     for (;;) {
         struct timespec left;
         uint32_t changes = atomic_load(&gate_changes);
         pass_gates(fds, count);
+        struct wait_streams streams = { .count = 0 };
+        announce(&streams, fds, count);
+        if (wait_is_late(&streams) && !tries++) {
+            wait_withdraw(&streams);
+            continue;
+        }
+        tries = 0;
         int result = REAL(ppoll)(fds, count, wait_left(&clock, &left), mask);
+        wait_withdraw(&streams);
         if (wait_goes_on(&clock, result)) {
             continue;
         }

@@ -47,6 +47,34 @@ static void pass_gates(int count, const fd_set *readable)
     }
 }
 
+/* False when a gate has been closed meanwhile. */
+static bool announce(struct wait_streams *streams, int count, const fd_set *readable)
+{
+    streams->count = 0;
+    for (int fd = 0; readable && fd < count; fd++) {
+        struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
+        if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
+            wait_announce(streams, s);
+        }
+    }
+    if (!wait_is_late(streams)) {
+        return true;
+    }
+    wait_withdraw(streams);
+    return false;
+}
+
+/* Waits for closed gates, and announces the call to those that are open then. */
+static void settle(struct wait_streams *streams, int count, const fd_set *readable)
+{
+    for (int tries = 0; tries < 2; tries++) {
+        pass_gates(count, readable);
+        if (announce(streams, count, readable)) {
+            return;
+        }
+    }
+}
+
 /* select() shows a failed connection as readable, like one with data. */
 static bool is_disturbed(int count, const fd_set *readable, uint32_t changes)
 {
@@ -107,8 +135,10 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
     for (;;) {
         struct timespec left;
         uint32_t changes = atomic_load(&gate_changes);
-        pass_gates(count, readable);
+        struct wait_streams streams;
+        settle(&streams, count, readable);
         int result = REAL(pselect)(count, readable, writable, exceptional, wait_left(&clock, &left), mask);
+        wait_withdraw(&streams);
         if (wait_goes_on(&clock, result)) {
             restore(count, &asked, readable, writable, exceptional);
             continue;
@@ -151,8 +181,10 @@ EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *excepti
     for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
         bool cut;
-        pass_gates(count, readable);
+        struct wait_streams streams;
+        settle(&streams, count, readable);
         int result = select_piece(count, readable, writable, exceptional, timeout, &cut);
+        wait_withdraw(&streams);
         if (result == 0 && cut) {
             hand_ensure();
         } else if (result <= 0 || !is_disturbed(count, readable, changes)) {

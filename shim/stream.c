@@ -98,6 +98,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->gate, 0);
     atomic_store(&s->reading, 0);
     atomic_store(&s->writing, 0);
+    atomic_store(&s->polled, 0);
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
     atomic_store(&s->drained, 1);

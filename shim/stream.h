@@ -61,6 +61,7 @@ struct stream {
     _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
     _Atomic uint32_t reading;    /* one of them reads */
     _Atomic uint32_t writing;    /* one of them writes */
+    _Atomic uint32_t polled;     /* calls that sleep in poll() or select() on it */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
 
     /* The exchanges. */

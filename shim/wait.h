@@ -67,6 +67,43 @@ static inline bool wait_goes_on(const struct wait_clock *clock, int result)
     return true;
 }
 
+/*
+ * Streams that a call is going to sleep on. A sleeper in poll() or select() is woken by what was behind the number when it
+ * fell asleep, but then looks at what is there now: the hand has to wake it before it puts something else there.
+ */
+#define WAIT_STREAMS 16
+
+struct wait_streams {
+    struct stream *list[WAIT_STREAMS];
+    unsigned count;
+};
+
+static inline void wait_announce(struct wait_streams *streams, struct stream *s)
+{
+    if (streams->count < WAIT_STREAMS) {
+        streams->list[streams->count++] = s;
+        atomic_fetch_add(&s->polled, 1);
+    }
+}
+
+static inline void wait_withdraw(struct wait_streams *streams)
+{
+    while (streams->count) {
+        atomic_fetch_sub(&streams->list[--streams->count]->polled, 1);
+    }
+}
+
+/* A gate was closed before its stream was announced. */
+static inline bool wait_is_late(const struct wait_streams *streams)
+{
+    for (unsigned i = 0; i < streams->count; i++) {
+        if (atomic_load(&streams->list[i]->gate)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static inline const struct timespec *wait_from_ms(struct timespec *limit, int ms)
 {
     if (ms < 0) {

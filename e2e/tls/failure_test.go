@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -14,6 +15,13 @@ func (s *site) fail(p program, share float64, failure func()) {
 	s.t.Helper()
 	out := s.out(p.name)
 	os.Remove(out)
+	s.Await("the first network", 10*time.Second, func() bool {
+		conn, err := net.Dial("tcp", s.Network("wlan0").Content()+":443")
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 	run := s.Midstream(p.args(s, out)...).Start()
 	if !s.reached(run, out, int64(share*size)) {
 		s.t.Fatalf("%v", run.Wait())

@@ -70,9 +70,12 @@ func (s *site) serve(identities map[string]identity) {
 			own.extra = id.extra
 			id = own
 		}
+		if !strings.Contains(id.extra, "ssl_protocols") {
+			id.extra += " ssl_protocols TLSv1.2 TLSv1.3;"
+		}
 		s.web[n.Name] = n.Nginx(filepath.Join(s.folder, "content"), lab.ServerOptions{
 			Port: 443, Listen: "ssl", LimitRate: s.rate,
-			Extra: fmt.Sprintf("etag on; ssl_certificate %s; ssl_certificate_key %s; %s", id.certificate, id.key, id.extra),
+			Extra: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; %s", id.certificate, id.key, id.extra),
 		})
 	}
 }
@@ -102,6 +105,15 @@ func newAuthority(t *testing.T, folder, label string) authority {
 		"-subj", "/CN="+label, "-keyout", a.key, "-out", a.certificate,
 		"-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 	return a
+}
+
+// selfSigned makes a certificate that vouches for itself.
+func selfSigned(t *testing.T, folder, label, name string) identity {
+	t.Helper()
+	id := identity{certificate: filepath.Join(folder, label+".pem"), key: filepath.Join(folder, label+".key")}
+	openssl(t, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+		"-subj", "/CN="+name, "-addext", "subjectAltName=DNS:"+name, "-keyout", id.key, "-out", id.certificate)
+	return id
 }
 
 // issue makes a certificate for a name; days may be negative.
