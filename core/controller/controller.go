@@ -23,6 +23,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/guard"
 	"midstream/core/log"
 	"midstream/core/manager"
 	"midstream/core/resolve"
@@ -104,9 +105,15 @@ func Start(ch Channel, shim Shim, pid int) {
 		logger.Error().Err(wrong).Msg("nothing will be moved")
 	}
 	c := New(ch, shim, pid, cfg, wrong, logger)
-	go c.serveControl()
-	go c.manage(context.Background())
-	go c.Run()
+	guard.OnPanic(func(value any, stack []byte) {
+		logger.Error().Interface("panic", value).Bytes("stack", stack).Msg("a mistake of Midstream's: nothing will be moved any more")
+		if closer, ok := ch.(io.Closer); ok {
+			closer.Close() // the shim leaves every stream alone
+		}
+	})
+	guard.Go(func() { c.serveControl() })
+	guard.Go(func() { c.manage(context.Background()) })
+	guard.Go(func() { c.Run() })
 }
 
 func (c *Controller) serveControl() {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/guard"
 	"midstream/core/manager"
 )
 
@@ -121,7 +122,7 @@ func (c *Controller) hear(ctx context.Context, m control.Response) {
 	case control.MethodTrigger:
 		var d manager.Decision
 		if json.Unmarshal(m.Params, &d) == nil && d.PID == c.pid && d.To != "" {
-			go c.carryOut(ctx, d)
+			guard.Go(func() { c.carryOut(ctx, d) })
 		}
 	case control.MethodFacts:
 		var facts map[string]manager.Fact

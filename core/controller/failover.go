@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"midstream/core/channel"
+	"midstream/core/guard"
 	"midstream/core/netif"
 )
 
@@ -61,6 +62,7 @@ func (s *Stream) fail(m channel.Message) {
 	s.c.log.Info().Str("session", s.name()).Int64("received", m.B).Int64("errno", m.A).Msg("the connection has ended early")
 	failed := s.failed
 	go func() {
+		defer guard.Recover()
 		s.waitParked(failed, e)
 		s.recover(triggerEnded)
 	}()
@@ -149,6 +151,7 @@ func (c *Controller) watchPaths() {
 	}
 	p.watching = true
 	go func() {
+		defer guard.Recover()
 		notices, err := netif.Watch(context.Background())
 		p.refresh()
 		if err != nil {
@@ -177,9 +180,9 @@ func (s *Stream) lookAtPath() {
 	switch {
 	case guarded:
 		s.c.log.Info().Str("session", s.name()).Str("interface", iface).Str("why", why).Msg("its network is lost")
-		go s.recover(triggerPath)
+		guard.Go(func() { s.recover(triggerPath) })
 	case idle && s.c.config.Failover.Enabled:
-		go s.leaveIdle()
+		guard.Go(func() { s.leaveIdle() })
 	}
 }
 

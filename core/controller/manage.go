@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/resolve"
@@ -55,7 +56,7 @@ func (c *Controller) manage(ctx context.Context) {
 	}
 	c.refreshInterfaces()
 	c.refreshDirectives()
-	go c.followDaemon(ctx)
+	guard.Go(func() { c.followDaemon(ctx) })
 	tick := time.NewTimer(lookInterval)
 	defer tick.Stop()
 	for {
@@ -138,6 +139,7 @@ func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
 			continue
 		}
 		go func() {
+			defer guard.Recover()
 			for range notices {
 				select {
 				case changed <- struct{}{}:
@@ -229,7 +231,7 @@ func (c *Controller) look(ctx context.Context) {
 			Fields: map[string]any{"to": d.To}})
 	}
 	for _, d := range v.Decisions {
-		go c.carryOut(ctx, d)
+		guard.Go(func() { c.carryOut(ctx, d) })
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/guard"
 	"midstream/core/http1"
 )
 
@@ -224,7 +225,7 @@ func (s *Stream) meet(ctx context.Context, e *exchange, r *rest, rate float64, t
 	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go s.whileProgressing(waiting, cancel, e, r.conn.RTT()+standstill)
+	guard.Go(func() { s.whileProgressing(waiting, cancel, e, r.conn.RTT()+standstill) })
 	return s.deliver(waiting, e, r, 0, min(limit, 5*time.Second))
 }
 

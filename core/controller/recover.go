@@ -16,6 +16,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/guard"
 	"midstream/core/relay"
 )
 
@@ -89,7 +90,7 @@ func (s *Stream) recover(cause string) {
 	s.mu.Unlock()
 	if again {
 		// It failed anew after the recovery had looked for the last time.
-		go s.recover(cause)
+		guard.Go(func() { s.recover(cause) })
 	}
 }
 
@@ -313,6 +314,7 @@ func (r *recovery) begin(c candidate) {
 		_, avoid = r.s.where()
 	}
 	go func() {
+		defer guard.Recover()
 		defer cancel()
 		begun := time.Now()
 		conn, err := r.s.connect(ctx, c.iface, host, port, avoid)
@@ -343,6 +345,7 @@ func (r *recovery) drain() {
 		running += n
 	}
 	go func() {
+		defer guard.Recover()
 		for ; running > 0; running-- {
 			if t := <-r.results; t.conn != nil {
 				t.conn.Reset()

@@ -15,6 +15,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/relay"
 )
@@ -57,7 +58,7 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.
 		r.conn.Close()
 		return nil, err
 	}
-	go d.serve(r, func() error { return d.feed(e, r, position) }, e)
+	guard.Go(func() { d.serve(r, func() error { return d.feed(e, r, position) }, e) })
 	return &outcome{conn: r.conn, offset: position.Received, delivery: control.DeliveryRelayed, resumes: true}, nil
 }
 
@@ -68,7 +69,7 @@ func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *rest) (*outco
 		r.conn.Close()
 		return nil, err
 	}
-	go d.serve(r, nil, last)
+	guard.Go(func() { d.serve(r, nil, last) })
 	return &outcome{conn: r.conn, offset: position.Received, delivery: control.DeliveryRelayed}, nil
 }
 
@@ -137,6 +138,7 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 	d.conn = r.conn
 	d.mu.Unlock()
 	go func() {
+		defer guard.Recover()
 		d.s.await(context.Background(), func() (bool, error) {
 			select {
 			case <-d.over:
@@ -147,7 +149,7 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 		})
 		d.end()
 	}()
-	go d.requests(r.reusable)
+	guard.Go(func() { d.requests(r.reusable) })
 	if first != nil {
 		if err := first(); err != nil {
 			d.fail(err)
@@ -338,6 +340,7 @@ func (d *relayed) rewrite(request *http1.Request, octets []byte) ([]byte, error)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		go func() {
+			defer guard.Recover()
 			select {
 			case <-d.over:
 				cancel()

@@ -9,6 +9,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/guard"
 	"midstream/core/http1"
 )
 
@@ -68,6 +69,6 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 		d.end()
 		return nil, broken(ctx, err)
 	}
-	go d.serve(&rest{conn: conn, route: rt, reusable: true}, nil, e)
+	guard.Go(func() { d.serve(&rest{conn: conn, route: rt, reusable: true}, nil, e) })
 	return &outcome{conn: conn, delivery: control.DeliveryRelayed, resumes: true}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/guard"
 )
 
 const (
@@ -87,7 +88,7 @@ func (p *sampler) wake(c *Controller) {
 	defer p.mu.Unlock()
 	if !p.running {
 		p.running = true
-		go p.run(c)
+		guard.Go(func() { p.run(c) })
 	}
 }
 
@@ -154,6 +155,7 @@ func (s *Stream) sample(now time.Time) bool {
 		if s.c.standbys.Add(1) <= maxStandbys {
 			h.standby = true
 			go func() {
+				defer guard.Recover()
 				s.keepStandby(e)
 				s.mu.Lock()
 				s.flow.standby = false
@@ -173,7 +175,7 @@ func (s *Stream) sample(now time.Time) bool {
 	}
 	if s.silent() {
 		s.c.log.Info().Str("session", s.name()).Dur("for", quiet).Int64("received", received).Msg("it has fallen silent")
-		go s.recover(triggerSilent)
+		guard.Go(func() { s.recover(triggerSilent) })
 	}
 	return true
 }

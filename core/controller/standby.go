@@ -10,6 +10,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/guard"
 	"midstream/core/resolve"
 )
 
@@ -168,7 +169,7 @@ func (s *Stream) keepStandby(e *exchange) {
 		s.mu.Lock()
 		s.standby = b
 		s.mu.Unlock()
-		go b.look(s)
+		guard.Go(func() { b.look(s) })
 		s.publish(control.EventStandby, "a connection to "+conn.Remote().String()+" over "+iface+" is ready",
 			map[string]any{"interface": iface, "server": conn.Remote().String()})
 		for s.standbyStands(b) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/guard"
 	"midstream/core/netif"
 )
 
@@ -43,6 +44,7 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 	for i, s := range streams {
 		wg.Add(1)
 		go func() {
+			defer guard.Recover()
 			defer wg.Done()
 			results[i] = control.StreamResult{ID: s.name()}
 			m, err := s.migrate(ctx, p.To, triggerPerson)

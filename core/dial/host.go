@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"midstream/core/guard"
 	"midstream/core/resolve"
 )
 
@@ -25,6 +26,7 @@ func Host(ctx context.Context, names Names, host string, port uint16, preferred 
 	var unknown error
 	done := make(chan struct{})
 	go func() {
+		defer guard.Recover()
 		defer close(done)
 		defer close(batches)
 		unknown = names.LookupEach(lookup, host, func(a resolve.Answer) {

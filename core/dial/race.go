@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"midstream/core/guard"
 )
 
 const (
@@ -102,6 +104,7 @@ func Race(ctx context.Context, candidates <-chan []netip.AddrPort, preferred net
 			started, free = true, false
 			running++
 			go func() {
+				defer guard.Recover()
 				conn, err := connect(attempts, to, &opts)
 				results <- outcome{to, conn, err}
 			}()

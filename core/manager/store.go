@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"midstream/core/config"
+	"midstream/core/guard"
 )
 
 // The names in the runtime folder.
@@ -179,6 +180,7 @@ func (s Store) Watch(ctx context.Context) (<-chan struct{}, error) {
 	notices := make(chan struct{}, 1)
 	stop := context.AfterFunc(ctx, func() { file.Close() })
 	go func() {
+		defer guard.Recover()
 		defer close(notices)
 		defer file.Close()
 		defer stop()

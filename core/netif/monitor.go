@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"midstream/core/guard"
 )
 
 // From linux/rtnetlink.h: the multicast groups listened to.
@@ -43,6 +45,7 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 	notices := make(chan struct{}, 1)
 	stop := context.AfterFunc(ctx, func() { file.Close() })
 	go func() {
+		defer guard.Recover()
 		defer close(notices)
 		defer file.Close()
 		defer stop()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"midstream/core/guard"
 )
 
 // family looks up the addresses of one type, asking on where an answer ends in
@@ -75,6 +77,7 @@ func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg
 			next++
 			running++
 			go func() {
+				defer guard.Recover()
 				msg, err := r.exchange(ctx, servers[server], name, qtype)
 				results <- outcome{server, msg, err}
 			}()

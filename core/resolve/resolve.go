@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"midstream/core/guard"
 )
 
 // What a name server can say instead of addresses; test with errors.Is. Any
@@ -115,6 +117,7 @@ func (r *Resolver) LookupEach(ctx context.Context, host string, each func(Answer
 	results := make(chan settled, 2)
 	for _, qtype := range []uint16{dns.TypeAAAA, dns.TypeA} {
 		go func() {
+			defer guard.Recover()
 			answer, err := r.family(ctx, host, qtype)
 			results <- settled{qtype == dns.TypeAAAA, answer, err}
 		}()
