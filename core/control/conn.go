@@ -11,6 +11,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"midstream/core/guard"
 )
 
 type conn struct {
@@ -69,6 +71,7 @@ func (c *conn) serve() {
 			return
 		}
 		c.wg.Go(func() {
+			defer guard.Recover()
 			defer func() { <-c.slots }()
 			c.answer(request)
 		})

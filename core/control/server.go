@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"midstream/core/guard"
 )
 
 const (
@@ -139,6 +141,7 @@ func (s *Server) accept(c *net.UnixConn) {
 	}
 	s.conns[c] = struct{}{}
 	s.wg.Go(func() {
+		defer guard.Recover()
 		n := newConn(s, c)
 		n.uid = uid
 		n.serve()

@@ -304,6 +304,7 @@ func (c *Controller) useNow(ctx context.Context) control.MigrateResult {
 		into := &result.Streams[at]
 		at++
 		wg.Go(func() {
+			defer guard.Recover()
 			*into = c.carryOut(ctx, manager.Decision{Session: n.ID, PID: c.pid, From: n.Interface, To: use,
 				Trigger: manager.TriggerUse, Cause: "a person asked for " + use})
 		})
