@@ -1,5 +1,7 @@
 /* sockopt.c: questions about a socket, answered as if it had never been replaced. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,6 +26,12 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct stream *s = gate_enter_fd(fd);
+    if (s && level == IPPROTO_TCP && name == TCP_ULP) {
+        /* As a kernel without the module: records that the kernel makes are seen by nobody, and cannot be moved. */
+        gate_leave(s);
+        errno = ENOENT;
+        return -1;
+    }
     int result = REAL(setsockopt)(fd, level, name, value, length);
     gate_leave_if(s);
     return result;

@@ -2,6 +2,7 @@ package tls
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"midstream/e2e/lab"
@@ -34,6 +35,17 @@ var programs = []program{
 	}},
 	{"wget", func(s *site, out string) []string {
 		return []string{"wget", "-q", "--ca-certificate=" + s.ca.certificate, "-O", out, s.url()}
+	}},
+	{"aria2", func(s *site, out string) []string {
+		return []string{"aria2c", "-q", "--no-conf", "--file-allocation=none", "--allow-overwrite", "--split=1",
+			"--ca-certificate=" + s.ca.certificate, "-d", filepath.Dir(out), "-o", filepath.Base(out), s.url()}
+	}},
+	{"lftp", func(s *site, out string) []string {
+		return []string{"lftp", "-c", "set ssl:ca-file " + s.ca.certificate + "; set xfer:clobber yes; get " + s.url() + " -o " + out}
+	}},
+	{"ffmpeg", func(s *site, out string) []string {
+		return []string{"ffmpeg", "-y", "-loglevel", "error", "-ca_file", s.ca.certificate, "-tls_verify", "1", "-f", "data",
+			"-i", s.url(), "-map", "0", "-c", "copy", "-f", "data", out}
 	}},
 }
 
