@@ -445,11 +445,6 @@ void tls_opened(struct stream *s)
     }
 }
 
-bool tls_avoids_h2(void)
-{
-    return true;
-}
-
 bool tls_without_h2(const unsigned char *list, size_t length, unsigned char *kept, size_t *kept_length)
 {
     bool has_h2 = false, has_http1 = false;

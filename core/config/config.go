@@ -22,6 +22,8 @@ type Config struct {
 	Sessions Sessions `json:"sessions"`
 	// Failover says what happens when a network or a server fails.
 	Failover Failover `json:"failover"`
+	// TLS says how TLS sessions are treated.
+	TLS TLS `json:"tls"`
 }
 
 // Interface is what the configuration says about one network interface. The zero value is that of
@@ -106,6 +108,7 @@ func Default() *Config {
 		},
 		Sessions: Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
 		Failover: defaultFailover(),
+		TLS:      TLS{HTTP2: HTTP2Avoid},
 	}
 }
 

@@ -114,6 +114,7 @@ func (d *decoder) config(document map[string]any) *Config {
 		"policy":     func(p path, v any) { d.policy(p, v, &c.Policy) },
 		"sessions":   func(p path, v any) { d.sessions(p, v, &c.Sessions) },
 		"failover":   func(p path, v any) { d.failover(p, v, &c.Failover) },
+		"tls":        func(p path, v any) { d.tls(p, v, &c.TLS) },
 	})
 	return c
 }

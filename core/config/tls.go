@@ -1,0 +1,45 @@
+// What is set for TLS.
+package config
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// TLS says how the program's TLS sessions are treated.
+type TLS struct {
+	// HTTP2 is what becomes of HTTP/2 where a program offers it beside HTTP/1.1.
+	HTTP2 HTTP2 `json:"http2"`
+}
+
+// HTTP2 is what becomes of an offer of HTTP/2. The shim reads it from the file by itself, before the core is there.
+type HTTP2 string
+
+const (
+	// HTTP2Avoid leaves HTTP/2 out of the offer, so that the download can be moved.
+	HTTP2Avoid HTTP2 = "avoid"
+	// HTTP2Keep leaves the offer as it is.
+	HTTP2Keep HTTP2 = "keep"
+)
+
+func (d *decoder) tls(p path, value any, t *TLS) {
+	d.table(p, value, keys{
+		"http2": func(p path, v any) { t.HTTP2 = d.http2(p, v) },
+	})
+}
+
+func (d *decoder) http2(p path, value any) HTTP2 {
+	const wanted = `"avoid" or "keep"`
+	text, ok := d.text(p, value, wanted)
+	switch h := HTTP2(text); h {
+	case HTTP2Avoid, HTTP2Keep:
+		return h
+	}
+	if ok {
+		d.fail(p, strconv.Quote(text)+" is no way to treat HTTP/2", "write "+wanted)
+	}
+	return HTTP2Avoid
+}
+
+// String is the section as it would stand in a file.
+func (t TLS) String() string { return fmt.Sprintf("[tls]\nhttp2 = %q\n", string(t.HTTP2)) }
