@@ -39,7 +39,7 @@ static bool start_line(struct framing *f, size_t length)
         return memchr(text, ' ', length) != NULL;
     }
     if (length < 12 || memcmp(text, "HTTP/1.", 7) || !is_digit(text[7]) || text[8] != ' '
-        || !is_digit(text[9]) || !is_digit(text[10]) || !is_digit(text[11])) {
+        || !is_digit(text[9]) || !is_digit(text[10]) || !is_digit(text[11]) || (length > 12 && text[12] != ' ')) {
         return false;
     }
     f->minor = text[7] - '0';
@@ -50,14 +50,14 @@ static bool start_line(struct framing *f, size_t length)
 /* Content-Length = 1*DIGIT; a list of equal values counts as one (RFC 9112 §6.3). */
 static bool content_length(struct framing *f, const char *value, const char *end)
 {
-    while (value < end) {
+    do {
         int64_t n = 0;
         int digits = 0;
         while (value < end && (*value == ' ' || *value == '\t')) {
             value++;
         }
         for (; value < end && is_digit(*value); value++, digits++) {
-            if (n > (INT64_MAX - 9) / 10) {
+            if (n > (INT64_MAX - (*value - '0')) / 10) {
                 return false;
             }
             n = n * 10 + (*value - '0');
@@ -69,11 +69,8 @@ static bool content_length(struct framing *f, const char *value, const char *end
             return false;
         }
         f->length = n;
-        if (value < end && ++value == end) {
-            return false;
-        }
-    }
-    return f->length >= 0;
+    } while (value++ < end);
+    return true;
 }
 
 static void transfer_encoding(struct framing *f, const char *value, const char *end)
@@ -211,19 +208,24 @@ static void end_of_chunk_size(struct framing *f)
 static bool chunk_octet(struct framing *f, char c)
 {
     int value;
+    if (f->phase <= MS_CHUNK_SIZE_LF && ++f->line > FRAMING_CHUNK_LINE_MAX) {
+        broken(f);
+        return false;
+    }
     switch (f->phase) {
     case MS_CHUNK_SIZE:
         value = hex_digit(c);
         if (value >= 0) {
-            if (f->left >> 59 || ++f->digits > 32) {
+            if (f->left >> 59) {
                 broken(f);
             }
             f->left = f->left << 4 | (unsigned)value;
-            f->line = 0;
+            f->digits++;
         } else if (!f->digits) {
             broken(f);
         } else if (c == ';' || c == ' ' || c == '\t') {
             f->phase = MS_CHUNK_EXT;
+            f->spaced = c != ';';
         } else if (c == '\r') {
             f->phase = MS_CHUNK_SIZE_LF;
         } else if (c == '\n') {
@@ -237,8 +239,10 @@ static bool chunk_octet(struct framing *f, char c)
             f->phase = MS_CHUNK_SIZE_LF;
         } else if (c == '\n') {
             end_of_chunk_size(f);
-        } else if (++f->line > 16384) {
-            broken(f);
+        } else if (c == ';') {
+            f->spaced = false;
+        } else if (!c || (f->spaced && c != ' ' && c != '\t')) {
+            broken(f); /* no extension begins without its ";" */
         }
         return false;
     case MS_CHUNK_SIZE_LF:
@@ -263,6 +267,7 @@ static bool chunk_octet(struct framing *f, char c)
         f->phase = MS_CHUNK_SIZE;
         f->left = 0;
         f->digits = 0;
+        f->line = 0;
         return false;
     default: /* MS_TRAILER */
         if (++f->head > FRAMING_HEAD_MAX) {

@@ -20,6 +20,9 @@
 /* A header line is kept up to here; only framing fields are looked at, and those are short. */
 #define FRAMING_LINE_MAX 120
 
+/* The longest chunk-size line, extensions included, in octets: MaxChunkLine of core/http1. */
+#define FRAMING_CHUNK_LINE_MAX 4096
+
 enum framing_method { FRAMING_OTHER, FRAMING_GET, FRAMING_HEAD_REQUEST, FRAMING_CONNECT };
 
 struct framing {
@@ -28,7 +31,7 @@ struct framing {
 
     /* The head being read. */
     uint32_t head;    /* octets of it so far */
-    uint32_t line;    /* octets of the present line so far */
+    uint32_t line;    /* octets of the present line so far, a chunk-size line's, too */
     uint8_t started;  /* the start line has been read */
     uint8_t folding;  /* what a continuation line would continue: 0 other, 1 a framing field */
     uint8_t chunked;  /* 0 no Transfer-Encoding, 1 chunked is last, 2 another is last */
@@ -45,6 +48,7 @@ struct framing {
     uint64_t content; /* octets so far */
     uint64_t left;    /* of the chunk, or of Content-Length */
     uint32_t digits;  /* of the chunk size */
+    bool spaced;      /* MS_CHUNK_EXT: only white space has followed the size so far */
     struct ms_counters *tail; /* where the content's last octets are kept, NULL nowhere */
 };
 

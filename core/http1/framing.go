@@ -70,6 +70,10 @@ func (r *Response) transferCoded() (Framing, error) {
 		// RFC 9112 §6.1: the framing is faulty even with a Content-Length beside it.
 		return Framing{}, fmt.Errorf("Transfer-Encoding in HTTP/1.0: %w", ErrFraming)
 	}
+	if r.Has("Content-Length") {
+		// RFC 9112 §6.3: it ought to be handled as an error, as somebody on the way may go by the other one.
+		return Framing{}, fmt.Errorf("Transfer-Encoding and Content-Length: %w", ErrFraming)
+	}
 	codings := strings.Split(r.Get("Transfer-Encoding"), ",")
 	for i, coding := range codings {
 		name, _, parameters := strings.Cut(coding, ";")
