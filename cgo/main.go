@@ -143,7 +143,10 @@ type calling struct {
 
 func (c calling) Send(m channel.Message, fd int) error {
 	C.ms_wanted(c.shared)
-	return c.Conn.Send(m, fd)
+	err := c.Conn.Send(m, fd)
+	// The hand may have taken the first call for one of an earlier message, and have left before this one came.
+	C.ms_wanted(c.shared)
+	return err
 }
 
 //export midstream_core_start

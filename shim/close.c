@@ -29,9 +29,12 @@ bool close_prepare(int fd)
         if (!s) {
             stream_mark(fd, NULL);
         } else if (gate_enter(s)) {
-            /* Before the call, so that a number used again at once is not taken for this stream. */
-            gate_leave(s);
+            /*
+             * Before the call, so that a number used again at once is not taken for this stream; and inside, so that
+             * the hand, which waits until nobody is, sees it closed.
+             */
             stream_closed(s);
+            gate_leave(s);
         }
     }
     return true;
@@ -54,8 +57,8 @@ static void forget_range(unsigned first, unsigned last)
         uint32_t stage = atomic_load(&s->stage);
         if (stage != STAGE_FREE && stage != STAGE_CLOSED && (unsigned)s->fd >= first && (unsigned)s->fd <= last
             && stream_of(s->fd) == s && gate_enter(s)) {
-            gate_leave(s);
             stream_closed(s);
+            gate_leave(s);
         }
     }
 }

@@ -82,7 +82,7 @@ static int control(int fd, int command, void *argument)
         struct stream *s = command == F_SETFL || command == F_SETFD ? gate_enter_fd(fd) : NULL;
         int result = REAL(fcntl)(fd, command, argument);
         if (s) {
-            atomic_store(&s->blocking, -1);
+            atomic_store(&s->blocking, BLOCKING_UNKNOWN);
         }
         gate_leave_if(s);
         return result;

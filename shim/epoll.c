@@ -46,7 +46,7 @@ static void note(struct stream *s, int epfd, int operation, const struct epoll_e
         return;
     }
     known->event = *event;
-    known->parted = false;
+    known->parted = known->fired = false;
     known->epfd = epfd;
 }
 
@@ -116,9 +116,7 @@ void epoll_part(struct stream *s, int fd)
         if (e->epfd < 0 || e->parted) {
             continue;
         }
-        if (e->event.events & EPOLLONESHOT && has_fired(e->epfd, fd)) {
-            e->event.events &= EPOLLONESHOT | EPOLLET;
-        }
+        e->fired = e->event.events & EPOLLONESHOT && has_fired(e->epfd, fd);
         struct epoll_event unused;
         if (REAL(epoll_ctl)(e->epfd, EPOLL_CTL_DEL, fd, &unused)) {
             e->epfd = -1; /* the set is gone, or was told so past the hooks */
@@ -133,8 +131,12 @@ void epoll_join(struct stream *s, int fd)
     for (int i = 0; i < STREAM_EPOLLS; i++) {
         struct stream_epoll *e = &s->epolls[i];
         if (e->epfd >= 0 && e->parted) {
+            struct epoll_event event = e->event;
+            if (e->fired) {
+                event.events &= EPOLLONESHOT | EPOLLET;
+            }
             e->parted = false;
-            REAL(epoll_ctl)(e->epfd, EPOLL_CTL_ADD, fd, &e->event);
+            REAL(epoll_ctl)(e->epfd, EPOLL_CTL_ADD, fd, &event);
         }
     }
 }
@@ -148,11 +150,26 @@ static struct stream *stream_of_event(int epfd, const struct epoll_event *event)
             continue;
         }
         struct stream_epoll *e = membership(s, epfd);
-        if (e && e->event.data.u64 == event->data.u64) {
+        /* A program may give all its descriptors the same data: only one that has failed is meant. */
+        if (e && e->event.data.u64 == event->data.u64 && stream_has_failed(s)) {
             return s;
         }
     }
     return NULL;
+}
+
+/* An event has been kept from the program: where the kernel shows it only once (EPOLLONESHOT, EPOLLET), it has to do so anew. */
+static void show_again(struct stream *s, int epfd)
+{
+    if (!gate_enter(s)) {
+        return;
+    }
+    struct stream_epoll *e = membership(s, epfd);
+    if (e && !e->parted && e->event.events & (EPOLLONESHOT | EPOLLET)) {
+        e->fired = false;
+        REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &e->event);
+    }
+    gate_leave(s);
 }
 
 /* Takes failures out that the core mends. Returns how many events are left; -1: wait again. */
@@ -163,6 +180,7 @@ static int filter(int epfd, struct epoll_event *events, int count)
         if (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
             struct stream *s = stream_of_event(epfd, &events[i]);
             if (s && stream_failed_in_wait(s)) {
+                show_again(s, epfd);
                 continue;
             }
         }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "gate.h"
+#include "hand.h"
 #include "load.h"
 #include "stream.h"
 #include "tls.h"
@@ -70,11 +71,14 @@ void fork_forget(void)
         atomic_store(&s->inside, 0);
         atomic_store(&s->armed, 0);
         atomic_store(&s->due, 0);
+        atomic_store(&s->untold, 0);
         atomic_store(&s->counters->stream, 0);
         atomic_store(&s->stage, STAGE_FREE);
     }
     atomic_store(&gates_closed, 0);
     atomic_store(&stream_open_count, 0);
+    atomic_store(&stream_untold_count, 0);
+    hand_forget();
     load_forget();
     tls_forget();
     atomic_store(&owner, getpid());

@@ -50,6 +50,7 @@ _Atomic uint32_t hand_there;
 
 static _Atomic(struct stream *) due_list;
 static struct stream *pending;
+static bool told; /* the core knows the names that were looked up before it was there */
 
 void hand_wake(void)
 {
@@ -215,6 +216,9 @@ static void exchange_sockets(struct stream *s)
     int old = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
     if (old >= 0) {
         load_own(old);
+    } else if (s->arm_flags & MS_KEEP) {
+        refuse(s, "the program has no descriptor left");
+        return;
     }
     int64_t taken = socket_taken(s->next_fd);
     uint64_t inode = socket_inode(s->next_fd);
@@ -329,6 +333,12 @@ static bool hand_over(struct stream *s)
             return false;
         }
         refuse(s, "a call of the program's on the descriptor does not return");
+        return true;
+    }
+    /* A call that has left meanwhile may have been one that closes: the number may be another file's by now. */
+    why = obstacle(s);
+    if (why) {
+        refuse(s, why);
         return true;
     }
     if (has_sleepers(s, now)) {
@@ -515,6 +525,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
 /* The core is gone: every stream goes on as it would without Midstream. */
 static void core_gone(void)
 {
+    atomic_store(&load_state, LOAD_FAILED);
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
@@ -554,15 +565,17 @@ void hand_note_read(void)
 /* Nothing is under way that only the hand can finish. */
 static bool is_idle(void)
 {
-    uint32_t used = stream_slots_used();
+    uint32_t used = stream_slots_used(), answers = 0;
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
+        /* Of several downloads one may be waited for by another thread, already, with a hand that is there. */
+        answers += atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->sent) > atomic_load(&s->answered);
         if (atomic_load(&s->stage) != STAGE_FREE
             && (atomic_load(&s->armed) || s->next_fd >= 0 || s->kept_fd >= 0 || atomic_load(&s->gate))) {
             return false;
         }
     }
-    return !pending && !atomic_load(&due_list) && !exit_is_near();
+    return answers <= 1 && !pending && !atomic_load(&due_list) && !atomic_load(&stream_untold_count) && !exit_is_near();
 }
 
 /* The hand leaves; false when something came in at the last moment. */
@@ -570,7 +583,7 @@ static bool leave(void)
 {
     struct pollfd channel = { .fd = atomic_load(&load_channel), .events = POLLIN };
     atomic_store(&hand_there, 0);
-    if (!atomic_load(&shared.wanted) && !atomic_load(&due_list) && REAL(poll)(&channel, 1, 0) == 0) {
+    if (!atomic_load(&shared.wanted) && !atomic_load(&stream_untold_count) && !atomic_load(&due_list) && REAL(poll)(&channel, 1, 0) == 0) {
         return true;
     }
     uint32_t absent = 0;
@@ -580,11 +593,10 @@ static bool leave(void)
 /* False when the channel has ended. */
 static bool serve(struct pollfd *wait)
 {
-    static bool told;
     atomic_store(&shared.wanted, 0);
     wait[0].fd = atomic_load(&load_channel);
     wait[1].fd = atomic_load(&hand_event);
-    int ready = REAL(poll)(wait, 2, pending ? 1 : exit_is_near() ? EXIT_LOOK_MS : -1);
+    int ready = REAL(poll)(wait, 2, pending || atomic_load(&stream_untold_count) ? 1 : exit_is_near() ? EXIT_LOOK_MS : -1);
     if (ready == 0 && exit_is_near()) {
         exit_if_alone();
     }
@@ -597,6 +609,9 @@ static bool serve(struct pollfd *wait)
         REAL(read)(wait[1].fd, &count, sizeof count);
     }
     look_at_due();
+    if (atomic_load(&stream_untold_count)) {
+        stream_tell_closed();
+    }
     if (ready > 0 && wait[0].revents) {
         static char data[MS_DATA_MAX]; /* there is one hand at a time */
         struct ms_message message;
@@ -634,6 +649,13 @@ static void *hand_main(void *unused)
     }
     core_gone();
     return NULL;
+}
+
+void hand_forget(void)
+{
+    atomic_store(&due_list, NULL);
+    pending = NULL;
+    told = false;
 }
 
 void hand_ensure(void)

@@ -49,6 +49,9 @@ void hand_note_read(void);
 void hand_due(struct stream *s);
 void hand_wake(void);
 
+/* In a forked child: nothing is under way there. */
+void hand_forget(void);
+
 /* eventfd the hand sleeps on; made by load.c. */
 extern _Atomic int hand_event;
 

@@ -29,20 +29,52 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, struct so
  * A read that is going to wait while the hand is not there: waits a little without it, and starts it then, for
  * nothing else could wake the read if the connection had to be replaced.
  */
-static void wait_without_hand(struct stream *s, int fd, int flags)
+static void wait_without_hand(int fd, int flags)
 {
-    if (hand_is_there() || flags & MSG_DONTWAIT || !atomic_load(&s->drained) || atomic_load(&s->stage) != STAGE_OPEN) {
-        return;
-    }
     int saved = errno;
-    if (atomic_load(&s->blocking) < 0) {
-        atomic_store(&s->blocking, !(REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK));
-    }
     struct pollfd readable = { .fd = fd, .events = POLLIN };
-    if (atomic_load(&s->blocking) && REAL(poll)(&readable, 1, HAND_ABSENCE_MS) == 0) {
+    /* MSG_WAITALL goes on waiting after that. */
+    if (flags & MSG_WAITALL || REAL(poll)(&readable, 1, HAND_ABSENCE_MS) == 0) {
         hand_ensure();
     }
     errno = saved;
+}
+
+/* Whether a read may wait while the hand is not there. */
+static int waits_without_hand(struct stream *s, int fd, int flags)
+{
+    if (hand_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN) {
+        return BLOCKING_NEVER;
+    }
+    int32_t blocking = atomic_load(&s->blocking);
+    if (blocking == BLOCKING_UNKNOWN) {
+        int saved = errno, least = 1;
+        socklen_t length = sizeof least;
+        REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &least, &length);
+        blocking = REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK ? BLOCKING_NEVER : least > 1 ? BLOCKING_MORE : BLOCKING_ANY;
+        atomic_store(&s->blocking, blocking);
+        errno = saved;
+    }
+    return blocking;
+}
+
+static ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
+                               socklen_t *from_length)
+{
+    int flags = how == PLAIN_READ ? 0 : how, waits = waits_without_hand(s, fd, flags);
+    if (waits == BLOCKING_ANY && length && !(flags & MSG_WAITALL)) {
+        /* In a fast download there mostly is something: that is found out at no cost. */
+        int saved = errno;
+        ssize_t result = REAL(recvfrom)(fd, buffer, length, flags | MSG_DONTWAIT, from, from_length);
+        if (result >= 0 || (errno != EAGAIN && errno != ENOTSOCK)) {
+            return result;
+        }
+        errno = saved;
+    }
+    if (waits != BLOCKING_NEVER) {
+        wait_without_hand(fd, flags);
+    }
+    return receive(fd, buffer, length, how, from, from_length);
 }
 
 static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
@@ -58,7 +90,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         ssize_t result;
         if (call.own) {
             if (!tls_own_replay(s, &result)) {
-                result = receive(fd, buffer, length, how, from, from_length);
+                result = receive_watched(s, fd, buffer, length, how, from, from_length);
                 result = length && !peek ? tls_own_result(s, result) : result;
             }
             return result;
@@ -67,8 +99,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
             result = -1;
             errno = call.error;
         } else {
-            wait_without_hand(s, fd, flags);
-            result = receive(fd, part.iov_base, allowed, how, from, from_length);
+            result = receive_watched(s, fd, part.iov_base, allowed, how, from, from_length);
         }
         /* MSG_TRUNC drops octets: only their number is known. */
         bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1);
@@ -80,6 +111,9 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
             if (flags & MSG_WAITALL && !peek && (size_t)result == allowed && done < length) {
                 continue; /* the offset of a hand-over cut it short */
             }
+        }
+        if (done && result < 0 && stream_is_fatal(errno)) {
+            atomic_store(&s->pending_error, errno); /* the octets first */
         }
         return done ? (ssize_t)done : result;
     }
@@ -109,6 +143,9 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         ssize_t result;
         if (call.own) {
             if (!tls_own_replay(s, &result)) {
+                if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
+                    wait_without_hand(fd, flags);
+                }
                 result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
                                            : REAL(recvmsg)(fd, message, flags);
                 result = peek ? result : tls_own_result(s, result);
@@ -119,7 +156,9 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             result = -1;
             errno = call.error;
         } else {
-            wait_without_hand(s, fd, flags);
+            if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
+                wait_without_hand(fd, flags);
+            }
             result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
                                        : REAL(recvmsg)(fd, message, flags);
         }

@@ -33,6 +33,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
         return -1;
     }
     int result = REAL(setsockopt)(fd, level, name, value, length);
+    if (s && level == SOL_SOCKET && name == SO_RCVLOWAT) {
+        atomic_store(&s->blocking, BLOCKING_UNKNOWN);
+    }
     gate_leave_if(s);
     return result;
 }
@@ -46,7 +49,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     struct stream *s = gate_enter_fd(fd);
     int result = REAL(ioctl)(fd, request, argument);
     if (s && request == FIONBIO) {
-        atomic_store(&s->blocking, -1);
+        atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     }
     gate_leave_if(s);
     return result;

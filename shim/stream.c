@@ -23,6 +23,7 @@
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
+_Atomic uint32_t stream_untold_count;
 
 static struct stream slots[MS_SLOTS];
 static _Atomic uint32_t slots_used;
@@ -102,6 +103,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
     atomic_store(&s->drained, 1);
+    atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     atomic_store(&s->generation, generation);
     framing_reset(&s->out, true);
     framing_reset(&s->in, false);
@@ -117,6 +119,7 @@ struct stream *stream_new(int fd, int domain)
     s->moved = s->relayed = false;
     s->domain = domain;
     s->pending_error = 0;
+    atomic_store(&s->untold, 0);
     s->too_many_epolls = too_many;
     if (keep_epolls) {
         memcpy(s->epolls, epolls, sizeof epolls);
@@ -143,6 +146,11 @@ static void forget(struct stream *s)
     atomic_store(&s->stage, STAGE_FREE);
 }
 
+static bool tell_closed(const struct stream *s)
+{
+    return channel_send(s, MS_CLOSED, 0, atomic_load(&s->counters->exchange), (int64_t)s->in.content, 0, NULL, 0);
+}
+
 void stream_closed(struct stream *s)
 {
     uint32_t stage = atomic_load(&s->stage);
@@ -153,13 +161,38 @@ void stream_closed(struct stream *s)
     if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
         forget(s);
     } else if (stage == STAGE_OPEN || stage == STAGE_LEFT) {
-        atomic_store(&s->stage, STAGE_CLOSED);
+        if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_CLOSED)
+            && (stage != STAGE_LEFT || !atomic_compare_exchange_strong(&s->stage, &stage, STAGE_CLOSED))) {
+            return; /* another thread has closed it as well */
+        }
         atomic_fetch_sub(&stream_open_count, 1);
         /* What the hand holds for the stream is the hand's to drop, when MS_RELEASE comes. */
-        if (!channel_send(s, MS_CLOSED, 0, atomic_load(&s->counters->exchange), (int64_t)s->in.content, 0, NULL, 0)
-            && atomic_load(&load_state) == LOAD_FAILED) {
-            forget(s);
+        if (tell_closed(s)) {
+            return;
         }
+        if (atomic_load(&load_state) == LOAD_FAILED) {
+            forget(s);
+        } else if (!atomic_exchange(&s->untold, 1)) {
+            atomic_fetch_add(&stream_untold_count, 1);
+            hand_ensure();
+            hand_wake();
+        }
+    }
+}
+
+void stream_tell_closed(void)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = &slots[slot];
+        if (!atomic_load(&s->untold)) {
+            continue;
+        }
+        if (!tell_closed(s)) {
+            return; /* it is still behind */
+        }
+        atomic_store(&s->untold, 0);
+        atomic_fetch_sub(&stream_untold_count, 1);
     }
 }
 
@@ -174,7 +207,10 @@ void stream_leave(struct stream *s, const char *why)
 {
     uint32_t stage = atomic_load(&s->stage);
     if (stage == STAGE_OPEN) {
-        atomic_store(&s->stage, STAGE_LEFT);
+        /* Another thread may close it meanwhile. */
+        if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_LEFT)) {
+            return;
+        }
         channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
     } else if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
         stream_mark(s->fd, NULL);
@@ -450,7 +486,9 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             publish(s);
             atomic_store(&s->answered, number);
             if (told) {
-                channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+                if (!channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
+                    stream_leave(s, "the core did not keep up");
+                }
                 hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
             }
         }
@@ -607,8 +645,14 @@ static bool hold(struct stream *s, int error)
     if (held) {
         hand_ensure();
     }
-    channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error, (int64_t)s->in.content, NULL,
-                 0);
+    if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
+                      (int64_t)s->in.content, NULL, 0)
+        && held) {
+        /* Nobody would answer. */
+        atomic_store(&s->pending_error, error);
+        atomic_store(&s->counters->guard, 0);
+        gate_open(s);
+    }
     return held;
 }
 
@@ -803,6 +847,11 @@ bool stream_ended(const struct stream *s)
         || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
         return false;
     }
+    return stream_has_failed(s);
+}
+
+bool stream_has_failed(const struct stream *s)
+{
     struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };
     return REAL(poll)(&look, 1, 0) == 1 && look.revents;
 }

@@ -47,6 +47,7 @@ enum stream_stage {
 struct stream_epoll {
     int epfd;    /* -1: unused */
     bool parted; /* taken out for a hand-over */
+    bool fired;  /* EPOLLONESHOT: it was disabled when it was taken out */
     struct epoll_event event;
 };
 
@@ -74,7 +75,7 @@ struct stream {
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
-    _Atomic int32_t blocking;        /* 1 without O_NONBLOCK, 0 with it, -1 to be asked for */
+    _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
@@ -94,6 +95,7 @@ struct stream {
     int domain;
     struct sockaddr_in6 peer, local;
     _Atomic int pending_error; /* errno that the next read reports, 0 none */
+    _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
     struct stream_epoll epolls[STREAM_EPOLLS];
     bool too_many_epolls;
 
@@ -110,6 +112,14 @@ struct stream {
     _Atomic(struct stream *) due_next;
     _Atomic uint32_t due;
     struct stream *pending_next;
+};
+
+/* Whether a read of the descriptor waits. */
+enum stream_blocking {
+    BLOCKING_UNKNOWN = -1, /* to be asked for */
+    BLOCKING_NEVER,        /* O_NONBLOCK */
+    BLOCKING_ANY,          /* until there is an octet */
+    BLOCKING_MORE,         /* until there are several (SO_RCVLOWAT) */
 };
 
 /* Marks in the table that are not records. */
@@ -152,6 +162,10 @@ void stream_closed(struct stream *s);
 
 /* The stream is left alone from now on; the reason is a sentence without a full stop. */
 void stream_leave(struct stream *s, const char *why);
+
+/* Closed streams of which the core could not be told, because it was behind; tells it now. By the hand. */
+extern _Atomic uint32_t stream_untold_count;
+void stream_tell_closed(void);
 
 /* The core has forgotten the stream. */
 void stream_release(struct stream *s);
@@ -206,6 +220,9 @@ bool stream_failed_in_wait(struct stream *s);
  * read left nothing behind: after one that was filled up, there is most likely more to read.
  */
 bool stream_ended(const struct stream *s);
+
+/* Whether the connection has ended, for the kernel. One system call. */
+bool stream_has_failed(const struct stream *s);
 
 /* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */
 int64_t now_ns(void);

@@ -68,6 +68,9 @@ func (e *exchange) responded(phase channel.Phase, length int64) {
 		return
 	}
 	e.response, e.begun = response, time.Now()
+	if e.request == nil {
+		e.refuse("the server answered before the request's end")
+	}
 	e.first, e.last, e.total = 0, -1, -1
 	method := "GET"
 	if e.request != nil {

@@ -55,7 +55,7 @@ func (s *Stream) fail(m channel.Message) {
 		return
 	}
 	e := s.current()
-	if e == nil || s.why() != "" {
+	if e == nil || e.request == nil || s.why() != "" {
 		s.giveUpHeld("it cannot be moved")
 		return
 	}

@@ -62,7 +62,7 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		defer t.Stop()
 		timer = t.C
 	}
-	done := ctx.Done()
+	done, calledOff := ctx.Done(), false
 	for {
 		s.mu.Lock()
 		reply, closed, left, changed := s.reply, s.closed, s.left, s.changed
@@ -78,8 +78,10 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 			return channel.Position{}, &unmovedError{why: string(reply.Data), at: reply.A}
 		case closed:
 			return channel.Position{}, errClosed
-		case left != "":
-			return channel.Position{}, errors.New(left)
+		case left != "" && !calledOff:
+			// The arming may have been carried out already: its answer is waited for.
+			s.c.send(s.message(channel.Disarm), -1)
+			calledOff, done, limit, timer = true, nil, 0, time.After(2*time.Second)
 		case held && limit > 0:
 			// The old connection has ended: it will not deliver up to the offset.
 			s.c.send(s.message(channel.Disarm), -1)

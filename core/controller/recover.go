@@ -102,7 +102,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 	defer func() { <-s.moving }()
 	s.mu.Lock()
 	e := s.current()
-	needed := e != nil && !s.closed && s.why() == "" &&
+	needed := e != nil && e.request != nil && !s.closed && s.why() == "" &&
 		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.received(e) == s.flow.received)
 	since := s.flow.heard
 	s.mu.Unlock()

@@ -1,0 +1,130 @@
+// Programs that use their descriptors in ways few do.
+
+package attack
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// A server that answers before it has been asked in full: no request is known that could be repeated.
+func TestAnswerBeforeTheEndOfTheRequest(t *testing.T) {
+	s := newSite(t)
+	all, path := s.film(300_000)
+	goOn := make(chan struct{})
+	s.serve("wlan0", func(c net.Conn, in *bufio.Reader) {
+		in.ReadString('\n')
+		text, _ := head(&http.Request{}, len(all))
+		c.Write([]byte(text))
+		c.Write(all[:100_000])
+		<-goOn
+		c.Write(all[100_000:])
+	})
+	s.serve("wwan0", right(all))
+	p := s.Midstream("python3", "-c", `import socket, sys
+s = socket.create_connection((sys.argv[1], 80))
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n")
+b = b""
+while len(b.partition(b"\r\n\r\n")[2]) < 300000: b += s.recv(65536)
+print(b.partition(b"\r\n\r\n")[2] == open(sys.argv[2], "rb").read())`, host, path).Start()
+	c := s.control(p)
+	s.received(c, 100_000)
+	if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || moved[0].OK {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	close(goOn)
+	s.succeeds(p, "True")
+}
+
+// Events that are shown only once (EPOLLONESHOT, EPOLLET) are not lost when a failure is mended behind them, nor when
+// it is not.
+func TestEventsShownOnce(t *testing.T) {
+	for _, flags := range []string{"EPOLLONESHOT", "EPOLLET", "EPOLLET | select.EPOLLONESHOT", "EPOLLRDHUP"} {
+		for _, other := range []bool{true, false} {
+			for _, reset := range []bool{true, false} {
+				name := flags
+				if other {
+					name += " mended"
+				}
+				if reset {
+					name += " reset"
+				}
+				t.Run(name, func(t *testing.T) {
+					s := newSite(t)
+					s.Configure("[failover]\npatience = \"2s\"\n")
+					all, path := s.film(300_000)
+					goOn := make(chan struct{})
+					s.serve("wlan0", part(all, 100_000, func(c net.Conn) {
+						<-goOn
+						if reset {
+							c.(*net.TCPConn).SetLinger(0)
+						}
+					}))
+					if other {
+						s.serve("wwan0", right(all))
+					}
+					p := s.Midstream("python3", "-c", `import select, socket, sys
+s = socket.create_connection((sys.argv[1], 80))
+s.setblocking(False)
+e = select.epoll()
+events = select.EPOLLIN | select.EPOLLRDHUP | select.`+flags+`
+e.register(s, events)
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n\r\n")
+b, end = b"", False
+while not end and len(b.partition(b"\r\n\r\n")[2]) < 300000:
+    if not e.poll(10): print("no event"); break
+    try:
+        while True:
+            d = s.recv(65536)
+            b += d
+            if not d: end = True; break
+    except BlockingIOError:
+        e.modify(s, events)
+    except OSError as x:
+        print(x.strerror); break
+c = b.partition(b"\r\n\r\n")[2]
+print(len(c), c == open(sys.argv[2], "rb").read()[:len(c)])`, host, path).Start()
+					s.received(s.control(p), 100_000)
+					close(goOn)
+					switch {
+					case other:
+						s.succeeds(p, "300000 True")
+					case reset:
+						s.succeeds(p, "Connection reset by peer\n100000 True")
+					default:
+						s.succeeds(p, "100000 True")
+					}
+				})
+			}
+		}
+	}
+}
+
+// A program that reads octet by octet, and waits for the next one when its network goes away.
+func TestAReaderOfSingleOctets(t *testing.T) {
+	s := newSite(t)
+	all, path := s.film(300_000)
+	s.serve("wlan0", part(all, 200_000, func(c net.Conn) { time.Sleep(waitLimit) }))
+	s.serve("wwan0", right(all))
+	p := s.Midstream("python3", "-c", `import socket, sys
+s = socket.create_connection((sys.argv[1], 80))
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n\r\n")
+b = bytearray()
+while not b.endswith(b"\r\n\r\n"): b += s.recv(1)
+c = bytearray()
+while len(c) < 300000: c += s.recv(1)
+print(c == open(sys.argv[2], "rb").read())`, host, path).Start()
+	c := s.control(p)
+	s.received(c, 200_000)
+	begun := time.Now()
+	if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || !moved[0].OK {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	s.succeeds(p, "True")
+}
