@@ -35,6 +35,7 @@
 #include "fork.h"
 #include "hand.h"
 #include "stream.h"
+#include "twin.h"
 
 _Atomic uint32_t load_state;
 _Atomic int load_channel = -1;
@@ -90,6 +91,7 @@ void load_vacate(int fd)
             s->kept_fd = moved;
         }
     }
+    twin_vacate(fd, moved);
     load_disown(fd);
     hand_wake();
     errno = saved;

@@ -518,6 +518,27 @@ struct twin *twin_take(struct stream *s, uint64_t id, int *fd)
     return w;
 }
 
+void twin_vacate(int fd, int moved)
+{
+    struct tls_frame frame;
+    if (event < 0) {
+        return;
+    }
+    begin_work(&frame);
+    if (event == fd) {
+        event = moved;
+    }
+    for (struct twin *w = twins; w; w = w->next) {
+        if (w->fd == fd) {
+            w->fd = moved;
+            if (w->handle) {
+                w->library->kind->attach(w, moved);
+            }
+        }
+    }
+    end_work(&frame);
+}
+
 int64_t twin_drain(struct twin *w)
 {
     struct tls_frame frame;

@@ -66,6 +66,9 @@ void twin_stream_gone(uint64_t stream);
 /* Octets of the stash for the program; fewer than asked for if there are no more. */
 size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek);
 
+/* The program takes the number fd; what Midstream had there is on `moved` as well now. Any thread. */
+void twin_vacate(int fd, int moved);
+
 /* In a forked child. */
 void twin_forget(void);
 

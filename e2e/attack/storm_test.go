@@ -1,0 +1,131 @@
+// Many of everything at once: what is taken has to be given back.
+
+package attack
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+// storm moves random sessions to random networks from several control connections until stop is closed.
+func (s *site) storm(p *lab.Program, stop <-chan struct{}) (wait func() (moved, refused int64)) {
+	s.t.Helper()
+	var movers sync.WaitGroup
+	var moved, refused atomic.Int64
+	for range 4 {
+		c := s.control(p)
+		movers.Add(1)
+		go func() {
+			defer movers.Done()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				to := []string{"wlan0", "wwan0"}[rand.IntN(2)]
+				var results []lab.Moved
+				if rand.IntN(10) == 0 {
+					results, _ = c.Migrate(to)
+				} else if all, err := c.Sessions(); err != nil {
+					return
+				} else if len(all) > 0 {
+					results, _ = c.MigrateSession(all[rand.IntN(len(all))].ID, to)
+				}
+				for _, r := range results {
+					if r.OK {
+						moved.Add(1)
+					} else {
+						refused.Add(1)
+					}
+				}
+			}
+		}()
+	}
+	return func() (int64, int64) {
+		movers.Wait()
+		return moved.Load(), refused.Load()
+	}
+}
+
+// nothingLeft checks that a program without open streams has given back what they took.
+func (s *site) nothingLeft(p *lab.Program, c *lab.Control) {
+	s.t.Helper()
+	s.Await("no session any more", waitLimit, func() bool {
+		all, err := c.Sessions()
+		return err == nil && len(all) == 0
+	})
+	var own, core map[int]string
+	for end := time.Now().Add(waitLimit / 3); ; time.Sleep(10 * time.Millisecond) {
+		own, core = fds(p.Pid(), ""), fds(p.Pid(), coreThread(p.Pid()))
+		if sockets(own) <= 2 && sockets(core) <= 16 {
+			s.t.Logf("%d descriptors in the program, %d in the core, %d kB resident", len(own), len(core), rss(p.Pid())>>10)
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Errorf("left in the program: %v\nleft in the core: %v", own, core)
+			return
+		}
+	}
+}
+
+func sockets(fds map[int]string) (n int) {
+	for _, what := range fds {
+		if strings.HasPrefix(what, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// Connections are closed while they are moved, and their numbers used again at once.
+func TestNumbersUsedAgain(t *testing.T) {
+	s := newSite(t)
+	_, path := s.film(700_001)
+	for _, n := range s.Networks() {
+		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 8 << 20})
+	}
+	p := s.Midstream(s.CC("reopen"), "24", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv")
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	c := s.control(p)
+	stop := make(chan struct{})
+	wait := s.storm(p, stop)
+	select {
+	case <-time.After(4 * time.Second):
+	case <-p.Ended():
+	}
+	close(stop)
+	moved, refused := wait()
+	fmt.Fprint(in, "x")
+	s.Await("the end of the work", waitLimit, func() bool {
+		out, _ := p.Output()
+		select {
+		case <-p.Ended():
+			return true
+		default:
+			return out != ""
+		}
+	})
+	select {
+	case <-p.Ended():
+	default:
+		s.nothingLeft(p, c)
+	}
+	in.Close()
+	r := p.Wait()
+	t.Logf("%d moved, %d not; %s, %d kB", moved, refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+	if r.Status != 0 || moved < 50 {
+		t.Errorf("%v", r)
+	}
+}
