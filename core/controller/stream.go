@@ -158,15 +158,15 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Moved:
 		if s.moved(m) {
 			s.reply = &m
+			s.waiting = nil
+			for _, e := range s.exchanges {
+				if e.number > m.Exchange {
+					s.waiting = append(s.waiting, e.octets...)
+				}
+			}
 		}
 	case channel.Unmoved:
 		s.reply = &m
-		s.waiting = nil
-		for _, e := range s.exchanges {
-			if e.number > m.Exchange {
-				s.waiting = append(s.waiting, e.octets...)
-			}
-		}
 	case channel.Info:
 		s.info = &m
 		s.heed(m)
