@@ -93,11 +93,20 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
     }
     struct timespec limit;
     struct wait_clock clock;
+    unsigned tries = 0;
     wait_start(&clock, wait_from_ms(&limit, timeout));
     for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
         pass_gates(fds, count);
+        struct wait_streams streams = { .count = 0 };
+        announce(&streams, fds, count);
+        if (wait_is_late(&streams) && !tries++) {
+            wait_withdraw(&streams);
+            continue;
+        }
+        tries = 0;
         int result = REAL(poll)(fds, count, wait_left_ms(&clock));
+        wait_withdraw(&streams);
         if (wait_goes_on(&clock, result)) {
             continue;
         }

@@ -212,6 +212,9 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		body.Write(content)
 	}
 	head.WriteString("\r\n")
+	if request.Method == "HEAD" {
+		body.Reset()
+	}
 	return append(head.Bytes(), body.Bytes()...), open
 }
 
