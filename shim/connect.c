@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "calls.h"
+#include "detour.h"
 #include "fork.h"
 #include "names.h"
 #include "stream.h"
@@ -35,10 +36,18 @@ static bool is_tcp(int fd)
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+    bool is_free = false;
     if (stream_entry(fd) == STREAM_FRESH) {
+        is_free = detour_is_free(fd, address, length);
         use_bind(fd, address, length);
     }
+    if (is_free) {
+        detour_before(fd, address, length);
+    }
     int result = REAL(connect)(fd, address, length);
+    if (result && is_free) {
+        result = detour_after(fd, address, length);
+    }
     int saved = errno;
     if (!address || length < sizeof address->sa_family || (unsigned)fd >= STREAM_TABLE) {
         return result;

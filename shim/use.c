@@ -93,7 +93,7 @@ static unsigned used(int fd)
 }
 
 /* The program has chosen an interface, an address or a port by itself. */
-static bool is_bound(int fd)
+bool use_is_bound(int fd)
 {
     struct sockaddr_in6 name = { 0 };
     socklen_t length = sizeof name;
@@ -108,7 +108,7 @@ static bool is_bound(int fd)
         || (name.sin6_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr));
 }
 
-static bool bind_index(int fd, unsigned index)
+bool use_bind_index(int fd, unsigned index)
 {
     char name[IFNAMSIZ];
     return if_indextoname(index, name)
@@ -138,7 +138,7 @@ static bool leads_there(unsigned index, const struct sockaddr *address, socklen_
         good = REAL(syscall)(SYS_connect, probe, address, length)
             || (!REAL(getsockname)(probe, (struct sockaddr *)&from, &size) && memcmp(&from.sin6_addr, &to->sin6_addr, 8));
     }
-    good = good && bind_index(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
+    good = good && use_bind_index(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
     if (probe >= 0) {
         REAL(syscall)(SYS_close, probe);
     }
@@ -146,7 +146,7 @@ static bool leads_there(unsigned index, const struct sockaddr *address, socklen_
 }
 
 /* Addresses that are the same whatever the interface. */
-static bool is_local(const struct sockaddr *address)
+bool use_is_local(const struct sockaddr *address)
 {
     const struct sockaddr_in *four = (const struct sockaddr_in *)address;
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
@@ -164,10 +164,10 @@ void use_bind(int fd, const struct sockaddr *address, socklen_t length)
     bool whole = address
         && ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
             || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6));
-    if (whole && !is_local(address)) {
+    if (whole && !use_is_local(address)) {
         unsigned index = used(fd);
-        if (index && !is_bound(fd) && leads_there(index, address, length)) {
-            bind_index(fd, index);
+        if (index && !use_is_bound(fd) && leads_there(index, address, length)) {
+            use_bind_index(fd, index);
         }
     }
     errno = saved;

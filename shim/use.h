@@ -8,6 +8,7 @@
 #ifndef MIDSTREAM_USE_H
 #define MIDSTREAM_USE_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 /*
@@ -16,5 +17,14 @@
  * interface cannot reach it. errno is kept.
  */
 void use_bind(int fd, const struct sockaddr *address, socklen_t length);
+
+/* The program has chosen an interface, an address or a port for the socket by itself. */
+bool use_is_bound(int fd);
+
+/* Binds the socket to the interface; false where that is not possible. */
+bool use_bind_index(int fd, unsigned index);
+
+/* Addresses that are the same whatever the interface. AF_INET or AF_INET6. */
+bool use_is_local(const struct sockaddr *address);
 
 #endif

@@ -1,0 +1,319 @@
+/* detour.c: see detour.h. */
+#include "detour.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "stream.h"
+#include "use.h"
+
+/* Interfaces that are tried at most. */
+#define MOST 4
+
+struct way {
+    uint32_t index;  /* of the interface; 0 where several share the route */
+    uint32_t metric;
+    bool through;    /* over a router, or over a link that leads everywhere */
+};
+
+/* One question to rtnetlink(7); what does not fit into the answer is not needed. */
+static ssize_t ask(int netlink, struct nlmsghdr *question, void *answer, size_t size)
+{
+    struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+    question->nlmsg_flags = NLM_F_REQUEST;
+    if (REAL(sendto)(netlink, question, question->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0) {
+        return -1;
+    }
+    return REAL(recv)(netlink, answer, size, MSG_DONTWAIT);
+}
+
+/*
+ * The route to the address, over the interface if one is given. RTM_F_FIB_MATCH asks for the entry itself: otherwise
+ * IPv4 takes for granted that everything is on the link of an interface that is asked for.
+ */
+static bool find(int netlink, const struct sockaddr *to, uint32_t over, struct way *way)
+{
+    struct {
+        struct nlmsghdr header;
+        struct rtmsg route;
+        char attributes[48];
+    } question = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg)), .nlmsg_type = RTM_GETROUTE } };
+    union {
+        struct nlmsghdr header;
+        char octets[1024];
+    } answer;
+    bool four = to->sa_family == AF_INET;
+    unsigned short size = four ? 4 : 16;
+    struct rtattr *a = (struct rtattr *)question.attributes;
+    question.route.rtm_family = (unsigned char)to->sa_family;
+    question.route.rtm_dst_len = (unsigned char)(size * 8);
+    question.route.rtm_flags = RTM_F_FIB_MATCH;
+    a->rta_type = RTA_DST;
+    a->rta_len = (unsigned short)RTA_LENGTH(size);
+    memcpy(RTA_DATA(a), four ? (const void *)&((const struct sockaddr_in *)to)->sin_addr
+                             : (const void *)&((const struct sockaddr_in6 *)to)->sin6_addr, size);
+    question.header.nlmsg_len += RTA_SPACE(size);
+    if (over) {
+        a = (struct rtattr *)(question.attributes + RTA_SPACE(size));
+        a->rta_type = RTA_OIF;
+        a->rta_len = RTA_LENGTH(sizeof over);
+        memcpy(RTA_DATA(a), &over, sizeof over);
+        question.header.nlmsg_len += RTA_SPACE(sizeof over);
+    }
+    ssize_t got = ask(netlink, &question.header, &answer, sizeof answer);
+    if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct rtmsg)) || answer.header.nlmsg_type != RTM_NEWROUTE) {
+        return false;
+    }
+    struct rtmsg *route = NLMSG_DATA(&answer.header);
+    int left = (int)got - (int)NLMSG_LENGTH(sizeof *route);
+    memset(way, 0, sizeof *way);
+    way->through = route->rtm_dst_len == 0;
+    for (a = RTM_RTA(route); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        if (a->rta_type == RTA_OIF) {
+            memcpy(&way->index, RTA_DATA(a), sizeof way->index);
+        } else if (a->rta_type == RTA_PRIORITY) {
+            memcpy(&way->metric, RTA_DATA(a), sizeof way->metric);
+        } else if (a->rta_type == RTA_GATEWAY || a->rta_type == RTA_VIA) {
+            way->through = true;
+        }
+    }
+    return route->rtm_type == RTN_UNICAST;
+}
+
+/* SIOCGIFFLAGS may tell of a lost carrier a second later. */
+static bool has_carrier(int netlink, uint32_t index)
+{
+    struct {
+        struct nlmsghdr header;
+        struct ifinfomsg link;
+    } question = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = RTM_GETLINK },
+                   .link = { .ifi_index = (int)index } },
+      answer;
+    ssize_t got = ask(netlink, &question.header, &answer, sizeof answer);
+    return got < (ssize_t)sizeof answer || answer.header.nlmsg_type != RTM_NEWLINK
+        || (answer.link.ifi_flags & (IFF_UP | IFF_LOWER_UP)) == (IFF_UP | IFF_LOWER_UP);
+}
+
+/* Reads a file line by line, without the C library's buffers: wget may leave connect() by siglongjmp. */
+struct lines {
+    int fd;
+    size_t at, have;
+    char buffer[512], line[256];
+};
+
+static bool next_line(struct lines *l)
+{
+    size_t length = 0;
+    for (;;) {
+        if (l->at == l->have) {
+            ssize_t n = REAL(read)(l->fd, l->buffer, sizeof l->buffer);
+            l->at = 0;
+            l->have = n > 0 ? (size_t)n : 0;
+            if (n <= 0) {
+                l->line[length] = 0;
+                return length > 0;
+            }
+        }
+        char c = l->buffer[l->at++];
+        if (c == '\n') {
+            l->line[length] = 0;
+            return true;
+        }
+        if (length < sizeof l->line - 1) {
+            l->line[length++] = c;
+        }
+    }
+}
+
+static bool open_lines(struct lines *l, const char *path)
+{
+    memset(l, 0, sizeof *l);
+    l->fd = (int)REAL(syscall)(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return l->fd >= 0;
+}
+
+/* The configuration, by the rules of core/config/find.go. */
+static bool open_configuration(struct lines *l)
+{
+    char path[256];
+    const char *given = getenv("MIDSTREAM_CONFIG"), *folder = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (given && *given) {
+        return open_lines(l, given);
+    }
+    path[0] = 0;
+    if (folder && *folder == '/') {
+        snprintf(path, sizeof path, "%s/midstream/config.toml", folder);
+    } else if (home && *home == '/') {
+        snprintf(path, sizeof path, "%s/.config/midstream/config.toml", home);
+    }
+    return (path[0] && open_lines(l, path)) || open_lines(l, "/etc/midstream/config.toml");
+}
+
+/* Copies without blanks and quotation marks, up to a character of `end`. */
+static const char *compact(char *to, size_t size, const char *from, const char *end)
+{
+    size_t n = 0;
+    for (; *from && !strchr(end, *from); from++) {
+        if (!strchr(" \t\r\"'", *from) && n + 1 < size) {
+            to[n++] = *from;
+        }
+    }
+    to[n] = 0;
+    return from;
+}
+
+static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
+
+/*
+ * Whether the configuration keeps new connections off the interface. Only the core understands all of it: what cannot be
+ * judged here (rules with conditions, criteria for sessions, inline tables) counts as forbidden.
+ */
+static bool is_forbidden(const char *name)
+{
+    struct lines l;
+    char section[96] = "", key[192], value[64], never[sizeof "interfaces..never" + IFNAMSIZ];
+    bool forbidden = false;
+    snprintf(never, sizeof never, "interfaces.%s.never", name);
+    if (!open_configuration(&l)) {
+        return false;
+    }
+    while (!forbidden && next_line(&l)) {
+        const char *text = l.line + strspn(l.line, " \t");
+        if (*text == '[') {
+            compact(section, sizeof section - 1, text + strspn(text, "["), "]#");
+            forbidden = starts(section, "sessions.");
+            strcat(section, ".");
+            continue;
+        }
+        size_t prefix = (size_t)snprintf(key, sizeof key, "%s", section);
+        text = compact(key + prefix, sizeof key - prefix, text, "=#");
+        if (*text != '=') {
+            continue;
+        }
+        compact(value, sizeof value, text + 1, "#");
+        forbidden = (!strcmp(key, "failover.enabled") && starts(value, "false"))
+            || (!strcmp(key, never) && starts(value, "true"))
+            || (!strcmp(key, "policy.rules.avoid") && !strcmp(value, name))
+            || (strchr(value, '{') && !starts(key, "policy.servers"))
+            || starts(key, "policy.rules.[") || (!strcmp(key, "policy.rules") && *value) || starts(key, "sessions.");
+    }
+    REAL(syscall)(SYS_close, l.fd);
+    return forbidden;
+}
+
+/* Other interfaces with a way to the address, the kernel's own preference first. */
+static int others(int netlink, const struct sockaddr *to, uint32_t but, struct way *ways)
+{
+    struct lines l;
+    int count = 0;
+    if (!open_lines(&l, "/proc/thread-self/net/dev")) {
+        return 0;
+    }
+    while (next_line(&l)) {
+        struct ifreq request = { 0 };
+        struct way way;
+        char *name = l.line + strspn(l.line, " "), *end = strchr(name, ':');
+        if (!end || (size_t)(end - name) >= IFNAMSIZ) {
+            continue;
+        }
+        *end = 0;
+        memcpy(request.ifr_name, name, (size_t)(end - name));
+        if (!strcmp(name, "lo") || REAL(ioctl)(netlink, SIOCGIFINDEX, &request) || (uint32_t)request.ifr_ifindex == but
+            || !find(netlink, to, (uint32_t)request.ifr_ifindex, &way) || way.index != (uint32_t)request.ifr_ifindex
+            || !has_carrier(netlink, way.index) || is_forbidden(name)) {
+            continue;
+        }
+        int at = count < MOST ? count++ : MOST;
+        for (; at > 0 && ways[at - 1].metric > way.metric; at--) {
+            if (at < MOST) {
+                ways[at] = ways[at - 1];
+            }
+        }
+        if (at < MOST) {
+            ways[at] = way;
+        }
+    }
+    REAL(syscall)(SYS_close, l.fd);
+    return count;
+}
+
+static int open_netlink(void)
+{
+    return (int)REAL(syscall)(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+static void close_netlink(int netlink)
+{
+    if (netlink >= 0) {
+        REAL(syscall)(SYS_close, netlink);
+    }
+}
+
+bool detour_is_free(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int saved = errno;
+    bool whole = IS_POINTER(address)
+        && ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
+            || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6));
+    bool is_free = whole && !use_is_local(address) && !use_is_bound(fd);
+    errno = saved;
+    return is_free;
+}
+
+void detour_before(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int saved = errno;
+    int netlink = open_netlink();
+    struct way way, ways[MOST];
+    (void)length;
+    /* A host on the link itself is looked for nowhere else: there, somebody else may have its address. */
+    if (netlink >= 0 && find(netlink, address, 0, &way) && way.index && way.through && !has_carrier(netlink, way.index)
+        && !use_is_bound(fd) && others(netlink, address, way.index, ways) > 0) {
+        use_bind_index(fd, ways[0].index);
+    }
+    close_netlink(netlink);
+    errno = saved;
+}
+
+int detour_after(int fd, const struct sockaddr *address, socklen_t length)
+{
+    static const struct sockaddr none = { .sa_family = AF_UNSPEC };
+    int saved = errno, result = -1;
+    if (saved != ENETUNREACH && saved != EHOSTUNREACH && saved != ENETDOWN && saved != ETIMEDOUT) {
+        return -1;
+    }
+    int netlink = open_netlink();
+    struct way own = { 0 }, ways[MOST];
+    bool known = netlink >= 0 && find(netlink, address, 0, &own);
+    int count = netlink < 0 || (known && !own.through) ? 0 : others(netlink, address, own.index, ways);
+    close_netlink(netlink);
+    for (int i = 0; i < count && result; i++) {
+        REAL(connect)(fd, &none, sizeof none);
+        if (!use_bind_index(fd, ways[i].index)) {
+            break;
+        }
+        result = REAL(connect)(fd, address, length);
+        if (result && (errno == EINPROGRESS || errno == EINTR)) {
+            return result;
+        }
+    }
+    if (result && count > 0) {
+        /* Without privileges it stays bound; the program's next attempt is most likely made with another socket. */
+        REAL(connect)(fd, &none, sizeof none);
+        REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
+    }
+    errno = saved;
+    return result;
+}
