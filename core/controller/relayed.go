@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -96,8 +95,8 @@ func (s *Stream) putPair(ctx context.Context, exchange uint64, at int64, flags c
 		return nil, channel.Position{}, s.again(err)
 	}
 	s.mu.Lock()
-	d := &relayed{s: s, core: pair.Core, route: rt, over: make(chan struct{}), answers: make(chan net.Conn, 1),
-		free: make(chan struct{}), waiting: s.waiting}
+	d := &relayed{s: s, core: pair.Core, route: rt, over: make(chan struct{}), answers: make(chan *dial.Conn, 1),
+		free: make(chan struct{}), waiting: s.waiting, number: exchange, asked: make(chan string, 128)}
 	s.mu.Unlock()
 	return d, position, nil
 }
@@ -107,15 +106,25 @@ type relayed struct {
 	s       *Stream
 	core    net.Conn
 	route   route
-	waiting []byte        // requests to be sent again
-	answers chan net.Conn // the next connection to take responses from
-	free    chan struct{} // closed once the response in progress has been delivered, and the stream stays relayed
+	waiting []byte          // requests to be sent again
+	answers chan *dial.Conn // the next connection to take responses from
+	free    chan struct{}   // closed once the response in progress has been delivered, and the stream stays relayed
 	over    chan struct{}
 	once    sync.Once
 
-	mu   sync.Mutex
-	conn *dial.Conn // that takes requests; nil if there is none
+	// asked has the methods of the requests sent whose responses pass has not begun to take.
+	asked  chan string
+	number uint64 // of the last exchange whose response has been passed on whole
+
+	writing sync.Mutex // held to write a request
+
+	mu    sync.Mutex
+	conn  *dial.Conn // that takes requests; nil if there is none
+	again []byte     // the last request, where it may be sent a second time
 }
+
+// anything stands for the method of a request that nobody understands, and of all that follow it.
+const anything = ""
 
 // end closes everything.
 func (d *relayed) end() {
@@ -162,7 +171,7 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 			d.finish()
 			return
 		}
-		if r.reusable && d.returnDirect(e, channel.AtEnd) {
+		if r.reusable && len(d.waiting) == 0 && len(r.content.Surplus()) == 0 && d.returnDirect(e.number) {
 			return
 		}
 		if !r.reusable {
@@ -216,40 +225,82 @@ func (d *relayed) finish() {
 
 // pass delivers later responses untouched.
 func (d *relayed) pass(r *rest) {
-	var conn net.Conn
+	var from responseReader
 	if r.reusable {
-		conn = r.conn
-		if r.content != nil && len(r.content.Surplus()) > 0 {
-			if _, err := d.core.Write(r.content.Surplus()); err != nil {
-				return
-			}
+		from.conn = r.conn
+		if r.content != nil {
+			from.have = r.content.Surplus()
 		}
 	}
 	for {
-		if conn == nil {
+		if from.conn == nil {
 			select {
-			case conn = <-d.answers:
+			case from.conn = <-d.answers:
+				from.have = nil
 			case <-d.over:
 				return
 			}
 		}
-		_, err := relay.Copy(d.core, conn, -1)
-		switch {
-		case err == nil:
+		err := from.wait()
+		var method string
+		if err == nil {
 			select {
-			case conn = <-d.answers: // this one was given up for another
-				continue
+			case method = <-d.asked:
 			default:
+				err = errors.New("the server spoke before it was asked")
 			}
+		}
+		if err != nil {
+			if !d.lost(from.conn, err) {
+				return
+			}
+			from.conn = nil
+			continue
+		}
+		kind, open, err := from.pass(d.core, method)
+		switch {
+		case err != nil && !isEnd(err):
+			d.fail(err)
+			return
+		case err != nil, kind == http1.Close, kind == http1.Tunnel, !open:
 			d.finish()
 			return
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
-			conn = nil
-		default:
-			d.fail(err)
+		}
+		d.number++
+		if len(from.have) == 0 && len(d.asked) == 0 && d.returnDirect(d.number) {
 			return
 		}
 	}
+}
+
+// lost deals with the end of a connection between two responses. It reports whether the stream goes on: between two
+// exchanges a server may close at will (RFC 9112 §9.5), and the program, which has another one's word that
+// the connection persists, need not know.
+func (d *relayed) lost(conn *dial.Conn, err error) bool {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	d.mu.Lock()
+	if d.conn == conn {
+		d.conn = nil
+	}
+	conn.Close()
+	outstanding, again := len(d.asked), d.again
+	d.again = nil
+	d.mu.Unlock()
+	if len(d.answers) > 0 || outstanding == 0 {
+		return true // it was given up for another, or nobody waits for an answer
+	}
+	if outstanding == 1 && again != nil {
+		if err = d.write(again); err == nil {
+			return true
+		}
+	}
+	if isEnd(err) {
+		d.finish()
+	} else {
+		d.fail(err)
+	}
+	return false
 }
 
 // requests takes what the program writes to where it is answered.
@@ -268,23 +319,79 @@ func (d *relayed) requests(ready bool) {
 			return
 		}
 	}
+	heads := true
 	for {
-		octets, request, err := source.next(!d.route.untouched())
+		octets, request, err := source.next(heads)
+		if err != nil && heads && d.route.untouched() && len(source.have) > 0 {
+			// Whatever it is, it goes where the program has sent it.
+			heads = false
+			octets, request, err = source.next(false)
+			if !d.ask(anything) {
+				return
+			}
+		}
 		if err != nil {
 			d.closedByProgram(err)
 			return
 		}
-		if request != nil {
-			if octets, err = d.rewrite(request, octets); err != nil {
-				d.s.c.log.Info().Str("session", d.s.name()).Err(err).Msg("a later request cannot be sent")
-				return
-			}
-		}
-		if err := d.write(octets); err != nil {
+		if err := d.send(octets, request); err != nil {
 			d.s.c.log.Info().Str("session", d.s.name()).Err(err).Msg("a later request was not sent")
 			return
 		}
+		if request != nil && (request.Method == "CONNECT" || request.Has("Upgrade")) {
+			heads = false
+		}
 	}
+}
+
+// ask notes that a request is about to be sent.
+func (d *relayed) ask(method string) bool {
+	select {
+	case d.asked <- method:
+		return true
+	case <-d.over:
+		return false
+	}
+}
+
+// send sends a request's head or, where request is nil, other octets.
+func (d *relayed) send(octets []byte, request *http1.Request) (err error) {
+	if request != nil && !d.route.untouched() {
+		if octets, err = d.rewrite(request); err != nil {
+			return err
+		}
+	}
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if request == nil {
+		d.mu.Lock()
+		d.again = nil
+		d.mu.Unlock()
+		return d.write(octets)
+	}
+	method := request.Method
+	if method == "CONNECT" || request.Has("Upgrade") {
+		method = anything
+	}
+	d.mu.Lock()
+	d.again = nil
+	if movable, _ := request.Movable(); movable && len(d.asked) == 0 {
+		d.again = octets
+	}
+	d.mu.Unlock()
+	if !d.ask(method) {
+		return net.ErrClosed
+	}
+	if err := d.write(octets); err != nil {
+		d.mu.Lock()
+		again := d.again != nil && d.conn != nil
+		d.mu.Unlock()
+		if !again {
+			return err
+		}
+		// pass meets the end of the connection, too, and sends it again.
+	}
+	return nil
 }
 
 // closedByProgram passes the program's end of its requests on. The responses may still be on their way.
@@ -301,7 +408,7 @@ func (d *relayed) closedByProgram(err error) {
 	<-d.over
 }
 
-// write sends octets of requests over the present connection, or a new one.
+// write sends octets of requests over the present connection, or a new one. With d.writing.
 func (d *relayed) write(octets []byte) error {
 	d.mu.Lock()
 	conn := d.conn
@@ -330,7 +437,7 @@ func (d *relayed) write(octets []byte) error {
 
 // rewrite writes a request as the server or proxy at the other end expects it, and sees to it that it is the one
 // which the request is for: a program may ask its proxy for several hosts on one connection.
-func (d *relayed) rewrite(request *http1.Request, octets []byte) ([]byte, error) {
+func (d *relayed) rewrite(request *http1.Request) ([]byte, error) {
 	rt, err := d.s.routeOf(d.route.iface, request)
 	if err != nil {
 		return nil, err
@@ -363,27 +470,23 @@ func (d *relayed) rewrite(request *http1.Request, octets []byte) ([]byte, error)
 	if rewritten == nil {
 		return nil, fmt.Errorf("the request cannot be written for %s", rt.host)
 	}
-	return append(rewritten, octets...), nil
+	return rewritten, nil
 }
 
-// returnDirect gives the stream's connection back to the program's descriptor, where nothing of the relay's is needed
-// any more. It reports whether the stream has returned, or has moved on meanwhile.
-func (d *relayed) returnDirect(e *exchange, flags channel.Flags) bool {
+// returnDirect gives the stream's connection back to the program's descriptor once the program has read the exchange's
+// response, where nothing of the relay's is needed any more. It reports whether the stream has returned, or has moved on meanwhile.
+func (d *relayed) returnDirect(exchange uint64) bool {
 	s := d.s
-	if !d.route.untouched() || len(d.waiting) > 0 {
+	d.mu.Lock()
+	conn := d.conn
+	d.mu.Unlock()
+	if !d.route.untouched() || conn == nil {
 		return false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	select {
-	case s.moving <- struct{}{}:
-		defer func() { <-s.moving }()
-	case <-d.over:
-		return true
-	}
 	s.mu.Lock()
-	s.returning = cancel
-	gone := s.closed || s.left != ""
+	s.returning = cancel // before moving is held: a migration that waits for it calls this off
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -391,14 +494,25 @@ func (d *relayed) returnDirect(e *exchange, flags channel.Flags) bool {
 		s.mu.Unlock()
 	}()
 	select {
+	case s.moving <- struct{}{}:
+		defer func() { <-s.moving }()
+	case <-ctx.Done():
+		return false
+	case <-d.over:
+		return true
+	}
+	s.mu.Lock()
+	gone := s.closed || s.left != ""
+	s.mu.Unlock()
+	select {
 	case <-d.over:
 		return true
 	default:
 	}
-	if gone {
+	if gone || ctx.Err() != nil {
 		return false
 	}
-	if err := s.arm(d.conn, e.number, 0, flags); err != nil {
+	if err := s.arm(conn, exchange, 0, channel.AtEnd); err != nil {
 		return false
 	}
 	_, err := s.awaitReply(ctx, 0)

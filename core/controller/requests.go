@@ -38,8 +38,8 @@ func (r *requestReader) fill() {
 	}
 }
 
-// next returns the next octets to be sent on: as they come or, with heads, a parsed head alone, or content of the
-// request (request is nil then).
+// next returns the next octets to be sent on: as they come or, with heads, a head alone, and parsed, or content of the
+// request (request is nil then). After an error of a head's, the octets are still there.
 func (r *requestReader) next(heads bool) (octets []byte, request *http1.Request, err error) {
 	if !r.wait() {
 		return nil, nil, r.err
@@ -71,11 +71,14 @@ func (r *requestReader) next(heads bool) (octets []byte, request *http1.Request,
 	for {
 		if end := http1.HeadEnd(r.have); end > 0 {
 			request, err := http1.ParseRequest(r.have[:end])
+			if err == nil {
+				err = r.expect(request)
+			}
 			if err != nil {
 				return nil, nil, err
 			}
-			r.have = r.have[end:]
-			return nil, request, r.expect(request)
+			octets, r.have = r.have[:end:end], r.have[end:]
+			return octets, request, nil
 		}
 		if len(r.have) > http1.MaxHead {
 			return nil, nil, http1.ErrTooLarge
