@@ -115,7 +115,7 @@ enum ms_kind {
     MS_ASK,        /* send MS_INFO */
     MS_RELEASE,    /* the core has forgotten the stream: its slot may be used again */
 
-    /* From the core, of TLS; b is the twin's number. */
+    /* From the core, of TLS; b is the twin's number, exchange that of a question, which its answer repeats. */
     MS_TWIN = 48,  /* make a twin of the stream's TLS session on the attached socket */
     MS_TWIN_WRITE, /* send it the data */
     MS_TWIN_PEEK,  /* tell what has come, without taking it, as soon as it is more than a octets; only of heads */

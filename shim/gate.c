@@ -10,6 +10,7 @@
 #include "calls.h"
 #include "fork.h"
 #include "hand.h"
+#include "tls.h"
 
 _Atomic uint32_t gates_closed;
 _Atomic uint32_t gate_changes;
@@ -79,6 +80,9 @@ void gate_leave(struct stream *s)
 struct stream *gate_enter_fd(int fd)
 {
     struct stream *s = stream_of(fd);
+    if (tls_inside()) {
+        return NULL; /* passed already, by the call that the TLS library works for */
+    }
     return s && fork_is_mine() && gate_enter(s) ? s : NULL;
 }
 

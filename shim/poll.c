@@ -8,6 +8,7 @@
 
 #include "calls.h"
 #include "gate.h"
+#include "tls.h"
 #include "wait.h"
 
 /* Waits for gates that are closed on the way in. */
@@ -25,13 +26,25 @@ static void pass_gates(const struct pollfd *fds, nfds_t count)
     }
 }
 
-static void announce(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
+/* Waits for closed gates, and announces the call to the streams whose gates are open then. */
+static void settle(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
 {
-    for (nfds_t i = 0; i < count; i++) {
-        struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
-        if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
-            wait_announce(streams, s);
+    for (int tries = 0; tries < 2; tries++) {
+        pass_gates(fds, count);
+        streams->count = 0;
+        if (!IS_POINTER(fds)) {
+            return; /* the kernel says what is wrong with it */
         }
+        for (nfds_t i = 0; i < count; i++) {
+            struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
+            if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
+                wait_announce(streams, s);
+            }
+        }
+        if (!wait_is_late(streams)) {
+            return;
+        }
+        wait_withdraw(streams);
     }
 }
 
@@ -58,23 +71,17 @@ static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t change
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+    /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || tls_inside()) {
         return REAL(ppoll)(fds, count, timeout, mask);
     }
     struct wait_clock clock;
-    unsigned tries = 0;
     wait_start(&clock, timeout);
     for (;;) {
         struct timespec left;
         uint32_t changes = atomic_load(&gate_changes);
-        pass_gates(fds, count);
-        struct wait_streams streams = { .count = 0 };
-        announce(&streams, fds, count);
-        if (wait_is_late(&streams) && !tries++) {
-            wait_withdraw(&streams);
-            continue;
-        }
-        tries = 0;
+        struct wait_streams streams;
+        settle(&streams, fds, count);
         int result = REAL(ppoll)(fds, count, wait_left(&clock, &left), mask);
         wait_withdraw(&streams);
         if (wait_goes_on(&clock, result)) {
@@ -88,23 +95,16 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || tls_inside()) {
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;
     struct wait_clock clock;
-    unsigned tries = 0;
     wait_start(&clock, wait_from_ms(&limit, timeout));
     for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
-        pass_gates(fds, count);
-        struct wait_streams streams = { .count = 0 };
-        announce(&streams, fds, count);
-        if (wait_is_late(&streams) && !tries++) {
-            wait_withdraw(&streams);
-            continue;
-        }
-        tries = 0;
+        struct wait_streams streams;
+        settle(&streams, fds, count);
         int result = REAL(poll)(fds, count, wait_left_ms(&clock));
         wait_withdraw(&streams);
         if (wait_goes_on(&clock, result)) {

@@ -5,6 +5,7 @@
 
 #include "calls.h"
 #include "gate.h"
+#include "tls.h"
 #include "wait.h"
 
 /* Larger sets than the C library's own type are passed through: their size is not known here. */
@@ -98,7 +99,8 @@ static bool is_set(const fd_set *set)
 
 static bool is_watched(int count, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
 {
-    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) && count > 0 && count <= FD_SETSIZE
+    /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
+    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !tls_inside() && count > 0 && count <= FD_SETSIZE
         && is_set(readable) && is_set(writable) && is_set(exceptional);
 }
 

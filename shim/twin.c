@@ -59,7 +59,7 @@ static void tell(const struct twin *w, unsigned kind, unsigned flags, int64_t a,
 {
     struct stream *s = stream_slot(w->slot);
     if (s && s->id == w->stream) {
-        channel_send(s, kind, flags, 0, a, (int64_t)w->id, data, length);
+        channel_send(s, kind, flags, w->question, a, (int64_t)w->id, data, length);
     }
 }
 
@@ -481,6 +481,12 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
     if (w && m->kind == MS_TWIN_CLOSE) {
         destroy(w);
     } else if (w && w->state == TWIN_READY) {
+        if (m->kind != MS_TWIN_WRITE) {
+            /* A question that has been given up is not answered any more. */
+            w->question = m->exchange;
+            w->peek = -1;
+            w->take = w->skip = 0;
+        }
         switch (m->kind) {
         case MS_TWIN_WRITE:
             if (!add_request(w, data, length)) {

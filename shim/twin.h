@@ -36,6 +36,7 @@ struct twin {
     bool head_done;          /* that end has been found */
     int64_t left;            /* octets of content that follow what has been taken, -1 unknown */
     size_t clear;            /* octets of the stash that belong to heads, and may go to the core */
+    uint64_t question;       /* number of the core's last question; its answer carries it */
     int64_t peek;            /* the core waits for more than so many; -1: it does not */
     int64_t take, skip;      /* it waits for octets to be passed on or thrown away; 0: not */
     char text[512];          /* room for an explanation */

@@ -20,6 +20,7 @@ type twin struct {
 	replies chan channel.Message
 	version string
 	how     string // how the server was found to be as good as the old one
+	asked   uint64 // questions
 	seen    []byte // octets that have been peeked at, and are still to be taken
 	over    error  // why the shim has given it up
 	armed   bool
@@ -77,7 +78,15 @@ func (t *twin) deliver(m channel.Message) {
 	}
 }
 
-// await returns the next message of that kind.
+// ask sends a question; await takes no answer but to this one.
+func (t *twin) ask(kind channel.Kind, n int) error {
+	m := t.message(kind)
+	t.asked++
+	m.A, m.Exchange = int64(n), t.asked
+	return t.s.c.send(m, -1)
+}
+
+// await returns the message of that kind that answers the last question.
 func (t *twin) await(kind channel.Kind) (channel.Message, error) {
 	if t.over != nil {
 		return channel.Message{}, t.over
@@ -96,7 +105,9 @@ func (t *twin) await(kind channel.Kind) (channel.Message, error) {
 		case m := <-t.replies:
 			switch m.Kind {
 			case kind:
-				return m, nil
+				if m.Exchange == t.asked {
+					return m, nil
+				}
 			case channel.TwinFailed:
 				t.over = errors.New(string(m.Data))
 				return channel.Message{}, t.over
@@ -135,19 +146,14 @@ func (t *twin) Write(p []byte) (sent int, err error) {
 // PeekMore shows octets of the answer's head only, until that has been taken.
 func (t *twin) PeekMore(have int, p []byte) (int, error) {
 	for len(t.seen) <= have {
-		m := t.message(channel.TwinPeek)
-		m.A = int64(len(t.seen))
-		if err := t.s.c.send(m, -1); err != nil {
+		if err := t.ask(channel.TwinPeek, len(t.seen)); err != nil {
 			return 0, err
 		}
 		answer, err := t.await(channel.TwinOctets)
 		if err != nil {
 			return copy(p, t.seen), err
 		}
-		// An earlier question may have been answered late, with the same octets.
-		if have := int64(len(t.seen)); answer.A <= have && answer.A+int64(len(answer.Data)) > have {
-			t.seen = append(t.seen, answer.Data[have-answer.A:]...)
-		}
+		t.seen = append(t.seen, answer.Data...)
 	}
 	return copy(p, t.seen), nil
 }
@@ -156,14 +162,12 @@ func (t *twin) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	m := t.message(channel.TwinRead)
-	m.A = int64(len(p))
-	if err := t.s.c.send(m, -1); err != nil {
+	if err := t.ask(channel.TwinRead, len(p)); err != nil {
 		return 0, err
 	}
 	answer, err := t.await(channel.TwinOctets)
 	if err != nil {
-		return 0, err
+		return 0, t.unknown(err)
 	}
 	if answer.Flags&channel.Last != 0 {
 		return 0, io.EOF
@@ -176,16 +180,22 @@ func (t *twin) Discard(n int) (int, error) {
 	if n <= 0 {
 		return 0, nil
 	}
-	m := t.message(channel.TwinSkip)
-	m.A = int64(n)
-	if err := t.s.c.send(m, -1); err != nil {
+	if err := t.ask(channel.TwinSkip, n); err != nil {
 		return 0, err
 	}
 	if _, err := t.await(channel.TwinSkipped); err != nil {
-		return 0, err
+		return 0, t.unknown(err)
 	}
 	t.taken(n)
 	return n, nil
+}
+
+// unknown notes that nobody knows how many octets a question has taken before it was given up.
+func (t *twin) unknown(err error) error {
+	if t.over == nil {
+		t.over = err
+	}
+	return err
 }
 
 // taken forgets octets that have been peeked at.
