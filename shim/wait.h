@@ -89,7 +89,11 @@ static inline void wait_announce(struct wait_streams *streams, struct stream *s)
 static inline void wait_withdraw(struct wait_streams *streams)
 {
     while (streams->count) {
-        atomic_fetch_sub(&streams->list[--streams->count]->polled, 1);
+        _Atomic uint32_t *polled = &streams->list[--streams->count]->polled;
+        uint32_t n = atomic_load(polled);
+        while (n && !atomic_compare_exchange_weak(polled, &n, n - 1)) {
+            /* 0: the record has been taken for another stream meanwhile. */
+        }
     }
 }
 

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -127,4 +128,65 @@ print(c == open(sys.argv[2], "rb").read())`, host, path).Start()
 		t.Errorf("it took %v", took)
 	}
 	s.succeeds(p, "True")
+}
+
+// A program that waits on a silent connection is moved to one that is silent at first as well.
+func TestWaitersOnAQuietNewConnection(t *testing.T) {
+	for name, wait := range map[string]string{
+		"poll":    "p = select.poll(); p.register(s, select.POLLIN); wait = lambda: p.poll(8000)",
+		"select":  "wait = lambda: select.select([s], [], [], 8)[0]",
+		"epoll":   "e = select.epoll(); e.register(s, select.EPOLLIN); wait = lambda: e.poll(8)",
+		"edge":    "e = select.epoll(); e.register(s, select.EPOLLIN | select.EPOLLET); wait = lambda: e.poll(8)",
+		"timeout": "s.settimeout(8); wait = lambda: True",
+		"blocked": "s.setblocking(True); wait = lambda: True",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			all, path := s.film(300_000)
+			goOn := make(chan struct{})
+			var asked atomic.Int32
+			s.serve("wlan0", part(all, 100_000, func(c net.Conn) { <-goOn }))
+			s.serve("wwan0", func(c net.Conn, in *bufio.Reader) {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				// The old connection falls short of what is asked for first; to the second question there is no new octet.
+				have := 100_000
+				if asked.Add(1) == 1 {
+					have = 200_000
+				}
+				text, from := head(r, len(all))
+				c.Write([]byte(text))
+				c.Write(all[from:max(from, have)])
+				<-goOn
+				c.Write(all[max(from, have):])
+			})
+			p := s.Midstream("python3", "-c", `import select, socket, sys
+s = socket.create_connection((sys.argv[1], 80))
+s.setblocking(False)
+flags = 0
+`+wait+`
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n\r\n")
+b = b""
+while len(b.partition(b"\r\n\r\n")[2]) < 300000:
+    try: d = s.recv(1024, flags)
+    except BlockingIOError:
+        if not wait(): print("it has slept on"); break
+        continue
+    if not d: print("it ended"); break
+    b += d
+print(b.partition(b"\r\n\r\n")[2] == open(sys.argv[2], "rb").read())`, host, path).Start()
+			c := s.control(p)
+			s.received(c, 100_000)
+			if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || !moved[0].OK {
+				t.Errorf("%+v, %v", moved, err)
+			}
+			close(goOn)
+			s.succeeds(p, "True")
+			if r := p.Wait(); r.Elapsed > 7*time.Second {
+				t.Errorf("it took %v", r.Elapsed)
+			}
+		})
+	}
 }
