@@ -15,7 +15,7 @@
 static void pass_gates(const struct pollfd *fds, nfds_t count)
 {
     hand_check();
-    if (!atomic_load(&gates_closed)) {
+    if (!atomic_load(&gates_closed) || !IS_POINTER(fds)) {
         return;
     }
     for (nfds_t i = 0; i < count; i++) {
