@@ -21,9 +21,12 @@ type Pair struct {
 	Core    net.Conn   // fed by the core
 }
 
-// pairBuffer is asked for as SO_SNDBUF and SO_RCVBUF at the ends that carry content, in octets: together, doubled by
-// the kernel, within 512 kB a stream.
-const pairBuffer = 96 << 10
+// What is asked for as SO_RCVBUF at the program's end and as SO_SNDBUF at the core's, in octets: together, doubled by
+// the kernel, within 512 kB a stream with the pipe in between. The larger one decides how seldom both ends have to wake.
+const (
+	receiveBuffer = 160 << 10
+	sendBuffer    = 64 << 10
+)
 
 // NewPair connects a pair whose program's end is a socket of the family domain. It fails where the loopback
 // interface is down.
@@ -41,7 +44,7 @@ func NewPair(domain int) (*Pair, error) {
 	at := netip.MustParseAddrPort(listener.Addr().String())
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	program, err := dial.Race(ctx, dial.Candidates(at), at, dial.Options{Domain: domain, RcvBuf: pairBuffer, Control: smallSegments})
+	program, err := dial.Race(ctx, dial.Candidates(at), at, dial.Options{Domain: domain, RcvBuf: receiveBuffer, Control: smallSegments})
 	if err != nil {
 		return nil, fmt.Errorf("no pair of sockets over the loopback interface: %w", err)
 	}
@@ -53,7 +56,7 @@ func NewPair(domain int) (*Pair, error) {
 		}
 		// Anybody on this host may connect to the listener: only our own other end counts.
 		if accepted.RemoteAddr().String() == program.Local().String() {
-			accepted.(*net.TCPConn).SetWriteBuffer(pairBuffer)
+			accepted.(*net.TCPConn).SetWriteBuffer(sendBuffer)
 			return &Pair{Program: program, Core: accepted}, nil
 		}
 		accepted.Close()
@@ -61,8 +64,9 @@ func NewPair(domain int) (*Pair, error) {
 }
 
 // segment is the pair's maximum segment size, in octets. With the loopback interface's own, 64 kB, a window
-// is often smaller than a segment, and the sender then waits for its timer: 200 ms.
-const segment = 8 << 10
+// is often smaller than a segment, and the sender then waits for its timer: 200 ms. Several fit into the window; the
+// fewer there are, the less they cost. The most that TCP_MAXSEG takes is 32767.
+const segment = 31 << 10
 
 func smallSegments(fd int) error {
 	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, segment))

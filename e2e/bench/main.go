@@ -42,6 +42,8 @@ var measurements = []struct {
 	{"migration", migrations},
 	{"single", breakBeforeMake},
 	{"streams", streams},
+	{"chunks", chunks},
+	{"relay", relayed},
 }
 
 func main() {
@@ -130,6 +132,16 @@ func (b *bench) reportMedian(what string, value float64, text, format string, bo
 			verdict += "  ABOVE"
 			b.above++
 		}
+	}
+	fmt.Printf("%-52s %-28s %-10s\n", what, text, verdict)
+}
+
+// reportLeast is reportMedian for what must not be less.
+func (b *bench) reportLeast(what string, value float64, text string, bound float64) {
+	verdict := fmt.Sprintf("≥ %.2f", bound)
+	if value < bound {
+		verdict += "  BELOW"
+		b.above++
 	}
 	fmt.Printf("%-52s %-28s %-10s\n", what, text, verdict)
 }
