@@ -164,7 +164,15 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			done, err = s.restartOn(ctx, conn, rt, e)
 			return err
 		}
-		if err := s.headComplete(ctx, e); err != nil {
+		reading, cancel := context.WithTimeout(ctx, 2*conn.RTT()+200*time.Millisecond)
+		err := s.headComplete(reading, e)
+		cancel()
+		if err != nil && reading.Err() != nil && ctx.Err() == nil {
+			// The old server has fallen silent within it.
+			done, err = s.restartOn(ctx, conn, rt, e)
+			return err
+		}
+		if err != nil {
 			return err
 		}
 		now := s.received(e)

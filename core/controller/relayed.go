@@ -52,7 +52,16 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.
 		}
 		return &outcome{conn: r.conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
 	}
-	d, position, err := s.putPair(ctx, e.number, r.at, now, limit, r.route)
+	rt := r.route
+	if r.elsewhere {
+		// A redirect holds for this exchange only.
+		var err error
+		if rt, err = s.routeOf(rt.iface, e.request); err != nil {
+			r.conn.Close()
+			return nil, err
+		}
+	}
+	d, position, err := s.putPair(ctx, e.number, r.at, now, limit, rt)
 	if err != nil {
 		r.conn.Close()
 		return nil, err

@@ -69,6 +69,8 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 		d.end()
 		return nil, broken(ctx, err)
 	}
+	d.number = e.number - 1 // its response is passed on whole
+	d.asked <- e.request.Method
 	guard.Go(func() { d.serve(&rest{conn: conn, route: rt, reusable: true}, nil, e) })
 	return &outcome{conn: conn, delivery: control.DeliveryRelayed, resumes: true}, nil
 }
