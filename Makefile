@@ -67,9 +67,9 @@ demo: setup
 test: setup
 	$(MAKE) all check
 	$(GO) test ./core/... ./cgo/... ./ctl/...
-	$(GO) test -p 1 -timeout 10m ./e2e/...
+	GO='$(GO)' sh e2e/test.sh
 
-SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/manager/daemons.sh cgo/build.sh .ci/run
+SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/test.sh e2e/manager/daemons.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
