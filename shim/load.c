@@ -46,6 +46,9 @@ static _Atomic uint64_t owned[STREAM_TABLE / 64];
 
 /* 1 once the helper has a table of its own, 2 when it failed to get one. */
 static _Atomic uint32_t separated;
+/* 1 once there is a channel, or there will be none. */
+static _Atomic uint32_t channel_made;
+
 static int core_end = -1;
 static bool need_copy;
 
@@ -312,6 +315,8 @@ __attribute__((constructor)) static void note_initialised(void)
 
 #define ADDRESS_SPACE (2ULL << 30)
 
+#define CHANNEL_PATIENCE_NS 100000000LL
+
 static bool has_room(void)
 {
     struct rlimit limit;
@@ -330,7 +335,13 @@ bool load_start(void)
         if (!start()) {
             set(&load_state, LOAD_FAILED);
         }
+        set(&channel_made, 1);
         hand_ensure();
+        errno = saved;
+    } else if (!atomic_load(&channel_made)) {
+        /* Another thread's first GET is a moment ahead. */
+        int saved = errno;
+        wait_while(&channel_made, 0, CHANNEL_PATIENCE_NS);
         errno = saved;
     }
     return atomic_load(&load_state) != LOAD_FAILED;
@@ -354,6 +365,7 @@ void load_forget(void)
     atomic_store(&hand_there, 0);
     core_end = -1;
     need_copy = true;
+    atomic_store(&channel_made, 0);
     shared.control_path[0] = 0;
     atomic_store(&load_state, LOAD_NONE);
 }

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"midstream/e2e/lab"
 )
 
 // A server that answers before it has been asked in full: no request is known that could be repeated.
@@ -43,31 +45,33 @@ print(b.partition(b"\r\n\r\n")[2] == open(sys.argv[2], "rb").read())`, host, pat
 // Events that are shown only once (EPOLLONESHOT, EPOLLET) are not lost when a failure is mended behind them, nor when
 // it is not.
 func TestEventsShownOnce(t *testing.T) {
-	for _, flags := range []string{"EPOLLONESHOT", "EPOLLET", "EPOLLET | select.EPOLLONESHOT", "EPOLLRDHUP"} {
-		for _, other := range []bool{true, false} {
-			for _, reset := range []bool{true, false} {
-				name := flags
-				if other {
-					name += " mended"
+	for _, c := range []struct {
+		name          string
+		other, resets bool
+		want          string
+	}{
+		{"mended", true, false, "300000 True"},
+		{"mended after a reset", true, true, "300000 True"},
+		{"shown", false, false, "100000 True"},
+		{"shown as a reset", false, true, "Connection reset by peer\n100000 True"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			s.Configure("[failover]\npatience = \"1s\"\n")
+			all, path := s.film(300_000)
+			goOn := make(chan struct{})
+			s.serve("wlan0", part(all, 100_000, func(conn net.Conn) {
+				<-goOn
+				if c.resets {
+					conn.(*net.TCPConn).SetLinger(0)
 				}
-				if reset {
-					name += " reset"
-				}
-				t.Run(name, func(t *testing.T) {
-					s := newSite(t)
-					s.Configure("[failover]\npatience = \"2s\"\n")
-					all, path := s.film(300_000)
-					goOn := make(chan struct{})
-					s.serve("wlan0", part(all, 100_000, func(c net.Conn) {
-						<-goOn
-						if reset {
-							c.(*net.TCPConn).SetLinger(0)
-						}
-					}))
-					if other {
-						s.serve("wwan0", right(all))
-					}
-					p := s.Midstream("python3", "-c", `import select, socket, sys
+			}))
+			if c.other {
+				s.serve("wwan0", right(all))
+			}
+			var programs []*lab.Program
+			for _, flags := range []string{"EPOLLONESHOT", "EPOLLET", "EPOLLET | select.EPOLLONESHOT", "EPOLLRDHUP"} {
+				programs = append(programs, s.Midstream("python3", "-c", `import select, socket, sys
 s = socket.create_connection((sys.argv[1], 80))
 s.setblocking(False)
 e = select.epoll()
@@ -87,20 +91,16 @@ while not end and len(b.partition(b"\r\n\r\n")[2]) < 300000:
     except OSError as x:
         print(x.strerror); break
 c = b.partition(b"\r\n\r\n")[2]
-print(len(c), c == open(sys.argv[2], "rb").read()[:len(c)])`, host, path).Start()
-					s.received(s.control(p), 100_000)
-					close(goOn)
-					switch {
-					case other:
-						s.succeeds(p, "300000 True")
-					case reset:
-						s.succeeds(p, "Connection reset by peer\n100000 True")
-					default:
-						s.succeeds(p, "100000 True")
-					}
-				})
+print(len(c), c == open(sys.argv[2], "rb").read()[:len(c)])`, host, path).Start())
 			}
-		}
+			for _, p := range programs {
+				s.received(s.control(p), 100_000)
+			}
+			close(goOn)
+			for _, p := range programs {
+				s.succeeds(p, c.want)
+			}
+		})
 	}
 }
 
