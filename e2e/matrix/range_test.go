@@ -1,0 +1,155 @@
+package matrix
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// The program's own Range, in all its forms, with and without its own If-Range.
+func TestTheProgramsOwnRangeContinues(t *testing.T) {
+	body := content(300_000)
+	for name, c := range map[string]struct {
+		args    []string
+		want    []byte
+		old     script
+		next    script
+		refused string
+	}{
+		"open":           {args: []string{"-r", "1000-"}, want: body[1000:]},
+		"closed":         {args: []string{"-r", "1000-250999"}, want: body[1000:251_000]},
+		"suffix":         {args: []string{"-r", "-250000"}, want: body[50_000:]},
+		"all":            {args: []string{"-H", "Range: bytes=0-"}, want: body},
+		"beyond the end": {args: []string{"-r", "1000-999999"}, want: body[1000:]},
+		"If-Range, ETag": {args: []string{"-r", "1000-", "-H", "If-Range: " + strong}, want: body[1000:]},
+		"If-Range, date": {args: []string{"-r", "1000-", "-H", "If-Range: " + modified}, want: body[1000:], old: script{etag: "-"}, next: script{etag: "-"}},
+		"closed, chunked": {args: []string{"-r", "1000-250999"}, want: body[1000:251_000],
+			old: script{framing: "chunked"}},
+		"closed, to chunks":  {args: []string{"-r", "1000-250999"}, want: body[1000:251_000], next: script{framing: "chunked"}},
+		"closed, to a 200":   {args: []string{"-r", "1000-250999"}, want: body[1000:251_000], next: script{etag: "ignores"}},
+		"suffix, to a 200":   {args: []string{"-r", "-250000"}, want: body[50_000:], next: script{etag: "ignores"}},
+		"suffix, other ETag": {args: []string{"-r", "-250000"}, want: body[50_000:], next: script{etag: `"v2"`}},
+		"closed, close":      {args: []string{"-r", "1000-250999"}, want: body[1000:251_000], old: script{framing: "close"}, next: script{framing: "close"}},
+		"ignored by both":    {args: []string{"-r", "1000-"}, want: body, old: script{etag: "ignores"}, next: script{etag: "ignores"}},
+		"ignored by the old": {args: []string{"-r", "1000-"}, want: body, old: script{etag: "ignores"}},
+		"several":            {args: []string{"-r", "1000-2000,5000-6000"}, want: body, old: script{etag: "ignores"}, refused: "several ranges"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			for _, s := range []*script{&c.old, &c.next} {
+				s.body, s.modified, s.ranges = body, modified, true
+				switch s.etag {
+				case "ignores":
+					s.ranges, s.etag = false, strong
+				case "":
+					s.etag = strong
+				case "-":
+					s.etag = ""
+				}
+			}
+			c.old.hold, c.next.hold = 150_000, -1
+			first := serve(t, l.Networks()[0], c.old)
+			serve(t, l.Networks()[1], c.next)
+			d := start(t, l, append([]string{"curl", "-sS", "-o", "OUT", "http://" + host + "/file"}, c.args...)...)
+			<-first.held
+			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+			if c.refused != "" {
+				moved, err := d.control.Migrate(l.Networks()[1].Name)
+				if err != nil || len(moved) != 1 || moved[0].OK || !strings.Contains(moved[0].Reason, c.refused) {
+					t.Errorf("%+v, %v; want a refusal because of %q", moved, err, c.refused)
+				}
+				first.release()
+			} else {
+				d.moveOrEnd(l.Networks()[1].Name)
+			}
+			d.ends(c.want)
+		})
+	}
+}
+
+// Downloads that go on where an earlier one had ended.
+func TestContinuedDownloadsMove(t *testing.T) {
+	body := content(300_000)
+	for name, args := range map[string][]string{
+		"curl": {"curl", "-sS", "-C", "-", "-o", "OUT", "http://" + host + "/file"},
+		"wget": {"wget", "-q", "-c", "-O", "OUT", "http://" + host + "/file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			s := script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000}
+			first := serve(t, l.Networks()[0], s)
+			s.hold = -1
+			serve(t, l.Networks()[1], s)
+			out := filepath.Join(l.Dir, "part")
+			if err := os.WriteFile(out, body[:1000], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for i, a := range args {
+				if a == "OUT" {
+					args[i] = out
+				}
+			}
+			d := start(t, l, args...)
+			d.out = out
+			<-first.held
+			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+			d.moveOrEnd(l.Networks()[1].Name)
+			d.ends(body)
+		})
+	}
+}
+
+// Where the program has all octets, but not the end of the framing, a 416 of the new server says that there are no more.
+func TestTheEndIsRecognised(t *testing.T) {
+	body := content(200_000)
+	for name, old := range map[string]script{
+		"chunked": {framing: "chunked"},
+		"close":   {framing: "close"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			old.body, old.etag, old.modified = body, strong, modified
+			old.hold = old.wireLength()
+			if old.framing == "chunked" {
+				old.hold -= 5
+			}
+			first := serve(t, l.Networks()[0], old)
+			serve(t, l.Networks()[1], script{body: body, etag: strong, modified: modified, ranges: true, hold: -1})
+			d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+			<-first.held
+			d.reads("all of the file", func(s lab.Session) bool { return s.Received == int64(len(body)) })
+			d.moveOrEnd(l.Networks()[1].Name)
+			d.ends(body)
+		})
+	}
+}
+
+// Content codings stay as they are: what is moved are the coded octets.
+func TestCodedContentMoves(t *testing.T) {
+	plain := bytes.Repeat([]byte("Midstream keeps a running download alive. "), 20_000)
+	var coded []byte
+	{
+		l := lab.New(t)
+		named(l)
+		file := filepath.Join(l.Dir, "plain")
+		os.WriteFile(file, append(plain, content(200_000)...), 0o644)
+		plain, _ = os.ReadFile(file)
+		coded = []byte(l.Command("gzip", "-nc", file).Run().Stdout)
+		s := script{body: coded, etag: strong, modified: modified, ranges: true, hold: 150_000, fields: "Content-Encoding: gzip\r\n", framing: "chunked"}
+		first := serve(t, l.Networks()[0], s)
+		s.hold = -1
+		serve(t, l.Networks()[1], s)
+		d := start(t, l, "curl", "-sS", "--compressed", "-o", "OUT", "http://"+host+"/file")
+		<-first.held
+		d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+		d.moveOrEnd(l.Networks()[1].Name)
+		d.ends(plain)
+	}
+}
