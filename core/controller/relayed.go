@@ -236,7 +236,7 @@ func (d *relayed) finish() {
 func (d *relayed) pass(r *rest) {
 	var from responseReader
 	if r.reusable {
-		from.conn = r.conn
+		from.conn, from.have = r.conn, r.ahead
 		if r.content != nil {
 			from.have = r.content.Surplus()
 		}

@@ -20,7 +20,7 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	if octets == nil {
 		return nil, errors.New("the request cannot be repeated")
 	}
-	answer, head, err := exchangeHeads(ctx, conn, octets)
+	answer, head, taken, err := exchangeHeads(ctx, conn, octets)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	if !bytes.HasPrefix(head, begun) {
 		return nil, refuse("the new server's head is another one than what the program has begun to read")
 	}
-	if len(begun) == 0 && alone && rt.untouched() {
+	if len(begun) == 0 && taken == 0 && alone && rt.untouched() {
 		defer conn.Close()
 		if err := s.arm(conn, e.number, 0, channel.Now|channel.InHead); err != nil {
 			return nil, err
@@ -64,13 +64,16 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 		d.end()
 		return nil, refuse("the new server's head is another one than what the program has begun to read")
 	}
-	if _, err := conn.Discard(len(begun)); err != nil {
+	var ahead []byte
+	if taken > len(begun) {
+		ahead = head[len(begun):taken]
+	} else if _, err := conn.Discard(len(begun) - taken); err != nil {
 		d.fail(err)
 		d.end()
 		return nil, broken(ctx, err)
 	}
 	d.number = e.number - 1 // its response is passed on whole
 	d.asked <- e.request.Method
-	guard.Go(func() { d.serve(&rest{conn: conn, route: rt, reusable: true}, nil, e) })
+	guard.Go(func() { d.serve(&rest{conn: conn, route: rt, reusable: true, ahead: ahead}, nil, e) })
 	return &outcome{conn: conn, delivery: control.DeliveryRelayed, resumes: true}, nil
 }

@@ -28,6 +28,7 @@ type rest struct {
 	answer  *http1.Response
 	framing http1.Framing
 	content *relay.Content
+	ahead   []byte // of the next response, taken off the connection; only without content
 	at      int64
 	left    int64 // octets from at to the end, or relay.Unknown
 	// reusable: the connection can take the stream's next requests once this answer has been read.
@@ -204,55 +205,64 @@ func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, limit t
 
 // send writes a request and takes the answer's head, and no octet more, off the connection.
 func send(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, error) {
-	answer, head, err := exchangeHeads(ctx, conn, request)
+	answer, head, taken, err := exchangeHeads(ctx, conn, request)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Discard(len(head)); err != nil {
+	if _, err := conn.Discard(len(head) - taken); err != nil {
 		return nil, broken(ctx, err)
 	}
 	return answer, nil
 }
 
-// exchangeHeads writes a request and waits for the answer's head, which stays on the connection: its octets are
-// returned with it. Interim answers are taken off.
-func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, []byte, error) {
+// peekLimit is how long a head may be to stay on its connection, in octets: a receive buffer holds no more for sure.
+const peekLimit = 32 << 10
+
+// exchangeHeads writes a request and waits for the answer's head, which stays on the connection but for its first taken
+// octets, 0 unless it is long: all of them are returned with it. Interim answers are taken off.
+func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer *http1.Response, head []byte, taken int, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(request); err != nil {
-		return nil, nil, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
+		return nil, nil, 0, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
 	}
 	buffer := make([]byte, 4096)
 	have := 0
 	for {
 		if have == len(buffer) {
 			if len(buffer) >= http1.MaxHead {
-				return nil, nil, refuse("the new server's head is longer than 256 kB")
+				return nil, nil, 0, refuse("the new server's head is longer than 256 kB")
 			}
 			buffer = append(buffer, make([]byte, len(buffer))...)
 		}
-		n, err := conn.PeekMore(have, buffer)
-		if n > have {
-			have = n
+		n, err := conn.PeekMore(have-taken, buffer[taken:])
+		if taken+n > have {
+			have = taken + n
 		}
 		end := http1.HeadEnd(buffer[:have])
 		if end < 0 {
 			if err != nil {
-				return nil, nil, broken(ctx, err)
+				return nil, nil, 0, broken(ctx, err)
+			}
+			if have-taken >= peekLimit && conn.Over() == nil {
+				if _, err := conn.Discard(have - taken); err != nil {
+					return nil, nil, 0, broken(ctx, err)
+				}
+				taken = have
 			}
 			continue
 		}
 		answer, err := http1.ParseResponse(buffer[:end])
 		if err != nil {
-			return nil, nil, refuse("the new server's answer is malformed: " + err.Error())
+			return nil, nil, 0, refuse("the new server's answer is malformed: " + err.Error())
 		}
 		if !answer.Interim() {
-			return answer, buffer[:end], nil
+			return answer, buffer[:end], taken, nil
 		}
-		if _, err := conn.Discard(end); err != nil {
-			return nil, nil, broken(ctx, err)
+		if _, err := conn.Discard(end - taken); err != nil {
+			return nil, nil, 0, broken(ctx, err)
 		}
-		have = 0
+		have, taken = 0, 0
 	}
 }
 

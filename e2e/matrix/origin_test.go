@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ type script struct {
 	status   int
 	location string
 	interim  bool // a 103 before each answer
+	bareLF   bool // lines of the head end without CR
 }
 
 // origin is a server that follows a script.
@@ -117,6 +119,11 @@ func (o *origin) converse(conn net.Conn) {
 		first := len(o.asked) == 1
 		o.mu.Unlock()
 		wire, open := o.answer(request)
+		if k, err := strconv.Atoi(request.URL.Query().Get("hold")); err == nil && request.Header.Get("Range") == "" {
+			conn.Write(wire[:k])
+			<-o.resume
+			wire = wire[k:]
+		}
 		if first && o.hold >= 0 && o.hold <= len(wire) {
 			conn.Write(wire[:o.hold])
 			close(o.held)
@@ -161,6 +168,11 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 			content = content[first : last+1]
 		}
 	}
+	bodyless := false
+	if code := request.URL.Query().Get("status"); code != "" {
+		status, content = code+" Asked For", []byte("see there\n")
+		bodyless = code == "204" || code == "304"
+	}
 	if o.status != 0 {
 		status, content = fmt.Sprintf("%d Scripted", o.status), nil
 	}
@@ -182,7 +194,12 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 	if o.final {
 		head.WriteString("Connection: close\r\n")
 	}
-	switch o.framing {
+	framing := o.framing
+	if bodyless {
+		framing = "none"
+	}
+	switch framing {
+	case "none":
 	case "chunked":
 		head.WriteString("Transfer-Encoding: chunked\r\n")
 		size := o.chunk
@@ -212,8 +229,11 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		body.Write(content)
 	}
 	head.WriteString("\r\n")
-	if request.Method == "HEAD" {
+	if request.Method == "HEAD" || bodyless {
 		body.Reset()
+	}
+	if o.bareLF {
+		return append(bytes.ReplaceAll(head.Bytes(), []byte("\r\n"), []byte("\n")), body.Bytes()...), open
 	}
 	return append(head.Bytes(), body.Bytes()...), open
 }
@@ -231,3 +251,6 @@ func (s script) wireLength() int {
 	wire, _ := o.answer(&http.Request{URL: mustURL("/file")})
 	return len(wire)
 }
+
+// getFile is a plain request.
+var getFile = &http.Request{Method: "GET", URL: mustURL("/file")}
