@@ -176,6 +176,8 @@ struct ms_info {
     uint32_t rtt_us, rttvar_us, retransmits, state, lost;
     uint32_t last_data_ms; /* tcpi_last_data_recv */
     uint32_t out_of_order; /* tcpi_rcv_ooopack: segments that came after a hole */
+    uint32_t receive_rtt_us; /* tcpi_rcv_rtt: as the receiver sees it, at least the RTT; 0 unknown */
+    uint32_t reserved;
 };
 
 /* The core's only entry point. 0, or an errno. Called once, on the shim's helper thread. */

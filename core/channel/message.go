@@ -237,11 +237,14 @@ type SocketInfo struct {
 	Lost        int
 	LastData    time.Duration // since the kernel received the last octets
 	OutOfOrder  int           // segments received that could not be delivered yet
+	// ReceiveRTT is the kernel's estimate from the arrivals alone: RTT stands still while nothing is sent. A sender that
+	// does not fill the window makes it longer than the path is. 0 unknown.
+	ReceiveRTT time.Duration
 }
 
 // ParseInfo reads the data of an Info message.
 func ParseInfo(b []byte) (SocketInfo, error) {
-	if len(b) < positionSize+48 {
+	if len(b) < positionSize+56 {
 		return SocketInfo{}, errShort
 	}
 	i := SocketInfo{Position: parsePosition(b)}
@@ -257,6 +260,7 @@ func ParseInfo(b []byte) (SocketInfo, error) {
 	i.Lost = int(order.Uint32(b[36:]))
 	i.LastData = time.Duration(order.Uint32(b[40:])) * time.Millisecond
 	i.OutOfOrder = int(order.Uint32(b[44:]))
+	i.ReceiveRTT = time.Duration(order.Uint32(b[48:])) * time.Microsecond
 	return i, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/guard"
 	"midstream/core/manager"
@@ -355,10 +356,21 @@ func (c *Controller) needs(ctx context.Context) ([]manager.Stream, []manager.Sam
 		}
 		asked++
 		if info, err := s.inquire(ctx); err == nil {
-			samples[n] = manager.Sample{RTT: milliseconds(info.RTT), Retransmits: int64(info.Retransmits), Connection: info.Inode}
+			samples[n] = manager.Sample{RTT: milliseconds(s.roundTrip(info)), Retransmits: int64(info.Retransmits), Connection: info.Inode}
 		}
 	}
 	return streams, samples
+}
+
+// roundTrip is what the path's RTT is by now. The kernel's own figure dates from the last request where nothing is sent
+// but acknowledgements; the receiver's estimate is longer than the path if the sender pauses by itself.
+func (s *Stream) roundTrip(info channel.SocketInfo) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.guarded && s.flow.changes >= settledMin && s.flow.usual <= max(2*tick, info.ReceiveRTT/2) {
+		return max(info.RTT, info.ReceiveRTT)
+	}
+	return info.RTT
 }
 
 func (s *Stream) busy() bool {

@@ -215,6 +215,25 @@ func TestInterfacesShowsWhatIsKnown(t *testing.T) {
 	d.stop()
 }
 
+// A download sends nothing that could be timed: its own queue is seen in what arrives.
+func TestRoundTripTimeOfADownload(t *testing.T) {
+	s := &stage{Lab: lab.New(t, lab.Net("wlan0", lab.Link{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 250 * time.Millisecond})), t: t, root: t.TempDir()}
+	s.sum = lab.Content(t, s.root, "film", size, 7)
+	n := s.Network("wlan0")
+	n.DNS(map[string][]string{host: {n.Content(), n.Content6()}})
+	n.Nginx(s.root, lab.ServerOptions{})
+	// It fills the queue, which BBR avoids.
+	if err := n.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0o644)
+	}); err != nil {
+		t.Skip(err)
+	}
+	d := s.download()
+	d.on("wlan0")
+	s.Await("the queue in the RTT", limit, func() bool { return s.interfaces()["wlan0"].RTT > 100 })
+	d.stop()
+}
+
 func TestPreferredServerIsTriedFirst(t *testing.T) {
 	s := newStage(t)
 	s.Configure("[[policy.servers]]\nhost = \"*.example\"\nprefer = [\"" + s.Network("wwan0").Content() + "\"]\n")
