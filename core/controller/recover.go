@@ -62,6 +62,7 @@ type recovery struct {
 	patient map[candidate]time.Duration
 	ends    map[candidate][]context.CancelFunc // of the attempts, the oldest first
 	refused map[candidate]int
+	early   bool  // the program had nothing of the response
 	late    int   // servers that did not answer in time
 	reason  error // why the last attempt failed
 }
@@ -105,6 +106,10 @@ func (s *Stream) recoverOnce(cause string) bool {
 	needed := e != nil && e.request != nil && !s.closed && s.why() == "" &&
 		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.received(e) == s.flow.received)
 	since := s.flow.heard
+	early := e != nil && e.response == nil
+	if cause == triggerSilent && s.flow.waiting && !early {
+		needed = s.failed != nil && s.failed.pending() // it has been answered meanwhile
+	}
 	s.mu.Unlock()
 	if !needed {
 		s.tellIfHeld("the exchange cannot be moved any more")
@@ -117,7 +122,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 	s.setMigrating(true)
 	defer s.setMigrating(false)
 	r := &recovery{
-		s: s, e: e, cause: cause, at: s.received(e), ctx: ctx,
+		s: s, e: e, cause: cause, at: s.received(e), ctx: ctx, early: early,
 		results: make(chan tried, 64),
 		running: map[candidate]int{}, last: map[candidate]time.Time{},
 		patient: map[candidate]time.Duration{}, ends: map[candidate][]context.CancelFunc{}, refused: map[candidate]int{},
@@ -173,6 +178,8 @@ func (r *recovery) run() bool {
 			return false
 		case !held && r.cause == triggerPath && r.pathBack():
 			return false
+		case !held && r.cause == triggerSilent && r.early && (r.late > len(r.elsewhere(r.candidates())) || r.answered()):
+			return false // whoever thinks for so long is not to be asked again and again
 		case !held && r.cause == triggerSilent && s.received(r.e) > r.at:
 			s.c.log.Debug().Str("session", s.name()).Msg("it speaks again")
 			return false
@@ -237,6 +244,13 @@ func (r *recovery) run() bool {
 			return false
 		}
 	}
+}
+
+// answered reports whether the old connection has begun to answer after all.
+func (r *recovery) answered() bool {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.e.response != nil
 }
 
 // pathBack reports whether the old connection delivers again, or may.
@@ -361,7 +375,7 @@ func (r *recovery) take(t tried) error {
 	defer s.lendNone()
 	// A program that waits at the gate must not wait for a server that does not answer: it is parked by then.
 	limit := max(time.Second, 8*t.conn.RTT()) << min(r.late, 3)
-	if r.cause == triggerSilent && r.late == 0 {
+	if r.cause == triggerSilent && r.late == 0 && !r.early {
 		limit = max(firstAnswer, 5*t.conn.RTT())
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, limit)

@@ -34,6 +34,8 @@ type history struct {
 	alarms    int       // suspicions of late
 	alarm     time.Time
 	standby   bool
+	waiting   bool // for the response's head
+	head      int  // octets of it
 	moved     bool // another socket is on the descriptor: its counters start anew
 }
 
@@ -132,12 +134,16 @@ func (s *Stream) sample(now time.Time) bool {
 		return false
 	}
 	h := &s.flow
-	if e.response == nil || s.recovering || s.migrating || s.failed != nil {
+	if s.recovering || s.migrating || s.failed != nil {
 		h.restart()
 		return true
 	}
+	if e.response == nil {
+		s.unanswered(e, now)
+		return true
+	}
 	received := s.received(e)
-	if h.exchange != e.number {
+	if h.exchange != e.number || h.waiting {
 		standby := h.standby
 		*h = history{exchange: e.number, begun: now, received: received, heard: now, weighed: now, standby: standby}
 	}
@@ -178,6 +184,36 @@ func (s *Stream) sample(now time.Time) bool {
 		guard.Go(func() { s.recover(triggerSilent) })
 	}
 	return true
+}
+
+// How long a server may think before the request is made elsewhere as well: at least so long, and so many round trips.
+// Whoever answers first is heard, so that an answer that takes its time is only asked for twice.
+const (
+	thinking      = 4 // times suspect_after
+	thinkingTrips = 2 // times 2 RTT and its variance; both are doubled each time that nobody has answered
+)
+
+// unanswered suspects a server that has not begun to answer. With s.mu.
+func (s *Stream) unanswered(e *exchange, now time.Time) {
+	h := &s.flow
+	if h.exchange != e.number || h.head != len(e.answer) || e.request == nil {
+		alarms := h.alarms
+		if h.exchange != e.number {
+			alarms = 0
+		}
+		*h = history{exchange: e.number, heard: now, begun: now, weighed: now, head: len(e.answer), waiting: true, alarms: alarms, standby: h.standby}
+		return
+	}
+	limit := min(max(thinking*s.c.config.Failover.SuspectAfter, thinkingTrips*s.slow)<<min(h.alarms, 6), longestWait)
+	quiet := now.Sub(h.heard)
+	if quiet >= limit-3*tick && now.Sub(h.asked) >= 2*tick {
+		h.asked = now
+		s.c.send(s.message(channel.Ask), -1)
+	}
+	if quiet >= limit && h.confirmed.After(h.heard) && now.Sub(h.confirmed) < 4*tick {
+		s.c.log.Info().Str("session", s.name()).Dur("for", quiet).Msg("it has not been answered")
+		go s.recover(triggerSilent)
+	}
 }
 
 // silent reports whether the stream has been quiet for too long. With s.mu.

@@ -115,6 +115,51 @@ func TestTheServerDiesBeforeItAnswers(t *testing.T) {
 	s.web["wlan0"].Freeze() // the kernel still accepts connections
 	d := s.download(true, curl.args...)
 	d.Start()
+	s.requested()
+	s.web["wlan0"].Kill()
+	d.intact(native, nil)
+}
+
+// A server that has accepted the request and does not answer is not waited for, nor is a path that has swallowed it.
+func TestNothingIsAnswered(t *testing.T) {
+	for _, strike := range []struct {
+		name string
+		do   func(s *site)
+	}{
+		{"the server stays frozen", func(s *site) {}},
+		{"the path drops everything", func(s *site) { s.Network("wlan0").Drop(lab.Both); s.web["wlan0"].Thaw() }},
+	} {
+		for _, p := range []program{curl, wget, python} {
+			t.Run(strike.name+"/"+p.name, func(t *testing.T) {
+				s := newSite(t, nginx, "wlan0", "wwan0")
+				native := s.native(p, "nginx")
+				s.web["wlan0"].Freeze() // the kernel still accepts connections
+				d := s.download(true, p.args...)
+				d.Start()
+				s.requested()
+				strike.do(s)
+				d.intact(native, p.clean)
+			})
+		}
+	}
+}
+
+// A server that thinks for longer than that is heard if it answers first.
+func TestASlowAnswer(t *testing.T) {
+	s := newSite(t, nginx, "wlan0", "wwan0")
+	native := s.native(curl, "nginx")
+	s.web["wlan0"].Freeze()
+	s.web["wwan0"].Freeze()
+	d := s.download(true, curl.args...)
+	d.Start()
+	s.requested()
+	time.Sleep(2 * time.Second) // so long the server thinks
+	s.web["wlan0"].Thaw()
+	d.intact(native, nil)
+}
+
+func (s *site) requested() {
+	s.t.Helper()
 	s.Await("the request", 10*time.Second, func() bool {
 		for _, one := range s.sessions() {
 			if strings.Contains(one.URL, "film") {
@@ -123,8 +168,6 @@ func TestTheServerDiesBeforeItAnswers(t *testing.T) {
 		}
 		return false
 	})
-	s.web["wlan0"].Kill()
-	d.intact(native, nil)
 }
 
 // An idle connection over a network that is lost does not fail the next request.
