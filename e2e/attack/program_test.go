@@ -190,3 +190,39 @@ print(b.partition(b"\r\n\r\n")[2] == open(sys.argv[2], "rb").read())`, host, pat
 		})
 	}
 }
+
+// A program that has used up its descriptors cannot be moved; its connection ends as it would without Midstream.
+func TestNoDescriptorLeft(t *testing.T) {
+	s := newSite(t)
+	s.Configure("[failover]\npatience = \"1s\"\n")
+	all, path := s.film(300_000)
+	goOn := make(chan struct{})
+	s.serve("wlan0", part(all, 200_000, func(c net.Conn) {
+		<-goOn
+		c.(*net.TCPConn).SetLinger(0)
+	}))
+	s.serve("wwan0", right(all))
+	p := s.Midstream("python3", "-c", `import os, socket, sys, time
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+want = open(sys.argv[2], "rb").read()
+s = socket.create_connection((sys.argv[1], 80))
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n\r\n")
+b = s.recv(1000)
+time.sleep(0.3)
+try:
+    while True: os.open("/dev/null", 0)
+except OSError: pass
+try:
+    while d := s.recv(65536): b += d
+except OSError as x: print(x.strerror)
+c = b.partition(b"\r\n\r\n")[2]
+print(len(c), c == want[:len(c)])`, host, path).Start()
+	c := s.control(p)
+	s.received(c, 200_000)
+	if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || moved[0].OK {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	close(goOn)
+	s.succeeds(p, "Connection reset by peer\n200000 True")
+}
