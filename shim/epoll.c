@@ -19,6 +19,9 @@
 #include "gate.h"
 #include "wait.h"
 
+/* A surplus has been lent EPOLLOUT for, once at least. */
+static _Atomic uint32_t has_lent;
+
 static struct stream_epoll *membership(struct stream *s, int epfd)
 {
     for (int i = 0; i < STREAM_EPOLLS; i++) {
@@ -29,7 +32,7 @@ static struct stream_epoll *membership(struct stream *s, int epfd)
     return NULL;
 }
 
-static void note(struct stream *s, int epfd, int operation, const struct epoll_event *event)
+static void note(struct stream *s, int epfd, int operation, const struct epoll_event *event, bool lent)
 {
     struct stream_epoll *known = membership(s, epfd);
     if (operation == EPOLL_CTL_DEL) {
@@ -47,7 +50,26 @@ static void note(struct stream *s, int epfd, int operation, const struct epoll_e
     }
     known->event = *event;
     known->parted = known->fired = false;
+    known->lent = lent;
     known->epfd = epfd;
+}
+
+/*
+ * A surplus lies in a TLS session, while the socket may have nothing to read. But it can be written to: EPOLLOUT, where the
+ * program has not asked for it, has the kernel show the descriptor as long as the interest lasts, once for EPOLLET and
+ * EPOLLONESHOT, and wakes those who sleep already. The waits make EPOLLIN of it.
+ */
+static bool lend(const struct stream *s, struct epoll_event *event)
+{
+    if (!atomic_load(&s->surplus) || !(event->events & EPOLLIN)) {
+        return false;
+    }
+    atomic_store(&has_lent, 1);
+    if (event->events & EPOLLOUT) {
+        return false;
+    }
+    event->events |= EPOLLOUT;
+    return true;
 }
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
@@ -63,9 +85,15 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
     if (!s || !gate_enter(s)) {
         return REAL(epoll_ctl)(epfd, operation, fd, event);
     }
-    int result = REAL(epoll_ctl)(epfd, operation, fd, event);
+    struct epoll_event other;
+    bool lent = false;
+    if (atomic_load(&s->surplus) && operation != EPOLL_CTL_DEL && IS_POINTER(event) && fork_is_mine() && fork_same_process()) {
+        other = *event;
+        lent = lend(s, &other);
+    }
+    int result = REAL(epoll_ctl)(epfd, operation, fd, lent ? &other : event);
     if (!result && fork_is_mine() && fork_same_process()) {
-        note(s, epfd, operation, event);
+        note(s, epfd, operation, event, lent);
     }
     int saved = errno;
     gate_leave(s);
@@ -136,6 +164,7 @@ void epoll_join(struct stream *s, int fd)
                 event.events &= EPOLLONESHOT | EPOLLET;
             }
             e->parted = false;
+            e->lent = lend(s, &event);
             REAL(epoll_ctl)(e->epfd, EPOLL_CTL_ADD, fd, &event);
         }
     }
@@ -166,10 +195,53 @@ static void show_again(struct stream *s, int epfd)
     }
     struct stream_epoll *e = membership(s, epfd);
     if (e && !e->parted && e->event.events & (EPOLLONESHOT | EPOLLET)) {
+        struct epoll_event event = e->event;
         e->fired = false;
+        e->lent = lend(s, &event);
+        REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &event);
+    }
+    gate_leave(s);
+}
+
+/* The surplus is gone: what was lent for it is taken back. */
+static void take_back(struct stream *s, int epfd)
+{
+    if (!gate_enter(s)) {
+        return;
+    }
+    struct stream_epoll *e = membership(s, epfd);
+    if (e && !e->parted && e->lent && !atomic_load(&s->surplus)) {
+        e->lent = e->fired = false;
         REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &e->event);
     }
     gate_leave(s);
+}
+
+/* Makes EPOLLIN of an EPOLLOUT that was lent. False when nothing is left of the event. */
+static bool show_surplus(int epfd, struct epoll_event *event)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        uint32_t stage = atomic_load(&s->stage);
+        struct stream_epoll *e = stage == STAGE_OPEN || stage == STAGE_LEFT ? membership(s, epfd) : NULL;
+        if (!e || e->event.data.u64 != event->data.u64) {
+            continue;
+        }
+        bool surplus = atomic_load(&s->surplus) && e->event.events & EPOLLIN;
+        if (!surplus && !e->lent) {
+            continue;
+        }
+        event->events |= surplus ? EPOLLIN : 0;
+        if (!(e->event.events & EPOLLOUT)) {
+            event->events &= ~(uint32_t)EPOLLOUT;
+        }
+        if (!surplus) {
+            take_back(s, epfd);
+        }
+        break;
+    }
+    return event->events;
 }
 
 /* Takes failures out that the core mends. Returns how many events are left; -1: wait again. */
@@ -183,6 +255,9 @@ static int filter(int epfd, struct epoll_event *events, int count)
                 show_again(s, epfd);
                 continue;
             }
+        }
+        if (events[i].events & EPOLLOUT && atomic_load(&has_lent) && !show_surplus(epfd, &events[i])) {
+            continue;
         }
         events[kept++] = events[i];
     }
@@ -213,9 +288,15 @@ static int wait_events(int epfd, struct epoll_event *events, int count, const st
     }
 }
 
+/* What was lent may outlast the streams that the core knows. */
+static bool is_watched(void)
+{
+    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) || atomic_load_explicit(&has_lent, memory_order_relaxed);
+}
+
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+    if (!is_watched()) {
         return REAL(epoll_pwait)(epfd, events, count, timeout, mask);
     }
     struct timespec limit;
@@ -224,7 +305,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int count, int time
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int count, int timeout)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+    if (!is_watched()) {
         return REAL(epoll_wait)(epfd, events, count, timeout);
     }
     return epoll_pwait(epfd, events, count, timeout, NULL);
@@ -233,7 +314,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int count, int timeo
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                         const sigset_t *mask)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+    if (!is_watched()) {
         return REAL(epoll_pwait2)(epfd, events, count, timeout, mask);
     }
     return wait_events(epfd, events, count, timeout, mask);

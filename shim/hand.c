@@ -228,14 +228,16 @@ static void exchange_sockets(struct stream *s)
         return;
     }
     drop(&s->next_fd);
+    bool surplus = false;
     if (s->next_twin) {
-        twin_swap(s->next_twin, s->fd);
+        surplus = twin_swap(s->next_twin, s->fd);
         s->next_twin = NULL;
     }
     struct tls *session = atomic_load(&s->tls);
     if (session) {
         tls_plain(session, s->arm_flags & MS_RELAY ? s->fd : -1);
     }
+    atomic_store(&s->surplus, surplus);
     epoll_join(s, s->fd);
     s->inode = inode;
     s->seen = 0;

@@ -26,26 +26,48 @@ static void pass_gates(const struct pollfd *fds, nfds_t count)
     }
 }
 
-/* Waits for closed gates, and announces the call to the streams whose gates are open then. */
-static void settle(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
+/* What it asks for lies decrypted in a TLS session, where the kernel does not see it. */
+static bool has_surplus(const struct pollfd *fd)
+{
+    struct stream *s = fd->fd >= 0 && fd->events & (POLLIN | POLLRDNORM) ? stream_of(fd->fd) : NULL;
+    return s && atomic_load_explicit(&s->surplus, memory_order_relaxed);
+}
+
+/* Adds that to what the kernel has found; the new result. */
+static int show_surplus(struct pollfd *fds, nfds_t count, int result)
+{
+    for (nfds_t i = 0; result >= 0 && i < count; i++) {
+        if (has_surplus(&fds[i])) {
+            result += !fds[i].revents;
+            fds[i].revents |= fds[i].events & (POLLIN | POLLRDNORM);
+        }
+    }
+    return result;
+}
+
+/* Waits for closed gates, and announces the call to the streams whose gates are open then. True: there is a surplus. */
+static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
 {
     for (int tries = 0; tries < 2; tries++) {
         pass_gates(fds, count);
         streams->count = 0;
         if (!IS_POINTER(fds)) {
-            return; /* the kernel says what is wrong with it */
+            return false; /* the kernel says what is wrong with it */
         }
+        bool surplus = false;
         for (nfds_t i = 0; i < count; i++) {
             struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
             if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
                 wait_announce(streams, s);
             }
+            surplus = surplus || (s && has_surplus(&fds[i]));
         }
         if (!wait_is_late(streams)) {
-            return;
+            return surplus;
         }
         wait_withdraw(streams);
     }
+    return false;
 }
 
 /* True when an event comes from a hand-over or from a failure that is being mended. */
@@ -75,16 +97,20 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
     if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || tls_inside()) {
         return REAL(ppoll)(fds, count, timeout, mask);
     }
+    static const struct timespec at_once;
     struct wait_clock clock;
     wait_start(&clock, timeout);
     for (;;) {
         struct timespec left;
         uint32_t changes = atomic_load(&gate_changes);
         struct wait_streams streams;
-        settle(&streams, fds, count);
-        int result = REAL(ppoll)(fds, count, wait_left(&clock, &left), mask);
+        bool surplus = settle(&streams, fds, count);
+        int result = REAL(ppoll)(fds, count, surplus ? &at_once : wait_left(&clock, &left), mask);
         wait_withdraw(&streams);
-        if (wait_goes_on(&clock, result)) {
+        if (surplus && !(result = show_surplus(fds, count, result))) {
+            continue; /* another thread has taken it */
+        }
+        if (!surplus && wait_goes_on(&clock, result)) {
             continue;
         }
         if (result <= 0 || !is_disturbed(fds, count, changes)) {
@@ -104,10 +130,13 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
     for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
         struct wait_streams streams;
-        settle(&streams, fds, count);
-        int result = REAL(poll)(fds, count, wait_left_ms(&clock));
+        bool surplus = settle(&streams, fds, count);
+        int result = REAL(poll)(fds, count, surplus ? 0 : wait_left_ms(&clock));
         wait_withdraw(&streams);
-        if (wait_goes_on(&clock, result)) {
+        if (surplus && !(result = show_surplus(fds, count, result))) {
+            continue; /* another thread has taken it */
+        }
+        if (!surplus && wait_goes_on(&clock, result)) {
             continue;
         }
         if (result <= 0 || !is_disturbed(fds, count, changes)) {

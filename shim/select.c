@@ -48,15 +48,30 @@ static void pass_gates(int count, const fd_set *readable)
     }
 }
 
+/* Those whose next octets lie decrypted in a TLS session, where the kernel does not see them, are readable, too. */
+static int show_surplus(int count, const fd_set *asked, fd_set *readable, int result)
+{
+    for (int fd = readable ? next_member(asked, 0, count) : -1; result >= 0 && fd >= 0; fd = next_member(asked, fd + 1, count)) {
+        struct stream *s = stream_of(fd);
+        if (s && atomic_load(&s->surplus) && !FD_ISSET(fd, readable)) {
+            FD_SET(fd, readable);
+            result++;
+        }
+    }
+    return result;
+}
+
 /* False when a gate has been closed meanwhile. */
-static bool announce(struct wait_streams *streams, int count, const fd_set *readable)
+static bool announce(struct wait_streams *streams, int count, const fd_set *readable, bool *surplus)
 {
     streams->count = 0;
+    *surplus = false;
     for (int fd = 0; readable && fd < count; fd++) {
         struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
         if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
             wait_announce(streams, s);
         }
+        *surplus = *surplus || (s && atomic_load_explicit(&s->surplus, memory_order_relaxed));
     }
     if (!wait_is_late(streams)) {
         return true;
@@ -65,15 +80,17 @@ static bool announce(struct wait_streams *streams, int count, const fd_set *read
     return false;
 }
 
-/* Waits for closed gates, and announces the call to those that are open then. */
-static void settle(struct wait_streams *streams, int count, const fd_set *readable)
+/* Waits for closed gates, and announces the call to those that are open then. True: there is a surplus. */
+static bool settle(struct wait_streams *streams, int count, const fd_set *readable)
 {
     for (int tries = 0; tries < 2; tries++) {
         pass_gates(count, readable);
-        if (announce(streams, count, readable)) {
-            return;
+        bool surplus;
+        if (announce(streams, count, readable, &surplus)) {
+            return surplus;
         }
     }
+    return false;
 }
 
 /* select() shows a failed connection as readable, like one with data. */
@@ -130,6 +147,7 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
     if (!is_watched(count, readable, writable, exceptional)) {
         return REAL(pselect)(count, readable, writable, exceptional, timeout, mask);
     }
+    static const struct timespec at_once;
     struct wait_clock clock;
     struct sets asked;
     keep(count, &asked, readable, writable, exceptional);
@@ -138,10 +156,13 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
         struct timespec left;
         uint32_t changes = atomic_load(&gate_changes);
         struct wait_streams streams;
-        settle(&streams, count, readable);
-        int result = REAL(pselect)(count, readable, writable, exceptional, wait_left(&clock, &left), mask);
+        bool surplus = settle(&streams, count, readable);
+        int result = REAL(pselect)(count, readable, writable, exceptional, surplus ? &at_once : wait_left(&clock, &left), mask);
         wait_withdraw(&streams);
-        if (wait_goes_on(&clock, result)) {
+        if (surplus) {
+            result = show_surplus(count, &asked.readable, readable, result);
+        }
+        if (surplus ? !result : wait_goes_on(&clock, result)) {
             restore(count, &asked, readable, writable, exceptional);
             continue;
         }
@@ -182,13 +203,20 @@ EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *excepti
     keep(count, &asked, readable, writable, exceptional);
     for (;;) {
         uint32_t changes = atomic_load(&gate_changes);
-        bool cut;
+        bool cut = false;
+        struct timeval at_once = { 0 };
         struct wait_streams streams;
-        settle(&streams, count, readable);
-        int result = select_piece(count, readable, writable, exceptional, timeout, &cut);
+        bool surplus = settle(&streams, count, readable);
+        int result = surplus ? REAL(select)(count, readable, writable, exceptional, &at_once)
+                             : select_piece(count, readable, writable, exceptional, timeout, &cut);
         wait_withdraw(&streams);
+        if (surplus) {
+            result = show_surplus(count, &asked.readable, readable, result);
+        }
         if (result == 0 && cut) {
             hand_ensure();
+        } else if (surplus && !result) {
+            /* another thread has taken it */
         } else if (result <= 0 || !is_disturbed(count, readable, changes)) {
             return result;
         }

@@ -102,6 +102,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->polled, 0);
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
+    atomic_store(&s->surplus, 0);
     atomic_store(&s->drained, 1);
     atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     atomic_store(&s->generation, generation);

@@ -48,6 +48,7 @@ struct stream_epoll {
     int epfd;    /* -1: unused */
     bool parted; /* taken out for a hand-over */
     bool fired;  /* EPOLLONESHOT: it was disabled when it was taken out */
+    bool lent;   /* EPOLLOUT was added to stand for the surplus */
     struct epoll_event event;
 };
 
@@ -81,6 +82,7 @@ struct stream {
 
     /* What lies over the connection (tls.h). */
     _Atomic(struct tls *) tls; /* the session, NULL while none is known */
+    _Atomic uint32_t surplus;  /* its twin came with decrypted octets, of which the socket tells nothing to those who wait */
     bool opaque;               /* the descriptor's own octets are not HTTP */
     bool http_over_tls;        /* its ClientHello offers HTTP */
     char tunnel[264];          /* host:port that a proxy was asked to CONNECT to, "" none */

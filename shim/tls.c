@@ -110,6 +110,7 @@ static struct stream *stream_below(const struct tls *t)
 void tls_part(struct stream *s)
 {
     struct tls *t = atomic_exchange(&s->tls, NULL);
+    atomic_store(&s->surplus, 0);
     if (t) {
         pthread_mutex_lock(&tls_mutex);
         if (atomic_load(&t->stream) == s) {
@@ -251,6 +252,15 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
     return !n ? TLS_END : stream_is_fatal(errno) ? TLS_BAD : TLS_AGAIN;
 }
 
+/* After a read: once they are gone, the library is as far as it would be without a hand-over. */
+static void check_surplus(struct tls *t, struct stream *s)
+{
+    struct twin *w = atomic_load(&t->live);
+    if (!w || (!tls_stash(t) && !t->library->kind->pending(t->library, w->handle))) {
+        atomic_store(&s->surplus, 0);
+    }
+}
+
 /* One try of a data call. */
 static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct tls_frame *frame)
 {
@@ -321,6 +331,9 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         if (result > 0 && call.alone) {
             tls_begin(&frame, t->library, t->handle, t);
             t->library->kind->refresh(t);
+            if (atomic_load_explicit(&s->surplus, memory_order_relaxed)) {
+                check_surplus(t, s);
+            }
             tls_end(&frame);
         }
         bool moved = call.tracked && atomic_load(&s->generation) != call.generation;

@@ -594,9 +594,10 @@ size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek)
     return n;
 }
 
-void twin_swap(struct twin *w, int fd)
+bool twin_swap(struct twin *w, int fd)
 {
     struct tls_frame frame;
+    bool surplus = false;
     begin_work(&frame);
     struct tls *t = w->session;
     take_out(w);
@@ -604,6 +605,7 @@ void twin_swap(struct twin *w, int fd)
         destroy(w);
     } else {
         w->library->kind->attach(w, fd);
+        surplus = stashed(w) || w->library->kind->pending(w->library, w->handle);
         struct twin *old = atomic_load(&t->live);
         atomic_store(&t->live, w);
         t->last = w->handle;
@@ -613,6 +615,7 @@ void twin_swap(struct twin *w, int fd)
         }
     }
     end_work(&frame);
+    return surplus;
 }
 
 void twin_free(struct twin *w)

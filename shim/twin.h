@@ -48,8 +48,11 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
 /* For MS_ARM: the twin is taken off the list, its descriptor is passed to *fd. NULL: there is none that is ready. */
 struct twin *twin_take(struct stream *s, uint64_t id, int *fd);
 
-/* The twin continues on the program's descriptor, and takes the place of the session it had. By the hand. */
-void twin_swap(struct twin *w, int fd);
+/*
+ * The twin continues on the program's descriptor, and takes the place of the session it had. By the hand. True when octets
+ * for the program lie decrypted in it.
+ */
+bool twin_swap(struct twin *w, int fd);
 
 /* Throws away what the twin holds decrypted, if content is left beyond it; returns how many octets that were. */
 int64_t twin_drain(struct twin *w);

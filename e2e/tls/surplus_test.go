@@ -1,0 +1,162 @@
+package tls
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+// last is what the first server does not send: it fits into a record together with the head of an answer.
+const last = 3000
+
+const waits = `
+import os, select, selectors, ssl, socket, sys
+how, ca, host, out = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+s = context.wrap_socket(socket.create_connection((host, 443)), server_hostname=host)
+s.sendall(b"GET /film.bin HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
+s.setblocking(False)
+poll, edge, level = select.poll(), select.epoll(), select.epoll()
+poll.register(s, select.POLLIN)
+edge.register(s, select.EPOLLIN | (select.EPOLLONESHOT if how == "oneshot" else select.EPOLLET))
+level.register(s, select.EPOLLIN)
+def wait():
+    if how == "select":
+        assert select.select([s], [], []) == ([s], [], [])
+    elif how == "poll":
+        assert poll.poll() == [(s.fileno(), select.POLLIN)]
+    else:
+        if how == "oneshot":
+            edge.modify(s, select.EPOLLIN | select.EPOLLONESHOT)
+        events = (level if how == "epoll" else edge).poll()
+        assert events == [(s.fileno(), select.EPOLLIN)], events
+length, got = -1, b""
+with open(out, "wb") as f:
+    while length:
+        wait()
+        while length:
+            try:
+                piece = s.recv(1000)
+            except ssl.SSLWantReadError:
+                break
+            assert piece
+            if length < 0:
+                got += piece
+                head, end, piece = got.partition(b"\r\n\r\n")
+                if not end:
+                    continue
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            f.write(piece)
+            f.flush()
+            length -= len(piece)
+            if how in ("select", "poll", "epoll", "oneshot") and not s.pending():
+                break
+if how == "epoll":
+    assert level.poll(0.1) == []
+    level.modify(s, select.EPOLLOUT)
+    assert level.poll(1) == [(s.fileno(), select.EPOLLOUT)]
+`
+
+// answerer speaks TLS on port 443 of a network.
+func (s *site) answerer(network string, answer func(c *tls.Conn, r *http.Request)) {
+	s.t.Helper()
+	n := s.Network(network)
+	id := s.ca.issue(network, host, 30)
+	pair, err := tls.LoadX509KeyPair(id.certificate, id.key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var l net.Listener
+	if err := n.Do(func() (err error) {
+		l, err = net.Listen("tcp", n.Content()+":443")
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { l.Close() })
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, DynamicRecordSizingDisabled: true}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				over := tls.Server(c, config)
+				in := bufio.NewReader(over)
+				for {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					answer(over, r)
+				}
+			}()
+		}
+	}()
+}
+
+// After a failure the new server sends all that is left in one record, which is decrypted before the program continues, and
+// then nothing: a program that waits before it reads is told of it.
+func TestDecryptedOctetsAreReadable(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	content, err := os.ReadFile(s.out("content/" + name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var broken chan struct{}
+	const fields = "ETag: \"film\"\r\nLast-Modified: Mon, 02 Nov 2026 10:00:00 GMT\r\nAccept-Ranges: bytes\r\nContent-Type: video/mp4\r\n"
+	write := func(c *tls.Conn, from, to int, short int) {
+		status, extra := "200 OK", ""
+		if from > 0 || to < len(content) {
+			status = "206 Partial Content"
+			extra = fmt.Sprintf("Content-Range: bytes %d-%d/%d\r\n", from, to-1, len(content))
+		}
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "HTTP/1.1 %s\r\nDate: %s\r\nServer: test\r\n%s%sContent-Length: %d\r\n\r\n", status,
+			time.Now().UTC().Format(http.TimeFormat), fields, extra, to-from)
+		b.Write(content[from : to-short])
+		c.Write(b.Bytes())
+	}
+	s.answerer("wlan0", func(c *tls.Conn, r *http.Request) {
+		write(c, 0, len(content), last)
+		<-broken
+		c.NetConn().(*net.TCPConn).SetLinger(0)
+		c.NetConn().Close()
+	})
+	s.answerer("wwan0", func(c *tls.Conn, r *http.Request) {
+		from, to := 0, len(content)-1
+		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
+		write(c, from, to+1, 0)
+	})
+	clients := map[string][]string{"curl": {"curl", "-sSN", "--cacert", s.ca.certificate, "-o", s.out("curl"), s.url()}}
+	for _, how := range []string{"select", "poll", "epoll", "edge", "oneshot"} {
+		clients[how] = []string{"/usr/bin/python3", "-c", waits, how, s.ca.certificate, host, s.out(how)}
+	}
+	for label, args := range clients {
+		t.Run(label, func(t *testing.T) {
+			s.t = t
+			broken = make(chan struct{})
+			out := s.out(label)
+			p := s.Midstream(args...).Start()
+			reached := s.reached(p, out, int64(len(content)-last))
+			close(broken)
+			if !reached {
+				t.Fatalf("%v", p.Wait())
+			}
+			if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
+				t.Errorf("%v", r)
+			}
+			s.intact(label, out)
+		})
+	}
+}
