@@ -4,9 +4,14 @@ package controller
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
+	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/guard"
+	"midstream/core/manager"
 	"midstream/core/policy"
 	"midstream/core/resolve"
 )
@@ -30,6 +35,59 @@ func (c *Controller) favourite(ctx context.Context, names dial.Names, iface, hos
 		}
 	})
 	return best
+}
+
+// pays is how many octets have to be left for a change of the server alone.
+const pays = 1 << 20
+
+// preferServers moves streams to preferred servers on the interface they are on, if the network there knows them.
+func (c *Controller) preferServers(ctx context.Context) {
+	for _, s := range c.all("") {
+		n := s.Need()
+		dwell := c.config.Policy.Dwell
+		if !n.Active || !n.Movable || n.Loopback() || s.busy() || !n.Moved.IsZero() && time.Since(n.Moved) < dwell {
+			continue
+		}
+		if left := n.Remaining(); left >= 0 && left < pays {
+			continue
+		}
+		wanted := c.preferredServers(n.Interface, n.Host)
+		now := s.place().Addr().Unmap()
+		if len(wanted) == 0 || wanted[0].Contains(now) {
+			continue
+		}
+		s.mu.Lock()
+		asked := slices.Equal(wanted, s.wanted) && time.Since(s.wantedAt) < max(dwell, 10*time.Second)
+		if !asked {
+			s.wanted, s.wantedAt = wanted, time.Now()
+		}
+		s.mu.Unlock()
+		if !asked {
+			guard.Go(func() { s.preferServer(ctx, n, now) })
+		}
+	}
+}
+
+// preferServer moves the stream to the server preferred to its present one, if there is one.
+func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.Addr) {
+	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
+	defer cancel()
+	names, err := s.c.resolver(n.Interface)
+	if err != nil {
+		return
+	}
+	best := s.c.favourite(ctx, names, n.Interface, n.Host, now)
+	if best == now || !best.IsValid() {
+		return
+	}
+	s.decided.Lock()
+	defer s.decided.Unlock()
+	if own, at := s.where(); own != n.Interface || at.Addr().Unmap() != now {
+		return
+	}
+	s.publish(control.EventTrigger, "to move from "+now.String()+" to "+best.String()+": the server is preferred",
+		map[string]any{"from": n.Interface, "to": n.Interface, "trigger": manager.TriggerServer, "server": best.String()})
+	s.migrate(ctx, n.Interface, manager.TriggerServer)
 }
 
 // preferredServers returns what is preferred for the host, in order.

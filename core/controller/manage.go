@@ -219,6 +219,7 @@ func (c *Controller) refreshDirectives() {
 func (c *Controller) look(ctx context.Context) {
 	streams, samples := c.needs(ctx)
 	c.manager.Report(c.pid, streams, samples)
+	c.preferServers(ctx)
 	if c.management.daemon.report(c, streams, samples) {
 		return
 	}

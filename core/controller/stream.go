@@ -64,6 +64,8 @@ type Stream struct {
 	flow        history
 	slow        time.Duration // what a silence must exceed by the connection's round-trip time
 	standby     *standby
+	wanted      []netip.Prefix // the servers preferred to its own, when that was last looked at
+	wantedAt    time.Time
 	lent        *dial.Conn // for reach, once
 	lentOver    string
 	pair        *relay.Pair // whose other end is on the program's descriptor, nil if none is

@@ -13,6 +13,7 @@ const (
 	TriggerWhen   = "when"   // a conditional trigger fired
 	TriggerRule   = "rule"   // of the policy
 	TriggerBetter = "better" // the other interface is better by the policy's order
+	TriggerServer = "server" // another server is preferred on the same interface
 	TriggerAvoid  = "avoid"  // the stream was on an interface that the policy forbids
 )
 

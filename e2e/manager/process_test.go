@@ -259,3 +259,66 @@ func TestHostWithOneInterfaceAndNoFailoverIsNotTracked(t *testing.T) {
 	}
 	d.whole()
 }
+
+// A preference for a server is followed by downloads that run, without a change of the interface.
+func TestPreferenceForAServerMovesDownloads(t *testing.T) {
+	for _, way := range []string{"hint", "policy"} {
+		t.Run(way, func(t *testing.T) {
+			s := &stage{Lab: lab.New(t, lab.Net("wlan0", lab.Link{})), t: t, root: t.TempDir()}
+			s.sum = lab.Content(t, s.root, "film", size, 7)
+			n := s.Network("wlan0")
+			others := []string{n.Address(82), n.Address(83)}
+			for _, a := range others {
+				n.AddAddress(a)
+				n.Paced(s.root, lab.ServerOptions{Addresses: []string{a}, LimitRate: rate})
+			}
+			n.DNS(map[string][]string{host: others})
+			if way == "policy" {
+				s.Configure("[[policy.servers]]\nhost = \"" + host + "\"\nprefer = [\"" + others[0] + "/32\"]\n")
+			}
+			d := s.Midstream("curl", "-sS", "-o", "/dev/null", "--resolve", host+":80:"+others[1], "http://"+host+"/film")
+			d.Start()
+			x := &download{Program: d, s: s}
+			if way == "hint" {
+				if on := x.on("wlan0"); on.Server != others[1]+":80" {
+					t.Fatalf("%+v", on)
+				}
+				s.ctl("hint", "wlan0", "server="+others[0])
+			}
+			s.Await("the preferred server", limit, func() bool {
+				on := x.session()
+				return on != nil && on.Server == others[0]+":80" && on.Interface == "wlan0" && len(on.Migrations) == 1 &&
+					on.Migrations[0].Trigger == "server"
+			})
+			x.stop()
+		})
+	}
+}
+
+// A network that answers with a login page is known as such until it answers otherwise.
+func TestCaptivePortal(t *testing.T) {
+	s := &stage{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{})), t: t, root: t.TempDir()}
+	s.sum = lab.Content(t, s.root, "film", size, 7)
+	for _, n := range s.Networks() {
+		n.DNS(map[string][]string{host: {n.Content()}})
+	}
+	s.Network("wlan0").Paced(s.root, lab.ServerOptions{LimitRate: rate})
+	portal := s.Network("wwan0").Nginx(s.root, lab.ServerOptions{
+		Extra: "location = /film { default_type text/html; return 200 '<html>Welcome to the hotel</html>'; }"})
+	d := s.download()
+	d.on("wlan0")
+	if r := s.Ctl("migrate", "--to", "wwan0").Run(); r.Status == 0 || !strings.Contains(r.Stdout+r.Stderr, "login page") {
+		t.Errorf("%v", r)
+	}
+	if i := s.interfaces()["wwan0"]; !i.Captive || i.Rank != 2 {
+		t.Errorf("%+v", i)
+	}
+	portal.Kill()
+	s.Network("wwan0").Paced(s.root, lab.ServerOptions{LimitRate: rate})
+	s.ctl("migrate", "--to", "wwan0")
+	d.on("wwan0")
+	if i := s.interfaces()["wwan0"]; i.Captive {
+		t.Errorf("%+v", i)
+	}
+	d.stop()
+}
