@@ -175,6 +175,9 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if err != nil {
 			return err
 		}
+		if overlap == overlapFull {
+			s.collects(ctx, e, time.Second)
+		}
 		now := s.received(e)
 		rate := e.rate(now, now-before, time.Since(begun))
 		ahead := int64(rate * (max(conn.RTT(), s.delay).Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
@@ -273,6 +276,7 @@ const (
 // is not the server's. do takes the connection over when it succeeds; it may close it when it fails.
 func (s *Stream) overServers(ctx context.Context, rt route, do func(route, *dial.Conn) error) error {
 	var first error
+	asked := false
 	for range maxServers {
 		conn, err := s.open(ctx, rt)
 		if err == nil {
@@ -291,9 +295,10 @@ func (s *Stream) overServers(ctx context.Context, rt route, do func(route, *dial
 		case !r.more:
 			rt.avoid = append(rt.avoid, conn.Remote())
 		}
-		if first == nil || r.more {
+		if first == nil || r.more || asked {
 			first = err
 		}
+		asked = r.more // the server is asked again, differently: what it says then is the reason
 	}
 	return first
 }

@@ -82,6 +82,8 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 			conn.SetDeadline(time.Time{})
 		}
 	}()
+	// By the time the answer comes, the old connection may have delivered so much that this is kept no longer.
+	kept := s.kept(q)
 	answer, err := send(ctx, conn, octets)
 	if err != nil {
 		return nil, err
@@ -109,7 +111,7 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 			return nil, broken(ctx, err)
 		}
 	}
-	compared, err := s.compare(ctx, r, q)
+	compared, err := s.compare(ctx, r, q, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +175,24 @@ func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err e
 	return start, nil
 }
 
-// compare reads the overlap off the answer, and returns how many octets of it are equal to what the program has.
-func (s *Stream) compare(ctx context.Context, r *rest, q question) (int64, error) {
+// tail are octets of content that the program has received, up to the offset end.
+type tail struct {
+	octets []byte
+	end    int64
+}
+
+// kept returns what is kept of the overlap.
+func (s *Stream) kept(q question) tail {
+	from, end := q.at-q.overlap, min(s.received(q.e), q.at)
+	if end <= from {
+		return tail{end: from}
+	}
+	return tail{s.c.shim.Tail(s.slot, s.id, q.e.number, end, int(end-from)), end}
+}
+
+// compare reads the overlap off the answer, and returns how many octets of it are equal to what the program has, or
+// had when the question was asked.
+func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (int64, error) {
 	if q.overlap == 0 || r.framing.Kind == http1.None {
 		return 0, nil
 	}
@@ -182,18 +200,29 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question) (int64, error
 	if _, err := io.ReadFull(r.content, octets); err != nil {
 		return 0, broken(ctx, err)
 	}
-	from := q.at - q.overlap
 	// The old connection may not have come as far yet.
 	s.reaches(ctx, q.e, q.at-q.overlap/4, 50*time.Millisecond)
-	end := min(s.received(q.e), q.at)
-	if end <= from {
-		return 0, nil
+	has := s.kept(q)
+	if len(has.octets) < len(had.octets) {
+		has = had
 	}
-	tail := s.c.shim.Tail(s.slot, s.id, q.e.number, end, int(end-from))
-	if !bytes.Equal(tail, octets[end-from-int64(len(tail)):end-from]) {
+	end := has.end - (q.at - q.overlap)
+	if !bytes.Equal(has.octets, octets[end-int64(len(has.octets)):end]) {
 		return 0, &refusal{why: "the new server's content is another one than what has been received", server: true}
 	}
-	return int64(len(tail)), nil
+	return int64(len(has.octets)), nil
+}
+
+// collects waits, limit at most, until so much is kept of what the program receives that it can be compared: a download
+// that was very fast is not kept until somebody cares.
+func (s *Stream) collects(ctx context.Context, e *exchange, limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil && !s.isOver(e); {
+		at := s.received(e)
+		if want := min(at, overlapFull/4); int64(len(s.c.shim.Tail(s.slot, s.id, e.number, at, int(want)))) >= want {
+			return
+		}
+		time.Sleep(time.Millisecond) // nothing announces what the program reads
+	}
 }
 
 // reaches waits, limit at most, until the program has received so much.

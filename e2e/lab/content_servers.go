@@ -1,4 +1,4 @@
-// The content servers: nginx, Apache, lighttpd. Each writes the access log that accesslog.go reads.
+// The content servers: nginx, Apache, lighttpd, Python. Each but the last writes the access log that accesslog.go reads.
 
 package lab
 
@@ -98,4 +98,12 @@ accesslog.format = "%s"
 %s%s
 `, docroot, strings.Trim(o.Addresses[0], "[]"), o.Port, s.errorFile, s.Dir, o.LimitRate/1024, s.LogFile, lighttpdFormat, listen.String(), o.Extra))
 	return s.start(o.sockets()[0], "lighttpd", "-D", "-f", conf)
+}
+
+// Python serves docroot with http.server: HTTP/1.0, no ranges, no entity tags. On the first address only.
+func (n *Network) Python(docroot string, o ServerOptions) *Server {
+	n.lab.t.Helper()
+	o = o.complete(n)
+	s := n.newServer("python3")
+	return s.start(o.sockets()[0], "python3", "-m", "http.server", "--bind", o.Addresses[0], "--directory", docroot, fmt.Sprint(o.Port))
 }

@@ -27,11 +27,11 @@ func TestEveryFramingContinuesAsEveryOther(t *testing.T) {
 		"200 http10":  {framing: "http10"},
 		"206 final":   {framing: "length", ranges: true, final: true},
 	}
+	l := lab.New(t)
+	named(l)
 	for oldName, old := range olds {
 		for newName, next := range news {
 			t.Run(oldName+" to "+newName, func(t *testing.T) {
-				l := lab.New(t)
-				named(l)
 				old.body, old.etag, old.modified, old.hold = body, strong, modified, 150_000
 				next.body, next.etag, next.modified, next.hold = body, strong, modified, 290_000
 				if next.ranges {
@@ -45,6 +45,8 @@ func TestEveryFramingContinuesAsEveryOther(t *testing.T) {
 				d.moveOrEnd(l.Networks()[1].Name)
 				second.release() // not before: the program would be gone before it has answered
 				d.ends(body)
+				first.stop()
+				second.stop()
 			})
 		}
 	}

@@ -23,7 +23,8 @@ func TestChunksContinueFromEveryOctet(t *testing.T) {
 			for i, next := range []script{
 				{framing: "length", ranges: true}, {framing: "chunked", chunk: 7}, {framing: "close", ranges: true},
 			} {
-				if i != hold%3 && testing.Short() {
+				// The three take turns; structure comes again with each chunk, at an octet for another one.
+				if i != hold%3 {
 					continue
 				}
 				t.Run(fmt.Sprintf("%v/%d/%d", decorate, hold, i), func(t *testing.T) {

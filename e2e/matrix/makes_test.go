@@ -1,0 +1,49 @@
+package matrix
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// Servers of different make that hold the same file: each has another entity tag, or none, so that the length, the date
+// and the overlap have to do. Every download goes there and back.
+func TestServersOfDifferentMakeContinueEachOther(t *testing.T) {
+	root := t.TempDir()
+	lab.Content(t, root, "file", 4<<20, 1)
+	want, err := os.ReadFile(filepath.Join(root, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// lighttpd gives no validators to what has no type.
+	options := map[string]lab.ServerOptions{"lighttpd": {Extra: `mimetype.assign = ("" => "application/octet-stream")`}}
+	makes := []struct {
+		name  string
+		start func(*lab.Network, string, lab.ServerOptions) *lab.Server
+	}{
+		{"nginx", (*lab.Network).Nginx}, {"Apache", (*lab.Network).Apache},
+		{"lighttpd", (*lab.Network).Lighttpd}, {"Python", (*lab.Network).Python},
+	}
+	// The second network is the faster one: a server that ignores Range has to catch up with the first.
+	l := lab.New(t, lab.Net("wlan0", lab.Link{Rate: 15_000_000}), lab.Net("wwan0", lab.Link{Rate: 40_000_000}))
+	named(l)
+	for i, one := range makes {
+		for _, other := range makes[i+1:] {
+			t.Run(fmt.Sprintf("%s and %s", one.name, other.name), func(t *testing.T) {
+				first := one.start(l.Networks()[0], root, options[one.name])
+				second := other.start(l.Networks()[1], root, options[other.name])
+				defer first.Kill()
+				defer second.Kill()
+				d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+				d.reads("the first octets", func(s lab.Session) bool { return s.Received > 100_000 })
+				d.move(l.Networks()[1].Name)
+				d.reads("octets of the other server", func(s lab.Session) bool { return s.Received > 600_000 })
+				d.move(l.Networks()[0].Name)
+				d.ends(want)
+			})
+		}
+	}
+}
