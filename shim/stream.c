@@ -347,10 +347,10 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
         s->opaque = true;
         s->http_over_tls = s->http_over_tls || offers_http(octets, count);
     } else if (s->opaque && octets[0] == APPLICATION_DATA) {
-        if (!s->http_over_tls) {
+        if (!s->http_over_tls && !tls_works_aside()) {
             stream_leave(s, "it is not HTTP");
         } else if (open_stream(s)) {
-            stream_leave(s, "TLS by a library that Midstream does not know");
+            stream_leave(s, tls_works_aside() ? "TLS over a memory BIO, which cannot be moved" : "TLS by a library that Midstream does not know");
         } else {
             stream_mark(s->fd, NULL);
             forget(s);

@@ -26,6 +26,13 @@ static _Atomic uintptr_t handles[TABLE];
 static _Atomic(struct tls *) sessions[TABLE];
 static _Atomic uint32_t count;
 
+static _Thread_local bool aside;
+
+bool tls_works_aside(void)
+{
+    return aside;
+}
+
 static uint32_t start_of(const void *handle)
 {
     return (uint32_t)(((uintptr_t)handle >> 4) * 0x9E3779B1u) & (TABLE - 1);
@@ -364,6 +371,7 @@ void tls_write(struct tls_data *data, tls_carry *carry)
         write_begin_clear(&call, s);
     }
     data->outcome = try_once(data, carry, &frame);
+    aside = !frame.session && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
     if (!s && frame.session && (s = stream_below(frame.session))) {
         t = frame.session; /* the handshake was part of this call */
         write_begin_clear(&call, s);

@@ -189,6 +189,12 @@ void tls_opened(struct stream *s);
 void tls_forget(void);
 
 /*
+ * The last write of this thread was of a GET, and reached no socket: the session works on memory (BIO_s_mem, as Python's
+ * asyncio does), and the program itself sends the records.
+ */
+bool tls_works_aside(void);
+
+/*
  * A data call of the program's. `carry` makes the library's call on the handle, with the length it is given, and
  * returns what came of it; *done is how many octets were carried. These two track it, and repeat it after a hand-over.
  */
