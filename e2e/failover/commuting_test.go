@@ -31,9 +31,9 @@ var troubles = []trouble{
 	{"reset", func(s *site, n *lab.Network) { n.ResetConnections() }, func(s *site, n *lab.Network) {}},
 }
 
-// TestCommuting lasts as long as MIDSTREAM_COMMUTE says (a duration, 30 s by default); MIDSTREAM_SEED repeats a run.
+// TestCommuting lasts as long as MIDSTREAM_COMMUTE says (a duration, 20 s by default); MIDSTREAM_SEED repeats a run.
 func TestCommuting(t *testing.T) {
-	length := 30 * time.Second
+	length := 20 * time.Second
 	if d, err := time.ParseDuration(os.Getenv("MIDSTREAM_COMMUTE")); err == nil {
 		length = d
 	}

@@ -55,21 +55,46 @@ var events = []event{
 	{"the interface is deleted", paced, "paced", func(s *site, n *lab.Network) { n.Unplug() }, []program{wget, aria2}},
 }
 
+// All programs of an event are struck by it at once.
 func TestProgramsDoNotNotice(t *testing.T) {
 	for _, e := range events {
 		t.Run(e.name, func(t *testing.T) {
-			for _, p := range e.by {
-				t.Run(p.name, func(t *testing.T) {
-					s := newSite(t, e.server, "wlan0", "wwan0")
-					native := s.native(p, e.kind)
-					d := s.download(true, p.args...)
-					d.Start()
-					d.halfway()
-					e.strike(s, s.Network("wlan0"))
-					d.intact(native, p.clean)
-				})
-			}
+			s := newSite(t, e.server, "wlan0", "wwan0")
+			s.strike(e.by, e.kind, func() { e.strike(s, s.Network("wlan0")) })
 		})
+	}
+}
+
+// strike runs the programs, undisturbed and native, and then under Midstream with something happening on their way. What
+// is seen of them has to be the same.
+func (s *site) strike(by []program, server string, happen func()) {
+	s.t.Helper()
+	native := s.undisturbed(by, server)
+	var all []*download
+	for _, p := range by {
+		d := s.download(true, p.args...)
+		d.Start()
+		all = append(all, d)
+	}
+	s.Await("a part of every film", 20*time.Second, func() bool {
+		for i, d := range all {
+			select {
+			case <-d.Ended():
+				s.t.Fatalf("%s ended before it could be disturbed: %v", by[i].name, d.Wait())
+			default:
+			}
+		}
+		under := 0
+		for _, one := range s.sessions() {
+			if one.Received > size/8 {
+				under++
+			}
+		}
+		return under >= len(by)
+	})
+	happen()
+	for i, d := range all {
+		d.named(by[i].name).intact(native[i], by[i].clean)
 	}
 }
 
@@ -95,37 +120,23 @@ func TestARouteIsRemoved(t *testing.T) {
 
 // A host with one interface gains as well: the server comes back.
 func TestTheOnlyServerIsRestarted(t *testing.T) {
-	for _, p := range []program{curl, wget, python, aria2} {
-		t.Run(p.name, func(t *testing.T) {
-			s := newSite(t, nginx, "eth0")
-			native := s.native(p, "nginx")
-			d := s.download(true, p.args...)
-			d.Start()
-			d.halfway()
-			s.web["eth0"].Kill()
-			time.Sleep(time.Second) // the server is away for so long
-			s.web["eth0"].Restart()
-			d.intact(native, p.clean)
-		})
-	}
+	s := newSite(t, nginx, "eth0")
+	s.strike([]program{curl, wget, python, aria2}, "nginx", func() {
+		s.web["eth0"].Kill()
+		time.Sleep(time.Second) // the server is away for so long
+		s.web["eth0"].Restart()
+	})
 }
 
 // A tunnel: no network at all, then one of them.
 func TestAllNetworksAreGoneForAWhile(t *testing.T) {
-	for _, p := range []program{curl, wget, python, aria2, ffmpeg} {
-		t.Run(p.name, func(t *testing.T) {
-			s := newSite(t, paced, "wlan0", "wwan0")
-			native := s.native(p, "paced")
-			d := s.download(true, p.args...)
-			d.Start()
-			d.halfway()
-			s.Network("wwan0").CarrierDown()
-			s.Network("wlan0").RemoveAddresses()
-			time.Sleep(2 * time.Second)
-			s.Network("wwan0").CarrierUp()
-			d.intact(native, p.clean)
-		})
-	}
+	s := newSite(t, paced, "wlan0", "wwan0")
+	s.strike([]program{curl, wget, python, aria2, ffmpeg}, "paced", func() {
+		s.Network("wwan0").CarrierDown()
+		s.Network("wlan0").RemoveAddresses()
+		time.Sleep(2 * time.Second)
+		s.Network("wwan0").CarrierUp()
+	})
 }
 
 // If nothing helps, the program sees the original bytes, then the original error.

@@ -129,18 +129,23 @@ func TestNothingIsAnswered(t *testing.T) {
 		{"the server stays frozen", func(s *site) {}},
 		{"the path drops everything", func(s *site) { s.Network("wlan0").Drop(lab.Both); s.web["wlan0"].Thaw() }},
 	} {
-		for _, p := range []program{curl, wget, python} {
-			t.Run(strike.name+"/"+p.name, func(t *testing.T) {
-				s := newSite(t, nginx, "wlan0", "wwan0")
-				native := s.native(p, "nginx")
-				s.web["wlan0"].Freeze() // the kernel still accepts connections
+		t.Run(strike.name, func(t *testing.T) {
+			s := newSite(t, nginx, "wlan0", "wwan0")
+			by := []program{curl, wget, python}
+			native := s.undisturbed(by, "nginx")
+			s.web["wlan0"].Freeze() // the kernel still accepts connections
+			var all []*download
+			for _, p := range by {
 				d := s.download(true, p.args...)
 				d.Start()
-				s.requested()
-				strike.do(s)
-				d.intact(native, p.clean)
-			})
-		}
+				all = append(all, d)
+			}
+			s.Await("the requests", 10*time.Second, func() bool { return len(s.sessions()) >= len(by) })
+			strike.do(s)
+			for i, d := range all {
+				d.named(by[i].name).intact(native[i], by[i].clean)
+			}
+		})
 	}
 }
 
@@ -201,6 +206,28 @@ for i in range(2):
 				t.Errorf("%v", r)
 			}
 		})
+	}
+}
+
+// Programs that pause between two files, and would use their connection again.
+func TestIdleConnectionsOfPrograms(t *testing.T) {
+	s := newSite(t, nginx, "wlan0", "wwan0")
+	second := []string{"out1", "film.mkv?two"}
+	all := []*download{
+		s.download(true, "curl", "-sS", "--rate", "15/m", "-o", "out0", "URL", "-o", "out1", "URL"),
+		s.download(true, "wget", "-q", "-w", "4", "-t", "1", "-T", "5", "URL", "URL?two"),
+	}
+	for _, d := range all {
+		d.Start()
+	}
+	s.Await("the first files", 20*time.Second, func() bool {
+		return fileSize(filepath.Join(all[0].folder, "out0")) == size && fileSize(filepath.Join(all[1].folder, "film.mkv")) == size
+	})
+	s.Network("wlan0").CarrierDown()
+	for i, d := range all {
+		if r := d.Wait(); r.Status != 0 || lab.Sum(filepath.Join(d.folder, second[i])) != s.sum {
+			t.Errorf("%v", r)
+		}
 	}
 }
 

@@ -69,7 +69,10 @@ type download struct {
 	*lab.Program
 	s      *site
 	folder string
+	name   string // for failures, where several run
 }
+
+func (d *download) named(name string) *download { d.name = name; return d }
 
 func (s *site) download(under bool, args ...string) *download {
 	s.t.Helper()
@@ -95,11 +98,27 @@ var natives = map[string]lab.Result{}
 // native runs the program as it is, with nothing happening.
 func (s *site) native(p program, server string) lab.Result {
 	s.t.Helper()
-	key := p.name + " from " + server
-	if _, known := natives[key]; !known {
-		natives[key] = s.download(false, p.args...).Run()
+	return s.undisturbed([]program{p}, server)[0]
+}
+
+// undisturbed is native for several programs, which run at the same time.
+func (s *site) undisturbed(by []program, server string) (all []lab.Result) {
+	s.t.Helper()
+	running := map[string]*download{}
+	for _, p := range by {
+		key := p.name + " from " + server
+		if _, known := natives[key]; !known {
+			running[key] = s.download(false, p.args...)
+			running[key].Start()
+		}
 	}
-	return natives[key]
+	for key, d := range running {
+		natives[key] = d.Wait()
+	}
+	for _, p := range by {
+		all = append(all, natives[p.name+" from "+server])
+	}
+	return all
 }
 
 func (d *download) out() string { return filepath.Join(d.folder, "out") }
@@ -148,7 +167,7 @@ func (d *download) intact(native lab.Result, clean lab.Normaliser) {
 		if info != nil {
 			have = info.Size()
 		}
-		d.s.t.Errorf("the file is not what the server has (%d octets of %d)", have, size)
+		d.s.t.Errorf("%s: the file is not what the server has (%d octets of %d)", d.name, have, size)
 	}
 }
 
