@@ -93,6 +93,9 @@ static struct {
     _Atomic(void *) function;
 } verifiers[VERIFIERS];
 
+/* The program has taken the octets of a public key: it may compare them with a pin. */
+static _Atomic uint32_t exports_keys;
+
 static void *verifier_of(void *credentials)
 {
     for (int i = 0; i < VERIFIERS; i++) {
@@ -336,6 +339,9 @@ static const char *judge(struct twin *w, const char **how)
     }
     if (notes->own_verification || verifier_of(p->credentials)) {
         return "the new server has another certificate, and the program verifies certificates itself";
+    }
+    if (atomic_load(&exports_keys)) {
+        return "the new server has another certificate, and the program looks at public keys itself";
     }
     if (!*notes->name
         || F(library, gnutls_certificate_verify_peers3)(w->session->handle, notes->name, &status) || status) {
@@ -638,4 +644,11 @@ EXPORT void gnutls_certificate_set_verify_function(void *credentials, int (*func
         }
     }
     TLS_REAL(library, gnutls_certificate_set_verify_function)(credentials, function);
+}
+
+EXPORT int gnutls_pubkey_export(void *key, int format, void *octets, size_t *length)
+{
+    LOOK_UP(gnutls_pubkey_export, NULL, GNUTLS_E_INTERNAL_ERROR)
+    atomic_store(&exports_keys, 1);
+    return TLS_REAL(library, gnutls_pubkey_export)(key, format, octets, length);
 }

@@ -1,4 +1,5 @@
 /* tls_openssl.c: OpenSSL's sessions (libssl 1.1 and 3): its hooks, and how a twin of one is made; see tls.h. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@
     F(void, X509_VERIFY_PARAM_free, (void *param))                                                 \
     F(int, X509_up_ref, (void *certificate))                                                       \
     F(void, X509_free, (void *certificate))                                                        \
+    F(void *, X509_get_X509_PUBKEY, (const void *certificate))                                     \
     F(int, X509_cmp, (const void *a, const void *b))                                               \
     F(int, X509_check_host, (void *certificate, const char *name, size_t length, unsigned flags, char **peer)) \
     F(const char *, X509_verify_cert_error_string, (long error))                                   \
@@ -131,6 +133,29 @@ static _Atomic(const void *) own_verification[256];
 static _Atomic(const void *) *verification_of(const void *context)
 {
     return &own_verification[((uintptr_t)context >> 4) % (sizeof own_verification / sizeof *own_verification)];
+}
+
+/*
+ * Certificates and keys that the program has taken the octets or a digest of: it may compare them with a pin. A wrong hit
+ * makes Midstream stricter here, too.
+ */
+static _Atomic(const void *) examined[1024];
+
+static _Atomic(const void *) *examined_at(const void *object)
+{
+    return &examined[((uintptr_t)object >> 4) * 0x9E3779B1u / 64 % (sizeof examined / sizeof *examined)];
+}
+
+static void note_examined(const void *object)
+{
+    if (!tls_inside()) {
+        atomic_store(examined_at(object), object);
+    }
+}
+
+static bool was_examined(const void *object)
+{
+    return object && atomic_load(examined_at(object)) == object;
 }
 
 static void freed(void *ssl, void *session, void *data, int index, long argl, void *argp)
@@ -423,6 +448,9 @@ static const char *judge(struct twin *w, const char **how)
     if (!F(library, X509_cmp)(leaf, p->leaf)) {
         *how = "same certificate";
         return NULL;
+    }
+    if (was_examined(p->leaf) || was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf))) {
+        return "the new server has another certificate, and the program looks at certificates itself";
     }
     if (p->unverified) {
         snprintf(w->text, sizeof w->text, "the new server has another certificate, and %s", p->unverified);
@@ -773,4 +801,47 @@ EXPORT void SSL_CTX_set_cert_verify_callback(void *context, int (*callback)(void
     if (library) {
         TLS_REAL(library, SSL_CTX_set_cert_verify_callback)(context, callback, argument);
     }
+}
+
+EXPORT int i2d_X509(const void *certificate, unsigned char **octets)
+{
+    struct tls_library *library = library_of(TLS_CALL_i2d_X509, NULL, CALLER);
+    note_examined(certificate);
+    return library ? TLS_REAL(library, i2d_X509)(certificate, octets) : -1;
+}
+
+EXPORT int i2d_X509_PUBKEY(const void *key, unsigned char **octets)
+{
+    struct tls_library *library = library_of(TLS_CALL_i2d_X509_PUBKEY, NULL, CALLER);
+    note_examined(key);
+    return library ? TLS_REAL(library, i2d_X509_PUBKEY)(key, octets) : -1;
+}
+
+/* libcrypto makes digests for itself, of every certificate that it verifies. */
+static void note_digest(const struct tls_library *library, const void *certificate, const void *caller)
+{
+    Dl_info info;
+    if (!tls_inside() && !(dladdr(caller, &info) && info.dli_fbase == library->base)) {
+        note_examined(certificate);
+    }
+}
+
+EXPORT int X509_digest(const void *certificate, const void *type, unsigned char *digest, unsigned *length)
+{
+    struct tls_library *library = library_of(TLS_CALL_X509_digest, NULL, CALLER);
+    if (!library) {
+        return 0;
+    }
+    note_digest(library, certificate, CALLER);
+    return TLS_REAL(library, X509_digest)(certificate, type, digest, length);
+}
+
+EXPORT int X509_pubkey_digest(const void *certificate, const void *type, unsigned char *digest, unsigned *length)
+{
+    struct tls_library *library = library_of(TLS_CALL_X509_pubkey_digest, NULL, CALLER);
+    if (!library) {
+        return 0;
+    }
+    note_digest(library, certificate, CALLER);
+    return TLS_REAL(library, X509_pubkey_digest)(certificate, type, digest, length);
 }

@@ -66,6 +66,45 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+const pinning = `
+import http.client, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+c = http.client.HTTPSConnection(sys.argv[2], context=context)
+c.connect()
+assert c.sock.getpeercert(binary_form=True)
+c.request("GET", "/film.bin")
+answer = c.getresponse()
+with open(sys.argv[3], "wb") as out:
+    while piece := answer.read(50000):
+        out.write(piece)
+        out.flush()
+`
+
+// A program that compares the certificate or its key with a pin stays where they are the same.
+func TestPinned(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	s.serve(nil)
+	key := s.out("wlan0.public")
+	openssl(t, "x509", "-in", s.out("wlan0.pem"), "-noout", "-pubkey", "-out", key)
+	for label, args := range map[string][]string{
+		"curl":   {"curl", "-sS", "--cacert", s.ca.certificate, "--pinnedpubkey", key, "-o", s.out("curl"), s.url()},
+		"wget":   {"wget", "-q", "--ca-certificate=" + s.ca.certificate, "--pinnedpubkey=" + key, "-O", s.out("wget"), s.url()},
+		"python": {"/usr/bin/python3", "-c", pinning, s.ca.certificate, host, s.out("python")},
+	} {
+		t.Run(label, func(t *testing.T) {
+			s.t = t
+			r, moved := s.move(s.Midstream(args...), s.out(label), 1)
+			if r.Status != 0 || r.Stderr != "" {
+				t.Errorf("%v", r)
+			}
+			s.intact(label, s.out(label))
+			if len(moved) != 1 || moved[0].OK || !strings.Contains(moved[0].Reason, "itself") {
+				t.Errorf("%+v", moved)
+			}
+		})
+	}
+}
+
 // An unverified program moves to a server that shows the very same certificate.
 func TestSameCertificate(t *testing.T) {
 	s := newSite(t, lab.Link{})
