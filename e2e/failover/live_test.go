@@ -5,9 +5,12 @@ package failover
 
 import (
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,15 +82,43 @@ with urllib.request.urlopen(sys.argv[1]) as r, open("out", "wb") as f:
 // A connection that falls silent for longer than a pause may last, and speaks again before another one has proved
 // itself, stays.
 func TestTheOldConnectionStaysIfItSpeaksFirst(t *testing.T) {
-	s := newSite(t, paced, "wlan0", "wwan0")
+	const script = `import http.server, os, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(sys.argv[1], "rb") as f:
+            self.send_response(200)
+            self.send_header("ETag", '"one"')
+            self.send_header("Content-Length", str(os.fstat(f.fileno()).st_size))
+            self.end_headers()
+            while b := f.read(32768):
+                self.wfile.write(b)
+                time.sleep(0.01)
+http.server.HTTPServer(("10.77.1.80", 80), Handler).serve_forever()`
+	// One connection at a time: nobody else is answered before the old one.
+	s := newSite(t, func(n *lab.Network, root string) *lab.Server { return nil }, "wlan0", "wwan0")
+	server := exec.Command("python3", "-c", script, filepath.Join(s.root, "film.mkv"))
+	if err := s.Network("wlan0").Start(server); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+	})
+	s.Await("the server", 10*time.Second, func() bool {
+		c, err := net.Dial("tcp", "10.77.1.80:80")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	s.Configure("[failover]\nstandby = \"never\"\n")
 	s.Network("wwan0").Drop(lab.Both) // nothing can prove itself there
-	d := s.download(true, curl.args...)
+	d := s.download(true, "curl", "-4sS", "-o", "out", "URL")
 	d.Start()
 	d.halfway()
-	s.web["wlan0"].Freeze()
+	server.Process.Signal(syscall.SIGSTOP)
 	time.Sleep(700 * time.Millisecond)
-	s.web["wlan0"].Thaw()
+	server.Process.Signal(syscall.SIGCONT)
 	var moved []lab.Migration
 	s.Await("its end", 30*time.Second, func() bool {
 		if m := s.migrations(); len(m) > 0 {
