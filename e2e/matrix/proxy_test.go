@@ -134,3 +134,158 @@ func keepsSecret(t *testing.T, l *lab.Lab, secrets ...string) {
 		}
 	}
 }
+
+// The proxy that the program's environment names, and the hosts that are reached without one.
+func TestTheEnvironmentNamesTheProxy(t *testing.T) {
+	body := content(300_000)
+	for name, c := range map[string]struct {
+		config  string
+		noProxy string
+		through bool
+	}{
+		"named":                      {config: "proxy = \"environment\"\n", through: true},
+		"but for the host":           {config: "proxy = \"environment\"\n", noProxy: "localhost, .example"},
+		"but for another":            {config: "proxy = \"environment\"\n", noProxy: "ample,other.example", through: true},
+		"no_proxy with environment":  {config: "proxy = \"environment\"\nno_proxy = [\"files.example\"]\n"},
+		"no_proxy with an own proxy": {config: "proxy = \"http://10.77.2.81:3128\"\nno_proxy = [\"example\"]\n"},
+		"an own proxy":               {config: "proxy = \"http://10.77.2.81:3128\"\n", noProxy: "*", through: true},
+		"none":                       {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			l.Configure(c.config)
+			far.TinyproxyWith("BasicAuth ann s3cr3tword\n")
+			user := "ann:s3cr3tword@"
+			if strings.Contains(c.config, "http:") {
+				l.Configure(strings.Replace(c.config, "http://", "http://"+user, 1))
+			}
+			s := script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000}
+			first := serve(t, near, s)
+			s.hold = -1
+			second := serve(t, far, s)
+			d := &download{t: t, lab: l, out: l.Dir + "/out"}
+			d.program = l.Midstream("curl", "-sS", "--noproxy", "*", "-o", d.out, "http://"+host+"/file")
+			d.program.Env = append(d.program.Env, "http_proxy=http://"+user+far.Proxy()+":3128", "no_proxy="+c.noProxy)
+			d.program.Start()
+			d.control = l.Control(d.program.Pid(), 10e9)
+			<-first.held
+			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+			d.moveOrEnd(far.Name)
+			d.ends(body)
+			through := false
+			for _, r := range second.requests() {
+				through = through || r.Header.Get("Via") != ""
+			}
+			if through != c.through {
+				t.Errorf("through the proxy: %v", through)
+			}
+			keepsSecret(t, l, "s3cr3t", "YW5uOnMzY3IzdHdvcmQ")
+		})
+	}
+}
+
+// A proxy that refuses, or is not there: the reason says so, and nothing tells the password.
+func TestAProxysPasswordStaysSecret(t *testing.T) {
+	body := content(300_000)
+	for name, there := range map[string]bool{"refused": true, "absent": false} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			l.Configure(fmt.Sprintf("proxy = \"http://ann:s3cr3tword@%s:%d\"\n", far.Proxy(), lab.ProxyPort))
+			if there {
+				far.TinyproxyWith("BasicAuth ann another\n")
+			}
+			first := serve(t, near, script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000})
+			d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+			<-first.held
+			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+			moved, err := d.control.Migrate(far.Name)
+			if err != nil || len(moved) != 1 || moved[0].OK || there && !strings.Contains(moved[0].Reason, "401") {
+				t.Errorf("%+v, %v; want a refusal", moved, err)
+			}
+			list := l.Ctl("sessions", "--json").Run()
+			told := l.Ctl("migrate", "--to", far.Name).Run()
+			for _, text := range []string{fmt.Sprintf("%+v", moved), list.Stdout + list.Stderr, told.Stdout + told.Stderr} {
+				if strings.Contains(text, "s3cr3t") || strings.Contains(text, "YW5uOnMzY3IzdHdvcmQ") {
+					t.Errorf("the password is in %s", text)
+				}
+			}
+			first.release()
+			d.ends(body)
+			keepsSecret(t, l, "s3cr3t", "YW5uOnMzY3IzdHdvcmQ")
+		})
+	}
+}
+
+// Real clients, each with its own way to name a proxy, move from squid and nginx to Apache without a proxy and back to
+// lighttpd behind tinyproxy.
+func TestRealClientsLeaveTheirProxy(t *testing.T) {
+	proxy := "http://10.77.1.81:3128"
+	file := "http://" + host + "/file"
+	for name, args := range map[string][]string{
+		"curl":   {"curl", "-sS", "-x", proxy, "-o", "OUT", file},
+		"wget":   {"wget", "-q", "-e", "http_proxy=" + proxy, "-O", "OUT", file},
+		"aria2c": {"aria2c", "-q", "--all-proxy=" + proxy, "--allow-overwrite=true", "--file-allocation=none", "-d", "/", "-o", "OUT", file},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("eth0", lab.Link{}), lab.Net("wwan0", lab.Link{}))
+			named(l)
+			near, plain, far := l.Networks()[0], l.Networks()[1], l.Networks()[2]
+			l.Configure(fmt.Sprintf("proxy = \"http://%s:%d\"\n", far.Proxy(), lab.ProxyPort))
+			root := l.Dir + "/www"
+			sum := lab.Content(t, root, "file", 8_000_000, 1)
+			os.Chmod(l.Dir, 0o755)
+			near.Squid("")
+			near.Nginx(root, lab.ServerOptions{LimitRate: 4_000_000})
+			plain.Nginx(root, lab.ServerOptions{LimitRate: 4_000_000})
+			far.Tinyproxy()
+			far.Apache(root, lab.ServerOptions{})
+			d := start(t, l, args...)
+			d.reads("the beginning", func(s lab.Session) bool { return s.Received > 200_000 })
+			d.move(plain.Name)
+			d.reads("more", func(s lab.Session) bool { return s.Received > 1_200_000 })
+			d.move(far.Name)
+			r := d.program.Wait()
+			if got := lab.Sum(d.out); r.Status != 0 || got != sum {
+				t.Errorf("%s, want %s; %v", got, sum, r)
+			}
+		})
+	}
+}
+
+// A program may ask its proxy for several hosts on one connection; each goes to its own server.
+func TestOneStreamAsksSeveralHosts(t *testing.T) {
+	body := content(300_000)
+	l := lab.New(t)
+	near, far := l.Networks()[0], l.Networks()[1]
+	for _, n := range l.Networks() {
+		n.DNS(map[string][]string{host: {n.Content()}, "other.example": {n.Address(90)}})
+		n.AddAddress(n.Address(90))
+	}
+	near.Squid("")
+	s := script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000}
+	first := serve(t, near, s)
+	s.hold = -1
+	serveAt(t, near, near.Address(90), s)
+	second := serve(t, far, s)
+	other := serveAt(t, far, far.Address(90), s)
+	k := talkTo(t, l, true, near.Proxy(), fmt.Sprint(lab.ProxyPort), host)
+	k.asks("GET http://" + host + "/file")
+	<-first.held
+	k.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+	k.move(far.Name)
+	k.answered()
+	for i := range 6 {
+		k.asks(fmt.Sprintf("GET http://%s/x?n=%d", []string{host, "other.example"}[i%2], i))
+		k.answered()
+	}
+	if out := k.ends(); strings.Count(out, "200 11 ") != 6 || !strings.HasSuffix(out, "1 connection\n") {
+		t.Errorf("it printed\n%s", out)
+	}
+	if n := len(other.requests()); n != 3 {
+		t.Errorf("the other host's server has seen %d requests, %d the first one's", n, len(second.requests()))
+	}
+}
