@@ -288,12 +288,23 @@ static bool may_wake(const struct stream *s)
     return s->arm_flags & MS_NOW || (!(s->arm_flags & MS_IN_HEAD) && excess >= 0 && socket_unread(s->next_fd) >= excess);
 }
 
+/*
+ * Whether a sleeper may be woken likewise: a program that sleeps where the old connection is needed no more would sleep
+ * on behind its back. What a pair has of an overlap is the core's to drop.
+ */
+static bool may_rouse(const struct stream *s)
+{
+    bool relay_at_offset = s->arm_flags & MS_RELAY && !(s->arm_flags & MS_IN_HEAD)
+                           && (int64_t)atomic_load(&s->counters->received) >= s->arm_at;
+    return s->arm_flags & MS_AT_END || relay_at_offset || may_wake(s);
+}
+
 /* Sleepers in poll() and select() get so long to leave; one that has left by siglongjmp is still counted. */
 #define SLEEPERS_NS 20000000LL
 
 static bool has_sleepers(struct stream *s, int64_t now)
 {
-    if (!atomic_load(&s->polled) || now - s->gate_closed_at > SLEEPERS_NS || !(s->arm_flags & MS_NOW)) {
+    if (!atomic_load(&s->polled) || now - s->gate_closed_at > SLEEPERS_NS || !may_rouse(s)) {
         return false;
     }
     if (!s->woken) {
