@@ -145,14 +145,20 @@ func (s *site) move(p *lab.Program, file string, times int) (lab.Result, []lab.M
 			break
 		}
 		to := networks[(i+1)%2]
-		r := s.Ctl("migrate", "--to", to, "--json").Run()
-		var list struct{ Streams []lab.Moved }
-		if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil {
-			s.t.Logf("migrate said %q %q", r.Stdout, r.Stderr)
-		}
-		moved = append(moved, list.Streams...)
+		moved = append(moved, s.migrate(to)...)
 	}
 	return p.Wait(), moved
+}
+
+// migrate moves what there is to a network.
+func (s *site) migrate(to string) []lab.Moved {
+	s.t.Helper()
+	r := s.Ctl("migrate", "--to", to, "--json").Run()
+	var list struct{ Streams []lab.Moved }
+	if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil {
+		s.t.Logf("migrate said %q %q", r.Stdout, r.Stderr)
+	}
+	return list.Streams
 }
 
 // reached waits until the file has so many octets; false if the program ends before.
