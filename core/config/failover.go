@@ -18,7 +18,8 @@ type Failover struct {
 	// Standby says whether a connection over another interface is kept ready while a download runs.
 	Standby Standby
 	// SuspectAfter is how long a steadily flowing download may be silent before another connection is tried,
-	// MinSuspectAfter to MaxSuspectAfter. One that has pauses of its own is given longer ones.
+	// MinSuspectAfter to MaxSuspectAfter. One that has pauses of its own is given longer ones, and
+	// a server that has not begun to answer four times as long.
 	SuspectAfter time.Duration
 }
 
