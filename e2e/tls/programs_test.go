@@ -1,6 +1,8 @@
 package tls
 
 import (
+	"archive/zip"
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -169,6 +171,37 @@ func (s *site) repository(folder string) {
 	git("-C", folder, "update-server-info")
 }
 
+// wheel makes a package of Python's with a large file in it.
+func (s *site) wheel(path string) {
+	s.t.Helper()
+	film, err := os.ReadFile(s.out("content/" + name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w := zip.NewWriter(&packed)
+	for _, file := range []struct{ name, text string }{
+		{"film.bin", string(film)},
+		{"film-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: film\nVersion: 1.0\n"},
+		{"film-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+		{"film-1.0.dist-info/RECORD", ""},
+	} {
+		part, err := w.CreateHeader(&zip.FileHeader{Name: file.name, Method: zip.Store})
+		if err == nil {
+			_, err = part.Write([]byte(file.text))
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, packed.Bytes(), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // largest returns the size of the largest file in a folder and those in it.
 func largest(folder string) (most int64) {
 	filepath.WalkDir(folder, func(_ string, e fs.DirEntry, err error) error {
@@ -187,6 +220,7 @@ func TestFetchers(t *testing.T) {
 	s := newSite(t, lab.Link{})
 	content := filepath.Join(s.folder, "content")
 	s.repository(filepath.Join(content, "film.git"))
+	s.wheel(filepath.Join(content, "film-1.0-py3-none-any.whl"))
 	id := s.ca.issue("shared", host, 30) // apt verifies itself: only the same will do
 	s.serve(map[string]identity{"wlan0": id, "wwan0": id})
 	fetchers := map[string]struct {
@@ -203,12 +237,21 @@ func TestFetchers(t *testing.T) {
 				"sh", s.out("apt"), s.ca.certificate, s.url()},
 			s.out("apt"), []string{"sha256sum", filepath.Join(s.out("apt"), "film")},
 		},
+		"pip": {
+			[]string{"env", "REQUESTS_CA_BUNDLE=" + s.ca.certificate, "TMPDIR=" + s.out("pip.tmp"), "/usr/bin/python3", "-m", "pip", "download", "-q", "--no-cache-dir", "--no-deps",
+				"--disable-pip-version-check", "--no-index", "--cert", s.ca.certificate, "-d", s.out("pip"), "https://" + host + "/film-1.0-py3-none-any.whl"},
+			s.out("pip.tmp"), []string{"sha256sum", s.out("pip/film-1.0-py3-none-any.whl")},
+		},
 	}
 	for label, f := range fetchers {
 		t.Run(label, func(t *testing.T) {
 			s.t = t
 			run := func(p *lab.Program, move bool) (lab.Result, string, []lab.Moved) {
 				os.RemoveAll(f.folder)
+				os.RemoveAll(s.out("pip"))
+				if label != "git" {
+					os.Mkdir(f.folder, 0o755)
+				}
 				var moved []lab.Moved
 				p.Start()
 				if move {
