@@ -64,6 +64,7 @@ type Controller struct {
 	standbys atomic.Int32
 	dialing  chan struct{} // bounds the connections being made at once
 
+	lost    sync.Once // a message to the shim
 	mu      sync.Mutex
 	streams map[uint64]*Stream // by the shim's id
 }
@@ -211,7 +212,9 @@ func (c *Controller) open(m channel.Message) {
 func (c *Controller) send(m channel.Message, fd int) error {
 	err := c.channel.Send(m, fd)
 	if err != nil {
-		c.log.Error().Err(err).Uint16("kind", uint16(m.Kind)).Msg("a message to the shim was lost")
+		c.lost.Do(func() {
+			c.log.Error().Err(err).Uint16("kind", uint16(m.Kind)).Msg("a message to the shim was lost, and more may follow")
+		})
 	}
 	return err
 }
