@@ -26,7 +26,7 @@ var (
 
 // bench is what the measurements share.
 type bench struct {
-	*stage
+	*lab.Stage
 	folder string // on disk
 	above  int    // bounds that were not kept
 }
@@ -49,7 +49,7 @@ var measurements = []struct {
 func main() {
 	lab.Enter()
 	flag.Parse()
-	b := &bench{stage: &stage{}}
+	b := &bench{Stage: &lab.Stage{}}
 	lab.Build(b, "midstream")
 	folder, err := os.MkdirTemp("", "midstream-bench-")
 	if err != nil {
@@ -63,7 +63,7 @@ func main() {
 			continue
 		}
 		m.run(b)
-		b.clear()
+		b.Clear()
 	}
 	os.RemoveAll(folder)
 	if b.above > 0 {

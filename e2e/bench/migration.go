@@ -148,8 +148,8 @@ func streams(b *bench) {
 
 // streamsOnce moves so many streams and returns how long it took, in ms a stream.
 func streamsOnce(b *bench, count int) float64 {
-	inner := &bench{stage: &stage{}, folder: b.folder}
-	defer inner.clear()
+	inner := &bench{Stage: &lab.Stage{}, folder: b.folder}
+	defer inner.Clear()
 	l := lab.New(inner, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{}))
 	l.LogLevel = "off"
 	for _, n := range l.Networks() {

@@ -36,20 +36,20 @@ func main() {
 	plain := flag.Bool("plain", false, "run curl without Midstream, and move nothing")
 	lab.Enter()
 	flag.Parse()
-	s := &stage{}
+	s := &lab.Stage{}
 	if !*plain {
 		lab.Build(s, "midstream") // before anything is raised
 		lab.Build(s, "midstreamctl")
 	}
 	ok := perform(s, *plain)
-	s.clear()
+	s.Clear()
 	if !ok {
 		os.Exit(1)
 	}
 }
 
 // perform is the demonstration; it says whether all went as it should.
-func perform(s *stage, plain bool) bool {
+func perform(s *lab.Stage, plain bool) bool {
 	folder, err := os.MkdirTemp("", "midstream-demo-")
 	if err != nil {
 		s.Fatalf("demo: %v", err)

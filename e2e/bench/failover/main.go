@@ -64,7 +64,7 @@ func main() {
 	level := flag.String("log", "off", "level of Midstream's log, which is shown when a download fails")
 	lab.Enter()
 	flag.Parse()
-	lab.Build(&stage{}, "midstream") // before anything is raised
+	lab.Build(&lab.Stage{}, "midstream") // before anything is raised
 	fmt.Printf("%-32s %26s %26s\n", "event to the next octet, ms", "standby: median (longest)", "without: median (longest)")
 	failed := false
 	for _, e := range events {
@@ -111,8 +111,8 @@ func warm(l *lab.Lab) {
 
 // measure runs one download in networks of its own.
 func measure(e event, standby, level string) (time.Duration, error) {
-	t := &stage{}
-	defer t.clear()
+	t := &lab.Stage{}
+	defer t.Clear()
 	folder, err := os.MkdirTemp("", "midstream-bench-")
 	if err != nil {
 		return 0, err
