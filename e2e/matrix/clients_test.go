@@ -36,6 +36,9 @@ func TestClientsCannotTell(t *testing.T) {
 		{"curl", func(out string) []string {
 			return []string{"curl", "-sS", "-w", "%{http_code} %{size_download}", "-o", out, url}
 		}},
+		{"wget", func(out string) []string {
+			return []string{"wget", "-q", "--tries=1", "--timeout=6", "-O", out, url}
+		}},
 		{"python", func(out string) []string { return []string{"python3", "-c", python, host, out} }},
 	}
 	base := func(s script) script {
