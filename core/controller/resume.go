@@ -17,7 +17,7 @@ import (
 
 // Octets before the offset that are asked for as well, to be compared with those that the program has received.
 const (
-	overlapStrong = 16 << 10 // where validators are expected to do: it fits the first flight of a new connection
+	overlapStrong = 4 << 10 // where validators are expected to do: well within the first flight of a new connection (RFC 6928)
 	overlapFull   = 64 << 10
 )
 
