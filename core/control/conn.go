@@ -124,7 +124,10 @@ func (c *conn) answer(r Request) {
 		c.reply(r.ID, result, err)
 	}
 	if then != nil {
-		c.wg.Go(then)
+		c.wg.Go(func() {
+			defer guard.Recover()
+			then()
+		})
 	}
 }
 

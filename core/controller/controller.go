@@ -9,6 +9,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -107,7 +108,7 @@ func Start(ch Channel, shim Shim, pid int) {
 	}
 	c := New(ch, shim, pid, cfg, wrong, logger)
 	guard.OnPanic(func(value any, stack []byte) {
-		logger.Error().Interface("panic", value).Bytes("stack", stack).Msg("a mistake of Midstream's: nothing will be moved any more")
+		logger.Error().Str("panic", fmt.Sprint(value)).Bytes("stack", stack).Msg("a mistake of Midstream's: nothing will be moved any more")
 		if closer, ok := ch.(io.Closer); ok {
 			closer.Close() // the shim leaves every stream alone
 		}

@@ -2,6 +2,7 @@
 package controller
 
 import (
+	"sync/atomic"
 	"time"
 
 	"midstream/core/channel"
@@ -20,7 +21,7 @@ type exchange struct {
 	framing  http1.Framing
 	begun    time.Time // when the program had read the response's head
 	done     bool
-	received int64 // once it is done
+	received atomic.Int64 // the most that is known to have been received: all of it, once it is done
 
 	// The response's content is octets first to last of a representation of total octets.
 	first, last, total int64 // last and total are -1 where unknown

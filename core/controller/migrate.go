@@ -136,13 +136,13 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 		return s.relayIdle(ctx, last, &rest{conn: conn, route: rt, reusable: true})
 	}
 	defer conn.Close()
-	if err := s.arm(conn, last.number, last.received, channel.Now); err != nil {
+	if err := s.arm(conn, last.number, last.received.Load(), channel.Now); err != nil {
 		return nil, err
 	}
 	if _, err := s.awaitReply(ctx, 0); err != nil {
 		return nil, s.again(err)
 	}
-	return &outcome{conn: conn, offset: last.received, delivery: control.DeliveryDirect}, nil
+	return &outcome{conn: conn, offset: last.received.Load(), delivery: control.DeliveryDirect}, nil
 }
 
 // makeBeforeBreak looks ahead: the new server is asked from where the old one will be when the answer comes, the

@@ -13,5 +13,5 @@ func (e *exchange) rate(received, lately int64, while time.Duration) float64 {
 	if while < leastWindow {
 		lately, while = received, max(time.Since(e.begun), leastWindow)
 	}
-	return float64(lately) / while.Seconds()
+	return float64(max(lately, 0)) / while.Seconds()
 }

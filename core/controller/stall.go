@@ -212,7 +212,7 @@ func (s *Stream) unanswered(e *exchange, now time.Time) {
 	}
 	if quiet >= limit && h.confirmed.After(h.heard) && now.Sub(h.confirmed) < 4*tick {
 		s.c.log.Info().Str("session", s.name()).Dur("for", quiet).Msg("it has not been answered")
-		go s.recover(triggerSilent)
+		guard.Go(func() { s.recover(triggerSilent) })
 	}
 }
 

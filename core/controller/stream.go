@@ -191,7 +191,8 @@ func (s *Stream) done(m channel.Message) {
 		if e.number != m.Exchange {
 			continue
 		}
-		e.done, e.received = true, m.A
+		e.done = true
+		e.received.Store(m.A)
 		e.octets, e.answer = nil, nil
 		s.last = e
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
@@ -253,15 +254,19 @@ func (s *Stream) why() string {
 	return ""
 }
 
-// received returns the octets of content of the exchange that the program has been handed by now.
+// received returns the octets of content of the exchange that the program has been handed by now. It never falls: the
+// counters are another exchange's, or another stream's, before the message comes that this one is done.
 func (s *Stream) received(e *exchange) int64 {
-	if e.done {
-		return e.received
+	n, ok := s.c.shim.Read(s.slot, s.id)
+	for {
+		most := e.received.Load()
+		if !ok || n.Exchange != e.number || n.Received <= most {
+			return most
+		}
+		if e.received.CompareAndSwap(most, n.Received) {
+			return n.Received
+		}
 	}
-	if n, ok := s.c.shim.Read(s.slot, s.id); ok && n.Exchange == e.number {
-		return n.Received
-	}
-	return 0
 }
 
 // session describes the stream for lists.

@@ -26,6 +26,7 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -197,8 +198,15 @@ func (l *Lab) showLogs() {
 		if err != nil || len(text) == 0 {
 			return
 		}
-		if len(text) > shownLog {
-			text = append([]byte("[…]"), text[len(text)-shownLog:]...)
+		if cut := len(text) - shownLog; cut > 0 {
+			kept := []byte("[…]")
+			// A mistake of Midstream's may be far before the end.
+			for line := range bytes.Lines(text[:cut]) {
+				if bytes.Contains(line, []byte(`"level":"error"`)) && len(kept) < shownLog {
+					kept = append(kept, line...)
+				}
+			}
+			text = append(kept, text[cut:]...)
 		}
 		l.t.Logf("%s:\n%s", what, text)
 	}
