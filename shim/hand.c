@@ -566,13 +566,14 @@ static void core_gone(void)
 
 static _Atomic uint32_t reads;
 
-void hand_note_read(void)
+uint32_t hand_note_read(void)
 {
     uint32_t count = atomic_load_explicit(&reads, memory_order_relaxed) + 1;
     atomic_store_explicit(&reads, count, memory_order_relaxed);
     if (count % FAST_READS == 0 && hand_is_there()) {
         hand_wake();
     }
+    return count;
 }
 
 /* Nothing is under way that only the hand can finish. */

@@ -42,8 +42,8 @@ static inline void hand_check(void)
  */
 void hand_before_other_read(void);
 
-/* Counts a read; now and then the hand looks whether it is in the way. */
-void hand_note_read(void);
+/* Counts a read, and returns how many there were; now and then the hand looks whether it is in the way. */
+uint32_t hand_note_read(void);
 
 /* Tells the hand to look at the stream, whose gate the caller has closed, or at those it waits for. */
 void hand_due(struct stream *s);

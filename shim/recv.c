@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bulk.h"
 #include "calls.h"
 #include "hand.h"
 #include "names.h"
@@ -44,6 +45,10 @@ static void wait_without_hand(int fd, int flags)
 static int waits_without_hand(struct stream *s, int fd, int flags)
 {
     if (hand_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN) {
+        return BLOCKING_NEVER;
+    }
+    if (atomic_load_explicit(&s->looked, memory_order_relaxed) && !(flags & MSG_WAITALL)) {
+        atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
         return BLOCKING_NEVER;
     }
     int32_t blocking = atomic_load(&s->blocking);
@@ -83,8 +88,14 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     int flags = how == PLAIN_READ ? 0 : how;
     bool peek = flags & MSG_PEEK;
     size_t done = 0;
+    struct call call;
+    if (!(flags & ~MSG_DONTWAIT) && bulk_begin(&call, s, length)) {
+        ssize_t result = receive_watched(s, fd, buffer, length, how, from, from_length);
+        if (!bulk_end(&call, result, buffer, length)) {
+            return result;
+        }
+    }
     for (;;) {
-        struct call call;
         struct iovec part = { (char *)buffer + done, length - done };
         size_t limit = read_begin(&call, s, peek), allowed = part.iov_len < limit ? part.iov_len : limit;
         ssize_t result;

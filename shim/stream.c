@@ -104,6 +104,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->resuming, 0);
     atomic_store(&s->surplus, 0);
     atomic_store(&s->drained, 1);
+    atomic_store(&s->looked, 0);
     atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     atomic_store(&s->generation, generation);
     framing_reset(&s->out, true);
@@ -434,7 +435,7 @@ static void publish(struct stream *s)
 {
     atomic_store_explicit(&s->counters->head, s->in.head, memory_order_release);
     atomic_store_explicit(&s->counters->phase, s->in.phase, memory_order_release);
-    /* Sequentially consistent: the hand arms, then looks here; check_stop looks at `armed` after this. */
+    /* Sequentially consistent: the hand arms, then looks here; stream_check_stop looks at `armed` after this. */
     atomic_store(&s->counters->received, s->in.content);
 }
 
@@ -507,8 +508,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
     }
 }
 
-/* The reader that reaches the offset of a hand-over closes the gate, so that no octet more is read. */
-static void check_stop(struct stream *s)
+void stream_check_stop(struct stream *s)
 {
     if (atomic_load(&s->armed)
         && ((int64_t)s->in.content >= atomic_load(&s->counters->stop_at)
@@ -710,7 +710,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
             left -= n;
         }
         note_read(s);
-        check_stop(s);
+        stream_check_stop(s);
     }
     size_t asked = 0;
     for (int i = 0; i < count && result >= 0; i++) {
@@ -736,7 +736,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
             tail_stop(&s->in, s->counters);
             feed_in(s, (const uint8_t *)"", (size_t)result);
             note_read(s);
-            check_stop(s);
+            stream_check_stop(s);
         } else {
             stream_leave(s, "sendfile or splice took octets that Midstream had to see");
         }

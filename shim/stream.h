@@ -78,6 +78,7 @@ struct stream {
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
+    _Atomic uint32_t looked;         /* a wait has just found something to read */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
     /* What lies over the connection (tls.h). */
@@ -206,6 +207,9 @@ bool stream_is_fatal(int error);
 
 /* Whether a failure of the connection would be held back from the program now. */
 bool stream_would_hold(const struct stream *s);
+
+/* The reader that has reached the offset of a hand-over closes the gate, so that no octet more is read. */
+void stream_check_stop(struct stream *s);
 
 /* Octets that went in or out without passing a buffer (sendfile, splice). */
 bool read_end_unseen(struct call *call, ssize_t result);

@@ -1,0 +1,86 @@
+/* bulk.c: reads in the middle of content; see bulk.h. */
+#include "bulk.h"
+
+#include <sys/uio.h>
+
+#include "calls.h"
+#include "fork.h"
+#include "gate.h"
+#include "hand.h"
+#include "tls.h"
+
+/* The coarse clock is asked at every so many reads: at such a rate, that is more often than it ticks. */
+#define CLOCK_READS 16
+
+/* Content of known extent that such a read cannot bring to its end. */
+static bool is_amid_content(const struct stream *s, size_t length)
+{
+    return (s->in.phase == MS_LENGTH || s->in.phase == MS_CHUNK_DATA) && length && s->in.left > length;
+}
+
+/* Nothing is under way that a read would have to mind. To be asked by a call that is counted as inside. */
+static bool is_calm(const struct stream *s)
+{
+    return !atomic_load_explicit(&s->gate, memory_order_relaxed) && !atomic_load_explicit(&s->armed, memory_order_relaxed)
+        && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
+        && !atomic_load_explicit(&s->tls, memory_order_relaxed) && !s->opaque && !s->in.tail
+        && !atomic_load_explicit(&s->resuming, memory_order_relaxed)
+        && !atomic_load_explicit(&s->pending_error, memory_order_relaxed) && stream_entry(s->fd) == s;
+}
+
+bool bulk_begin(struct call *call, struct stream *s, size_t length)
+{
+    if (hand_is_there() || atomic_load_explicit(&shared.wanted, memory_order_relaxed) || tls_inside() || !fork_is_mine()) {
+        return false;
+    }
+    atomic_fetch_add(&s->inside, 1);
+    if (!is_calm(s) || atomic_exchange(&s->reading, 1)) {
+        gate_leave(s);
+        return false;
+    }
+    if (!is_amid_content(s, length)) {
+        atomic_store(&s->reading, 0);
+        gate_leave(s);
+        return false;
+    }
+    *call = (struct call){ .stream = s, .generation = atomic_load(&s->generation), .alone = true, .tracked = true };
+    return true;
+}
+
+bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
+{
+    struct stream *s = call->stream;
+    if (result <= 0 || atomic_load(&s->armed)) {
+        struct iovec part = { buffer, length };
+        return read_end(call, result, &part, 1);
+    }
+    s->seen += (uint64_t)result;
+    s->in.left -= (uint64_t)result;
+    s->in.content += (uint64_t)result;
+    atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
+    /* As `publish` does: the hand arms, then looks here; what was armed is looked for after this. */
+    atomic_store(&s->counters->received, s->in.content);
+    if (atomic_load_explicit(&s->armed, memory_order_relaxed)) {
+        stream_check_stop(s);
+    }
+    if (hand_note_read() % CLOCK_READS == 0 || (size_t)result < length) {
+        atomic_store_explicit(&s->last_read, (uint64_t)coarse_now_ns(), memory_order_relaxed);
+    }
+    atomic_store_explicit(&s->reading, 0, memory_order_release);
+    gate_leave(s);
+    return false;
+}
+
+bool bulk_has_more(struct stream *s)
+{
+    if (atomic_load_explicit(&s->drained, memory_order_relaxed) || hand_is_there() || !is_calm(s)) {
+        return false;
+    }
+    uint32_t changes = atomic_load(&gate_changes);
+    struct pollfd look = { .fd = s->fd, .events = POLLIN };
+    if (REAL(poll)(&look, 1, 0) != 1 || look.revents != POLLIN || atomic_load(&gate_changes) != changes) {
+        return false;
+    }
+    atomic_store_explicit(&s->looked, 1, memory_order_relaxed);
+    return true;
+}
