@@ -48,6 +48,36 @@ func TestEveryWayOfWaitingAndReadingIsMoved(t *testing.T) {
 	}
 }
 
+// While a program reads as fast as it can, it reads the short way, and the hand is away until a trigger calls for it.
+func TestDownloadsAtFullSpeedAreMoved(t *testing.T) {
+	s := newSite(t)
+	const size = 512 << 20
+	sum := s.file("film.mkv", size)
+	s.nginx(lab.ServerOptions{})
+	get := "import socket,sys\nc=socket.create_connection((sys.argv[1],80))\n" +
+		"c.sendall(b'GET /film.mkv HTTP/1.1\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' % sys.argv[1].encode())\n" +
+		"f=open('out','wb',0);d=c.recv(8192)\nh,d=d.split(b'\\r\\n\\r\\n')\nwhile d: f.write(d);d=c.recv(8192)\n"
+	for name, args := range map[string][]string{
+		"wget":   {"wget", "-q", "-O", "out", url("film.mkv")}, // select and read
+		"curl":   {"curl", "-s", "-o", "out", url("film.mkv")}, // poll and recv, not blocking
+		"python": {"python3", "-c", get, host},                 // recv, blocking
+	} {
+		t.Run(name, func(t *testing.T) {
+			outer := s.t
+			s.t = t
+			defer func() { s.t = outer }()
+			j := s.under(args...)
+			for i, to := range []string{"wwan0", "wlan0", "wwan0", "wlan0"} {
+				j.awaitReceived(int64(i+1) * size / 6)
+				j.mustMigrate(to)
+			}
+			if r := j.succeeds("out", sum); r.Stdout+r.Stderr != "" {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
 func TestSocketsThatCannotBeMovedSayWhy(t *testing.T) {
 	for mode, words := range map[string]string{
 		"child": "holds it as well",
