@@ -3,10 +3,10 @@ package config
 
 import "strings"
 
-// FromEnvironment returns the proxy for http URLs, and the hosts reached without it, that the environment names:
-// http_proxy, all_proxy and no_proxy, in lower or, but for HTTP_PROXY (which CGI makes of a request's field), in
-// upper case. What cannot be used counts as not set.
-func FromEnvironment(getenv func(string) string) (Proxy, []HostPattern) {
+// FromEnvironment returns the proxy for http URLs, or with secure for https URLs, and the hosts reached without it,
+// that the environment names: http_proxy, https_proxy, all_proxy and no_proxy, in lower or, but for HTTP_PROXY (which
+// CGI makes of a request's field), in upper case. What cannot be used counts as not set.
+func FromEnvironment(getenv func(string) string, secure bool) (Proxy, []HostPattern) {
 	either := func(name string) string {
 		if v := getenv(name); v != "" {
 			return v
@@ -14,6 +14,9 @@ func FromEnvironment(getenv func(string) string) (Proxy, []HostPattern) {
 		return getenv(strings.ToUpper(name))
 	}
 	value := getenv("http_proxy")
+	if secure {
+		value = either("https_proxy")
+	}
 	if value == "" {
 		value = either("all_proxy")
 	}

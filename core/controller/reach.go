@@ -16,22 +16,17 @@ import (
 
 const ipprotoMPTCP = 262
 
-// reach connects to the exchange's host over the interface, found by that interface's resolver. The server the
+// open connects to the route's host over its interface, found by that interface's resolver. The server the
 // stream is at now comes first if the other network knows it too.
-func (s *Stream) reach(ctx context.Context, iface, host string, port uint16) (*dial.Conn, error) {
-	return s.open(ctx, route{iface: iface, host: host, port: port})
-}
-
-// open is reach for a route.
 func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
 	if _, err := netif.ByName(r.iface); err != nil {
 		return nil, err
 	}
 	if len(r.avoid) == 0 {
-		if conn := s.ready(r.iface, r.host, r.port); conn != nil {
+		if conn := s.ready(r); conn != nil {
 			return conn, nil
 		}
-		return s.connect(ctx, r.iface, r.host, r.port, netip.AddrPort{})
+		return s.connect(ctx, r, netip.AddrPort{})
 	}
 	names, err := s.c.resolver(r.iface)
 	if err != nil {
@@ -40,24 +35,29 @@ func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
 	for _, a := range r.avoid {
 		names = &otherNames{names, a.Addr()}
 	}
-	return s.dial(ctx, names, r.iface, r.host, r.port, netip.AddrPort{})
+	return s.dial(ctx, names, r, netip.AddrPort{})
 }
 
-// dial connects to the host over the interface, to the preferred address first if the names have it.
-func (s *Stream) dial(ctx context.Context, names dial.Names, iface, host string, port uint16, preferred netip.AddrPort) (*dial.Conn, error) {
+// dial connects to the route's host, to the preferred address first if the names have it.
+func (s *Stream) dial(ctx context.Context, names dial.Names, r route, preferred netip.AddrPort) (*dial.Conn, error) {
 	select {
 	case s.c.dialing <- struct{}{}:
 		defer func() { <-s.c.dialing }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	options := dial.Options{Device: iface, Multipath: s.opened.Protocol == ipprotoMPTCP}
+	options := dial.Options{Device: r.iface, Multipath: s.opened.Protocol == ipprotoMPTCP}
 	if s.opened.Domain == syscall.AF_INET6 {
 		options.Domain = syscall.AF_INET6
 	}
-	conn, err := dial.Host(ctx, names, host, port, preferred, options)
+	conn, err := dial.Host(ctx, names, r.host, r.port, preferred, options)
 	if err != nil {
-		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", host, iface, err)
+		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", r.host, r.iface, err)
+	}
+	if r.tunnel != nil {
+		if err := r.tunnel.bore(ctx, conn, r.iface); err != nil {
+			return nil, err
+		}
 	}
 	return s.secure(ctx, conn)
 }

@@ -322,7 +322,7 @@ func (r *recovery) begin(c candidate) {
 		r.ends[c][0]()
 		r.ends[c] = r.ends[c][1:]
 	}
-	host, port := r.s.target(c.iface, r.e)
+	rt := r.s.target(c.iface, r.e)
 	avoid := netip.AddrPort{}
 	if c.other {
 		_, avoid = r.s.where()
@@ -331,7 +331,7 @@ func (r *recovery) begin(c candidate) {
 		defer guard.Recover()
 		defer cancel()
 		begun := time.Now()
-		conn, err := r.s.connect(ctx, c.iface, host, port, avoid)
+		conn, err := r.s.connect(ctx, rt, avoid)
 		r.s.c.log.Debug().Str("session", r.s.name()).Str("over", c.iface).Bool("other", c.other).
 			Dur("took", time.Since(begun)).Err(err).Msg("tried to connect")
 		r.results <- tried{c, conn, err}

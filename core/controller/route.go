@@ -2,24 +2,35 @@
 package controller
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 
 	"midstream/core/config"
+	"midstream/core/dial"
 	"midstream/core/http1"
 )
 
 // route is where to connect to over an interface, and how requests are written there.
 type route struct {
-	iface string
-	host  string
-	port  uint16
-	form  http1.Form
-	avoid []netip.AddrPort // servers that have been tried in vain
+	iface  string
+	host   string
+	port   uint16
+	form   http1.Form
+	tunnel *tunnel
+	avoid  []netip.AddrPort // servers that have been tried in vain
+}
+
+// tunnel is what the proxy at a route's host is asked for first (RFC 9110 §9.3.6).
+type tunnel struct {
+	to            string // host:port
+	authorization string // value of Proxy-Authorization, "" for none
 }
 
 // untouched reports whether requests go there as the program writes them.
@@ -27,7 +38,8 @@ func (r route) untouched() bool { return r.form.Kind == http1.AsIs }
 
 // same reports whether a connection made for the one serves the other.
 func (r route) same(o route) bool {
-	return r.iface == o.iface && r.host == o.host && r.port == o.port && r.form.Kind == o.form.Kind
+	return r.iface == o.iface && r.host == o.host && r.port == o.port && r.form.Kind == o.form.Kind &&
+		(r.tunnel == nil) == (o.tunnel == nil) && (r.tunnel == nil || r.tunnel.to == o.tunnel.to)
 }
 
 // routeOf returns how the request's host is reached over the interface.
@@ -54,22 +66,24 @@ func (s *Stream) routeOf(iface string, request *http1.Request) (route, error) {
 	s.mu.Lock()
 	secure := s.tls != nil
 	s.mu.Unlock()
-	if secure {
-		return route{iface: iface, host: host, port: port}, nil
-	}
 	settings := s.c.config.Interfaces[iface]
 	proxy := settings.Proxy
 	if proxy.Environment {
 		var bypass []config.HostPattern
-		proxy, bypass = config.FromEnvironment(os.Getenv)
+		proxy, bypass = config.FromEnvironment(os.Getenv, secure)
 		settings.NoProxy = append(bypass, settings.NoProxy...)
 	}
 	switch {
 	case proxy.Host != "" && !settings.Bypass(host):
-		form := http1.Form{Kind: http1.AbsoluteForm, Host: authority(host, port)}
+		authorization := ""
 		if proxy.User != "" {
-			form.ProxyAuthorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User+":"+proxy.Password.Reveal()))
+			authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User+":"+proxy.Password.Reveal()))
 		}
+		if secure {
+			to := net.JoinHostPort(host, strconv.Itoa(int(port)))
+			return route{iface: iface, host: proxy.Host, port: proxy.Port, tunnel: &tunnel{to, authorization}}, nil
+		}
+		form := http1.Form{Kind: http1.AbsoluteForm, Host: authority(host, port), ProxyAuthorization: authorization}
 		return route{iface: iface, host: proxy.Host, port: proxy.Port, form: form}, nil
 	case absolute:
 		return route{iface: iface, host: host, port: port, form: http1.Form{Kind: http1.OriginForm}}, nil
@@ -78,13 +92,35 @@ func (s *Stream) routeOf(iface string, request *http1.Request) (route, error) {
 }
 
 // target returns what to connect to over the interface for an exchange: its server, or a proxy.
-func (s *Stream) target(iface string, e *exchange) (host string, port uint16) {
+func (s *Stream) target(iface string, e *exchange) route {
 	if e != nil && e.request != nil {
 		if r, err := s.routeOf(iface, e.request); err == nil {
-			return r.host, r.port
+			return r
 		}
 	}
-	return s.hostOf(e)
+	host, port := s.hostOf(e)
+	return route{iface: iface, host: host, port: port}
+}
+
+// bore has the proxy that the connection leads to connect to the route's server. The connection is closed after an error.
+func (t *tunnel) bore(ctx context.Context, conn *dial.Conn, iface string) error {
+	request := "CONNECT " + t.to + " HTTP/1.1\r\nHost: " + t.to + "\r\n"
+	if t.authorization != "" {
+		request += "Proxy-Authorization: " + t.authorization + "\r\n"
+	}
+	answer, err := send(ctx, conn, []byte(request+"\r\n"))
+	switch {
+	case err != nil:
+		err = fmt.Errorf("the proxy of %s makes no tunnel: %w", iface, err)
+	case answer.Status == 407:
+		err = &refusal{why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
+	case answer.Status/100 != 2:
+		err = &refusal{why: fmt.Sprintf("the proxy of %s answered %d to CONNECT", iface, answer.Status)}
+	default:
+		return nil
+	}
+	conn.Reset()
+	return err
 }
 
 // authority is host[:port] as in an http URL.

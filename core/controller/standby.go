@@ -24,12 +24,11 @@ const (
 
 // standby is an open connection on which nothing has been asked yet.
 type standby struct {
-	iface, host string
-	port        uint16
-	conn        *dial.Conn
-	gone        chan struct{} // closed when the connection has been taken, or has ended
-	stopped     chan struct{} // closed when nobody looks at the connection any more
-	taken       bool          // with the stream's mu
+	route
+	conn    *dial.Conn
+	gone    chan struct{} // closed when the connection has been taken, or has ended
+	stopped chan struct{} // closed when nobody looks at the connection any more
+	taken   bool          // with the stream's mu
 }
 
 // look waits for the end of the connection. A server that sends something without having been asked is about to end it.
@@ -86,22 +85,22 @@ func (s *Stream) takeAnyStandby() (string, *dial.Conn) {
 	return "", nil
 }
 
-// ready returns a connection for reach: one that a recovery has made, or the standby.
-func (s *Stream) ready(iface, host string, port uint16) *dial.Conn {
+// ready returns a connection for open: one that a recovery has made, or the standby.
+func (s *Stream) ready(r route) *dial.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lent != nil && s.lentOver == iface {
+	if s.lent != nil && s.lentOver == r.iface {
 		conn := s.lent
 		s.lent = nil
 		return conn
 	}
-	if b := s.standby; b != nil && b.iface == iface && b.host == host && b.port == port {
+	if b := s.standby; b != nil && b.same(r) {
 		return s.take(b)
 	}
 	return nil
 }
 
-// lend makes reach use the connection once.
+// lend makes open use the connection once.
 func (s *Stream) lend(iface string, conn *dial.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,10 +151,10 @@ func (s *Stream) keepStandby(e *exchange) {
 			}
 			continue
 		}
-		host, port := s.target(iface, e)
+		rt := s.target(iface, e)
 		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
 		begun := time.Now()
-		conn, err := s.connect(ctx, iface, host, port, netip.AddrPort{})
+		conn, err := s.connect(ctx, rt, netip.AddrPort{})
 		cancel()
 		if err != nil {
 			s.c.log.Debug().Str("session", s.name()).Str("over", iface).Err(err).Msg("no standby")
@@ -165,7 +164,7 @@ func (s *Stream) keepStandby(e *exchange) {
 			pause = min(2*pause, lastRenewal)
 			continue
 		}
-		b := &standby{iface: iface, host: host, port: port, conn: conn, gone: make(chan struct{}), stopped: make(chan struct{})}
+		b := &standby{route: rt, conn: conn, gone: make(chan struct{}), stopped: make(chan struct{})}
 		s.mu.Lock()
 		s.standby = b
 		s.mu.Unlock()
@@ -227,9 +226,9 @@ func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Durati
 	}
 }
 
-// connect makes a new connection to the host over the interface, to any server of that name but avoid.
-func (s *Stream) connect(ctx context.Context, iface, host string, port uint16, avoid netip.AddrPort) (*dial.Conn, error) {
-	names, err := s.c.resolver(iface)
+// connect makes a new connection to the route's host, to any server of that name but avoid.
+func (s *Stream) connect(ctx context.Context, r route, avoid netip.AddrPort) (*dial.Conn, error) {
+	names, err := s.c.resolver(r.iface)
 	if err != nil {
 		return nil, err
 	}
@@ -237,8 +236,8 @@ func (s *Stream) connect(ctx context.Context, iface, host string, port uint16, a
 	if avoid.IsValid() {
 		names, now = &otherNames{names, avoid.Addr()}, netip.Addr{}
 	}
-	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, iface, host, now), port)
-	return s.dial(ctx, names, iface, host, port, preferred)
+	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, r.iface, r.host, now), r.port)
+	return s.dial(ctx, names, r, preferred)
 }
 
 // otherNames leaves one address out.

@@ -3,6 +3,7 @@ package controller
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ type Stream struct {
 	standby     *standby
 	wanted      []netip.Prefix // the servers preferred to its own, when that was last looked at
 	wantedAt    time.Time
-	lent        *dial.Conn // for reach, once
+	lent        *dial.Conn // for open, once
 	lentOver    string
 	pair        *relay.Pair // whose other end is on the program's descriptor, nil if none is
 
@@ -323,6 +324,9 @@ func (s *Stream) hostOf(e *exchange) (host string, port uint16) {
 	}
 	if e != nil && e.request != nil {
 		host, _ = e.request.Host()
+	}
+	if host == "" && s.tls != nil && s.tls.tunnel != "" {
+		host, _, _ = net.SplitHostPort(s.tls.tunnel)
 	}
 	if host == "" {
 		if name, ok := s.c.names.Name(s.opened.Peer.Addr()); ok {
