@@ -12,14 +12,26 @@ go=${GO:-go}
 work=$(dirname "$output")/cgo
 mkdir -p "$work"
 
-table=$("$go" env GOROOT)/src/runtime/sigtab_linux_generic.go
+# A toolchain that go fetched for go.mod lies in the module cache, below which nothing may be replaced. The check
+# compares names: by another name, it may.
+root=$("$go" env GOROOT)
+case $root/ in
+"$("$go" env GOMODCACHE)"/*)
+	ln -sfn "$root" "$work/goroot"
+	root=$(cd "$work" && pwd)/goroot
+	go=$root/bin/go
+	export GOROOT="$root" GOTOOLCHAIN=local
+	;;
+esac
+
+table=$root/src/runtime/sigtab_linux_generic.go
 [ -f "$table" ] || { echo "build.sh: $table is missing: this Go toolchain is not supported" >&2; exit 1; }
 sed -E '/^[[:space:]]*\/\*[[:space:]]*[0-9]+[[:space:]]*\*\//{
 	/"signal 3[234]"/!s/\{[^"]*,/{0,/
 }' "$table" >"$work/sigtab_linux_generic.go"
 kept=$(grep -cE '\{_Sig' "$work/sigtab_linux_generic.go" || true)
 [ "$kept" = 3 ] || { echo "build.sh: $kept signals kept instead of 3: the table of this Go toolchain has another form" >&2; exit 1; }
-limits=$("$go" env GOROOT)/src/syscall/rlimit.go
+limits=$root/src/syscall/rlimit.go
 sed 's/^func init() {$/func raiseOpenFiles() {/' "$limits" >"$work/rlimit.go"
 grep -q '^func raiseOpenFiles() {$' "$work/rlimit.go" || { echo "build.sh: $limits has another form in this Go toolchain" >&2; exit 1; }
 here=$(cd "$work" && pwd)
