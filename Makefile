@@ -58,7 +58,8 @@ setup:
 	sh e2e/manager/daemons.sh
 
 .PHONY: demo
-demo: setup
+demo:
+	sh e2e/setup.sh demo
 	$(MAKE) all
 	$(GO) run ./e2e/demo
 

@@ -1,38 +1,52 @@
 #!/bin/sh
 # Installs what the tests, the benchmarks and the demonstration need on a Debian machine.
 #
-#     e2e/setup.sh          installs what is missing; needs root or sudo only if something is
-#     e2e/setup.sh --check  installs nothing; status 1 if something is missing
+#     e2e/setup.sh [demo]          installs what is missing; needs root or sudo only if something is
+#     e2e/setup.sh --check [demo]  installs nothing; status 1 if something is missing
 #
-# A package stands here with a command, or a file, by which its presence is known. nginx and the other
-# servers are installed without being started.
+# demo: only what the demonstration needs. A package stands here with a command, or a file, by which its presence is
+# known. nginx and the other servers are installed without being started.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
 go_wanted=25 # the minor of Go 1.x that go.mod asks for
 
+check=no
+if [ "${1-}" = --check ]; then
+    check=yes
+    shift
+fi
+what=${1-all}
+
 say() { echo "setup: $*" >&2; }
 
-needs() {
+for_demo() {
     cat <<'LIST'
 gcc            gcc
 libc6-dev      /usr/include/stdio.h
 make           make
-cppcheck       cppcheck
-shellcheck     shellcheck
 iproute2       ip
 ethtool        ethtool
-nftables       nft
 util-linux     unshare
 nginx-light    nginx
+dnsmasq-base   dnsmasq
+curl           curl
+ca-certificates /etc/ssl/certs/ca-certificates.crt
+LIST
+}
+
+needs() {
+    for_demo
+    [ "$what" = demo ] || cat <<'LIST'
+cppcheck       cppcheck
+shellcheck     shellcheck
+nftables       nft
 apache2-bin    apache2
 lighttpd       lighttpd
-dnsmasq-base   dnsmasq
 dbus-daemon    dbus-daemon
 unbound        unbound
 tinyproxy-bin  tinyproxy
 squid          squid
-curl           curl
 wget           wget
 aria2          aria2c
 ffmpeg         ffmpeg
@@ -41,7 +55,6 @@ python3        python3
 apt            /usr/lib/apt/methods/http
 apt-utils      apt-ftparchive
 dpkg           dpkg-deb
-ca-certificates /etc/ssl/certs/ca-certificates.crt
 LIST
 }
 
@@ -77,7 +90,7 @@ as_root() {
     elif command -v sudo >/dev/null 2>&1; then
         sudo "$@"
     else
-        say "cannot run as root, and there is no sudo: $*"
+        say "this needs root, and there is no sudo; let root run, in this folder: sh e2e/setup.sh $what"
         exit 1
     fi
 }
@@ -97,12 +110,18 @@ install_quietly() {
     return $status
 }
 
-# Debian's own Go may be too old even to fetch a newer one; then that of its backports is taken.
+# The minor of the Go 1.x that apt would install.
+candidate() {
+    minor=$(apt-cache policy golang-go | sed -n 's/^ *Candidate: *[0-9]*:1\.\([0-9]*\).*/\1/p')
+    echo "${minor:-0}"
+}
+
+# A release's own Go may be too old even to fetch a newer one; then that of its backports is taken.
 install_go() {
     # shellcheck source=/dev/null
     . /etc/os-release
     say "installing Go"
-    install_quietly golang-go || true
+    [ "$(candidate)" -lt 21 ] || install_quietly golang-go || true
     go_suffices && return 0
     release=${VERSION_CODENAME:-}-backports
     if ! apt-cache policy | grep -q "n=$release"; then
@@ -120,7 +139,7 @@ missing=$(missing_packages | tr "\n" " ")
 if [ -z "$missing" ] && go_suffices; then
     exit 0
 fi
-if [ "${1-}" = --check ]; then
+if [ $check = yes ]; then
     [ -z "$missing" ] || say "missing packages: $missing"
     go_suffices || say "missing: Go 1.$go_wanted or later"
     exit 1

@@ -72,6 +72,7 @@ func again(stage string) *exec.Cmd {
 }
 
 func enterFromOutside() (int, error) {
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // nginx, ethtool: an ordinary user's does not have them
 	flags := uintptr(syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID)
 	cmd := again("init")
 	// Pdeathsig is sent when the thread that forked ends: here the main thread, see init.

@@ -89,7 +89,7 @@ func (l *Lab) environment() []string {
 		"MIDSTREAM_RUNTIME_DIR=" + l.RuntimeDir(),
 		"MIDSTREAM_LOG=" + l.LogLevel,
 		"MIDSTREAM_LOG_FILE=" + l.LogFile(),
-		"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin",
+		"PATH=" + os.Getenv("PATH"),
 	}
 }
 

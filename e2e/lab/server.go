@@ -113,7 +113,6 @@ func (s *Server) Restart() {
 	args := append([]string{"prlimit", fmt.Sprintf("--nofile=%d", min(limit.Max, 65536))}, s.args...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, errors, errors
-	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.Network.Start(cmd); err != nil {
 		t.Fatalf("lab: start %s in %s: %v", s.Name, s.Network.Name, err)
