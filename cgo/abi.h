@@ -133,7 +133,8 @@ enum ms_flag {
     MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
     MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content; exactly there, unless MS_RELAY */
     MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end */
-    MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant */
+    MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant. data: struct ms_answer */
+    MS_REFRAMED = 1 << 13, /* its answer is to be delivered in the framing that the program has begun to read */
 };
 
 struct ms_message {
@@ -165,6 +166,14 @@ struct ms_position {
     uint64_t head;         /* MS_HEAD: octets of the head read */
     int64_t nanoseconds;   /* how long the program's calls were held, at most */
     uint64_t last_read;    /* CLOCK_MONOTONIC of the last octets handed to the program, ns */
+};
+
+/* With MS_TWINNED: what the twin's connection brings. */
+struct ms_answer {
+    int64_t left;    /* octets of content from a on to the response's end, -1 unknown */
+    uint64_t sent;   /* the last exchange whose request the new server has been sent */
+    uint32_t longer; /* the answer goes on after `left` */
+    uint32_t reserved;
 };
 
 struct ms_info {

@@ -203,6 +203,23 @@ static void show_again(struct stream *s, int epfd)
     gate_leave(s);
 }
 
+void epoll_show(struct stream *s)
+{
+    int saved = errno;
+    if (gate_enter(s)) {
+        for (int i = 0; i < STREAM_EPOLLS; i++) {
+            struct stream_epoll *e = &s->epolls[i];
+            struct epoll_event event = e->event;
+            if (e->epfd >= 0 && !e->parted && !e->lent && !(event.events & EPOLLONESHOT) && lend(s, &event)) {
+                e->lent = true;
+                REAL(epoll_ctl)(e->epfd, EPOLL_CTL_MOD, s->fd, &event);
+            }
+        }
+        gate_leave(s);
+    }
+    errno = saved;
+}
+
 /* The surplus is gone: what was lent for it is taken back. */
 static void take_back(struct stream *s, int epfd)
 {

@@ -8,4 +8,7 @@
 void epoll_part(struct stream *s, int fd);
 void epoll_join(struct stream *s, int fd);
 
+/* A surplus has come up: those who wait for the descriptor see it. Keeps errno. */
+void epoll_show(struct stream *s);
+
 #endif

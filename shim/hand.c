@@ -162,7 +162,7 @@ static const char *obstacle(struct stream *s)
     if ((waiting ? answered + 1 : answered) != s->arm_exchange) {
         return "the exchange is over";
     }
-    if (sent > s->arm_exchange && !(s->arm_flags & MS_RELAY)) {
+    if (sent > s->arm_sent && !(s->arm_flags & MS_RELAY)) {
         return "the program has sent another request";
     }
     if (s->in.phase == MS_BROKEN) {
@@ -386,6 +386,13 @@ static bool hand_over(struct stream *s)
             refuse(s, "the new connection does not deliver");
             return true;
         }
+        struct ms_position p;
+        position(s, &p);
+        if (s->next_twin && (why = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->rest != s->in.left
+                                       ? "the new content has another length" : twin_fits(s->next_twin, &p))) {
+            refuse(s, why);
+            return true;
+        }
     }
     exchange_sockets(s);
     return true;
@@ -416,7 +423,7 @@ static void look_at_due(void)
     }
 }
 
-static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin)
+static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const struct ms_answer *answer)
 {
     if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE)) {
         load_disown(fd);
@@ -430,10 +437,14 @@ static void arm(struct stream *s, const struct ms_message *m, int fd, struct twi
     s->next_twin = twin;
     s->arm_flags = m->flags;
     s->arm_at = m->a;
+    s->arm_exchange = s->arm_sent = m->exchange;
+    if (twin && answer) {
+        twin_expect(twin, answer, m->flags & MS_REFRAMED);
+        s->arm_sent = answer->sent;
+    }
     if (twin && !(m->flags & (MS_NOW | MS_AT_END | MS_IN_HEAD))) {
         s->arm_at += twin_drain(twin);
     }
-    s->arm_exchange = m->exchange;
     s->gate_closed_at = 0;
     if (m->flags & MS_NOW) {
         atomic_store(&s->armed, 1);
@@ -465,7 +476,7 @@ static void give_up(struct stream *s, int error)
     struct ms_message back = { .flags = MS_NOW | RESTORE };
     int kept = s->kept_fd;
     s->kept_fd = -1;
-    arm(s, &back, kept, NULL);
+    arm(s, &back, kept, NULL, NULL);
 }
 
 static void answer(const struct stream *s)
@@ -497,7 +508,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
             twin = twin_take(s, (uint64_t)m->b, &fd);
         }
         if (fd >= 0) {
-            arm(s, m, fd, twin);
+            arm(s, m, fd, twin, length >= sizeof(struct ms_answer) ? data : NULL);
         } else if (m->flags & MS_TWINNED) {
             channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the new TLS session has ended", 29);
         } else {

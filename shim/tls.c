@@ -8,6 +8,7 @@
 
 #include "calls.h"
 #include "channel.h"
+#include "epoll.h"
 #include "fork.h"
 #include "gate.h"
 #include "twin.h"
@@ -232,10 +233,19 @@ ssize_t tls_own_result(struct stream *s, ssize_t result)
     return -1;
 }
 
-size_t tls_stash(const struct tls *t)
+size_t tls_pending(const struct tls *t, size_t own)
 {
     struct twin *w = t ? atomic_load(&((struct tls *)t)->live) : NULL;
-    return w && atomic_load(&((struct tls *)t)->plain_fd) < 0 ? w->stash_end - w->stash_start : 0;
+    if (t && atomic_load(&((struct tls *)t)->plain_fd) >= 0) {
+        return 0;
+    }
+    return w ? twin_pending(w) : own;
+}
+
+bool tls_is_spent(const struct tls *t)
+{
+    struct twin *w = t ? atomic_load(&((struct tls *)t)->live) : NULL;
+    return w && twin_is_spent(w);
 }
 
 void tls_plain(struct tls *t, int fd)
@@ -259,12 +269,20 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
     return !n ? TLS_END : stream_is_fatal(errno) ? TLS_BAD : TLS_AGAIN;
 }
 
-/* After a read: once they are gone, the library is as far as it would be without a hand-over. */
+/*
+ * After a read. What has been read ahead is shown to those who wait until it is gone: from then on the library is as far as
+ * it would be without a hand-over. Where an answer is reframed, what is left may be what no record has brought.
+ */
 static void check_surplus(struct tls *t, struct stream *s)
 {
     struct twin *w = atomic_load(&t->live);
-    if (!w || (!tls_stash(t) && !t->library->kind->pending(t->library, w->handle))) {
-        atomic_store(&s->surplus, 0);
+    bool had = atomic_load_explicit(&s->surplus, memory_order_relaxed);
+    bool has = w && atomic_load(&t->plain_fd) < 0 && (had || w->framed) && twin_is_ready(w);
+    if (has != had) {
+        atomic_store(&s->surplus, has);
+    }
+    if (has && !had) {
+        epoll_show(s);
     }
 }
 
@@ -277,7 +295,7 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     if (t) {
         data->handle = t->last = w ? w->handle : t->handle;
     }
-    if (w && frame->serves && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
+    if (w && frame->serves && !w->framed && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
         data->done = twin_serve(w, data->buffer, data->length, data->peek);
         return TLS_DATA;
     }
@@ -289,6 +307,16 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     }
     if (t) {
         t->said = 0;
+    }
+    if (w && w->framed && !frame->writing) {
+        tls_now = frame;
+        data->outcome = twin_read_framed(w, data);
+        tls_now = NULL;
+        if (data->outcome != TLS_END || w->framed) {
+            data->library->kind->say(data, false);
+            return data->outcome;
+        }
+        return try_once(data, carry, frame); /* the response is over: what follows is as it comes */
     }
     tls_now = frame;
     enum tls_outcome outcome = carry(data);
@@ -338,7 +366,7 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         if (result > 0 && call.alone) {
             tls_begin(&frame, t->library, t->handle, t);
             t->library->kind->refresh(t);
-            if (atomic_load_explicit(&s->surplus, memory_order_relaxed)) {
+            if (atomic_load_explicit(&s->surplus, memory_order_relaxed) || atomic_load(&t->live)) {
                 check_surplus(t, s);
             }
             tls_end(&frame);

@@ -226,8 +226,14 @@ void tls_leave(struct tls_present *present);
 /* The descriptor carries the stream in the clear from now on: one end of a pair. By the hand. */
 void tls_plain(struct tls *t, int fd);
 
-/* Octets that the twin has read ahead of the program, without the library's own; t may be NULL. */
-size_t tls_stash(const struct tls *t);
+/*
+ * Octets that the program can read without any that have still to come, where the library has `own` of them; t may be
+ * NULL. Between tls_enter and tls_leave.
+ */
+size_t tls_pending(const struct tls *t, size_t own);
+
+/* The program has been told that the peer has ended the session, which the library does not know of. */
+bool tls_is_spent(const struct tls *t);
 
 /* Whether HTTP/2 is not to be offered where HTTP/1.1 is (tls.http2 in the configuration). */
 bool tls_avoids_h2(void);

@@ -597,7 +597,7 @@ EXPORT void gnutls_record_cork(void *session)
     }
 
 ON_PRESENT(size_t, gnutls_record_check_pending, (void *session), 0,
-           t && atomic_load(&t->plain_fd) >= 0 ? 0 : tls_stash(t) + TLS_REAL(library, gnutls_record_check_pending)(handle))
+           tls_pending(t, TLS_REAL(library, gnutls_record_check_pending)(handle)))
 ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR, TLS_REAL(library, gnutls_bye)(handle, how))
 ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
            TLS_REAL(library, gnutls_session_key_update)(handle, flags))

@@ -18,6 +18,7 @@
 #define SSL_ERROR_WANT_READ 2
 #define SSL_ERROR_WANT_WRITE 3
 #define SSL_VERIFY_PEER 1
+#define SSL_RECEIVED_SHUTDOWN 2
 #define SSL_CTRL_MODE 33
 #define SSL_CTRL_SET_TLSEXT_HOSTNAME 55
 #define SSL_CTRL_GET_CLIENT_CERT_TYPES 103
@@ -710,16 +711,17 @@ EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, si
 
 EXPORT int SSL_pending(const void *ssl)
     ON_PRESENT(int, SSL_pending, 0, (void *)ssl,
-               t && atomic_load(&t->plain_fd) >= 0 ? 0 : (int)tls_stash(t) + TLS_REAL(library, SSL_pending)(handle))
+               (int)tls_pending(t, (size_t)TLS_REAL(library, SSL_pending)(handle)))
 
 EXPORT int SSL_has_pending(const void *ssl)
-    ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_stash(t) || TLS_REAL(library, SSL_has_pending)(handle))
+    ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_pending(t, 0) || TLS_REAL(library, SSL_has_pending)(handle))
 
 EXPORT int SSL_shutdown(void *ssl)
     ON_PRESENT(int, SSL_shutdown, -1, ssl, TLS_REAL(library, SSL_shutdown)(handle))
 
 EXPORT int SSL_get_shutdown(const void *ssl)
-    ON_PRESENT(int, SSL_get_shutdown, 0, (void *)ssl, TLS_REAL(library, SSL_get_shutdown)(handle))
+    ON_PRESENT(int, SSL_get_shutdown, 0, (void *)ssl,
+               TLS_REAL(library, SSL_get_shutdown)(handle) | (tls_is_spent(t) ? SSL_RECEIVED_SHUTDOWN : 0))
 
 EXPORT int SSL_key_update(void *ssl, int type)
     ON_PRESENT(int, SSL_key_update, 0, ssl, TLS_REAL(library, SSL_key_update)(handle, type))

@@ -27,8 +27,9 @@
 /* A handshake may take so long; the core's own time-out is usually shorter. */
 #define HANDSHAKE_NS 30000000000LL
 
-/* How much is read at a time, and how much of what has been read may wait for the core. */
+/* How much is read at a time, for the core and for the program, and how much of what has been read may wait. */
 #define PIECE 4096
+#define RECORD 16384 /* what one record holds at most (RFC 8446 §5.1) */
 #define STASH_MAX (FRAMING_HEAD_MAX + 65536)
 
 /* Twins looked after at once; a stream has one at a time, two where one stands by. */
@@ -180,7 +181,6 @@ static void look_for_head(struct twin *w, const uint8_t *octets, size_t count)
             w->answer.method = FRAMING_GET;
         } else if (event_here == FRAMING_ENDED_HEAD) {
             w->head_done = !w->answer.interim;
-            w->left = w->answer.phase == MS_LENGTH ? (int64_t)w->answer.left : -1;
         } else if (event_here == FRAMING_ENDED && !w->answer.interim) {
             w->head_done = true;
         }
@@ -194,28 +194,46 @@ static void look_for_head(struct twin *w, const uint8_t *octets, size_t count)
     }
 }
 
-/* Reads a piece into the stash. */
-static enum tls_outcome read_piece(struct twin *w)
+/* Makes room for a piece at the end of the stash. */
+static bool make_room(struct twin *w, size_t piece)
 {
-    if (w->stash_start == w->stash_end) {
-        w->stash_start = w->stash_end = 0;
+    size_t had = w->stash_end - w->stash_start;
+    if (w->stash_room - w->stash_end >= piece) {
+        return true;
     }
-    if (w->stash_room - w->stash_end < PIECE) {
-        size_t room = w->stash_end + 4 * PIECE;
+    if (w->stash_start && w->stash_room - had >= piece) {
+        memmove(w->stash, w->stash + w->stash_start, had);
+        wipe(w->stash + had, w->stash_start);
+    } else {
+        size_t room = had + 2 * RECORD;
         uint8_t *larger = room <= STASH_MAX ? malloc(room) : NULL;
         if (!larger) {
-            return TLS_BAD;
+            return false;
         }
         if (w->stash) {
-            memcpy(larger, w->stash, w->stash_end);
+            memcpy(larger, w->stash + w->stash_start, had);
             wipe(w->stash, w->stash_room);
             free(w->stash);
         }
         w->stash = larger;
         w->stash_room = room;
     }
+    w->stash_start = 0;
+    w->stash_end = had;
+    return true;
+}
+
+/* Reads a piece into the stash. */
+static enum tls_outcome read_piece(struct twin *w, size_t piece)
+{
+    if (w->stash_start == w->stash_end) {
+        w->stash_start = w->stash_end = 0;
+    }
+    if (!make_room(w, piece)) {
+        return TLS_BAD;
+    }
     size_t n = 0;
-    enum tls_outcome outcome = w->library->kind->read(w->library, w->handle, w->stash + w->stash_end, PIECE, &n);
+    enum tls_outcome outcome = w->library->kind->read(w->library, w->handle, w->stash + w->stash_end, piece, &n);
     if (outcome == TLS_DATA) {
         look_for_head(w, w->stash + w->stash_end, n);
         w->stash_end += n;
@@ -231,25 +249,60 @@ static size_t stashed(const struct twin *w)
 /* n octets of the stash are gone. */
 static void consume(struct twin *w, size_t n)
 {
-    size_t head = n < w->clear ? n : w->clear;
-    w->clear -= head;
-    if (w->left >= 0) {
-        w->left -= (int64_t)(n - head);
-    }
     wipe(w->stash + w->stash_start, n);
     w->stash_start += n;
+}
+
+/*
+ * What comes next in the stash: octets of a head, or content of the answer, `most` at most. What frames the content is
+ * gone. 0: there is nothing, or no more of the answer.
+ */
+static size_t next_octets(struct twin *w, size_t most)
+{
+    if (w->clear) {
+        return w->clear < most ? w->clear : most;
+    }
+    const uint8_t *start = w->stash + w->stash_start, *at = start;
+    size_t n = stashed(w) ? content_next(&w->answer, &at, w->stash + w->stash_end, most) : 0;
+    consume(w, (size_t)(at - start));
+    return n;
+}
+
+/* n of those are gone. */
+static void take_octets(struct twin *w, size_t n)
+{
+    const uint8_t *at = w->stash + w->stash_start;
+    if (w->clear) {
+        w->clear -= n;
+    } else {
+        content_take(&w->answer, &at, n);
+        w->rest -= w->rest >= 0 ? (int64_t)n : 0;
+    }
+    consume(w, n);
+}
+
+/* Throws up to n octets of the stash away; returns how many. */
+static size_t drop_octets(struct twin *w, size_t n)
+{
+    size_t gone = 0, part;
+    while (gone < n && (part = next_octets(w, n - gone))) {
+        take_octets(w, part);
+        gone += part;
+    }
+    return gone;
+}
+
+/* The answer has been taken to its end. */
+static bool is_over(struct twin *w)
+{
+    return w->head_done && !w->clear && (w->answer.phase == MS_BROKEN || content_is_over(&w->answer));
 }
 
 /* Answers what can be answered from the stash. True when the core waits for more. */
 static bool answer_core(struct twin *w)
 {
     if (w->skip > 0) {
-        size_t n = stashed(w);
-        if ((int64_t)n > w->skip) {
-            n = (size_t)w->skip;
-        }
-        consume(w, n);
-        w->skip -= (int64_t)n;
+        w->skip -= (int64_t)drop_octets(w, (size_t)w->skip);
         if (!w->skip) {
             tell(w, MS_TWIN_SKIPPED, 0, 0, NULL, 0);
         }
@@ -261,14 +314,36 @@ static bool answer_core(struct twin *w)
         tell(w, MS_TWIN_OCTETS, 0, w->peek, w->stash + w->stash_start + w->peek, n);
         w->peek = -1;
     }
-    if (w->take > 0 && stashed(w)) {
-        size_t n = stashed(w) < (size_t)w->take ? stashed(w) : (size_t)w->take;
-        n = n < MS_DATA_MAX ? n : MS_DATA_MAX;
-        tell(w, MS_TWIN_OCTETS, 0, 0, w->stash + w->stash_start, n);
-        consume(w, n);
-        w->take = 0;
+    if (w->take > 0) {
+        size_t n = next_octets(w, w->take < MS_DATA_MAX ? (size_t)w->take : MS_DATA_MAX);
+        if (n) {
+            tell(w, MS_TWIN_OCTETS, 0, 0, w->stash + w->stash_start, n);
+            take_octets(w, n);
+            w->take = 0;
+        } else if (is_over(w)) {
+            tell(w, MS_TWIN_OCTETS, MS_LAST, 0, NULL, 0);
+            w->take = 0;
+        }
+    }
+    if (w->skip > 0 && is_over(w)) {
+        fail(w, "the new server's content ends before the octet that is wanted");
+        return false;
     }
     return w->skip > 0 || w->peek >= 0 || w->take > 0;
+}
+
+static enum tls_outcome send_request(struct twin *w)
+{
+    while (w->request_length) {
+        size_t n = 0;
+        enum tls_outcome outcome = w->library->kind->write(w->library, w->handle, w->request, w->request_length, &n);
+        if (outcome != TLS_DATA) {
+            return outcome;
+        }
+        memmove(w->request, w->request + n, w->request_length - n);
+        w->request_length -= n;
+    }
+    return TLS_DATA;
 }
 
 /* All that can be done for a twin without waiting. */
@@ -280,23 +355,16 @@ static void serve(struct twin *w)
     if (w->state != TWIN_READY) {
         return;
     }
-    w->wants_write = false;
-    while (w->request_length) {
-        size_t n = 0;
-        enum tls_outcome outcome = w->library->kind->write(w->library, w->handle, w->request, w->request_length, &n);
-        if (outcome == TLS_AGAIN) {
-            w->wants_write = true;
-            return;
-        }
-        if (outcome != TLS_DATA) {
+    enum tls_outcome outcome = send_request(w);
+    w->wants_write = outcome == TLS_AGAIN;
+    if (outcome != TLS_DATA) {
+        if (outcome != TLS_AGAIN) {
             fail(w, "the new server did not take the request");
-            return;
         }
-        memmove(w->request, w->request + n, w->request_length - n);
-        w->request_length -= n;
+        return;
     }
     while (answer_core(w)) {
-        enum tls_outcome outcome = read_piece(w);
+        outcome = read_piece(w, PIECE);
         if (outcome == TLS_AGAIN) {
             return;
         }
@@ -427,7 +495,7 @@ static const char *begin(struct stream *s, const struct ms_message *m, int fd)
     w->slot = m->slot;
     w->stream = m->stream;
     w->id = (uint64_t)m->b;
-    w->peek = w->left = -1;
+    w->peek = w->rest = -1;
     framing_reset(&w->answer, false);
     w->next = twins;
     twins = w;
@@ -449,12 +517,10 @@ static bool add_request(struct twin *w, const void *data, size_t length)
     drop_request(w);
     w->request = larger;
     w->request_length = had + length;
-    /* A new answer follows. */
-    if (!stashed(w)) {
+    /* Unless an answer is still to be read, a new one follows. */
+    if (!stashed(w) && is_over(w)) {
         framing_reset(&w->answer, false);
         w->head_done = false;
-        w->clear = 0;
-        w->left = -1;
     }
     return true;
 }
@@ -513,7 +579,7 @@ struct twin *twin_take(struct stream *s, uint64_t id, int *fd)
     struct tls_frame frame;
     begin_work(&frame);
     struct twin *w = find(s->id, id);
-    if (w && w->state == TWIN_READY && w->session && !w->request_length) {
+    if (w && w->state == TWIN_READY && w->session && send_request(w) == TLS_DATA) {
         w->state = TWIN_ARMED;
         *fd = w->fd;
         w->fd = -1;
@@ -551,15 +617,14 @@ int64_t twin_drain(struct twin *w)
     int64_t drained = 0;
     begin_work(&frame);
     size_t held = w->handle ? stashed(w) + w->library->kind->pending(w->library, w->handle) : 0;
-    if (held && w->left > (int64_t)held) {
-        drained = (int64_t)stashed(w);
-        consume(w, stashed(w));
+    int64_t left = w->rest < 0 && w->head_done && w->answer.phase == MS_LENGTH ? (int64_t)w->answer.left : w->rest;
+    if (held && !w->clear && left > (int64_t)held) {
+        drained = (int64_t)drop_octets(w, held);
         while (w->library->kind->pending(w->library, w->handle)) {
-            if (read_piece(w) != TLS_DATA) {
+            if (read_piece(w, PIECE) != TLS_DATA) {
                 break;
             }
-            drained += (int64_t)stashed(w);
-            consume(w, stashed(w));
+            drained += (int64_t)drop_octets(w, stashed(w));
         }
     }
     end_work(&frame);
@@ -572,15 +637,34 @@ int64_t twin_skip(struct twin *w, int64_t n)
     int64_t gone = 0;
     begin_work(&frame);
     while (w->handle && gone < n) {
-        if (!stashed(w) && read_piece(w) != TLS_DATA) {
+        size_t part = drop_octets(w, (size_t)(n - gone));
+        if (!part && (is_over(w) || read_piece(w, PIECE) != TLS_DATA)) {
             break;
         }
-        size_t part = (int64_t)stashed(w) < n - gone ? stashed(w) : (size_t)(n - gone);
-        consume(w, part);
         gone += (int64_t)part;
     }
     end_work(&frame);
     return gone;
+}
+
+void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes)
+{
+    w->rest = answer->left;
+    w->longer = answer->longer;
+    w->reframes = reframes;
+}
+
+const char *twin_fits(struct twin *w, const struct ms_position *position)
+{
+    if (!w->reframes) {
+        return NULL;
+    }
+    if (!w->head_done || w->clear || w->answer.phase == MS_BROKEN) {
+        return "the new server's answer is framed in a way that is not understood";
+    }
+    const char *why = reframe_begin(&w->frame, position, &w->answer, w->rest, w->longer);
+    w->framed = !why;
+    return why;
 }
 
 size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek)
@@ -594,6 +678,68 @@ size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek)
     return n;
 }
 
+enum tls_outcome twin_read_framed(struct twin *w, struct tls_data *data)
+{
+    for (;;) {
+        struct reframe next = w->frame;
+        size_t used, n = reframe(&next, w->stash + w->stash_start, stashed(w), &used, data->buffer, data->length);
+        if (!n || !data->peek) {
+            w->frame = next;
+            consume(w, used);
+        }
+        if (n) {
+            data->done = n;
+            return TLS_DATA;
+        }
+        if (next.wrong) {
+            errno = ECONNRESET;
+            return TLS_BAD;
+        }
+        if (next.over) {
+            w->framed = next.spent;
+            return TLS_END;
+        }
+        enum tls_outcome outcome = read_piece(w, RECORD);
+        if (outcome != TLS_DATA && (outcome != TLS_END || !reframe_ended(&w->frame))) {
+            return outcome;
+        }
+    }
+}
+
+/* What a read call would make of what the twin holds decrypted; the rest of the stash follows it. */
+static size_t look_ahead(struct twin *w, struct reframe *next, size_t *used)
+{
+    while (w->library->kind->pending(w->library, w->handle) && stashed(w) + RECORD < STASH_MAX) {
+        if (read_piece(w, RECORD) != TLS_DATA) {
+            break;
+        }
+    }
+    *next = w->frame;
+    return reframe(next, w->stash + w->stash_start, stashed(w), used, NULL, SIZE_MAX);
+}
+
+size_t twin_pending(struct twin *w)
+{
+    if (!w->framed) {
+        return stashed(w) + w->library->kind->pending(w->library, w->handle);
+    }
+    struct reframe next;
+    size_t used, n = look_ahead(w, &next, &used);
+    return next.over && !next.spent ? n + stashed(w) - used : n;
+}
+
+bool twin_is_ready(struct twin *w)
+{
+    struct reframe next;
+    size_t used;
+    return twin_pending(w) || (w->framed && !look_ahead(w, &next, &used) && (next.wrong || (next.over && next.spent)));
+}
+
+bool twin_is_spent(const struct twin *w)
+{
+    return w->framed && w->frame.over && w->frame.spent;
+}
+
 bool twin_swap(struct twin *w, int fd)
 {
     struct tls_frame frame;
@@ -605,7 +751,7 @@ bool twin_swap(struct twin *w, int fd)
         destroy(w);
     } else {
         w->library->kind->attach(w, fd);
-        surplus = stashed(w) || w->library->kind->pending(w->library, w->handle);
+        surplus = twin_is_ready(w);
         struct twin *old = atomic_load(&t->live);
         atomic_store(&t->live, w);
         t->last = w->handle;

@@ -3,13 +3,15 @@
  *
  * The core sends a connected socket (MS_TWIN). A thread of the shim's in the program's descriptor table makes a session of
  * the program's own library on it, shakes hands, judges the server, and then carries the core's requests and
- * the heads of the answers; what lies beyond a head stays in the library or in the stash. MS_ARM puts the twin in the
- * place of the program's session, as it puts a socket in the place of another.
+ * the heads of the answers; of what lies beyond a head, only content that is to be compared leaves the library or the
+ * stash. MS_ARM puts the twin in the place of the program's session, as it puts a socket in the place of another. Where
+ * the answer is framed otherwise than what the program has begun to read, the program's read calls reframe it (reframe.h).
  */
 #ifndef MIDSTREAM_TWIN_H
 #define MIDSTREAM_TWIN_H
 
 #include "framing.h"
+#include "reframe.h"
 #include "tls.h"
 
 struct twin {
@@ -32,9 +34,13 @@ struct twin {
     /* Read, but not yet taken: by the core, and after the hand-over by the program. */
     uint8_t *stash;
     size_t stash_start, stash_end, stash_room;
-    struct framing answer;   /* of the answer: where its head ends */
-    bool head_done;          /* that end has been found */
-    int64_t left;            /* octets of content that follow what has been taken, -1 unknown */
+    struct framing answer;   /* of the answer: as far as it has been taken, or its head has been looked at */
+    bool head_done;          /* the head's end has been found */
+    int64_t rest;            /* octets of content from what has been taken to the response's end, -1 unknown */
+    bool longer;             /* the answer goes on after them */
+    bool reframes;           /* what the program is handed is to be made by `frame` ... */
+    bool framed;             /* ... from now on, up to the response's end */
+    struct reframe frame;
     size_t clear;            /* octets of the stash that belong to heads, and may go to the core */
     uint64_t question;       /* number of the core's last question; its answer carries it */
     int64_t peek;            /* the core waits for more than so many; -1: it does not */
@@ -54,7 +60,7 @@ struct twin *twin_take(struct stream *s, uint64_t id, int *fd);
  */
 bool twin_swap(struct twin *w, int fd);
 
-/* Throws away what the twin holds decrypted, if content is left beyond it; returns how many octets that were. */
+/* Throws away what the twin holds decrypted, if content is left beyond it; returns how many octets of content that were. */
 int64_t twin_drain(struct twin *w);
 
 /* Throws content away: how many octets of n are gone. Never blocks. */
@@ -67,8 +73,29 @@ void twin_free(struct twin *w);
 void twin_session_gone(struct tls *t);
 void twin_stream_gone(uint64_t stream);
 
+/* How the answer's head says that what comes is to be delivered: what MS_ARM brings. */
+void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes);
+
+/* Whether the answer can be continued from where the program stands: why not, or NULL. By the hand, at the answer's octet. */
+const char *twin_fits(struct twin *w, const struct ms_position *position);
+
 /* Octets of the stash for the program; fewer than asked for if there are no more. */
 size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek);
+
+/*
+ * A read call of the program's on a twin that is `framed`, which it need not be afterwards: then nothing has been read, and
+ * the answer is the twin's own. Within the library's call.
+ */
+enum tls_outcome twin_read_framed(struct twin *w, struct tls_data *data);
+
+/* Octets for the program that need nothing more from the connection. */
+size_t twin_pending(struct twin *w);
+
+/* A read call of the program's would not wait: there are such octets, or it would be told of the end. */
+bool twin_is_ready(struct twin *w);
+
+/* It has been told of the end, though the connection is not at its own. */
+bool twin_is_spent(const struct twin *w);
 
 /* The program takes the number fd; what Midstream had there is on `moved` as well now. Any thread. */
 void twin_vacate(int fd, int moved);

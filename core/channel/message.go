@@ -71,8 +71,30 @@ const (
 	AtEnd
 )
 
-// Twinned: in the place of a socket, the twin with number B is meant.
-const Twinned Flags = 1 << 12
+const (
+	// Twinned: in the place of a socket, the twin with number B is meant; Data is an Answer.
+	Twinned Flags = 1 << 12
+	// Reframed: its answer is to be delivered in the framing that the program has begun to read.
+	Reframed Flags = 1 << 13
+)
+
+// Answer is struct ms_answer: what the connection of a twin brings.
+type Answer struct {
+	Left   int64  // octets of content from the offset on to the response's end, -1 unknown
+	Sent   uint64 // the last exchange whose request the new server has been sent
+	Longer bool   // the answer goes on after Left
+}
+
+// Encode returns it as a message's data.
+func (a Answer) Encode() []byte {
+	b := make([]byte, 24)
+	order.PutUint64(b[0:], uint64(a.Left))
+	order.PutUint64(b[8:], a.Sent)
+	if a.Longer {
+		order.PutUint32(b[16:], 1)
+	}
+	return b
+}
 
 // Phase is enum ms_phase: where in a response the program stands.
 type Phase uint32

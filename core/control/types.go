@@ -67,8 +67,9 @@ type End struct {
 
 // The kinds of delivery after a hand-over.
 const (
-	DeliveryDirect  = "direct"
-	DeliveryRelayed = "relayed"
+	DeliveryDirect   = "direct"
+	DeliveryRelayed  = "relayed"
+	DeliveryReframed = "reframed" // direct, but over TLS, and in another framing than the new server's
 )
 
 // Migration is one that took place.

@@ -132,10 +132,6 @@ func (e *exchange) locate() {
 		e.refuse("a transfer coding lies over the content")
 		return
 	}
-	if e.secure && e.framing.Kind != http1.Length {
-		e.refuse("over TLS, only content with a Content-Length is moved")
-		return
-	}
 	if why := provable(e.validators, e.total, e.proof); why != "" {
 		e.refuse(why)
 	}

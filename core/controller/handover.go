@@ -18,20 +18,26 @@ var (
 // arm sends a socket to the shim: it goes onto the descriptor at the content offset at of the exchange. Unless it
 // fails, awaitReply has to follow: until then no other socket is armed.
 func (s *Stream) arm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags) error {
-	if flags&channel.Now != 0 && flags&channel.Keep == 0 && s.confirm != nil {
+	return s.armAnswer(conn, exchange, at, flags, nil)
+}
+
+// armAnswer is arm for a connection that carries TLS, where answer says what comes on it.
+func (s *Stream) armAnswer(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags, answer *channel.Answer) error {
+	nothing := answer != nil && answer.Left == 0
+	if flags&channel.Now != 0 && flags&channel.Keep == 0 && s.confirm != nil && !nothing {
 		if err := s.confirm(conn, flags); err != nil {
 			return err
 		}
 	}
 	s.arming <- struct{}{}
-	err := s.sendArm(conn, exchange, at, flags)
+	err := s.sendArm(conn, exchange, at, flags, answer)
 	if err != nil {
 		<-s.arming
 	}
 	return err
 }
 
-func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags) error {
+func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags, answer *channel.Answer) error {
 	s.mu.Lock()
 	if flags&channel.Keep != 0 && (s.failed == nil || !s.failed.held) {
 		s.mu.Unlock()
@@ -42,6 +48,9 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags chann
 	s.mu.Unlock()
 	m := s.message(channel.Arm)
 	m.Exchange, m.A, m.Flags = exchange, at, flags
+	if answer != nil {
+		m.Data = answer.Encode()
+	}
 	if t, ok := conn.Over().(*twin); ok {
 		return t.arm(m)
 	}

@@ -39,8 +39,11 @@ func (r *rest) direct(e *exchange) bool {
 // most. The connection is taken over.
 func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.Flags, limit time.Duration) (*outcome, error) {
 	s.mu.Lock()
-	alone := len(s.exchanges) <= 1
+	alone, secure := len(s.exchanges) <= 1, s.tls != nil
 	s.mu.Unlock()
+	if secure {
+		return s.deliverTwin(ctx, e, r, now, limit)
+	}
 	if alone && r.direct(e) {
 		defer r.conn.Close()
 		if err := s.arm(r.conn, e.number, r.at, now); err != nil {
@@ -83,12 +86,6 @@ func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *rest) (*outco
 
 // putPair puts one end of a new pair on the descriptor.
 func (s *Stream) putPair(ctx context.Context, exchange uint64, at int64, flags channel.Flags, limit time.Duration, rt route) (*relayed, channel.Position, error) {
-	s.mu.Lock()
-	secure := s.tls != nil
-	s.mu.Unlock()
-	if secure {
-		return nil, channel.Position{}, refuse("over TLS, only an answer that is framed as the old one can be delivered")
-	}
 	pair, err := relay.NewPair(s.opened.Domain)
 	if err != nil {
 		return nil, channel.Position{}, err

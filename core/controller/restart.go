@@ -39,6 +39,9 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	if !bytes.HasPrefix(head, begun) {
 		return nil, refuse("the new server's head is another one than what the program has begun to read")
 	}
+	if e.secure {
+		return s.restartTwin(ctx, conn, e, answer, int64(len(begun)))
+	}
 	if len(begun) == 0 && taken == 0 && alone && rt.untouched() {
 		defer conn.Close()
 		if err := s.arm(conn, e.number, 0, channel.Now|channel.InHead); err != nil {

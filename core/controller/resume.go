@@ -100,7 +100,7 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 		e.validators.OverlapProves(answer.Validators()) && e.proof != config.ProofStrict {
 		return nil, &refusal{why: "the new server has another validator for it", more: true}
 	}
-	r.content = relay.NewContent(conn, r.framing)
+	r.content = relay.NewContent(conn, decoded(conn, r.framing))
 	r.elsewhere = q.moved
 	r.reusable = answer.Persistent() && r.framing.Kind != http1.Close && !q.moved && !r.longer
 	if skip := first - start; skip > 0 {
@@ -119,6 +119,14 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 		return nil, err
 	}
 	return r, nil
+}
+
+// decoded returns the framing of what can be read from the connection: a twin hands content over without any.
+func decoded(conn *dial.Conn, f http1.Framing) http1.Framing {
+	if conn.Over() != nil && f.Kind == http1.Chunked {
+		f.Kind = http1.Close
+	}
+	return f
 }
 
 // place206 finds out from which octet of the representation on the answer's content is (first, or 0), and how much
@@ -202,6 +210,7 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 	}
 	// The old connection may not have come as far yet.
 	s.reaches(ctx, q.e, q.at-q.overlap/4, 50*time.Millisecond)
+	defer clear(octets)
 	has := s.kept(q)
 	if len(has.octets) < len(had.octets) {
 		has = had

@@ -7,7 +7,9 @@ import (
 )
 
 // Old responses in every framing continue as new ones in every framing.
-func TestEveryFramingContinuesAsEveryOther(t *testing.T) {
+func TestEveryFramingContinuesAsEveryOther(t *testing.T) { both(t, testEveryFraming) }
+
+func testEveryFraming(t *testing.T, over transport) {
 	body := content(300_000)
 	olds := map[string]script{
 		"length":    {framing: "length"},
@@ -32,14 +34,14 @@ func TestEveryFramingContinuesAsEveryOther(t *testing.T) {
 	for oldName, old := range olds {
 		for newName, next := range news {
 			t.Run(oldName+" to "+newName, func(t *testing.T) {
-				old.body, old.etag, old.modified, old.hold = body, strong, modified, 150_000
-				next.body, next.etag, next.modified, next.hold = body, strong, modified, 290_000
+				old.body, old.etag, old.modified, old.hold, old.over = body, strong, modified, 150_000, over
+				next.body, next.etag, next.modified, next.hold, next.over = body, strong, modified, 290_000, over
 				if next.ranges {
 					next.hold = 30_000
 				}
 				first := serve(t, l.Networks()[0], old)
 				second := serve(t, l.Networks()[1], next)
-				d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+				d := start(t, l, over.curl()...)
 				<-first.held
 				d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 				d.moveOrEnd(l.Networks()[1].Name)

@@ -9,12 +9,14 @@ import (
 
 // A chunked response continues from every one of its octets: in a size line, between CR and LF, in an extension, at
 // the last chunk.
-func TestChunksContinueFromEveryOctet(t *testing.T) {
+func TestChunksContinueFromEveryOctet(t *testing.T) { both(t, testEveryOctet) }
+
+func testEveryOctet(t *testing.T, over transport) {
 	body := content(40)
 	l := lab.New(t)
 	named(l)
 	for _, decorate := range []bool{false, true} {
-		old := script{framing: "chunked", chunk: 17, decorate: decorate, body: body, etag: strong, modified: modified}
+		old := script{framing: "chunked", chunk: 17, decorate: decorate, body: body, etag: strong, modified: modified, over: over}
 		end := old.wireLength()
 		if decorate {
 			end -= len("Digest: none\r\nOther: 1\r\n\r\n") // a trailer field cannot be finished by another server
@@ -30,8 +32,9 @@ func TestChunksContinueFromEveryOctet(t *testing.T) {
 				t.Run(fmt.Sprintf("%v/%d/%d", decorate, hold, i), func(t *testing.T) {
 					old.hold = hold
 					next.body, next.etag, next.modified, next.hold = body, strong, modified, next.headLength()-10
+					next.over = over
 					first, second := serve(t, l.Networks()[0], old), serve(t, l.Networks()[1], next)
-					d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+					d := start(t, l, over.curl()...)
 					<-first.held
 					d.reads("the head", func(s lab.Session) bool { return s.State == "active" })
 					go func() {

@@ -5,6 +5,7 @@ package matrix
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,7 @@ type script struct {
 	location string
 	interim  bool // a 103 before each answer
 	bareLF   bool // lines of the head end without CR
+	over     transport
 }
 
 // origin is a server that follows a script.
@@ -51,7 +53,7 @@ type origin struct {
 	conns map[net.Conn]bool
 }
 
-// serve starts a server in the network, on port 80 of its content address.
+// serve starts a server in the network, on port 80 of its content address, or 443.
 func serve(t *testing.T, n *lab.Network, s script) *origin {
 	t.Helper()
 	return serveAt(t, n, n.Content(), s)
@@ -63,7 +65,13 @@ func serveAt(t *testing.T, n *lab.Network, address string, s script) *origin {
 	o := &origin{script: s, held: make(chan struct{}), resume: make(chan struct{}), conns: map[net.Conn]bool{}}
 	o.address = address
 	err := n.Do(func() (err error) {
-		o.listener, err = net.Listen("tcp", o.address+":80")
+		port := ":80"
+		if s.over.secure {
+			port = ":443"
+		}
+		if o.listener, err = net.Listen("tcp", o.address+port); err == nil && s.over.secure {
+			o.listener = tls.NewListener(o.listener, authority().config)
+		}
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,123 @@
+// Delivery over TLS: the twin takes the place of the program's session. Where the program has begun to read another
+// framing than that of the new server's answer, its own read calls make the one of the other, so that no content leaves C.
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/dial"
+	"midstream/core/guard"
+	"midstream/core/http1"
+)
+
+// deliverTwin is deliver for a stream that carries TLS.
+func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, now channel.Flags, limit time.Duration) (*outcome, error) {
+	defer r.conn.Close()
+	answer := channel.Answer{Left: r.left, Longer: r.longer || r.answer.Status == 416}
+	delivery := control.DeliveryDirect
+	if !r.direct(e) {
+		now |= channel.Reframed
+		delivery = control.DeliveryReframed
+	}
+	reusable := r.reusable && !answer.Longer
+	var err error
+	if answer.Sent, err = s.repeatWaiting(r.conn, e, reusable); err != nil {
+		return nil, err
+	}
+	if err := s.armAnswer(r.conn, e.number, r.at, now, &answer); err != nil {
+		return nil, err
+	}
+	position, err := s.awaitReply(ctx, limit)
+	if err != nil {
+		return nil, s.again(err)
+	}
+	if !reusable && delivery == control.DeliveryReframed {
+		guard.Go(func() { s.renew(e) })
+	}
+	return &outcome{conn: r.conn, offset: position.Received, delivery: delivery, resumes: true}, nil
+}
+
+// restartTwin is the end of restartOn for a stream that carries TLS: the program has had so many octets of the head.
+func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, a *http1.Response, begun int64) (*outcome, error) {
+	defer conn.Close()
+	f, err := a.Framing(e.request.Method)
+	if err != nil {
+		return nil, refuse("the new server's answer is framed in a way that is not understood")
+	}
+	if _, err := conn.Discard(int(begun)); err != nil {
+		return nil, broken(ctx, err)
+	}
+	answer := channel.Answer{Left: -1}
+	if answer.Sent, err = s.repeatWaiting(conn, e, a.Persistent() && f.Kind != http1.Close); err != nil {
+		return nil, err
+	}
+	if err := s.armAnswer(conn, e.number, begun, channel.Now|channel.InHead, &answer); err != nil {
+		return nil, err
+	}
+	if _, err := s.awaitReply(ctx, 0); err != nil {
+		return nil, s.again(err)
+	}
+	return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
+}
+
+// repeatWaiting sends the requests that wait for their answers behind the exchange, and returns the number of the last. To a
+// server that will not answer them it sends none: the connection then fails with them outstanding, and is recovered.
+func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (last uint64, err error) {
+	s.mu.Lock()
+	last = e.number
+	var octets []byte
+	for _, later := range s.exchanges {
+		if later.number <= e.number {
+			continue
+		}
+		if later.request == nil {
+			s.mu.Unlock()
+			return 0, errAgain // it is being written
+		}
+		octets = append(octets, later.octets...)
+		last = later.number
+	}
+	s.mu.Unlock()
+	defer clear(octets)
+	if !reusable || len(octets) == 0 {
+		return last, nil
+	}
+	if _, err := conn.Write(octets); err != nil {
+		return 0, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
+	}
+	return last, nil
+}
+
+// renew gives a stream whose connection serves this exchange only another one for the next.
+func (s *Stream) renew(e *exchange) {
+	ctx := context.Background()
+	if err := s.await(ctx, func() (bool, error) {
+		if s.closed || s.left != "" {
+			return true, errClosed
+		}
+		return e.done, nil
+	}); err != nil || !e.persistent() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
+	defer cancel()
+	select {
+	case s.moving <- struct{}{}:
+		defer func() { <-s.moving }()
+	case <-ctx.Done():
+		return
+	}
+	s.mu.Lock()
+	idle, iface := s.current() == nil && s.last == e && s.why() == "", s.iface
+	s.mu.Unlock()
+	if !idle {
+		return
+	}
+	if _, err := s.moveIdle(ctx, iface, e); err != nil && !errors.Is(err, errAgain) {
+		s.c.log.Debug().Str("session", s.name()).Err(err).Msg("the idle connection was not replaced")
+	}
+}

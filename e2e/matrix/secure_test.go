@@ -1,0 +1,88 @@
+// The same over TLS: scripted servers show a certificate of an authority made for the test.
+
+package matrix
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// transport is how a test's programs reach their servers.
+type transport struct {
+	name   string
+	secure bool
+}
+
+var (
+	plainly = transport{"http", false}
+	overTLS = transport{"https", true}
+)
+
+func (t transport) url() string { return t.name + "://" + host + "/file" }
+
+// curl is the command that fetches the file into OUT.
+func (t transport) curl(args ...string) []string {
+	args = append([]string{"curl", "-sS", "-o", "OUT"}, args...)
+	if t.secure {
+		args = append(args, "--cacert", authority().file)
+	}
+	return append(args, t.url())
+}
+
+// both runs a test over each transport.
+func both(t *testing.T, f func(t *testing.T, over transport)) {
+	for _, over := range []transport{plainly, overTLS} {
+		t.Run(over.name, func(t *testing.T) { f(t, over) })
+	}
+}
+
+// identity is what the servers show.
+type identity struct {
+	file   string // the authority's certificate
+	config *tls.Config
+}
+
+// authority makes one for the process; each server has the same key, and resumes no other's sessions.
+var authority = sync.OnceValue(func() identity {
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	key := func() *ecdsa.PrivateKey {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(err)
+		return k
+	}
+	issuer := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "matrix"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	issuerKey, serverKey := key(), key()
+	signed, err := x509.CreateCertificate(rand.Reader, issuer, issuer, issuerKey.Public(), issuerKey)
+	must(err)
+	server := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: issuer.NotBefore, NotAfter: issuer.NotAfter,
+	}
+	leaf, err := x509.CreateCertificate(rand.Reader, server, issuer, serverKey.Public(), issuerKey)
+	must(err)
+	folder, err := os.MkdirTemp("", "matrix")
+	must(err)
+	file := filepath.Join(folder, "ca.pem")
+	must(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}), 0o644))
+	return identity{file, &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf}, PrivateKey: serverKey}}, NextProtos: []string{"http/1.1"},
+	}}
+})

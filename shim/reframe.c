@@ -1,0 +1,240 @@
+/* reframe.c: delivers an answer in another framing than its own; see reframe.h. */
+#include "reframe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* How many hexadecimal digits of a chunk size programs accept, leading zeros included: curl takes 16. */
+#define DIGITS_MAX 16
+
+#define BEHIND_LAST (-1)
+#define BEFORE_CRLF (-1)
+
+bool content_is_over(struct framing *f)
+{
+    size_t used;
+    if (f->phase == MS_LENGTH && !f->left) {
+        framing_read(f, (const uint8_t *)"", 0, &used);
+    }
+    return f->phase == MS_IDLE;
+}
+
+size_t content_next(struct framing *f, const uint8_t **at, const uint8_t *end, size_t most)
+{
+    while (!content_is_over(f) && *at < end) {
+        size_t n = (size_t)(end - *at), used;
+        if (f->phase == MS_CLOSE) {
+            return n < most ? n : most;
+        }
+        if (f->phase == MS_LENGTH || f->phase == MS_CHUNK_DATA) {
+            n = f->left < n ? (size_t)f->left : n;
+            return n < most ? n : most;
+        }
+        if (f->phase == MS_BROKEN) {
+            return 0;
+        }
+        framing_read(f, *at, 1, &used);
+        *at += used;
+    }
+    return 0;
+}
+
+void content_take(struct framing *f, const uint8_t **at, size_t n)
+{
+    while (n) {
+        size_t used;
+        framing_read(f, *at, n, &used);
+        *at += used;
+        n -= used;
+    }
+}
+
+static void put(struct reframe *r, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(r->out, text, n);
+    r->out_at = 0;
+    r->out_end = (uint8_t)n;
+}
+
+static const char *in_chunk(struct reframe *r, const char *text, uint64_t run)
+{
+    if (run > INT64_MAX || (r->left >= 0 && (int64_t)run > r->left)) {
+        return "the new content does not fit the chunk that the program reads";
+    }
+    put(r, text);
+    r->run = (int64_t)run;
+    return NULL;
+}
+
+static const char *behind_last(struct reframe *r, const char *text)
+{
+    if (r->left > 0) {
+        return "the program has read the last chunk already, and the new server has more";
+    }
+    put(r, text);
+    r->run = BEHIND_LAST;
+    return NULL;
+}
+
+/* Where the program stands in chunked content (RFC 9112 §7.1). */
+static const char *begin_chunked(struct reframe *r, const struct ms_position *p)
+{
+    r->digits = BEFORE_CRLF;
+    switch (p->phase) {
+    case MS_CHUNK_DATA:
+        return in_chunk(r, "", p->chunk_left);
+    case MS_CHUNK_DATA_CR:
+        return NULL;
+    case MS_CHUNK_DATA_LF:
+        put(r, "\n");
+        r->digits = 0;
+        return NULL;
+    case MS_CHUNK_SIZE:
+        if (p->chunk_size) {
+            return in_chunk(r, "\r\n", p->chunk_size);
+        }
+        if (p->chunk_digits >= DIGITS_MAX && r->left) {
+            return behind_last(r, "\r\n\r\n");
+        }
+        r->digits = (int32_t)p->chunk_digits;
+        return NULL;
+    case MS_CHUNK_EXT:
+        return p->chunk_size ? in_chunk(r, "\r\n", p->chunk_size) : behind_last(r, "\r\n\r\n");
+    case MS_CHUNK_SIZE_LF:
+        return p->chunk_size ? in_chunk(r, "\n", p->chunk_size) : behind_last(r, "\n\r\n");
+    case MS_TRAILER:
+        if (p->line) {
+            return "the program is reading a trailer field, which nobody else can finish";
+        }
+        return behind_last(r, p->cr ? "\n" : "\r\n");
+    }
+    return "the program is not in content";
+}
+
+const char *reframe_begin(struct reframe *r, const struct ms_position *p, const struct framing *source, int64_t left, bool longer)
+{
+    memset(r, 0, sizeof *r);
+    r->source = *source;
+    r->source.tail = NULL;
+    r->left = left;
+    r->longer = longer;
+    switch (p->phase) {
+    case MS_LENGTH:
+        return left < 0 ? "nobody knows how much is left" : NULL;
+    case MS_CLOSE:
+        r->closes = true;
+        return NULL;
+    }
+    r->chunked = true;
+    return begin_chunked(r, p);
+}
+
+static bool at_end(struct reframe *r)
+{
+    if (r->left == 0 && (r->longer || r->source.phase == MS_CLOSE)) {
+        return true;
+    }
+    return content_is_over(&r->source);
+}
+
+/* All content has been delivered: what ends it for the program comes next. True when there is something to be written. */
+static bool finish(struct reframe *r)
+{
+    if (r->left > 0 || (r->chunked && r->run > 0)) {
+        r->wrong = true;
+        return false;
+    }
+    if (r->chunked && r->run == 0) {
+        put(r, r->digits == BEFORE_CRLF ? "\r\n0\r\n\r\n" : r->digits > 0 ? "\r\n\r\n" : "0\r\n\r\n");
+        r->run = BEHIND_LAST;
+        return true;
+    }
+    r->over = true;
+    r->spent = r->closes || !content_is_over(&r->source);
+    return false;
+}
+
+/* The size line of a chunk that n octets are at hand for. */
+static void begin_chunk(struct reframe *r, size_t n)
+{
+    int read = r->digits > 0 ? r->digits : 0;
+    uint64_t run = r->source.phase == MS_CLOSE ? n : r->source.left;
+    if (r->left >= 0 && (uint64_t)r->left < run) {
+        run = (uint64_t)r->left;
+    }
+    if (read && DIGITS_MAX - read < 15 && run >> 4 * (DIGITS_MAX - read)) {
+        run = ((uint64_t)1 << 4 * (DIGITS_MAX - read)) - 1;
+    }
+    char line[REFRAME_OUT];
+    snprintf(line, sizeof line, "%s%llx\r\n", r->digits == BEFORE_CRLF ? "\r\n" : "", (unsigned long long)run);
+    put(r, line);
+    r->run = (int64_t)run;
+    r->digits = BEFORE_CRLF;
+}
+
+size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *used, uint8_t *to, size_t room)
+{
+    const uint8_t *at = octets, *end = octets + count;
+    size_t made = 0;
+    while (!r->wrong) {
+        if (r->out_at < r->out_end) {
+            if (made == room) {
+                break;
+            }
+            if (to) {
+                to[made] = (uint8_t)r->out[r->out_at];
+            }
+            made++;
+            r->out_at++;
+            continue;
+        }
+        if (r->over || (at_end(r) && !finish(r))) {
+            break;
+        }
+        if (r->out_at < r->out_end) {
+            continue;
+        }
+        size_t n = content_next(&r->source, &at, end, SIZE_MAX);
+        if (!n) {
+            if (r->source.phase == MS_BROKEN) {
+                r->wrong = true;
+            } else if (content_is_over(&r->source)) {
+                continue;
+            }
+            break;
+        }
+        if (r->left == 0 || (r->chunked && r->run == BEHIND_LAST)) {
+            r->wrong = true; /* it has more than it should */
+            break;
+        }
+        if (r->chunked && !r->run) {
+            begin_chunk(r, n);
+            continue;
+        }
+        if (made == room) {
+            break;
+        }
+        n = n < room - made ? n : room - made;
+        n = r->left >= 0 && (uint64_t)r->left < n ? (size_t)r->left : n;
+        n = r->chunked && (uint64_t)r->run < n ? (size_t)r->run : n;
+        if (to) {
+            memcpy(to + made, at, n);
+        }
+        content_take(&r->source, &at, n);
+        made += n;
+        r->left -= r->left >= 0 ? (int64_t)n : 0;
+        r->run -= r->chunked ? (int64_t)n : 0;
+    }
+    *used = (size_t)(at - octets);
+    return made;
+}
+
+bool reframe_ended(struct reframe *r)
+{
+    if (r->over || r->source.phase != MS_CLOSE || r->left > 0 || (r->chunked && r->run > 0)) {
+        return false;
+    }
+    r->left = 0;
+    return true;
+}
