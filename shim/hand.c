@@ -234,8 +234,13 @@ static void exchange_sockets(struct stream *s)
         s->next_twin = NULL;
     }
     struct tls *session = atomic_load(&s->tls);
-    if (session) {
+    /* What waits for another socket delivers nothing: a session on memory goes on with what it has. */
+    bool as_it_was = session && aside_is_on(s) && (restore || s->arm_flags & MS_KEEP);
+    if (session && !as_it_was) {
         tls_plain(session, s->arm_flags & MS_RELAY ? s->fd : -1);
+    }
+    if (session) {
+        aside_continue(session, s, !as_it_was);
     }
     atomic_store(&s->surplus, surplus);
     epoll_join(s, s->fd);
@@ -334,7 +339,7 @@ static bool hand_over(struct stream *s)
         s->deadline = now + PATIENCE_NS;
     }
     epoll_part(s, s->fd);
-    if (atomic_load(&s->inside) && atomic_load(&s->reading) && !s->woken && may_wake(s)) {
+    if (atomic_load(&s->inside) && (atomic_load(&s->reading) || atomic_load(&s->receiving)) && !s->woken && may_wake(s)) {
         s->woken = true;
         REAL(shutdown)(s->fd, SHUT_RD);
     }
@@ -350,6 +355,9 @@ static bool hand_over(struct stream *s)
     }
     /* A call that has left meanwhile may have been one that closes: the number may be another file's by now. */
     why = obstacle(s);
+    if (!why && !(s->arm_flags & RESTORE)) {
+        why = aside_obstacle(s);
+    }
     if (why) {
         refuse(s, why);
         return true;

@@ -82,6 +82,23 @@ static ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t le
     return receive(fd, buffer, length, how, from, from_length);
 }
 
+/*
+ * A read of a program whose TLS session works on memory, and has octets for it there: not one that waits. -1: as without.
+ */
+static ssize_t fill(const struct call *call, void *buffer, size_t length, int flags)
+{
+    struct stream *s = call->stream;
+    char octet;
+    if (!call->counted || !length || flags & MSG_PEEK || !atomic_load_explicit(&s->surplus, memory_order_relaxed)) {
+        return -1;
+    }
+    int saved = errno;
+    bool nothing = REAL(recv)(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    errno = saved;
+    size_t n = nothing ? aside_fill(s, buffer, length) : 0;
+    return n ? (ssize_t)n : -1;
+}
+
 static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
 {
@@ -105,6 +122,11 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
                 result = length && !peek ? tls_own_result(s, result) : result;
             }
             return result;
+        }
+        ssize_t filled = fill(&call, part.iov_base, allowed, flags);
+        if (filled > 0) {
+            read_leave(&call);
+            return filled;
         }
         if (call.error) {
             result = -1;
@@ -162,6 +184,13 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
                 result = peek ? result : tls_own_result(s, result);
             }
             return result;
+        }
+        ssize_t filled = count ? fill(&call, vector[0].iov_base, vector[0].iov_len, flags) : -1;
+        if (filled > 0) {
+            read_leave(&call);
+            message->msg_iov = vector;
+            message->msg_iovlen = count;
+            return filled;
         }
         if (call.error) {
             result = -1;

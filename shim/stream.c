@@ -98,6 +98,7 @@ struct stream *stream_new(int fd, int domain)
     s->fd = fd;
     atomic_store(&s->gate, 0);
     atomic_store(&s->reading, 0);
+    atomic_store(&s->receiving, 0);
     atomic_store(&s->writing, 0);
     atomic_store(&s->polled, 0);
     atomic_store(&s->last_read, 0);
@@ -346,12 +347,13 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
         s->opaque = true;
     } else if (octets[0] == HANDSHAKE) {
         s->opaque = true;
+        aside_match(s, octets, count);
         s->http_over_tls = s->http_over_tls || offers_http(octets, count);
     } else if (s->opaque && octets[0] == APPLICATION_DATA) {
         if (!s->http_over_tls && !tls_works_aside()) {
             stream_leave(s, "it is not HTTP");
         } else if (open_stream(s)) {
-            stream_leave(s, tls_works_aside() ? "TLS over a memory BIO, which cannot be moved" : "TLS by a library that Midstream does not know");
+            stream_leave(s, tls_works_aside() ? "TLS over a memory BIO that no descriptor could be found for" : "TLS by a library that Midstream does not know");
         } else {
             stream_mark(s->fd, NULL);
             forget(s);
@@ -560,12 +562,13 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     if (!call->tracked) {
         return SIZE_MAX;
     }
-    if (atomic_load(&s->pending_error)) {
+    if (atomic_load(&s->pending_error) && !(call->clear && aside_is_on(s))) {
         call->error = atomic_exchange(&s->pending_error, 0);
     }
     if (!peek && !call->clear && atomic_load(&s->tls)) {
         /* Records, not HTTP: the program moves them itself, or its library reads outside the calls that are known. */
         call->counted = true;
+        atomic_fetch_add(&s->receiving, 1);
     } else if (!peek) {
         if (atomic_exchange(&s->reading, 1)) {
             stream_leave(s, "two calls read from it at once");
@@ -622,7 +625,7 @@ static bool is_complete(const struct stream *s, int error)
 bool stream_would_hold(const struct stream *s)
 {
     return atomic_load(&s->sent) > atomic_load(&s->answered) && atomic_load(&s->counters->guard)
-        && atomic_load(&s->stage) == STAGE_OPEN;
+        && atomic_load(&s->stage) == STAGE_OPEN && !aside_is_through(s);
 }
 
 static bool hold(struct stream *s, int error)
@@ -657,21 +660,36 @@ static bool hold(struct stream *s, int error)
     return held;
 }
 
+/* Whether the end of the connection, as a read has met it, is the response's end as well, or breaks it off. */
+static bool concerns_response(const struct call *call, int error)
+{
+    if (call->counted && aside_is_on(call->stream)) {
+        return call->stream->in.phase != MS_CLOSE || error; /* the last octets may still have to be decrypted */
+    }
+    return call->alone || is_complete(call->stream, error);
+}
+
 static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
 {
     struct stream *s = call->stream;
     int saved = errno;
-    bool again = false;
-    if (result < 0 ? stream_is_fatal(saved) : result == 0 && !nothing_asked) {
+    bool again = false, end = result < 0 ? stream_is_fatal(saved) : result == 0 && !nothing_asked;
+    if (end) {
         int error = result < 0 ? saved : 0;
         if (atomic_load(&s->gate) || atomic_load(&s->generation) != call->generation) {
             again = true; /* the hand woke this call */
-        } else if (atomic_load(&s->stage) == STAGE_OPEN && (call->alone || is_complete(s, error))) {
+        } else if (atomic_load(&s->stage) == STAGE_OPEN && concerns_response(call, error)) {
             again = hold(s, error);
         }
     }
     if (call->alone) {
         atomic_store(&s->reading, 0);
+    }
+    if (call->counted) {
+        atomic_fetch_sub(&s->receiving, 1);
+        if (end && !again) {
+            aside_end(s);
+        }
     }
     gate_leave(s);
     if (again) {
@@ -695,6 +713,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     int saved = errno;
     if (result > 0 && call->counted) {
         s->seen += (uint64_t)result;
+        atomic_store(&s->surplus, 0); /* with these octets the program goes to its library */
     }
     if (result > 0 && call->alone) {
         keep_tail(s);
@@ -719,6 +738,12 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     atomic_store_explicit(&s->drained, result < (ssize_t)asked, memory_order_relaxed);
     errno = saved;
     return finish_read(call, result, asked == 0);
+}
+
+void read_leave(struct call *call)
+{
+    errno = EAGAIN;
+    finish_read(call, -1, false);
 }
 
 bool read_end_unseen(struct call *call, ssize_t result)
@@ -791,6 +816,9 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
                 feed_out(s, vector[i].iov_base, n);
             }
             left -= n;
+        }
+        if (!call->clear && aside_is_on(s)) {
+            aside_sent(s, (size_t)result);
         }
     }
     atomic_store(&s->writing, 0);

@@ -62,6 +62,7 @@ struct stream {
     _Atomic uint32_t gate;       /* enum gate_state; a futex */
     _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
     _Atomic uint32_t reading;    /* one of them reads */
+    _Atomic uint32_t receiving;  /* so many read records for a TLS session that works on memory */
     _Atomic uint32_t writing;    /* one of them writes */
     _Atomic uint32_t polled;     /* calls that sleep in poll() or select() on it */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
@@ -196,6 +197,7 @@ struct call {
 struct iovec;
 size_t read_begin(struct call *call, struct stream *s, bool peek);
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
+void read_leave(struct call *call); /* in the place of read_end: nothing was read */
 void write_begin(struct call *call, struct stream *s);
 void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
 

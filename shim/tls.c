@@ -108,8 +108,7 @@ static void take_out(const struct tls *t)
     }
 }
 
-/* The stream below the session, if it is still the same. */
-static struct stream *stream_below(const struct tls *t)
+struct stream *tls_stream(const struct tls *t)
 {
     struct stream *s = atomic_load_explicit(&((struct tls *)t)->stream, memory_order_acquire);
     return s && s->id == t->stream_id && atomic_load_explicit(&s->tls, memory_order_relaxed) == t ? s : NULL;
@@ -131,7 +130,7 @@ void tls_part(struct stream *s)
 void tls_gone(struct tls *t)
 {
     int saved = errno;
-    struct stream *s = stream_below(t);
+    struct stream *s = tls_stream(t);
     if (s && fork_is_mine() && gate_enter(s)) {
         tls_part(s);
         stream_leave(s, "the program has ended its TLS session");
@@ -139,6 +138,7 @@ void tls_gone(struct tls *t)
     }
     pthread_mutex_lock(&tls_mutex);
     take_out(t);
+    aside_gone(t);
     pthread_mutex_unlock(&tls_mutex);
     twin_session_gone(t);
     t->library->kind->release(t);
@@ -160,6 +160,17 @@ void tls_forget(void)
     twin_forget();
 }
 
+void tls_tie(struct tls *t, struct stream *s)
+{
+    struct stream *other = atomic_load(&t->stream);
+    if (other && atomic_load(&other->tls) == t) {
+        atomic_store(&other->tls, NULL);
+    }
+    t->stream_id = s->id;
+    atomic_store(&t->stream, s);
+    atomic_store(&s->tls, t);
+}
+
 bool tls_own_traffic(struct stream *s, bool writing)
 {
     struct tls_frame *frame = tls_now;
@@ -178,13 +189,7 @@ bool tls_own_traffic(struct stream *s, bool writing)
         return false;
     }
     pthread_mutex_lock(&tls_mutex);
-    struct stream *other = atomic_load(&t->stream);
-    if (other && atomic_load(&other->tls) == t) {
-        atomic_store(&other->tls, NULL);
-    }
-    t->stream_id = s->id;
-    atomic_store(&t->stream, s);
-    atomic_store(&s->tls, t);
+    tls_tie(t, s);
     pthread_mutex_unlock(&tls_mutex);
     frame->session = t;
     return true;
@@ -256,12 +261,19 @@ void tls_plain(struct tls *t, int fd)
 /* A data call on a descriptor that carries the stream in the clear. */
 static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
 {
-    struct stream *s = stream_below(data->t);
-    ssize_t n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
-                        : REAL(recv)(fd, data->buffer, data->length, data->peek ? MSG_PEEK : 0);
+    struct stream *s = tls_stream(data->t);
+    bool aside_on = atomic_load(&data->t->aside.on);
+    ssize_t n;
+    if (aside_on) {
+        n = writing ? aside_send(data->t, data->buffer, data->length)
+                    : aside_receive(data->t, data->buffer, data->length, data->peek);
+    } else {
+        n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
+                    : REAL(recv)(fd, data->buffer, data->length, data->peek ? MSG_PEEK : 0);
+    }
     if (n > 0) {
         data->done = (size_t)n;
-        if (s && !writing && !data->peek) {
+        if (s && !writing && !data->peek && !aside_on) {
             s->seen += (uint64_t)n;
         }
         return TLS_DATA;
@@ -276,6 +288,9 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
 static void check_surplus(struct tls *t, struct stream *s)
 {
     struct twin *w = atomic_load(&t->live);
+    if (atomic_load(&t->aside.on)) {
+        return; /* whoever feeds a library reads from it until it has nothing */
+    }
     bool had = atomic_load_explicit(&s->surplus, memory_order_relaxed);
     bool has = w && atomic_load(&t->plain_fd) < 0 && (had || w->framed) && twin_is_ready(w);
     if (has != had) {
@@ -291,9 +306,13 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
 {
     struct tls *t = data->t;
     struct twin *w = t ? atomic_load(&t->live) : NULL;
+    bool memory = false;
+    uint64_t before = 0;
     data->done = 0;
     if (t) {
         data->handle = t->last = w ? w->handle : t->handle;
+        memory = !frame->writing && atomic_load_explicit(&t->aside.on, memory_order_relaxed);
+        before = memory ? aside_call(t) : 0;
     }
     if (w && frame->serves && !w->framed && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
         data->done = twin_serve(w, data->buffer, data->length, data->peek);
@@ -312,6 +331,9 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
         tls_now = frame;
         data->outcome = twin_read_framed(w, data);
         tls_now = NULL;
+        if (memory) {
+            aside_called(t, before, data->outcome == TLS_DATA);
+        }
         if (data->outcome != TLS_END || w->framed) {
             data->library->kind->say(data, false);
             return data->outcome;
@@ -321,19 +343,25 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     tls_now = frame;
     enum tls_outcome outcome = carry(data);
     tls_now = NULL;
+    if (memory) {
+        aside_called(t, before, outcome == TLS_DATA);
+    }
     return outcome;
 }
 
 void tls_read(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
-    struct stream *s = t ? stream_below(t) : NULL;
+    struct stream *s = t ? tls_stream(t) : NULL;
     void *handle = t ? t->handle : data->handle;
     size_t wanted = data->length;
     for (;;) {
         struct tls_frame frame = { .library = data->library, .handle = handle, .session = t, .serves = true };
         if (!s) {
             data->outcome = try_once(data, carry, &frame);
+            if (data->outcome == TLS_AGAIN) {
+                aside_look(data->library, handle, t); /* the handshake is part of this call */
+            }
             return;
         }
         struct call call;
@@ -390,7 +418,7 @@ void tls_read(struct tls_data *data, tls_carry *carry)
 void tls_write(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
-    struct stream *s = t ? stream_below(t) : NULL;
+    struct stream *s = t ? tls_stream(t) : NULL;
     struct tls_frame frame = {
         .library = data->library, .handle = t ? t->handle : data->handle, .session = t, .writing = true,
     };
@@ -399,8 +427,11 @@ void tls_write(struct tls_data *data, tls_carry *carry)
         write_begin_clear(&call, s);
     }
     data->outcome = try_once(data, carry, &frame);
-    aside = !frame.session && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
-    if (!s && frame.session && (s = stream_below(frame.session))) {
+    if (!s && !frame.session && data->outcome == TLS_AGAIN) {
+        aside_look(data->library, frame.handle, t);
+    }
+    aside = !s && !frame.session && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
+    if (!s && frame.session && (s = tls_stream(frame.session))) {
         t = frame.session; /* the handshake was part of this call */
         write_begin_clear(&call, s);
     }
@@ -429,9 +460,12 @@ void tls_end(struct tls_frame *frame)
 void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
 {
     bool inside = tls_inside() != NULL;
-    struct stream *s = t && !inside ? stream_below(t) : NULL;
+    struct stream *s = t && !inside ? tls_stream(t) : NULL;
     present->held = s && fork_is_mine() && gate_enter(s) ? s : NULL;
     tls_begin(&present->frame, library, handle, t);
+    if (present->held && atomic_load(&t->aside.on)) {
+        aside_skip(t);
+    }
     struct twin *w = t && !inside ? atomic_load(&t->live) : NULL;
     return w ? w->handle : handle;
 }
@@ -447,7 +481,7 @@ void tls_leave(struct tls_present *present)
 void tls_spoil(struct tls *t, const char *why)
 {
     if (t) {
-        struct stream *s = stream_below(t);
+        struct stream *s = tls_stream(t);
         atomic_store(&t->spoilt, why);
         if (s && atomic_load(&s->stage) == STAGE_OPEN) {
             stream_leave(s, why);

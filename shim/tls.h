@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "aside.h"
 #include "stream.h"
 
 struct twin;
@@ -95,6 +96,18 @@ struct tls_kind {
     void (*facts)(struct twin *w, struct tls_facts *facts);
     void (*attach)(struct twin *w, int fd); /* it continues on another number for the same connection */
     void (*destroy)(struct twin *w);
+
+    /*
+     * The memory that a handle works on in the place of a descriptor (aside.h). `memory` is NULL where the library knows no
+     * such thing, and answers NULL for a handle that has none. `out`: that which the library writes to.
+     */
+    const void *(*memory)(struct tls_library *library, void *handle);
+    size_t (*memory_look)(struct tls_library *library, void *handle, bool out, void *octets, size_t length);
+    ssize_t (*memory_read)(struct tls_library *library, void *handle, void *octets, size_t length); /* 0: the end, -1: none now */
+    ssize_t (*memory_write)(struct tls_library *library, void *handle, const void *octets, size_t length);
+    uint64_t (*memory_put)(struct tls_library *library, void *handle, bool out);   /* how many octets ever */
+    uint64_t (*memory_taken)(struct tls_library *library, void *handle, bool out);
+    void (*adopt)(struct twin *w, void *handle); /* the twin continues on that handle's memory */
 };
 
 extern const struct tls_kind tls_openssl, tls_gnutls;
@@ -115,6 +128,7 @@ struct tls {
     /* A failure of the socket that was kept from the library while it might be mended: to be shown to it. */
     bool replay;
     int replay_error;                /* errno, 0 for an end of file */
+    struct aside aside;
 };
 
 /*
@@ -185,12 +199,18 @@ bool tls_own_replay(struct stream *s, ssize_t *result);
 /* The stream is being opened: the core is told of the session, and what a twin needs is captured. */
 void tls_opened(struct stream *s);
 
+/* The stream below the session, if it is still the same. */
+struct stream *tls_stream(const struct tls *t);
+
+/* Ties a session to the stream below it. With tls_mutex. */
+void tls_tie(struct tls *t, struct stream *s);
+
 /* In a forked child. */
 void tls_forget(void);
 
 /*
- * The last write of this thread was of a GET, and reached no socket: the session works on memory (BIO_s_mem, as Python's
- * asyncio does), and the program itself sends the records.
+ * The last write of this thread was of a GET, and reached no socket: the session works on memory that could not be tied to
+ * a descriptor (aside.h), and the program itself sends the records.
  */
 bool tls_works_aside(void);
 

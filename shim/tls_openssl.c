@@ -30,6 +30,10 @@
 #define X509_V_OK 0
 #define CRYPTO_EX_INDEX_SSL 0
 
+/* bio.h */
+#define BIO_CTRL_INFO 3
+#define BIO_FLAGS_SHOULD_RETRY 8
+
 /* The functions that are called but not interposed. Those after the mark are not in every version. */
 #define FUNCTIONS(F, MARK)                                                                         \
     F(const char *, OpenSSL_version, (int kind))                                                   \
@@ -94,6 +98,18 @@
     F(int, SSL_set_ciphersuites, (void *ssl, const char *list))                                    \
     F(int, SSL_set_fd, (void *ssl, int fd))                                                        \
     F(void, SSL_set_connect_state, (void *ssl))                                                    \
+    F(void *, SSL_get_rbio, (const void *ssl))                                                     \
+    F(void *, SSL_get_wbio, (const void *ssl))                                                     \
+    F(void, SSL_set0_rbio, (void *ssl, void *bio))                                                 \
+    F(void, SSL_set0_wbio, (void *ssl, void *bio))                                                 \
+    F(const char *, BIO_method_name, (const void *bio))                                            \
+    F(int, BIO_up_ref, (void *bio))                                                                \
+    F(long, BIO_ctrl, (void *bio, int command, long value, void *pointer))                         \
+    F(int, BIO_read, (void *bio, void *octets, int length))                                        \
+    F(int, BIO_write, (void *bio, const void *octets, int length))                                 \
+    F(int, BIO_test_flags, (const void *bio, int flags))                                           \
+    F(uint64_t, BIO_number_read, (void *bio))                                                      \
+    F(uint64_t, BIO_number_written, (void *bio))                                                   \
     F(unsigned long, ERR_peek_last_error, (void))                                                  \
     F(const char *, ERR_reason_error_string, (unsigned long error))                                \
     MARK                                                                                           \
@@ -482,6 +498,67 @@ static void attach(struct twin *w, int fd)
     F(w->library, SSL_set_fd)(w->handle, fd);
 }
 
+/* BIO_s_mem, or BIO_s_secmem: other BIOs, such as curl's, may call themselves of the same type. */
+static bool is_memory(struct tls_library *library, const void *bio)
+{
+    const char *name = bio ? F(library, BIO_method_name)(bio) : NULL;
+    return name && (!strcmp(name, "memory buffer") || !strcmp(name, "secure memory buffer"));
+}
+
+static const void *memory(struct tls_library *library, void *ssl)
+{
+    const void *in = F(library, SSL_get_rbio)(ssl), *out = F(library, SSL_get_wbio)(ssl);
+    return in != out && is_memory(library, in) && is_memory(library, out) ? in : NULL;
+}
+
+static void *memory_bio(struct tls_library *library, void *ssl, bool out)
+{
+    return out ? F(library, SSL_get_wbio)(ssl) : F(library, SSL_get_rbio)(ssl);
+}
+
+static size_t memory_look(struct tls_library *library, void *ssl, bool out, void *octets, size_t length)
+{
+    char *have = NULL;
+    long count = F(library, BIO_ctrl)(memory_bio(library, ssl, out), BIO_CTRL_INFO, 0, &have);
+    size_t n = count > 0 && (size_t)count < length ? (size_t)count : count > 0 ? length : 0;
+    if (n) {
+        memcpy(octets, have, n);
+    }
+    return n;
+}
+
+static ssize_t memory_read(struct tls_library *library, void *ssl, void *octets, size_t length)
+{
+    void *bio = memory_bio(library, ssl, false);
+    int n = F(library, BIO_read)(bio, octets, clipped(length));
+    return n > 0 ? n : F(library, BIO_test_flags)(bio, BIO_FLAGS_SHOULD_RETRY) ? -1 : 0;
+}
+
+static ssize_t memory_write(struct tls_library *library, void *ssl, const void *octets, size_t length)
+{
+    return F(library, BIO_write)(memory_bio(library, ssl, true), octets, clipped(length));
+}
+
+static uint64_t memory_put(struct tls_library *library, void *ssl, bool out)
+{
+    return F(library, BIO_number_written)(memory_bio(library, ssl, out));
+}
+
+static uint64_t memory_taken(struct tls_library *library, void *ssl, bool out)
+{
+    return F(library, BIO_number_read)(memory_bio(library, ssl, out));
+}
+
+static void adopt(struct twin *w, void *ssl)
+{
+    struct tls_library *library = w->library;
+    void *in = memory_bio(library, ssl, false), *out = memory_bio(library, ssl, true);
+    F(library, BIO_up_ref)(in);
+    F(library, BIO_up_ref)(out);
+    F(library, SSL_set0_rbio)(w->handle, in);
+    F(library, SSL_set0_wbio)(w->handle, out);
+}
+
 static void destroy(struct twin *w)
 {
     if (w->handle) {
@@ -511,6 +588,13 @@ const struct tls_kind tls_openssl = {
     .facts = version_of,
     .attach = attach,
     .destroy = destroy,
+    .memory = memory,
+    .memory_look = memory_look,
+    .memory_read = memory_read,
+    .memory_write = memory_write,
+    .memory_put = memory_put,
+    .memory_taken = memory_taken,
+    .adopt = adopt,
 };
 
 /* The hooks. */
@@ -529,7 +613,11 @@ EXPORT int SSL_connect(void *ssl)
         return -1;
     }
     tls_begin(&frame, library, ssl, t);
+    bool outermost = tls_now == &frame;
     int result = TLS_REAL(library, SSL_connect)(ssl);
+    if (outermost && !frame.session) {
+        aside_look(library, ssl, t);
+    }
     tls_end(&frame);
     return result;
 }
@@ -543,7 +631,11 @@ EXPORT int SSL_do_handshake(void *ssl)
         return -1;
     }
     tls_begin(&frame, library, ssl, t);
+    bool outermost = tls_now == &frame;
     int result = TLS_REAL(library, SSL_do_handshake)(ssl);
+    if (outermost && !frame.session) {
+        aside_look(library, ssl, t);
+    }
     tls_end(&frame);
     return result;
 }

@@ -750,8 +750,12 @@ bool twin_swap(struct twin *w, int fd)
     if (!t) {
         destroy(w);
     } else {
-        w->library->kind->attach(w, fd);
         surplus = twin_is_ready(w);
+        if (atomic_load(&t->aside.on)) {
+            w->library->kind->adopt(w, t->handle);
+        } else {
+            w->library->kind->attach(w, fd);
+        }
         struct twin *old = atomic_load(&t->live);
         atomic_store(&t->live, w);
         t->last = w->handle;

@@ -346,7 +346,8 @@ func (s *Stream) callableOff(err error) bool {
 // again turns the shim's refusal into errAgain where the exchange has moved on.
 func (s *Stream) again(err error) error {
 	var u *unmovedError
-	if errors.As(err, &u) && (u.why == "the exchange is over" || u.why == "the program stands in another part of the response") {
+	if errors.As(err, &u) && (u.why == "the exchange is over" || u.why == "the program stands in another part of the response" ||
+		u.why == "the program has yet to send what its TLS library wrote") {
 		return errAgain
 	}
 	return err

@@ -47,6 +47,8 @@ var programs = []program{
 		return []string{"ffmpeg", "-y", "-loglevel", "error", "-ca_file", s.ca.certificate, "-tls_verify", "1", "-f", "data",
 			"-i", s.url(), "-map", "0", "-c", "copy", "-f", "data", out}
 	}},
+	{"asyncio", func(s *site, out string) []string { return s.asyncio(out, "") }},
+	{"memory", func(s *site, out string) []string { return s.memory("blocking", out) }},
 }
 
 // Without a migration, a program does and says the same under Midstream as natively.

@@ -15,43 +15,6 @@ import (
 	"midstream/e2e/lab"
 )
 
-const asyncioClient = `
-import asyncio, ssl, sys
-async def main(ca, host, out):
-    context = ssl.create_default_context(cafile=ca)
-    reader, writer = await asyncio.open_connection(host, 443, ssl=context)
-    writer.write(b"GET /film.bin HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
-    head = await reader.readuntil(b"\r\n\r\n")
-    left = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-    with open(out, "wb") as f:
-        while left:
-            piece = await reader.read(min(left, 65536))
-            assert piece
-            f.write(piece)
-            f.flush()
-            left -= len(piece)
-    writer.close()
-asyncio.run(main(*sys.argv[1:]))
-`
-
-// A program whose library works on memory, and that sends the records itself, goes on as it would, and is told why.
-func TestMemoryBIO(t *testing.T) {
-	s := newSite(t, lab.Link{})
-	s.serve(nil)
-	out := s.out("asyncio")
-	args := []string{"/usr/bin/python3", "-c", asyncioClient, s.ca.certificate, host, out}
-	p := s.Midstream(args...).Start()
-	s.reached(p, out, size/4)
-	list := s.Ctl("sessions", "--json").Run().Stdout
-	if !strings.Contains(list, "memory BIO") {
-		t.Error(list)
-	}
-	if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
-		t.Errorf("%v", r)
-	}
-	s.intact("asyncio", out)
-}
-
 // Content that is compressed or chunked moves, or is refused with a reason, and arrives whole either way.
 func TestCodedResponses(t *testing.T) {
 	s := newSite(t, lab.Link{})
