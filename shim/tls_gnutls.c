@@ -1,4 +1,5 @@
 /* tls_gnutls.c: GnuTLS's sessions (libgnutls.so.30): its hooks, and how a twin of one is made; see tls.h. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,8 +94,8 @@ static struct {
     _Atomic(void *) function;
 } verifiers[VERIFIERS];
 
-/* The program has taken the octets of a public key: it may compare them with a pin. */
-static _Atomic uint32_t exports_keys;
+/* The program has taken the octets or a digest of a key or certificate: it may compare them with a pin. */
+static _Atomic uint32_t pins;
 
 static void *verifier_of(void *credentials)
 {
@@ -215,7 +216,7 @@ static void capture(struct tls *t)
     p->version = F(library, gnutls_protocol_get_version)(t->handle);
     gnutls_datum alpn = { NULL, 0 };
     p->alpn = !F(library, gnutls_alpn_get_selected_protocol)(t->handle, &alpn) && alpn.data;
-    p->asked_for_certificate = !F(library, gnutls_certificate_client_get_request_status)(t->handle);
+    p->asked_for_certificate = F(library, gnutls_certificate_client_get_request_status)(t->handle);
     t->captured = p;
 }
 
@@ -340,8 +341,8 @@ static const char *judge(struct twin *w, const char **how)
     if (notes->own_verification || verifier_of(p->credentials)) {
         return "the new server has another certificate, and the program verifies certificates itself";
     }
-    if (atomic_load(&exports_keys)) {
-        return "the new server has another certificate, and the program looks at public keys itself";
+    if (atomic_load(&pins)) {
+        return "the new server has another certificate, and the program looks at certificates itself";
     }
     if (!*notes->name
         || F(library, gnutls_certificate_verify_peers3)(w->session->handle, notes->name, &status) || status) {
@@ -504,6 +505,15 @@ EXPORT int gnutls_alpn_set_protocols(void *session, const void *protocols, unsig
 EXPORT int gnutls_handshake(void *session)
 {
     LOOK_UP(gnutls_handshake, session, GNUTLS_E_INTERNAL_ERROR)
+    if (t && t->captured && !tls_inside()) {
+        /* The server has asked for another (GNUTLS_E_REHANDSHAKE). */
+        struct tls_present present;
+        tls_spoil(t, "its TLS session was renegotiated");
+        session = tls_enter(&present, library, t, session);
+        int again = TLS_REAL(library, gnutls_handshake)(session);
+        tls_leave(&present);
+        return again;
+    }
     struct tls_frame frame;
     tls_begin(&frame, library, session, t);
     int result = TLS_REAL(library, gnutls_handshake)(session);
@@ -574,6 +584,8 @@ NOT_FOLLOWED(ssize_t, gnutls_record_send2, (void *session, const void *octets, s
              (session, octets, length, pad, flags), "it pads its records")
 NOT_FOLLOWED(ssize_t, gnutls_record_send_early_data, (void *session, const void *octets, size_t length),
              (session, octets, length), "its request was sent as early data")
+NOT_FOLLOWED(ssize_t, gnutls_record_send_range, (void *session, const void *octets, size_t length, const void *range),
+             (session, octets, length, range), "it hides the lengths of its records")
 NOT_FOLLOWED(int, gnutls_rehandshake, (void *session), (session), "its TLS session was renegotiated")
 NOT_FOLLOWED(int, gnutls_reauth, (void *session, unsigned flags), (session, flags), "it was authenticated after the handshake")
 
@@ -599,6 +611,11 @@ EXPORT void gnutls_record_cork(void *session)
 ON_PRESENT(size_t, gnutls_record_check_pending, (void *session), 0,
            tls_pending(t, TLS_REAL(library, gnutls_record_check_pending)(handle)))
 ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR, TLS_REAL(library, gnutls_bye)(handle, how))
+ON_PRESENT(int, gnutls_record_uncork, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
+           TLS_REAL(library, gnutls_record_uncork)(handle, flags))
+ON_PRESENT(int, gnutls_alert_get, (void *session), 0, TLS_REAL(library, gnutls_alert_get)(handle))
+ON_PRESENT(int, gnutls_alert_send, (void *session, int level, int description), GNUTLS_E_INTERNAL_ERROR,
+           TLS_REAL(library, gnutls_alert_send)(handle, level, description))
 ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
            TLS_REAL(library, gnutls_session_key_update)(handle, flags))
 
@@ -646,9 +663,22 @@ EXPORT void gnutls_certificate_set_verify_function(void *credentials, int (*func
     TLS_REAL(library, gnutls_certificate_set_verify_function)(credentials, function);
 }
 
-EXPORT int gnutls_pubkey_export(void *key, int format, void *octets, size_t *length)
-{
-    LOOK_UP(gnutls_pubkey_export, NULL, GNUTLS_E_INTERNAL_ERROR)
-    atomic_store(&exports_keys, 1);
-    return TLS_REAL(library, gnutls_pubkey_export)(key, format, octets, length);
-}
+/* What a program compares with pins. The library asks for some of it itself, when it verifies. */
+#define PINS(name, parameters, arguments)                                         \
+    EXPORT int name parameters                                                    \
+    {                                                                             \
+        LOOK_UP(name, NULL, GNUTLS_E_INTERNAL_ERROR)                              \
+        Dl_info info;                                                             \
+        if (!tls_inside() && !(dladdr(CALLER, &info) && info.dli_fbase == library->base)) { \
+            atomic_store(&pins, 1);                                               \
+        }                                                                         \
+        return TLS_REAL(library, name) arguments;                                 \
+    }
+
+PINS(gnutls_pubkey_export, (void *key, int format, void *octets, size_t *length), (key, format, octets, length))
+PINS(gnutls_pubkey_get_key_id, (void *key, unsigned flags, unsigned char *id, size_t *length), (key, flags, id, length))
+PINS(gnutls_x509_crt_get_key_id, (void *certificate, unsigned flags, unsigned char *id, size_t *length),
+     (certificate, flags, id, length))
+PINS(gnutls_x509_crt_get_fingerprint, (void *certificate, int digest, void *octets, size_t *length),
+     (certificate, digest, octets, length))
+PINS(gnutls_fingerprint, (int digest, const void *octets, void *result, size_t *length), (digest, octets, result, length))

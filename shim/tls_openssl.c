@@ -20,13 +20,17 @@
 #define SSL_VERIFY_PEER 1
 #define SSL_RECEIVED_SHUTDOWN 2
 #define SSL_CTRL_MODE 33
+#define SSL_CTRL_CHAIN 88
 #define SSL_CTRL_SET_TLSEXT_HOSTNAME 55
 #define SSL_CTRL_GET_CLIENT_CERT_TYPES 103
+#define SSL_CTRL_GET_CHAIN_CERTS 115
 #define SSL_CTRL_SET_MIN_PROTO_VERSION 123
 #define SSL_CTRL_SET_MAX_PROTO_VERSION 124
 #define SSL_CTRL_GET_MAX_PROTO_VERSION 131
 #define TLS1_3_VERSION 0x0304
 #define SSL_OP_ENABLE_KTLS (1UL << 3)
+#define SSL_OP_NO_RENEGOTIATION (1UL << 30)
+#define EVP_MAX_MD_SIZE 64
 #define X509_V_OK 0
 #define CRYPTO_EX_INDEX_SSL 0
 
@@ -58,6 +62,7 @@
     F(const unsigned char *, SSL_SESSION_get0_id_context, (const void *session, unsigned *length)) \
     F(int, SSL_set_session, (void *ssl, void *session))                                            \
     F(int, SSL_set_session_id_context, (void *ssl, const unsigned char *context, unsigned length)) \
+    F(size_t, SSL_get_finished, (const void *ssl, void *buffer, size_t length))                    \
     F(int, SSL_session_reused, (const void *ssl))                                                  \
     F(void *, SSL_get0_param, (void *ssl))                                                         \
     F(int, SSL_set1_param, (void *ssl, void *param))                                               \
@@ -70,6 +75,8 @@
     F(int, X509_cmp, (const void *a, const void *b))                                               \
     F(int, X509_check_host, (void *certificate, const char *name, size_t length, unsigned flags, char **peer)) \
     F(const char *, X509_verify_cert_error_string, (long error))                                   \
+    F(void *, X509_chain_up_ref, (void *chain))                                                    \
+    F(void, OPENSSL_sk_pop_free, (void *stack, void *release))                                     \
     F(int, EVP_PKEY_up_ref, (void *key))                                                           \
     F(void, EVP_PKEY_free, (void *key))                                                            \
     F(void *, SSL_get_certificate, (const void *ssl))                                              \
@@ -134,7 +141,7 @@ FUNCTIONS(TYPE, OPTIONAL)
 
 /* What a twin is made of: all of it Midstream's own, so that the program may change or free what it has. */
 struct snapshot {
-    void *context, *session, *parameters, *leaf, *certificate, *key;
+    void *context, *session, *parameters, *leaf, *certificate, *key, *chain;
     unsigned long options;
     long mode, maximum;
     int version, security;
@@ -142,6 +149,8 @@ struct snapshot {
     const char *unverified; /* why another certificate will not do, NULL if it may */
     char name[256];
     char *ciphers, *suites;
+    unsigned char finished[EVP_MAX_MD_SIZE]; /* what the handshake was closed with: another has taken place if it changes */
+    size_t finished_length;
 };
 
 /* SSL_CTX_set_cert_verify_callback has no getter. A wrong hit makes Midstream stricter, no more. */
@@ -229,6 +238,7 @@ static void free_snapshot(struct tls_library *library, struct snapshot *p)
     F(library, X509_free)(p->leaf);
     F(library, X509_free)(p->certificate);
     F(library, EVP_PKEY_free)(p->key);
+    F(library, OPENSSL_sk_pop_free)(p->chain, (void *)F(library, X509_free));
     F(library, SSL_CTX_free)(p->context);
     free(p->ciphers);
     free(p->suites);
@@ -294,6 +304,10 @@ static void capture(struct tls *t)
         if (p->certificate && p->key) {
             F(library, X509_up_ref)(p->certificate);
             F(library, EVP_PKEY_up_ref)(p->key);
+            void *chain = NULL;
+            if (F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_CHAIN_CERTS, 0, &chain) > 0 && chain) {
+                p->chain = F(library, X509_chain_up_ref)(chain);
+            }
         } else {
             p->certificate = p->key = NULL;
         }
@@ -302,6 +316,7 @@ static void capture(struct tls *t)
     p->mode = F(library, SSL_ctrl)(ssl, SSL_CTRL_MODE, 0, NULL);
     p->maximum = F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_MAX_PROTO_VERSION, 0, NULL);
     p->version = F(library, SSL_version)(ssl);
+    p->finished_length = F(library, SSL_get_finished)(ssl, p->finished, sizeof p->finished);
     p->security = F(library, SSL_get_security_level)(ssl);
     const unsigned char *alpn = NULL;
     unsigned length = 0;
@@ -320,10 +335,24 @@ static void capture(struct tls *t)
     t->captured = p;
 }
 
+/* The peers have proved anew who they are: what was captured holds no more. A twin lets neither happen. */
+static void check_finished(struct tls *t, const struct snapshot *p)
+{
+    unsigned char finished[EVP_MAX_MD_SIZE];
+    if (t->last == t->handle
+        && (F(t->library, SSL_get_finished)(t->handle, finished, sizeof finished) != p->finished_length
+            || memcmp(finished, p->finished, p->finished_length))) {
+        tls_spoil(t, p->version >= TLS1_3_VERSION ? "it was authenticated after the handshake" : "its TLS session was renegotiated");
+    }
+}
+
 /* A ticket that has come replaces the session. */
 static void refresh(struct tls *t)
 {
     struct snapshot *p = t->captured;
+    if (p && !atomic_load_explicit(&t->spoilt, memory_order_relaxed)) {
+        check_finished(t, p);
+    }
     if (!p || F(t->library, SSL_get_session)(t->last) == p->session) {
         return;
     }
@@ -401,7 +430,7 @@ static const char *make(struct twin *w, struct tls *t)
     }
     /* The judgement comes after the handshake; it is more than a chain, and a leaf that is the same needs none. */
     F(library, SSL_set_verify)(ssl, 0, NULL);
-    F(library, SSL_set_options)(ssl, p->options & ~SSL_OP_ENABLE_KTLS);
+    F(library, SSL_set_options)(ssl, (p->options & ~SSL_OP_ENABLE_KTLS) | SSL_OP_NO_RENEGOTIATION);
     F(library, SSL_set_security_level)(ssl, p->security);
     F(library, SSL_ctrl)(ssl, SSL_CTRL_MODE, p->mode, NULL);
     F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, p->version, NULL);
@@ -418,7 +447,8 @@ static const char *make(struct twin *w, struct tls *t)
         TLS_REAL(library, SSL_set_alpn_protos)(ssl, http1, sizeof http1 - 1);
     }
     if (p->certificate
-        && (F(library, SSL_use_certificate)(ssl, p->certificate) != 1 || F(library, SSL_use_PrivateKey)(ssl, p->key) != 1)) {
+        && (F(library, SSL_use_certificate)(ssl, p->certificate) != 1 || F(library, SSL_use_PrivateKey)(ssl, p->key) != 1
+            || (p->chain && F(library, SSL_ctrl)(ssl, SSL_CTRL_CHAIN, 1, p->chain) != 1))) {
         return "the client certificate cannot be used again";
     }
     void *session = F(library, SSL_SESSION_dup)(p->session);

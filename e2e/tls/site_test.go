@@ -107,6 +107,23 @@ func newAuthority(t *testing.T, folder, label string) authority {
 	return a
 }
 
+// below makes an authority that this one vouches for.
+func (a authority) below(label string) authority {
+	a.t.Helper()
+	b := a
+	b.certificate, b.key = filepath.Join(a.folder, label+".pem"), filepath.Join(a.folder, label+".key")
+	request := filepath.Join(a.folder, label+".csr")
+	openssl(a.t, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN="+label,
+		"-keyout", b.key, "-out", request)
+	extensions := filepath.Join(a.folder, label+".ext")
+	if err := os.WriteFile(extensions, []byte("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"), 0o644); err != nil {
+		a.t.Fatal(err)
+	}
+	openssl(a.t, "x509", "-req", "-in", request, "-CA", a.certificate, "-CAkey", a.key, "-CAcreateserial", "-extfile", extensions,
+		"-days", "30", "-out", b.certificate)
+	return b
+}
+
 // selfSigned makes a certificate that vouches for itself.
 func selfSigned(t *testing.T, folder, label, name string) identity {
 	t.Helper()
