@@ -19,6 +19,9 @@
 /* Streams that one process can have tracked at once; more are left alone. */
 #define MS_SLOTS 8192
 
+/* Interfaces of which the order is told. */
+#define MS_ORDER 8
+
 /* The longest data of one message; longer heads travel in pieces. */
 #define MS_DATA_MAX 8192
 
@@ -74,6 +77,8 @@ struct ms_shared {
     char control_path[108];
     /* Set by the core: the interface that this process's new connections are bound to, or one of the two below. */
     _Atomic uint32_t use_index;
+    /* Set by the core: interfaces for connections that are to be made, best first; 0 ends the list. */
+    _Atomic uint32_t order[MS_ORDER];
 };
 
 #define MS_USE_ALL 0U           /* what holds for all processes: shim/use.h */

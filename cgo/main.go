@@ -67,6 +67,8 @@ static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange
 
 static void ms_use(struct ms_shared *shared, uint32_t index) { atomic_store(&shared->use_index, index); }
 
+static void ms_order(struct ms_shared *shared, uint32_t at, uint32_t index) { atomic_store(&shared->order[at], index); }
+
 static void ms_control_path(struct ms_shared *shared, const char *path, size_t length)
 {
 	if (length < sizeof shared->control_path) {
@@ -127,6 +129,17 @@ func (m memory) Tail(slot uint32, stream, exchange uint64, end int64, limit int)
 
 // Use says which interface new connections are bound to: its index, or MS_USE_ALL, MS_USE_NONE.
 func (m memory) Use(index uint32) { C.ms_use(m.shared, C.uint32_t(index)) }
+
+// Order tells the interfaces for connections that are to be made, best first.
+func (m memory) Order(indices []uint32) {
+	for at := range C.MS_ORDER {
+		index := uint32(0)
+		if at < len(indices) {
+			index = indices[at]
+		}
+		C.ms_order(m.shared, C.uint32_t(at), C.uint32_t(index))
+	}
+}
 
 func (m memory) ControlPath(path string) {
 	if path != "" {

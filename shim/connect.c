@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "attempt.h"
 #include "calls.h"
+#include "connect.h"
 #include "detour.h"
 #include "fork.h"
 #include "names.h"
@@ -30,23 +32,51 @@ static bool is_tcp(int fd)
 {
     int type = 0;
     socklen_t length = sizeof type;
-    return stream_entry(fd) == STREAM_FRESH
+    return stream_entry(fd) == STREAM_FRESH || stream_entry(fd) == STREAM_BOUND
         || (!REAL(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type == SOCK_STREAM);
+}
+
+/* The program says by itself where the socket goes out. */
+void connect_is_bound(int fd)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        s->bound = true;
+    } else if (stream_entry(fd) == STREAM_FRESH && fork_same_process()) {
+        stream_mark(fd, STREAM_BOUND);
+    }
+}
+
+EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int result = REAL(bind)(fd, address, length);
+    if (!result && stream_entry(fd)) {
+        connect_is_bound(fd);
+    }
+    return result;
+}
+
+/* A TCP socket of which everything since its making is known, and that the program has not bound. */
+static bool is_unbound(int fd)
+{
+    struct stream *s = stream_of(fd);
+    return s ? atomic_load(&s->stage) == STAGE_CANDIDATE && s->domain == AF_UNSPEC && !s->bound : stream_entry(fd) == STREAM_FRESH;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-    bool is_free = false;
-    if (stream_entry(fd) == STREAM_FRESH) {
-        is_free = detour_is_free(fd, address, length);
-        use_bind(fd, address, length);
-    }
+    bool is_free = is_unbound(fd) && detour_is_possible(address, length);
+    struct stream *s = stream_of(fd);
+    uint32_t own = 0;
     if (is_free) {
-        detour_before(fd, address, length);
+        use_bind(fd, address, length);
+        own = detour_before(fd, address);
+    } else if (s && attempt_is_open(s)) {
+        attempt_settle(s); /* asks how it has ended */
     }
     int result = REAL(connect)(fd, address, length);
     if (result && is_free) {
-        result = detour_after(fd, address, length);
+        result = detour_after(fd, address, length, own);
     }
     int saved = errno;
     if (!address || length < sizeof address->sa_family || (unsigned)fd >= STREAM_TABLE) {
@@ -54,10 +84,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     }
     int family = address->sa_family;
     if (family == AF_UNSPEC) {
-        struct stream *s = stream_of(fd);
+        s = stream_of(fd);
         if (!result && s && fork_same_process()) {
+            bool bound = s->bound;
             stream_closed(s);
-            stream_mark(fd, STREAM_FRESH);
+            stream_mark(fd, bound ? STREAM_BOUND : STREAM_FRESH);
         }
     } else if ((family == AF_INET || family == AF_INET6) && (!result || saved == EINPROGRESS || saved == EINTR)
                && fork_same_process()) {
@@ -65,7 +96,10 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
             /* The program's own resolver. */
         } else if (is_tcp(fd)) {
             fork_watch();
-            stream_new(fd, family);
+            s = stream_new(fd, family);
+            if (s && result && saved == EINPROGRESS && is_free) {
+                attempt_begin(s, address, length);
+            }
         }
     }
     errno = saved;

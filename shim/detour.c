@@ -16,15 +16,21 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "epoll.h"
+#include "fork.h"
+#include "load.h"
+#include "socket.h"
 #include "stream.h"
 #include "use.h"
 
-/* Interfaces that are tried at most. */
-#define MOST 4
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
 
 struct way {
     uint32_t index;  /* of the interface; 0 where several share the route */
     uint32_t metric;
+    unsigned rank;   /* in the manager's order */
     bool through;    /* over a router, or over a link that leads everywhere */
 };
 
@@ -213,14 +219,24 @@ static bool is_forbidden(const char *name)
     return forbidden;
 }
 
-/* Other interfaces with a way to the address, the kernel's own preference first. */
+/* The interface that a socket is bound to, 0 for none. */
+static uint32_t bound_to(int fd)
+{
+    int index = 0;
+    socklen_t length = sizeof index;
+    return REAL(getsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &length) || index < 0 ? 0 : (uint32_t)index;
+}
+
+/* Other interfaces with a way to the address: in the manager's order, then in the kernel's own. */
 static int others(int netlink, const struct sockaddr *to, uint32_t but, struct way *ways)
 {
     struct lines l;
+    struct use_order order;
     int count = 0;
     if (!open_lines(&l, "/proc/thread-self/net/dev")) {
         return 0;
     }
+    use_read_order(&order);
     while (next_line(&l)) {
         struct ifreq request = { 0 };
         struct way way;
@@ -232,16 +248,20 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, struct w
         memcpy(request.ifr_name, name, (size_t)(end - name));
         if (!strcmp(name, "lo") || REAL(ioctl)(netlink, SIOCGIFINDEX, &request) || (uint32_t)request.ifr_ifindex == but
             || !find(netlink, to, (uint32_t)request.ifr_ifindex, &way) || way.index != (uint32_t)request.ifr_ifindex
-            || !has_carrier(netlink, way.index) || is_forbidden(name)) {
+            || !has_carrier(netlink, way.index)) {
             continue;
         }
-        int at = count < MOST ? count++ : MOST;
-        for (; at > 0 && ways[at - 1].metric > way.metric; at--) {
-            if (at < MOST) {
+        way.rank = use_rank(&order, name, way.index);
+        if (way.rank == USE_UNRANKED && is_forbidden(name)) {
+            continue;
+        }
+        int at = count < DETOUR_WAYS ? count++ : DETOUR_WAYS;
+        for (; at > 0 && (ways[at - 1].rank > way.rank || (ways[at - 1].rank == way.rank && ways[at - 1].metric > way.metric)); at--) {
+            if (at < DETOUR_WAYS) {
                 ways[at] = ways[at - 1];
             }
         }
-        if (at < MOST) {
+        if (at < DETOUR_WAYS) {
             ways[at] = way;
         }
     }
@@ -261,59 +281,134 @@ static void close_netlink(int netlink)
     }
 }
 
-bool detour_is_free(int fd, const struct sockaddr *address, socklen_t length)
+bool detour_is_possible(const struct sockaddr *address, socklen_t length)
 {
-    int saved = errno;
-    bool whole = IS_POINTER(address)
+    return IS_POINTER(address)
         && ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
-            || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6));
-    bool is_free = whole && !use_is_local(address) && !use_is_bound(fd);
-    errno = saved;
-    return is_free;
+            || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6))
+        && !use_is_local(address);
 }
 
-void detour_before(int fd, const struct sockaddr *address, socklen_t length)
+/* A host on the link itself is looked for nowhere else: there, somebody else may have its address. */
+static bool is_stuck(int netlink, const struct sockaddr *address, struct way *way)
+{
+    return find(netlink, address, 0, way) && way->index && way->through && !has_carrier(netlink, way->index);
+}
+
+uint32_t detour_before(int fd, const struct sockaddr *address)
 {
     int saved = errno;
-    int netlink = open_netlink();
-    struct way way, ways[MOST];
-    (void)length;
-    /* A host on the link itself is looked for nowhere else: there, somebody else may have its address. */
-    if (netlink >= 0 && find(netlink, address, 0, &way) && way.index && way.through && !has_carrier(netlink, way.index)
-        && !use_is_bound(fd) && others(netlink, address, way.index, ways) > 0) {
+    long flags = REAL(syscall)(SYS_fcntl, fd, F_GETFL);
+    int netlink = flags < 0 || flags & O_NONBLOCK ? -1 : open_netlink();
+    struct way way = { 0 }, ways[DETOUR_WAYS];
+    if (netlink >= 0 && is_stuck(netlink, address, &way) && !bound_to(fd) && others(netlink, address, way.index, ways) > 0) {
         use_bind_index(fd, ways[0].index);
     }
     close_netlink(netlink);
     errno = saved;
+    return way.index;
 }
 
-int detour_after(int fd, const struct sockaddr *address, socklen_t length)
+bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own)
 {
-    static const struct sockaddr none = { .sa_family = AF_UNSPEC };
-    int saved = errno, result = -1;
-    if (saved != ENETUNREACH && saved != EHOSTUNREACH && saved != ENETDOWN && saved != ETIMEDOUT) {
+    int netlink = open_netlink();
+    struct way way = { .index = bound_to(fd) };
+    bool cut = netlink >= 0 && (way.index ? !has_carrier(netlink, way.index) : is_stuck(netlink, address, &way));
+    close_netlink(netlink);
+    *own = way.index;
+    return cut;
+}
+
+unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, uint32_t *list)
+{
+    int netlink = open_netlink();
+    uint32_t bound = bound_to(fd);
+    struct way way = { 0 }, ways[DETOUR_WAYS];
+    own = bound ? bound : own;
+    bool known = netlink >= 0 && find(netlink, address, own, &way);
+    int count = netlink < 0 || (known && !way.through) ? 0 : others(netlink, address, own ? own : way.index, ways);
+    close_netlink(netlink);
+    for (int i = 0; i < count; i++) {
+        list[i] = ways[i].index;
+    }
+    return (unsigned)count;
+}
+
+int detour_socket(int fd, uint32_t index)
+{
+    int domain = 0, protocol = 0;
+    socklen_t length = sizeof domain;
+    if (REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length)
+        || REAL(getsockopt)(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length)) {
         return -1;
     }
-    int netlink = open_netlink();
-    struct way own = { 0 }, ways[MOST];
-    bool known = netlink >= 0 && find(netlink, address, 0, &own);
-    int count = netlink < 0 || (known && !own.through) ? 0 : others(netlink, address, own.index, ways);
-    close_netlink(netlink);
-    for (int i = 0; i < count && result; i++) {
-        REAL(connect)(fd, &none, sizeof none);
-        if (!use_bind_index(fd, ways[i].index)) {
-            break;
-        }
-        result = REAL(connect)(fd, address, length);
-        if (result && (errno == EINPROGRESS || errno == EINTR)) {
-            return result;
-        }
+    int other = load_lift((int)REAL(syscall)(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, protocol));
+    if (other < 0) {
+        return -1;
     }
-    if (result && count > 0) {
-        /* Without privileges it stays bound; the program's next attempt is most likely made with another socket. */
-        REAL(connect)(fd, &none, sizeof none);
-        REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
+    if (!use_bind_index(other, index)) {
+        load_disown(other);
+        REAL(syscall)(SYS_close, other);
+        return -1;
     }
+    socket_copy_attributes(fd, other, true);
+    return other;
+}
+
+/* A socket whose connect() the program has left by siglongjmp, as wget does; the next attempt of the thread closes it. */
+static _Thread_local int abandoned = -1;
+
+static void abandon(void)
+{
+    if (abandoned >= 0) {
+        load_disown(abandoned);
+        REAL(syscall)(SYS_close, abandoned);
+        abandoned = -1;
+    }
+}
+
+int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint32_t own)
+{
+    uint32_t ways[DETOUR_WAYS];
+    int saved = errno, result = -1;
+    if ((saved != ENETUNREACH && saved != EHOSTUNREACH && saved != ENETDOWN && saved != ETIMEDOUT) || !fork_same_process()) {
+        return -1;
+    }
+    struct stream *s = stream_of(fd);
+    unsigned count = detour_ways(fd, address, own, ways);
+    int64_t each = DETOUR_LIMIT_NS / (count ? count : 1);
+    const struct timeval limit = { each / 1000000000, each % 1000000000 / 1000 };
+    for (unsigned i = 0; i < count && result; i++) {
+        abandon();
+        int other = abandoned = detour_socket(fd, ways[i]);
+        if (other < 0) {
+            continue;
+        }
+        struct timeval none = { 0 }, set = { 0 };
+        socklen_t size = sizeof set;
+        bool bounded = !REAL(getsockopt)(fd, SOL_SOCKET, SO_SNDTIMEO, &set, &size) && !set.tv_sec && !set.tv_usec
+            && !REAL(setsockopt)(other, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        result = REAL(connect)(other, address, length);
+        int error = errno;
+        long flags = REAL(syscall)(SYS_fcntl, other, F_GETFL);
+        if (result && error != EINTR && (error != EINPROGRESS || (bounded && !(flags & O_NONBLOCK)))) {
+            continue; /* it has failed, or nobody has answered in time */
+        }
+        if (bounded) {
+            REAL(setsockopt)(other, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+        }
+        int close_on_exec = (int)REAL(syscall)(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC;
+        if (s) {
+            epoll_part(s, fd);
+        }
+        REAL(syscall)(SYS_dup3, other, fd, close_on_exec ? O_CLOEXEC : 0);
+        if (s) {
+            epoll_join(s, fd);
+        }
+        saved = error;
+        break;
+    }
+    abandon();
     errno = saved;
     return result;
 }

@@ -2,25 +2,50 @@
  * detour.h: connection attempts that have no way over the interface the kernel chooses are tried over another.
  *
  * The core is rarely there before a connection is, so that the kernel is asked here: which route leads to the address,
- * whether its interface has carrier, and which other interfaces have a route there that the configuration does not
- * forbid. That costs a connection attempt six short system calls; the rest is done only where something is wrong.
+ * whether its interface has carrier, and which other interfaces have a route there. Their order is the interface
+ * manager's, where it has told one (use.h), and of what it has not told the kernel's, without those that the
+ * configuration forbids. An attempt in a blocking connect() costs seven short system calls before it, as nothing can be done in
+ * it; any other one costs the question whether it blocks. The rest is done only where something is wrong.
  */
 #ifndef MIDSTREAM_DETOUR_H
 #define MIDSTREAM_DETOUR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
-/* Whether the socket is free to go anywhere: not bound by the program, and the address not one of this host's. */
-bool detour_is_free(int fd, const struct sockaddr *address, socklen_t length);
+/*
+ * The other interfaces together get so long: more than one round trip, and a second one if the first packet is lost; and
+ * little enough for a host that is nowhere to be given up about when it would be without Midstream.
+ */
+#define DETOUR_LIMIT_NS 1500000000LL
 
-/* Binds the socket to another interface if the one it would take has no carrier. errno is kept. */
-void detour_before(int fd, const struct sockaddr *address, socklen_t length);
+/* An address that may be reached over another interface: AF_INET or AF_INET6, and not one of this host's. */
+bool detour_is_possible(const struct sockaddr *address, socklen_t length);
 
 /*
- * Tries anew over other interfaces after connect() has failed with errno. Returns what connect() would; when nothing
- * helps, the socket is as it was, and errno too.
+ * Binds a socket that waits in connect() to another interface if the one it would take has no carrier. errno is kept.
+ * Returns the one it would take; 0: not looked for.
  */
-int detour_after(int fd, const struct sockaddr *address, socklen_t length);
+uint32_t detour_before(int fd, const struct sockaddr *address);
+
+/*
+ * Tries anew over other interfaces after connect() has failed with errno: with other sockets, of which one that gets
+ * there takes the place of fd. Returns what connect() would; when nothing helps, fd and errno are as they were. `own`: as
+ * detour_before has returned.
+ */
+int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint32_t own);
+
+/*
+ * The interfaces, other than `own`, that lead to the address, best first; up to DETOUR_WAYS. How many. Where `own` is 0 it
+ * is the kernel's present choice; once a router has fallen silent, that may be another than it was.
+ */
+unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, uint32_t *ways);
+
+/* The interface that the socket takes to the address, which goes to *own, has no carrier. */
+bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own);
+
+/* A socket like fd, bound to the interface; a descriptor of Midstream's, or -1. */
+int detour_socket(int fd, uint32_t index);
 
 #endif

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attempt.h"
 #include "calls.h"
 #include "fork.h"
 #include "gate.h"
@@ -75,10 +76,14 @@ static bool lend(const struct stream *s, struct epoll_event *event)
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
     struct stream *s = stream_entry(fd);
-    if (s == STREAM_FRESH && operation == EPOLL_CTL_ADD && fork_same_process()) {
+    if ((s == STREAM_FRESH || s == STREAM_BOUND) && operation == EPOLL_CTL_ADD && fork_same_process()) {
         /* Joined before connect(): a record is needed to remember it. */
+        bool bound = s == STREAM_BOUND;
         fork_watch();
         s = stream_new(fd, AF_UNSPEC);
+        if (s) {
+            s->bound = bound;
+        }
     } else {
         s = stream_of(fd);
     }
@@ -168,6 +173,21 @@ void epoll_join(struct stream *s, int fd)
             REAL(epoll_ctl)(e->epfd, EPOLL_CTL_ADD, fd, &event);
         }
     }
+}
+
+/* A connection that is being made, or has just been, and that the event may be of. */
+static struct stream *attempt_of_event(int epfd, const struct epoll_event *event)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        struct stream_epoll *e = attempt_is_open(s) ? membership(s, epfd) : NULL;
+        struct pollfd look = { .fd = s->fd, .events = POLLOUT };
+        if (e && e->event.data.u64 == event->data.u64 && REAL(poll)(&look, 1, 0) == 1) {
+            return s;
+        }
+    }
+    return NULL;
 }
 
 static struct stream *stream_of_event(int epfd, const struct epoll_event *event)
@@ -266,6 +286,10 @@ static int filter(int epfd, struct epoll_event *events, int count)
 {
     int kept = 0;
     for (int i = 0; i < count; i++) {
+        struct stream *attempt = attempts_are_open() ? attempt_of_event(epfd, &events[i]) : NULL;
+        if (attempt && attempt_shown(attempt)) {
+            continue; /* what is behind it now has been put into the set anew */
+        }
         if (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
             struct stream *s = stream_of_event(epfd, &events[i]);
             if (s && stream_failed_in_wait(s)) {
@@ -308,7 +332,8 @@ static int wait_events(int epfd, struct epoll_event *events, int count, const st
 /* What was lent may outlast the streams that the core knows. */
 static bool is_watched(void)
 {
-    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) || atomic_load_explicit(&has_lent, memory_order_relaxed);
+    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) || atomic_load_explicit(&has_lent, memory_order_relaxed)
+        || attempts_are_open();
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask)

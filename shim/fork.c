@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attempt.h"
 #include "gate.h"
 #include "hand.h"
 #include "load.h"
@@ -67,6 +68,7 @@ void fork_forget(void)
         if (stream_of(s->fd) == s) {
             stream_mark(s->fd, NULL);
         }
+        attempt_forget(s);
         atomic_store(&s->gate, 0);
         atomic_store(&s->inside, 0);
         atomic_store(&s->armed, 0);
@@ -77,6 +79,7 @@ void fork_forget(void)
     }
     atomic_store(&gates_closed, 0);
     atomic_store(&stream_open_count, 0);
+    atomic_store(&attempts_open, 0);
     atomic_store(&stream_untold_count, 0);
     hand_forget();
     load_forget();

@@ -82,7 +82,9 @@ static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t change
         if (!s) {
             continue;
         }
-        if (changed && fds[i].revents & (POLLIN | POLLERR | POLLHUP | POLLRDHUP)) {
+        if (attempt_is_open(s)) {
+            disturbed = attempt_shown(s) || disturbed;
+        } else if (changed && fds[i].revents & (POLLIN | POLLERR | POLLHUP | POLLRDHUP)) {
             disturbed = true;
         } else if (fds[i].revents & (POLLERR | POLLHUP | POLLRDHUP) && stream_failed_in_wait(s)) {
             disturbed = true;
@@ -94,7 +96,7 @@ static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t change
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
     /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || tls_inside()) {
+    if (!wait_is_watched() || tls_inside()) {
         return REAL(ppoll)(fds, count, timeout, mask);
     }
     static const struct timespec at_once;
@@ -121,7 +123,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (!atomic_load_explicit(&stream_open_count, memory_order_relaxed) || tls_inside()) {
+    if (!wait_is_watched() || tls_inside()) {
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/time.h>
 
 #include "bulk.h"
 #include "calls.h"
@@ -94,12 +95,29 @@ static bool settle(struct wait_streams *streams, int count, const fd_set *readab
     return false;
 }
 
+/* A connection that is being made is shown as writable, and as readable too if that has failed. */
+static bool shows_attempts(int count, const fd_set *set)
+{
+    bool disturbed = false;
+    for (int fd = set ? next_member(set, 0, count) : -1; fd >= 0; fd = next_member(set, fd + 1, count)) {
+        struct stream *s = stream_of(fd);
+        if (s && attempt_is_open(s)) {
+            disturbed = attempt_shown(s) || disturbed;
+        }
+    }
+    return disturbed;
+}
+
 /* select() shows a failed connection as readable, like one with data. */
-static bool is_disturbed(int count, const fd_set *readable, uint32_t changes)
+static bool is_disturbed(int count, const fd_set *readable, const fd_set *writable, uint32_t changes)
 {
     bool changed = atomic_load(&gate_changes) != changes, disturbed = false;
+    if (attempts_are_open()) {
+        disturbed = shows_attempts(count, writable);
+        disturbed = shows_attempts(count, readable) || disturbed;
+    }
     if (!readable) {
-        return false;
+        return disturbed;
     }
     for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
         struct stream *s = stream_of(fd);
@@ -118,7 +136,7 @@ static bool is_set(const fd_set *set)
 static bool is_watched(int count, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
 {
     /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
-    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !tls_inside() && count > 0 && count <= FD_SETSIZE
+    return wait_is_watched() && !tls_inside() && count > 0 && count <= FD_SETSIZE
         && is_set(readable) && is_set(writable) && is_set(exceptional);
 }
 
@@ -167,7 +185,7 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
             restore(count, &asked, readable, writable, exceptional);
             continue;
         }
-        if (result <= 0 || !is_disturbed(count, readable, changes)) {
+        if (result <= 0 || !is_disturbed(count, readable, writable, changes)) {
             return result;
         }
         restore(count, &asked, readable, writable, exceptional);
@@ -194,20 +212,18 @@ static bool has_more(int count, const fd_set *readable, const fd_set *writable, 
 /* Linux leaves what was left in the time-out (select(2)): a repetition gets that. `cut`: not the whole wait. */
 static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout, bool *cut)
 {
-    const long piece = HAND_ABSENCE_MS * 1000L;
-    *cut = !hand_is_there() && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0
-                                             && (timeout->tv_sec || timeout->tv_usec > piece)));
+    int64_t piece = wait_piece();
+    *cut = piece < INT64_MAX && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0
+                                              && timeout->tv_sec * 1000000000LL + timeout->tv_usec * 1000LL > piece));
     if (!*cut) {
         return REAL(select)(count, readable, writable, exceptional, timeout);
     }
-    struct timeval left = { .tv_usec = piece };
+    struct timeval left = { .tv_sec = piece / 1000000000, .tv_usec = piece % 1000000000 / 1000 }, begun = left;
     int result = REAL(select)(count, readable, writable, exceptional, &left);
     if (timeout) {
-        timeout->tv_usec -= piece - left.tv_usec;
-        if (timeout->tv_usec < 0) {
-            timeout->tv_sec--;
-            timeout->tv_usec += 1000000;
-        }
+        struct timeval spent;
+        timersub(&begun, &left, &spent);
+        timersub(timeout, &spent, timeout);
     }
     return result;
 }
@@ -236,10 +252,10 @@ EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *excepti
             result = show_surplus(count, &asked.readable, readable, result);
         }
         if (result == 0 && cut) {
-            hand_ensure();
+            wait_piece_over();
         } else if (surplus && !result) {
             /* another thread has taken it */
-        } else if (result <= 0 || !is_disturbed(count, readable, changes)) {
+        } else if (result <= 0 || !is_disturbed(count, readable, writable, changes)) {
             return result;
         }
         restore(count, &asked, readable, writable, exceptional);

@@ -45,6 +45,12 @@ static bool tcp_info(int fd, struct tcp_info *info)
         && length > offsetof(struct tcp_info, tcpi_bytes_received);
 }
 
+bool socket_was_answered(int fd)
+{
+    struct tcp_info info;
+    return !tcp_info(fd, &info) || info.tcpi_segs_in > 0;
+}
+
 /*
  * struct mptcp_info (linux/mptcp.h) as of Linux 6.5, which tells how many octets have arrived on all subflows together;
  * what TCP_INFO tells of a Multipath TCP socket is that of its first subflow.
@@ -136,7 +142,7 @@ void socket_copy_attributes(int from, int to, bool buffers)
         { IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_TCP, TCP_CORK }, { IPPROTO_TCP, TCP_QUICKACK },
         { IPPROTO_TCP, TCP_KEEPIDLE }, { IPPROTO_TCP, TCP_KEEPINTVL }, { IPPROTO_TCP, TCP_KEEPCNT },
         { IPPROTO_TCP, TCP_USER_TIMEOUT }, { IPPROTO_TCP, TCP_NOTSENT_LOWAT }, { IPPROTO_TCP, TCP_LINGER2 },
-        { IPPROTO_TCP, TCP_CONGESTION }, { IPPROTO_TCP, TCP_INQ }, { IPPROTO_IP, IP_TOS }, { IPPROTO_IP, IP_TTL },
+        { IPPROTO_TCP, TCP_CONGESTION }, { IPPROTO_TCP, TCP_SYNCNT }, { IPPROTO_TCP, TCP_INQ }, { IPPROTO_IP, IP_TOS }, { IPPROTO_IP, IP_TTL },
         { IPPROTO_IP, IP_MTU_DISCOVER }, { IPPROTO_IPV6, IPV6_TCLASS }, { IPPROTO_IPV6, IPV6_UNICAST_HOPS },
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {

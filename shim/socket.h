@@ -10,6 +10,9 @@
 /* SO_ERROR; clears it. */
 int socket_error(int fd);
 
+/* Somebody has answered by TCP, be it with RST: what has failed has not failed for lack of a way there. */
+bool socket_was_answered(int fd);
+
 /* FIONREAD, 0 when it cannot be told. */
 uint32_t socket_unread(int fd);
 

@@ -7,20 +7,43 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "attempt.h"
 #include "calls.h"
+#include "connect.h"
 #include "fork.h"
 #include "gate.h"
 #include "stream.h"
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+#ifndef IP_UNICAST_IF
+#define IP_UNICAST_IF 50
+#endif
+#ifndef IPV6_UNICAST_IF
+#define IPV6_UNICAST_IF 76
+#endif
+
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-    struct stream *s = gate_enter_fd(fd);
+    struct stream *s = stream_of(fd);
+    if (s && attempt_is_open(s) && level == SOL_SOCKET && name == SO_ERROR) {
+        attempt_settle(s);
+    }
+    s = gate_enter_fd(fd);
     int result = REAL(getsockopt)(fd, level, name, value, length);
     if (!result && s && s->moved && level == SOL_SOCKET && name == SO_DOMAIN && *length == sizeof(int)) {
         memcpy(value, &s->domain, sizeof s->domain);
     }
     gate_leave_if(s);
     return result;
+}
+
+/* socket(7), ip(7) */
+static bool binds(int level, int name)
+{
+    return (level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX))
+        || (level == IPPROTO_IP && name == IP_UNICAST_IF) || (level == IPPROTO_IPV6 && name == IPV6_UNICAST_IF);
 }
 
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
@@ -33,6 +56,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
         return -1;
     }
     int result = REAL(setsockopt)(fd, level, name, value, length);
+    if (!result && stream_entry(fd) && binds(level, name)) {
+        connect_is_bound(fd);
+    }
     if (s && level == SOL_SOCKET && name == SO_RCVLOWAT) {
         atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     }

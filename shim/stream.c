@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "attempt.h"
 #include "calls.h"
 #include "channel.h"
 #include "fork.h"
@@ -124,6 +125,8 @@ struct stream *stream_new(int fd, int domain)
     s->pending_error = 0;
     atomic_store(&s->untold, 0);
     s->too_many_epolls = too_many;
+    s->bound = false;
+    atomic_store(&s->attempt, ATTEMPT_NONE);
     if (keep_epolls) {
         memcpy(s->epolls, epolls, sizeof epolls);
     } else {
@@ -145,6 +148,7 @@ struct stream *stream_new(int fd, int domain)
 
 static void forget(struct stream *s)
 {
+    attempt_over(s);
     atomic_store(&s->counters->stream, 0);
     atomic_store(&s->stage, STAGE_FREE);
 }
@@ -808,6 +812,7 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
     int saved = errno;
     if (result > 0 && call->alone) {
         size_t left = (size_t)result;
+        attempt_over(s);
         for (int i = 0; i < count && left; i++) {
             size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
             uint32_t stage = atomic_load(&s->stage);

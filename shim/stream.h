@@ -44,6 +44,9 @@ enum stream_stage {
     STAGE_CLOSED,    /* the program has closed it, the core has not yet released it */
 };
 
+/* Interfaces that one connection attempt is tried over at most, besides the one the kernel chooses. */
+#define DETOUR_WAYS 4
+
 struct stream_epoll {
     int epfd;    /* -1: unused */
     bool parted; /* taken out for a hand-over */
@@ -102,6 +105,15 @@ struct stream {
     _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
     struct stream_epoll epolls[STREAM_EPOLLS];
     bool too_many_epolls;
+    bool bound; /* the program has said by itself where it goes out */
+
+    /* A connection that is being made (attempt.c); to `peer`. */
+    _Atomic uint32_t attempt;       /* enum stream_attempt */
+    _Atomic int64_t attempt_due;    /* by the coarse clock: when it is to be looked at */
+    int64_t attempt_limit;          /* ns for each other way */
+    uint32_t own_way;               /* the interface it went over first; 0 not yet looked for */
+    uint32_t ways[DETOUR_WAYS];     /* interfaces to try */
+    uint8_t way_count, way_next;
 
     /* A hand-over that has been asked for (hand.c). */
     _Atomic uint32_t armed;
@@ -119,6 +131,12 @@ struct stream {
     struct stream *pending_next;
 };
 
+enum stream_attempt {
+    ATTEMPT_NONE,  /* made, or not followed */
+    ATTEMPT_FIRST, /* the program's own is under way */
+    ATTEMPT_OTHER, /* one over another interface is behind the descriptor; kept_fd is the program's own */
+};
+
 /* Whether a read of the descriptor waits. */
 enum stream_blocking {
     BLOCKING_UNKNOWN = -1, /* to be asked for */
@@ -130,6 +148,7 @@ enum stream_blocking {
 /* Marks in the table that are not records. */
 #define STREAM_FRESH ((struct stream *)1)   /* a TCP socket that has not been connected */
 #define STREAM_DNS ((struct stream *)2)     /* a socket that speaks to port 53 */
+#define STREAM_BOUND ((struct stream *)3)   /* like FRESH, but the program has said by itself where it goes out */
 
 extern _Atomic(struct stream *) stream_table[STREAM_TABLE];
 
@@ -145,7 +164,7 @@ static inline struct stream *stream_entry(int fd)
 static inline struct stream *stream_of(int fd)
 {
     struct stream *s = stream_entry(fd);
-    return (uintptr_t)s > 2 ? s : NULL;
+    return (uintptr_t)s > 3 ? s : NULL;
 }
 
 static inline void stream_mark(int fd, struct stream *mark)

@@ -50,6 +50,10 @@ EXPORT long syscall(long number, ...)
 #endif
     case SYS_dup3:
         return dup3((int)a[0], (int)a[1], (int)a[2]);
+    case SYS_bind:
+        return bind((int)a[0], (const struct sockaddr *)a[1], (socklen_t)a[2]);
+    case SYS_setsockopt:
+        return setsockopt((int)a[0], (int)a[1], (int)a[2], (const void *)a[3], (socklen_t)a[4]);
     case SYS_read:
         return read((int)a[0], (void *)a[1], (size_t)a[2]);
     case SYS_write:

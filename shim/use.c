@@ -19,7 +19,7 @@
 #include "load.h"
 
 /* Where root's midstreamd keeps what holds for all users. */
-#define HOST_LINK "/run/midstream/use"
+#define HOST_FOLDER "/run/midstream"
 
 static long link_text(const char *path, char *text, size_t size)
 {
@@ -47,21 +47,76 @@ static bool runtime_folder(char *folder, size_t size)
     if (given && *given) {
         return (size_t)snprintf(folder, size, "%s", given) < size;
     }
-    snprintf(own, sizeof own, "/run/user/%u", (unsigned)geteuid());
     if (!base || !*base || !is_own(base, false)) {
+        unsigned user = (unsigned)geteuid();
         base = own;
+        snprintf(own, sizeof own, "/run/user/%u", user);
+        if (!is_own(base, false)) {
+            return (size_t)snprintf(folder, size, "/tmp/midstream-%u", user) < size;
+        }
     }
-    if (is_own(base, false)) {
-        return (size_t)snprintf(folder, size, "%s/midstream", base) < size;
+    return (size_t)snprintf(folder, size, "%s/midstream", base) < size;
+}
+
+/* The text of a link in the runtime folder, or else in the host's; 0 where there is none to be trusted. */
+static long ordered(const char *link, char *text, size_t size)
+{
+    char folder[200], path[256];
+    if (!runtime_folder(folder, sizeof folder)) {
+        return 0;
     }
-    return (size_t)snprintf(folder, size, "/tmp/midstream-%u", (unsigned)geteuid()) < size;
+    snprintf(path, sizeof path, "%s/%s", folder, link);
+    long length = link_text(path, text, size);
+    if (length > 0) {
+        return is_own(folder, true) ? length : 0;
+    }
+    if (getenv("MIDSTREAM_RUNTIME_DIR")) {
+        return 0;
+    }
+    snprintf(path, sizeof path, HOST_FOLDER "/%s", link);
+    length = link_text(path, text, size);
+    return length > 0 ? length : 0;
+}
+
+void use_read_order(struct use_order *order)
+{
+    order->names[0] = 0;
+    for (order->count = 0; order->count < MS_ORDER; order->count++) {
+        order->index[order->count] = atomic_load_explicit(&shared.order[order->count], memory_order_relaxed);
+        if (!order->index[order->count]) {
+            break;
+        }
+    }
+    if (!order->count && !ordered("order", order->names, sizeof order->names)) {
+        order->names[0] = 0;
+    }
+}
+
+unsigned use_rank(const struct use_order *order, const char *name, uint32_t index)
+{
+    size_t length = strlen(name);
+    unsigned rank = 0;
+    for (; rank < order->count; rank++) {
+        if (order->index[rank] == index) {
+            return rank;
+        }
+    }
+    for (const char *at = order->names; *at; rank++) {
+        size_t n = strcspn(at, " ");
+        if (n == length && !memcmp(at, name, n)) {
+            return rank;
+        }
+        at += n;
+        at += *at == ' ';
+    }
+    return USE_UNRANKED;
 }
 
 /* The index of the interface to use, 0 for none. */
 static unsigned used(int fd)
 {
     uint32_t index = atomic_load_explicit(&shared.use_index, memory_order_relaxed);
-    char folder[200], path[256], name[IFNAMSIZ + 1];
+    char name[IFNAMSIZ + 1];
     struct ifreq request = { 0 };
     if (index == MS_USE_NONE) {
         return 0;
@@ -69,16 +124,8 @@ static unsigned used(int fd)
     if (index != MS_USE_ALL) {
         return index;
     }
-    if (!runtime_folder(folder, sizeof folder)) {
-        return 0;
-    }
-    snprintf(path, sizeof path, "%s/use", folder);
-    long length = link_text(path, name, sizeof name);
+    long length = ordered("use", name, sizeof name);
     if (length <= 0) {
-        if (getenv("MIDSTREAM_RUNTIME_DIR") || (length = link_text(HOST_LINK, name, sizeof name)) <= 0) {
-            return 0;
-        }
-    } else if (!is_own(folder, true)) {
         return 0;
     }
     if (length >= IFNAMSIZ) {
@@ -90,22 +137,6 @@ static unsigned used(int fd)
         return 0;
     }
     return ioctl(fd, SIOCGIFINDEX, &request) ? 0 : (unsigned)request.ifr_ifindex;
-}
-
-/* The program has chosen an interface, an address or a port by itself. */
-bool use_is_bound(int fd)
-{
-    struct sockaddr_in6 name = { 0 };
-    socklen_t length = sizeof name;
-    char device[IFNAMSIZ];
-    socklen_t size = sizeof device;
-    if (!REAL(getsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) && size > 0) {
-        return true;
-    }
-    /* A sockaddr_in has its port in the same place. */
-    return REAL(getsockname)(fd, (struct sockaddr *)&name, &length) || name.sin6_port != 0
-        || (name.sin6_family == AF_INET && ((struct sockaddr_in *)&name)->sin_addr.s_addr != INADDR_ANY)
-        || (name.sin6_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr));
 }
 
 bool use_bind_index(int fd, unsigned index)
@@ -166,7 +197,7 @@ void use_bind(int fd, const struct sockaddr *address, socklen_t length)
             || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6));
     if (whole && !use_is_local(address)) {
         unsigned index = used(fd);
-        if (index && !use_is_bound(fd) && leads_there(index, address, length)) {
+        if (index && leads_there(index, address, length)) {
             use_bind_index(fd, index);
         }
     }

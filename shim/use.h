@@ -11,20 +11,34 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "../cgo/abi.h"
+
 /*
- * Binds a TCP socket that is about to be connected to the interface in use. Does nothing if the program has
- * bound it already, if the address is this host's or one on a network it is directly attached to, or if the
- * interface cannot reach it. errno is kept.
+ * Binds a TCP socket that is about to be connected to the interface in use. Does nothing if the address is this host's or
+ * one on a network it is directly attached to, or if the interface cannot reach it. errno is kept. Not for a socket that
+ * the program has bound.
  */
 void use_bind(int fd, const struct sockaddr *address, socklen_t length);
-
-/* The program has chosen an interface, an address or a port for the socket by itself. */
-bool use_is_bound(int fd);
 
 /* Binds the socket to the interface; false where that is not possible. */
 bool use_bind_index(int fd, unsigned index);
 
 /* Addresses that are the same whatever the interface. AF_INET or AF_INET6. */
 bool use_is_local(const struct sockaddr *address);
+
+/*
+ * The interface manager's order, best first: of the manager in this process (ms_shared.order), or of midstreamd, which
+ * keeps it as the text of a symbolic link called "order" next to "use".
+ */
+struct use_order {
+    unsigned count; /* of known indices; 0: names */
+    uint32_t index[MS_ORDER];
+    char names[512]; /* divided by blanks */
+};
+
+#define USE_UNRANKED 1000U /* the manager has not told of the interface */
+
+void use_read_order(struct use_order *order);
+unsigned use_rank(const struct use_order *order, const char *name, uint32_t index);
 
 #endif

@@ -6,10 +6,34 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "attempt.h"
 #include "hand.h"
 #include "stream.h"
 
-/* A wait of a program with open streams. While the hand is not there, it is cut into a short piece and the rest. */
+/* There are streams, or connections being made, of which a wait must not show everything. */
+static inline bool wait_is_watched(void)
+{
+    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) || attempts_are_open();
+}
+
+/* How long, in ns, a call may sleep at a time: without a hand that could wake it, or until an attempt is to be looked at. */
+static inline int64_t wait_piece(void)
+{
+    bool alone = atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there();
+    int64_t piece = alone ? HAND_ABSENCE_MS * 1000000LL : INT64_MAX, left = attempts_left();
+    return left < piece ? left : piece;
+}
+
+/* Such a piece is over. */
+static inline void wait_piece_over(void)
+{
+    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+        hand_ensure();
+    }
+    attempts_look();
+}
+
+/* A wait of a program with open streams. It may be cut into a short piece and the rest. */
 struct wait_clock {
     const struct timespec *timeout; /* NULL: for ever */
     int64_t until;                  /* by the coarse clock, which is cheap enough for every wait; 0: no end, or no wait */
@@ -28,7 +52,7 @@ static inline void wait_start(struct wait_clock *clock, const struct timespec *t
 /* What is left; the time-out itself the first time, so that an invalid one is seen by the kernel. */
 static inline const struct timespec *wait_left(struct wait_clock *clock, struct timespec *left)
 {
-    const int64_t piece = HAND_ABSENCE_MS * 1000000LL;
+    const int64_t piece = wait_piece();
     bool whole = clock->first || !clock->until;
     int64_t rest = whole ? INT64_MAX : clock->until - coarse_now_ns();
     clock->first = clock->cut = false;
@@ -37,7 +61,7 @@ static inline const struct timespec *wait_left(struct wait_clock *clock, struct 
             : clock->timeout->tv_sec > INT_MAX ? INT64_MAX
                                                : clock->timeout->tv_sec * 1000000000LL + clock->timeout->tv_nsec;
     }
-    if (rest > piece && !hand_is_there()) {
+    if (rest > piece) {
         clock->cut = true;
         rest = piece;
     } else if (whole) {
@@ -63,7 +87,7 @@ static inline bool wait_goes_on(const struct wait_clock *clock, int result)
     if (result || !clock->cut) {
         return false;
     }
-    hand_ensure();
+    wait_piece_over();
     return true;
 }
 

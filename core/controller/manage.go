@@ -220,6 +220,7 @@ func (c *Controller) look(ctx context.Context) {
 	streams, samples := c.needs(ctx)
 	c.manager.Report(c.pid, streams, samples)
 	c.preferServers(ctx)
+	c.useDevice()
 	if c.management.daemon.report(c, streams, samples) {
 		return
 	}
@@ -315,13 +316,23 @@ func (c *Controller) useNow(ctx context.Context) control.MigrateResult {
 	return result
 }
 
-// useDevice tells the shim which interface new connections of this process alone are to be bound to; what holds
-// for all processes it finds by itself.
+// useDevice tells the shim which interface new connections of this process alone are to be bound to, and which are to be
+// tried where one leads nowhere; what holds for all processes it finds by itself.
 func (c *Controller) useDevice() {
-	binder, ok := c.shim.(interface{ Use(index uint32) })
+	binder, ok := c.shim.(interface {
+		Use(index uint32)
+		Order(indices []uint32)
+	})
 	if !ok {
 		return
 	}
+	var order []uint32
+	for _, name := range c.manager.Order(manager.Stream{}) {
+		if i, ok := c.manager.Interface(name); ok {
+			order = append(order, uint32(i.Index))
+		}
+	}
+	binder.Order(order)
 	switch name := c.manager.Own(c.pid); name {
 	case "":
 		binder.Use(followAll)

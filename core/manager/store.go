@@ -2,6 +2,7 @@
 // processes and midstreamctl all look.
 //
 //	use             a symbolic link whose text is the interface to use; also read by the shim before connect()
+//	order           likewise the daemon's order of the interfaces, best first; read by the shim where connect() fails
 //	manager.json    hints and conditional triggers
 //	manager.lock    locked (flock(2)) while one of them is changed
 package manager
@@ -28,6 +29,7 @@ import (
 // The names in the runtime folder.
 const (
 	useLink    = "use"
+	orderLink  = "order"
 	storeFile  = "manager.json"
 	lockFile   = "manager.lock"
 	SocketName = "midstreamd.sock"
@@ -149,17 +151,31 @@ func (s Store) Fire(w When) error {
 	})
 }
 
-func (s Store) use(name string) error {
-	link := filepath.Join(s.Dir, useLink)
-	if name == "" {
+func (s Store) use(name string) error { return s.link(useLink, name) }
+
+// maxOrder is how many interfaces the order names.
+const maxOrder = 8
+
+// Order notes the interfaces for connections that are to be made, best first; none where nobody decides any more.
+func (s Store) Order(names []string) error {
+	return s.link(orderLink, strings.Join(names[:min(len(names), maxOrder)], " "))
+}
+
+// link makes a symbolic link with that text, or removes it if there is none.
+func (s Store) link(name, text string) error {
+	link := filepath.Join(s.Dir, name)
+	if text == "" {
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
 	}
-	temporary := filepath.Join(s.Dir, fmt.Sprintf(".%s.%d", useLink, os.Getpid()))
+	if now, err := os.Readlink(link); err == nil && now == text {
+		return nil
+	}
+	temporary := filepath.Join(s.Dir, fmt.Sprintf(".%s.%d", name, os.Getpid()))
 	os.Remove(temporary)
-	if err := os.Symlink(name, temporary); err != nil {
+	if err := os.Symlink(text, temporary); err != nil {
 		return err
 	}
 	return os.Rename(temporary, link)

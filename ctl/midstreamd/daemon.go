@@ -86,6 +86,8 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	d.refreshInterfaces()
 	d.refreshDirectives()
+	d.look()
+	defer d.store.Order(nil)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	defer server.Close()
@@ -214,6 +216,9 @@ func (d *daemon) look() {
 			continue
 		}
 		d.log.Info().Str("session", n.Session).Str("to", n.To).Str("cause", n.Cause).Msg("triggered")
+	}
+	if err := d.store.Order(d.engine.Order(manager.Stream{})); err != nil {
+		d.log.Error().Err(err).Msg("the order of the interfaces was not noted")
 	}
 	d.tellFacts()
 }

@@ -4,7 +4,13 @@
 package failover
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"midstream/e2e/lab"
 )
@@ -12,13 +18,20 @@ import (
 // common is an address that a server has in every network.
 const common = "203.0.113.80"
 
-// newAnycast raises two networks with that server.
-func newAnycast(t *testing.T) *site {
-	s := &site{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{})), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
+const common6 = "2001:db8::80"
+
+// newAnycast raises networks with that server.
+func newAnycast(t *testing.T, names ...string) *site {
+	var options []lab.Option
+	for _, name := range append([]string{"wlan0", "wwan0"}, names...) {
+		options = append(options, lab.Net(name, lab.Link{}))
+	}
+	s := &site{Lab: lab.New(t, options...), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
 	s.sum = lab.Content(t, s.root, "film.mkv", size, 7)
 	for _, n := range s.Networks() {
 		n.AddAddress(common)
-		s.web[n.Name] = n.Nginx(s.root, lab.ServerOptions{Addresses: []string{common}})
+		n.AddAddress(common6)
+		s.web[n.Name] = n.Nginx(s.root, lab.ServerOptions{Addresses: []string{common, common6}})
 	}
 	return s
 }
@@ -105,14 +118,179 @@ for blocking in True, False:
 	lab.Compare(t, s.Command("python3", "-c", script).Run(), s.Midstream("python3", "-c", script).Run())
 }
 
-// The link is there, but the router is not: the kernel finds out after three seconds. Only a program that
-// waits in connect can be helped then.
+// routerless takes the networks' routers away: the kernel finds out after three seconds.
+func (s *site) routerless(names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		n := s.Network(name)
+		if err := n.IP("addr del "+n.Gateway()+"/24 dev phone", "addr del "+n.Gateway6()+"/64 dev phone"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.forget()
+}
+
+// forget makes the kernel look for its neighbours again.
+func (s *site) forget() {
+	for _, n := range s.Networks() {
+		s.ip("neighbour", "flush", "dev", n.Name)
+	}
+}
+
+// later are programs that learn of a failure elsewhere than in connect.
+var later = []program{
+	connecting[0], connecting[1], connecting[2], connecting[3],
+	{"aria2", []string{"aria2c", "-q", "--connect-timeout=8", "-m", "1", "-s", "1", "--allow-overwrite=true", "-o", "out", from}, nil}, // epoll
+	{"asyncio", []string{"python3", "-c", `import asyncio
+async def main():
+    reader, writer = await asyncio.open_connection("` + common + `", 80)
+    writer.write(b"GET /film.mkv HTTP/1.0\r\nHost: x\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    open("out", "wb").write(await reader.read())
+asyncio.run(main())`}, nil},
+	{"an edge in a set", []string{"python3", "-c", edge}, nil},
+	{"select", []string{"python3", "-c", `import select, socket
+s = socket.socket()
+s.setblocking(False)
+s.connect_ex(("` + common + `", 80))
+print(select.select([], [s], [s], 8)[1] == [s], s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), s.connect_ex(("` + common + `", 80)))
+` + fetch}, nil},
+	{"connect again", []string{"python3", "-c", `import select, socket, time, errno
+s = socket.socket()
+s.setblocking(False)
+while s.connect_ex(("` + common + `", 80)) in (errno.EINPROGRESS, errno.EALREADY):
+    time.sleep(.05)
+` + fetch}, nil},
+}
+
+// fetch reads the film from a connected socket s.
+const fetch = `s.setblocking(True)
+s.sendall(b"GET /film.mkv HTTP/1.0\r\nHost: x\r\n\r\n")
+f = s.makefile("rb")
+while f.readline() != b"\r\n":
+    pass
+open("out", "wb").write(f.read())
+`
+
+// edge joins a set before it connects, and is told of each change once.
+const edge = `import select, socket
+s = socket.socket()
+s.setblocking(False)
+e = select.epoll()
+e.register(s, select.EPOLLOUT | select.EPOLLET)
+s.connect_ex(("` + common + `", 80))
+while not (events := dict(e.poll(8))[s.fileno()]) & select.EPOLLOUT or events & select.EPOLLHUP and s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+    pass
+assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+` + fetch
+
+// The link is there, but the router is not.
 func TestConnectingWithoutARouter(t *testing.T) {
 	s := newAnycast(t)
-	wlan := s.Network("wlan0")
-	if err := wlan.IP("addr del " + wlan.Gateway() + "/24 dev phone"); err != nil {
-		t.Fatal(err)
+	s.routerless("wlan0")
+	for _, p := range append(later, later[0].over6(), later[2].over6(), later[3].over6(), later[6].over6()) {
+		t.Run(p.name, func(t *testing.T) {
+			s.forget()
+			s.arrives(p, true)
+		})
 	}
-	s.ip("neighbour", "flush", "dev", "wlan0")
-	s.arrives(connecting[1], true)
+}
+
+// over6 is the program with IPv6.
+func (p program) over6() program {
+	p.name += " over IPv6"
+	p.args = slices.Clone(p.args)
+	for i, a := range p.args {
+		a = strings.ReplaceAll(a, "http://"+common, "http://["+common6+"]")
+		p.args[i] = strings.NewReplacer(common, common6, "socket.socket()", "socket.socket(socket.AF_INET6)").Replace(a)
+	}
+	return p
+}
+
+// Which network is next is the manager's to say; and one that leads nowhere either is not the last, also for a program
+// that may not free a socket from an interface again.
+func TestConnectingInTheManagersOrder(t *testing.T) {
+	s := newAnycast(t, "eth0", "usb0")
+	s.routerless("wlan0", "wwan0")
+	where := []string{"setpriv", "--reuid=65534", "--clear-groups", "curl", "-sS", "--connect-timeout", "8", "-o", "/dev/null", "-w", "%{local_ip}", from}
+	if r := s.download(true, where...).Run(); r.Stdout != s.Network("eth0").Phone() {
+		t.Errorf("the kernel's order: %v", r)
+	}
+	s.Configure("[policy]\nprefer = [\"wlan0\", \"wwan0\", \"usb0\", \"eth0\"]\n")
+	daemon := s.Command(lab.Build(t, "midstreamd"))
+	daemon.Start()
+	link := filepath.Join(s.RuntimeDir(), "order")
+	s.Await("the manager's order", 5*time.Second, func() bool { text, _ := os.Readlink(link); return text == "wlan0 wwan0 usb0 eth0" })
+	s.forget()
+	// The laboratory's folder is root's, and another user's is not to be trusted.
+	if r := s.download(true, where[3:]...).Run(); r.Stdout != s.Network("usb0").Phone() {
+		t.Errorf("the manager's order: %v", r)
+	}
+	daemon.Process.Signal(syscall.SIGTERM)
+	<-daemon.Ended()
+	if text, err := os.Readlink(link); err == nil {
+		t.Errorf("it has left %q", text)
+	}
+}
+
+// What the other networks say is no more than what the chosen one has said.
+const outcome = `import errno, select, socket, sys
+def look(name, s):
+    print(name, errno.errorcode.get(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)), s.connect_ex(to), s.getsockname()[0] != "0.0.0.0")
+to = (sys.argv[1], int(sys.argv[2]))
+def begun():
+    s = socket.socket()
+    s.setblocking(False)
+    print(errno.errorcode[s.connect_ex(to)])
+    return s
+s = begun()
+p = select.poll()
+p.register(s, select.POLLOUT)
+print([e for _, e in p.poll()])
+look("poll", s)
+s = begun()
+print([len(l) for l in select.select([s], [s], [s])])
+look("select", s)
+for more in 0, select.EPOLLET, select.EPOLLONESHOT:
+    s = begun()
+    e = select.epoll()
+    e.register(s, select.EPOLLOUT | select.EPOLLIN | more)
+    print([e for _, e in e.poll()])
+    look("epoll", s)
+s = begun()
+p = select.poll()
+p.register(s, select.POLLIN)
+p.poll()
+try:
+    s.send(b"GET / HTTP/1.0\r\n\r\n")
+except OSError as e:
+    print(e)
+for timeout in None, 20:
+    s = socket.socket()
+    s.settimeout(timeout)
+    print(s.connect_ex(to))
+    look("connect", s)
+`
+
+func TestConnectingToNowhere(t *testing.T) {
+	s := newAnycast(t)
+	s.routerless("wlan0", "wwan0")
+	program := s.Command("python3", "-c", outcome, common, "80")
+	program.Start()
+	under := s.Midstream("python3", "-c", outcome, common, "80").Run()
+	native := program.Wait()
+	if lab.Compare(t, native, under); !strings.Contains(native.Stdout, "EHOSTUNREACH") {
+		t.Errorf("%v", native)
+	}
+	t.Logf("natively %v, with another network that leads nowhere %v", native.Elapsed, under.Elapsed)
+}
+
+// Whoever has answered is not asked elsewhere, even where another would accept.
+func TestConnectingToARefusal(t *testing.T) {
+	s := newAnycast(t)
+	s.web["wlan0"].Stop()
+	native, under := s.Command("python3", "-c", outcome, common, "80").Run(), s.Midstream("python3", "-c", outcome, common, "80").Run()
+	if lab.Compare(t, native, under); !strings.Contains(native.Stdout, "ECONNREFUSED") {
+		t.Errorf("%v", native)
+	}
 }

@@ -1,0 +1,49 @@
+/*
+ * attempt.h: connections that are being made while the program waits elsewhere than in connect().
+ *
+ * A non-blocking connect() that fails because there is no way there fails in poll(), select() or epoll_wait(), seconds
+ * later. Those do not show it: a socket of the same kind, on its way over the next interface, takes the place of the
+ * program's, which is kept. Where no interface helps, the program's own socket comes back, with its error. A server
+ * that has answered, be it with RST, is not asked elsewhere. As long as nothing fails, this costs no system call.
+ */
+#ifndef MIDSTREAM_ATTEMPT_H
+#define MIDSTREAM_ATTEMPT_H
+
+#include "stream.h"
+
+/* Attempts that are followed. While 0, waits cost one load more than without. */
+extern _Atomic uint32_t attempts_open;
+
+/* connect() has answered EINPROGRESS, and the socket is free to go anywhere (detour.h). */
+void attempt_begin(struct stream *s, const struct sockaddr *address, socklen_t length);
+
+/* The connection is made, or nobody follows it any more. By a thread inside the gate, or before there is another. */
+void attempt_over(struct stream *s);
+
+/* In a forked child: what was kept is the parent's. */
+void attempt_forget(struct stream *s);
+
+/*
+ * A wait has shown events on the descriptor. True when they are not the program's to see: the connection has failed, and
+ * something else is on the descriptor now. Keeps errno.
+ */
+bool attempt_shown(struct stream *s);
+
+/* The same for questions other than a wait: waits itself, some seconds at most, until the connection is made or given up. */
+void attempt_settle(struct stream *s);
+
+/* Nanoseconds until an attempt has to be looked at, INT64_MAX for never; and the look. */
+int64_t attempts_left(void);
+void attempts_look(void);
+
+static inline bool attempt_is_open(const struct stream *s)
+{
+    return atomic_load_explicit(&s->attempt, memory_order_relaxed) != ATTEMPT_NONE;
+}
+
+static inline bool attempts_are_open(void)
+{
+    return atomic_load_explicit(&attempts_open, memory_order_relaxed);
+}
+
+#endif
