@@ -409,11 +409,11 @@ func TestSilenceOverADeviceNamesReversePathFiltering(t *testing.T) {
 		}
 		return fmt.Sprint(err)
 	}
-	nettest.Run(t, "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.wlan0.rp_filter=0")
+	nettest.Sysctl(t, "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.wlan0.rp_filter=0")
 	if s := attempt(); strings.Contains(s, "rp_filter") {
 		t.Error(s)
 	}
-	nettest.Run(t, "sysctl -qw net.ipv4.conf.wlan0.rp_filter=1")
+	nettest.Sysctl(t, "net.ipv4.conf.wlan0.rp_filter=1")
 	if s := attempt(); !strings.Contains(s, "net.ipv4.conf.wlan0.rp_filter is 1") {
 		t.Error(s)
 	}

@@ -358,7 +358,7 @@ func TestDeviceDecidesWhichNetworkIsAsked(t *testing.T) {
 		place.Await("10.7.0.53:53")
 		place.Await("[fd07::53]:53")
 	}
-	nettest.Run(t, "sysctl -qw net.ipv4.conf.all.rp_filter=0")
+	nettest.Sysctl(t, "net.ipv4.conf.all.rp_filter=0")
 	for i, dev := range []string{"wlan0", "wwan0", "wlan0"} {
 		for _, server := range []string{"10.7.0.53:53", "[fd07::53]:53"} {
 			r := on(netip.MustParseAddrPort(server))

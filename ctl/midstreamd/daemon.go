@@ -108,12 +108,12 @@ func (d *daemon) serve(ctx context.Context) error {
 			d.reload()
 		case _, ok := <-links:
 			if !ok {
-				return errors.New("the interfaces can no longer be watched")
+				return unlessEnded(ctx, errors.New("the interfaces can no longer be watched"))
 			}
 			d.refreshInterfaces()
 		case _, ok := <-changed:
 			if !ok {
-				return fmt.Errorf("%s can no longer be watched", d.store.Dir)
+				return unlessEnded(ctx, fmt.Errorf("%s can no longer be watched", d.store.Dir))
 			}
 			d.refreshDirectives()
 		case <-d.kick:
@@ -124,6 +124,14 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 		d.look()
 	}
+}
+
+// unlessEnded is err, but for a daemon that was told to end: then everything that is watched ends too, in any order.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func (d *daemon) idle() bool {

@@ -23,6 +23,7 @@ const marker = "MIDSTREAM_TEST_NAMESPACE"
 func Inside(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(marker) == t.Name() {
+		os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // an ordinary user's does not have them
 		Run(t, "ip link set lo up")
 		return true
 	}
@@ -58,6 +59,17 @@ func Run(t *testing.T, lines ...string) {
 	t.Helper()
 	if err := run(lines...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Sysctl sets kernel variables, such as net.ipv4.conf.all.rp_filter=0, in the calling goroutine's network namespace.
+func Sysctl(t *testing.T, settings ...string) {
+	t.Helper()
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		if err := os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
