@@ -135,7 +135,7 @@ func (p *Place) Run(lines ...string) {
 }
 
 // Link joins the test's own namespace and the place by a cable (veth): near and
-// far name its ends, which are up and carry the addresses given (with prefix length).
+// far name its ends, which are up, have carrier and carry the addresses given (with prefix length).
 func (p *Place) Link(near, far string, nearAddrs, farAddrs []string) {
 	p.t.Helper()
 	Run(p.t, fmt.Sprintf("ip link add %s type veth peer name %s netns %d", near, far, p.tid))
@@ -147,6 +147,16 @@ func (p *Place) Link(near, far string, nearAddrs, farAddrs []string) {
 	}
 	Run(p.t, "ip link set "+near+" up")
 	p.Run("ip link set " + far + " up")
+	// The kernel tells of the carrier later, from a work queue of its own (net/core/link_watch.c).
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		link, err := net.InterfaceByName(near)
+		if err == nil && link.Flags&net.FlagRunning != 0 {
+			return
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("%s has no carrier: %+v, %v", near, link, err)
+		}
+	}
 }
 
 // noDAD spares tests the second that duplicate address detection takes.
