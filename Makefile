@@ -56,6 +56,7 @@ install: all
 setup:
 	sh e2e/setup.sh
 	sh e2e/manager/daemons.sh
+	sh e2e/tls/older.sh
 
 .PHONY: demo
 demo:
@@ -70,7 +71,7 @@ test: setup
 	$(GO) test ./core/... ./cgo/... ./ctl/...
 	GO='$(GO)' sh e2e/test.sh
 
-SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/test.sh e2e/manager/daemons.sh cgo/build.sh .ci/run
+SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/test.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
