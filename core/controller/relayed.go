@@ -205,7 +205,8 @@ func (d *relayed) feed(e *exchange, r *rest, at channel.Position) error {
 		}
 	}
 	f := relay.Feed{To: d.core, Content: r.content, At: at, Kind: e.framing.Kind, Left: r.left, Longer: r.longer}
-	return f.Run()
+	_, err := f.Run()
+	return err
 }
 
 // fail lets the program's end see what happened to the new connection, as it would without a relay.
@@ -232,21 +233,23 @@ func (d *relayed) finish() {
 // pass delivers later responses untouched.
 func (d *relayed) pass(r *rest) {
 	var from responseReader
+	var conn *dial.Conn
 	if r.reusable {
-		from.conn, from.have = r.conn, r.ahead
+		conn, from.have = r.conn, r.ahead
 		if r.content != nil {
 			from.have = r.content.Surplus()
 		}
 	}
 	for {
-		if from.conn == nil {
+		if conn == nil {
 			select {
-			case from.conn = <-d.answers:
+			case conn = <-d.answers:
 				from.have = nil
 			case <-d.over:
 				return
 			}
 		}
+		from.conn = conn
 		err := from.wait()
 		var method string
 		if err == nil {
@@ -257,10 +260,10 @@ func (d *relayed) pass(r *rest) {
 			}
 		}
 		if err != nil {
-			if !d.lost(from.conn, err) {
+			if !d.lost(conn, err) {
 				return
 			}
-			from.conn = nil
+			conn = nil
 			continue
 		}
 		kind, open, err := from.pass(d.core, method)

@@ -5,22 +5,33 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 
-	"midstream/core/dial"
 	"midstream/core/http1"
 	"midstream/core/relay"
 )
 
 // responseReader takes what servers send apart into responses, to know where they end.
 type responseReader struct {
-	conn *dial.Conn // nil while there is none
-	have []byte     // read, but not yet passed on
+	conn net.Conn // nil while there is none
+	have []byte   // read, but not yet passed on
+
+	buffer []byte // what have is part of, once something has been read
 }
 
+// readSize is how much of a response is read at once where it has to be looked at, in octets: many small chunks.
+const readSize = 64 << 10
+
 func (r *responseReader) fill() error {
-	buffer := make([]byte, 16<<10)
-	n, err := r.conn.Read(buffer)
-	r.have = append(r.have, buffer[:n]...)
+	if len(r.have) == 0 {
+		if r.buffer == nil {
+			r.buffer = make([]byte, readSize)
+		}
+		r.have = r.buffer[:0]
+	}
+	r.have = slices.Grow(r.have, readSize/4)
+	n, err := r.conn.Read(r.have[len(r.have):cap(r.have)])
+	r.have = r.have[:len(r.have)+n]
 	if n == 0 {
 		if err == nil {
 			err = io.EOF
@@ -54,6 +65,7 @@ func (r *responseReader) pass(to net.Conn, method string) (kind http1.Kind, open
 			}
 			if err := r.fill(); err != nil {
 				to.Write(r.have)
+				r.have = nil
 				return http1.None, false, err
 			}
 			continue
@@ -125,7 +137,7 @@ func (r *responseReader) chunks(to net.Conn) error {
 			return nil
 		}
 		// Content needs not be looked at.
-		if left := body.Remaining(); left > 0 && len(r.have) == 0 {
+		if left := body.Remaining(); left >= readSize && len(r.have) == 0 {
 			if _, err := relay.Copy(to, r.conn, left); err != nil {
 				return err
 			}

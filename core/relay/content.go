@@ -8,8 +8,11 @@ import (
 	"midstream/core/http1"
 )
 
-// readAhead is how far a chunked answer is read ahead of what is asked for, in octets.
-const readAhead = 16 << 10
+// readAhead is how far a chunked answer is read ahead of what is asked for, in octets: many small chunks at once.
+const readAhead = 64 << 10
+
+// spliceLeast is the run of content from which on it is worth not to be copied through this process, in octets.
+const spliceLeast = 64 << 10
 
 // Unknown is a length that only the end of the content will tell.
 const Unknown = int64(-1)
@@ -58,19 +61,77 @@ func (c *Content) Run() (int64, error) {
 		case c.chunks.Remaining() > 0:
 			continue
 		}
-		if c.buffer == nil {
-			c.buffer = make([]byte, readAhead)
-		}
-		n, err := c.conn.Read(c.buffer)
-		c.ahead = c.buffer[:n]
-		if n == 0 {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return 0, &SourceError{err}
+		if err := c.more(); err != nil {
+			return 0, err
 		}
 	}
 }
+
+// more reads octets of a chunked answer ahead; those that were have been used.
+func (c *Content) more() error {
+	if c.buffer == nil {
+		c.buffer = make([]byte, readAhead)
+	}
+	n, err := c.conn.Read(c.buffer)
+	c.ahead = c.buffer[:n]
+	if n > 0 {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return &SourceError{err}
+}
+
+// gather returns the next octets of a chunked answer's content, at least one and at most limit, out of all chunks that
+// have been read ahead. They are valid until anything else is called. After the content it returns io.EOF.
+func (c *Content) gather(limit int64) ([]byte, error) {
+	if _, err := c.Run(); err != nil {
+		return nil, err
+	}
+	if len(c.ahead) == 0 {
+		if err := c.more(); err != nil {
+			return nil, err
+		}
+	}
+	// In place: content is never longer than what carries it. What is wrong with the octets behind it, Run will say.
+	n, used, done, _ := c.chunks.Decode(c.ahead[:min(limit, int64(len(c.ahead)))], c.ahead)
+	octets := c.ahead[:n]
+	c.ahead = c.ahead[used:]
+	c.done = done
+	return octets, nil
+}
+
+// some returns the next octets of content, at least one and at most limit or readAhead; as gather.
+func (c *Content) some(limit int64) ([]byte, error) {
+	if c.kind == http1.Chunked {
+		return c.gather(limit)
+	}
+	if c.buffer == nil {
+		c.buffer = make([]byte, readAhead)
+	}
+	n, err := c.Read(c.buffer[:min(limit, readAhead)])
+	return c.buffer[:n], err
+}
+
+// together returns how many of the next n octets on the connection are content, without framing in between.
+func (c *Content) together(n int64) (int64, error) {
+	run, err := c.Run()
+	switch {
+	case err == io.EOF:
+		return 0, &SourceError{io.ErrUnexpectedEOF}
+	case err != nil:
+		return 0, err
+	case len(c.ahead) > 0:
+		return 0, nil
+	case run == Unknown:
+		return n, nil
+	}
+	return min(run, n), nil
+}
+
+// Passed tells that the next n octets of content have been read by somebody else.
+func (c *Content) Passed(n int64) { c.took(n) }
 
 // Left returns how many octets of content are still to come, or Unknown.
 func (c *Content) Left() int64 {
@@ -122,6 +183,20 @@ func (c *Content) took(n int64) {
 // CopyTo writes n octets of content to dst; errors as those of Copy.
 func (c *Content) CopyTo(dst net.Conn, n int64) error {
 	for n > 0 {
+		if c.kind == http1.Chunked && (len(c.ahead) > 0 || c.chunks.Remaining() < spliceLeast) {
+			octets, err := c.gather(n)
+			if err == io.EOF {
+				err = &SourceError{io.ErrUnexpectedEOF}
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := dst.Write(octets); err != nil {
+				return err
+			}
+			n -= int64(len(octets))
+			continue
+		}
 		run, err := c.Run()
 		if err == io.EOF {
 			err = &SourceError{io.ErrUnexpectedEOF}
@@ -132,21 +207,12 @@ func (c *Content) CopyTo(dst net.Conn, n int64) error {
 		if run == Unknown || run > n {
 			run = n
 		}
-		if len(c.ahead) > 0 {
-			run = min(run, int64(len(c.ahead)))
-			if _, err := dst.Write(c.ahead[:run]); err != nil {
-				return err
-			}
-			c.ahead = c.ahead[run:]
-		} else {
-			copied, err := Copy(dst, c.conn, run)
-			if err != nil {
-				c.took(copied)
-				return err
-			}
+		copied, err := Copy(dst, c.conn, run)
+		c.took(copied)
+		if err != nil {
+			return err
 		}
-		c.took(run)
-		n -= run
+		n -= copied
 	}
 	return nil
 }

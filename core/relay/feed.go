@@ -30,7 +30,24 @@ type Feed struct {
 	Kind    http1.Kind       // of the framing that the program reads
 	Left    int64            // octets of content still to be delivered, or Unknown
 	Longer  bool             // the answer goes on after them
+
+	// Apart, if set, is asked where the next octets on both connections are the same: length of them, all of it content, or,
+	// with ToTheEnd, all that is left of the response. If it reports true, Run returns that length, and the content's
+	// connection has exactly these octets next. It is not asked about less than ApartLeast.
+	Apart      func() bool
+	ApartLeast int64
+	// Alike says that the answer has the program's framing, so that it may be left to itself.
+	Alike bool
+	// Sent counts the octets of content that have been delivered.
+	Sent int64
+
+	begun bool
+	read  digits // of the present chunk-size line
+	chunk int64  // octets of content to be delivered until the program expects framing again
 }
+
+// ToTheEnd is what Run returns where all that is left of the response is as the program expects it.
+const ToTheEnd = Unknown
 
 // Fits reports whether a response can be continued from the position with left octets (or Unknown) of content.
 func Fits(at channel.Position, left int64) error {
@@ -94,28 +111,55 @@ func begin(at channel.Position, left int64) (write string, run int64, err error)
 	return "", 0, nil
 }
 
-// Run writes all of it. Errors are those of Copy, and ErrContradiction: what was written before it is right, what
-// would follow is not known.
-func (f *Feed) Run() error {
+// Run writes all of it, and returns 0, or as much as Apart allows; it can be called again then, to write the rest all the
+// same. Errors are those of Copy, and ErrContradiction: what was written before it is right, what would follow is not known.
+func (f *Feed) Run() (apart int64, err error) {
 	switch f.Kind {
-	case http1.Length:
-		if err := f.Content.CopyTo(f.To, f.Left); err != nil {
-			return err
-		}
-		return f.finish("")
-	case http1.Close:
+	case http1.Length, http1.Close:
 		if f.Left >= 0 {
-			if err := f.Content.CopyTo(f.To, f.Left); err != nil {
-				return err
+			f.chunk = f.Left
+			if apart, err = f.copy(); apart != 0 || err != nil {
+				return apart, err
 			}
 		} else if err := f.copyAll(); err != nil {
-			return err
+			return 0, err
 		}
-		return f.finish("")
+		return 0, f.finish("")
 	case http1.Chunked:
 		return f.chunked()
 	}
-	return fmt.Errorf("a response with framing %v cannot be continued", f.Kind)
+	return 0, fmt.Errorf("a response with framing %v cannot be continued", f.Kind)
+}
+
+// sent counts.
+func (f *Feed) sent(n int64) {
+	f.Sent += n
+	if f.Left >= 0 {
+		f.Left -= n
+	}
+}
+
+// copy delivers f.chunk octets of content, but for those that Apart allows.
+func (f *Feed) copy() (apart int64, err error) {
+	for f.chunk > 0 {
+		piece := f.chunk
+		if f.Apart != nil && !f.Alike && f.chunk >= f.ApartLeast {
+			run, err := f.Content.together(f.chunk)
+			if err != nil {
+				return 0, err
+			}
+			if run >= f.ApartLeast && f.Apart() {
+				return run, nil
+			}
+			piece = min(f.chunk, f.ApartLeast)
+		}
+		if err := f.Content.CopyTo(f.To, piece); err != nil {
+			return 0, err
+		}
+		f.chunk -= piece
+		f.sent(piece)
+	}
+	return 0, nil
 }
 
 // finish reads the answer to its end, which must be here, and writes the last octets.
@@ -138,12 +182,15 @@ func (f *Feed) copyAll() error {
 			return nil
 		}
 		if err == nil && run == Unknown {
-			_, err = Copy(f.To, f.Content.conn, -1)
+			n, err := Copy(f.To, f.Content.conn, -1)
+			f.sent(n)
 			f.Content.done = true
 			return err
 		}
 		if err == nil {
-			err = f.Content.CopyTo(f.To, run)
+			if err = f.Content.CopyTo(f.To, run); err == nil {
+				f.sent(run)
+			}
 		}
 		if err != nil {
 			return err
@@ -151,90 +198,134 @@ func (f *Feed) copyAll() error {
 	}
 }
 
-func (f *Feed) chunked() error {
-	left := f.Left
-	write, run, err := begin(f.At, left)
-	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(f.To, write); err != nil {
-		return err
-	}
-	if run == Unknown {
-		return f.finish("")
-	}
-	read := digits(0) // of the present chunk-size line
-	if f.At.Phase == channel.PhaseChunkSize && run == 0 {
-		read = digits(f.At.ChunkDigits)
-	}
-	if run > 0 {
-		if err := f.Content.CopyTo(f.To, run); err != nil {
-			return err
+func (f *Feed) chunked() (apart int64, err error) {
+	if !f.begun {
+		f.begun = true
+		write, run, err := begin(f.At, f.Left)
+		if err != nil {
+			return 0, err
 		}
-		if left >= 0 {
-			left -= run
+		if _, err := io.WriteString(f.To, write); err != nil {
+			return 0, err
 		}
-		read = none
+		if run == Unknown {
+			return 0, f.finish("")
+		}
+		if f.At.Phase == channel.PhaseChunkSize && run == 0 {
+			f.read = digits(f.At.ChunkDigits)
+		}
+		if run > 0 {
+			f.chunk, f.read = run, none
+		}
 	}
-	for left != 0 {
-		n, err := f.next(left, read)
-		if err == io.EOF && left < 0 {
+	for {
+		if apart, err := f.copy(); apart != 0 || err != nil {
+			return apart, err
+		}
+		if f.Left == 0 {
 			break
 		}
-		if err != nil {
-			return err
+		if f.Alike && f.Apart != nil && max(f.Left, f.Sent) >= f.ApartLeast {
+			apart, err = f.level()
+		} else {
+			err = f.next()
 		}
-		if left >= 0 {
-			left -= n
+		if err == io.EOF && f.Left < 0 {
+			break
 		}
-		read = none
+		if apart != 0 || err != nil {
+			return apart, err
+		}
 	}
 	last := "0\r\n\r\n"
 	switch {
-	case read == none:
+	case f.read == none:
 		last = "\r\n" + last
-	case read > 0:
+	case f.read > 0:
 		last = "\r\n\r\n" // what the program has read of the size is zeros
 	}
-	return f.finish(last)
+	return 0, f.finish(last)
 }
 
-// next writes one chunk, up to its last octet, and returns its size. It is as large as can be, since every
-// chunk costs calls.
-func (f *Feed) next(left int64, read digits) (int64, error) {
-	n, small := left, []byte(nil)
-	if n < 0 {
-		var err error
-		if n, err = f.Content.Run(); err != nil {
-			return 0, err
+// next begins a chunk, or writes it whole. It is as large as can be, since every chunk costs calls.
+func (f *Feed) next() error {
+	if f.Left >= 0 {
+		n := f.Left
+		if room := f.room(); room < maxDigits-1 {
+			n = min(n, int64(1)<<(4*room)-1)
 		}
+		return f.head(n)
 	}
-	if room := maxDigits - int(max(read, 0)); n != Unknown && room < maxDigits-1 {
-		n = min(n, int64(1)<<(4*room)-1)
+	limit := int64(readAhead)
+	if room := f.room(); room < 5 {
+		limit = min(limit, int64(1)<<(4*room)-1)
 	}
-	if n == Unknown {
-		small = make([]byte, 32<<10)
-		if room := maxDigits - int(max(read, 0)); room < 4 {
-			small = small[:1<<(4*room)-1]
-		}
-		got, err := f.Content.Read(small)
-		if err != nil {
-			return 0, err
-		}
-		small, n = small[:got], int64(got)
+	n, err := f.Content.Run()
+	switch {
+	case err != nil:
+		return err
+	case n >= spliceLeast && f.room() >= maxDigits-1:
+		return f.head(n)
 	}
-	head := make([]byte, 0, 24)
-	if read == none {
-		head = append(head, "\r\n"...)
+	octets, err := f.Content.some(limit)
+	if err != nil {
+		return err
 	}
-	head = strconv.AppendInt(head, n, 16)
-	head = append(head, "\r\n"...)
-	if small != nil {
-		_, err := f.To.Write(append(head, small...))
-		return n, err
+	pieces := net.Buffers{f.line(int64(len(octets))), octets}
+	if _, err := pieces.WriteTo(f.To); err != nil {
+		return err
 	}
-	if _, err := f.To.Write(head); err != nil {
+	f.chunk = 0
+	f.sent(int64(len(octets)))
+	return nil
+}
+
+// room is how many digits the program still takes in the present chunk-size line.
+func (f *Feed) room() int { return maxDigits - int(max(f.read, 0)) }
+
+// head writes what begins a chunk of n octets.
+func (f *Feed) head(n int64) error {
+	_, err := f.To.Write(f.line(n))
+	return err
+}
+
+// line is what begins a chunk of n octets.
+func (f *Feed) line(n int64) []byte {
+	line := make([]byte, 0, 24)
+	if f.read == none {
+		line = append(line, "\r\n"...)
+	}
+	line = strconv.AppendInt(line, n, 16)
+	f.read, f.chunk = none, n
+	return append(line, "\r\n"...)
+}
+
+// level passes on a chunk as it is in the answer, and what has been read ahead of it. If nothing is left of that, the
+// program and the answer stand at the same octet of a chunk of the same size.
+func (f *Feed) level() (apart int64, err error) {
+	n, err := f.Content.Run()
+	switch {
+	case err == io.EOF && f.Left > 0:
+		return 0, &SourceError{io.ErrUnexpectedEOF}
+	case err != nil:
+		return 0, err
+	case f.Left >= 0 && n > f.Left:
+		return 0, ErrContradiction
+	case f.room() < maxDigits-1:
+		return 0, f.next()
+	}
+	if err := f.head(n); err != nil {
 		return 0, err
 	}
-	return n, f.Content.CopyTo(f.To, n)
+	if ahead := min(n, int64(len(f.Content.ahead))); ahead > 0 {
+		if err := f.Content.CopyTo(f.To, ahead); err != nil {
+			return 0, err
+		}
+		f.chunk -= ahead
+		f.sent(ahead)
+	}
+	if f.chunk > 0 && f.Apart() {
+		return ToTheEnd, nil
+	}
+	return 0, nil
 }

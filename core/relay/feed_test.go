@@ -1,0 +1,374 @@
+package relay
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"midstream/core/channel"
+	"midstream/core/http1"
+)
+
+// pieces is a connection whose octets come in pieces of these sizes, by turns, and that keeps what is written to it.
+type pieces struct {
+	net.Conn
+	octets  []byte
+	sizes   []int
+	written bytes.Buffer
+}
+
+func (c *pieces) Read(p []byte) (int, error) {
+	if len(c.octets) == 0 {
+		return 0, io.EOF
+	}
+	n := len(c.octets)
+	if len(c.sizes) > 0 {
+		n = min(n, c.sizes[0])
+		c.sizes = append(c.sizes[1:], c.sizes[0])
+	}
+	n = copy(p, c.octets[:n])
+	c.octets = c.octets[n:]
+	return n, nil
+}
+
+func (c *pieces) Write(p []byte) (int, error) { return c.written.Write(p) }
+
+// response is a response's octets after its head, and where a program stands that has read the first n of them.
+type response struct {
+	octets []byte
+	at     []channel.Position
+}
+
+func (r *response) add(at channel.Position, octets string) {
+	r.octets = append(r.octets, octets...)
+	for len(r.at) <= len(r.octets) {
+		r.at = append(r.at, at)
+	}
+}
+
+// plain is content without chunks.
+func plain(content []byte, phase channel.Phase) *response {
+	r := &response{at: []channel.Position{{Phase: phase}}}
+	for i := range content {
+		r.add(channel.Position{Phase: phase, Received: int64(i + 1)}, string(content[i:i+1]))
+	}
+	return r
+}
+
+// chunked is content in chunks of these sizes, by turns, with extensions and a trailer field where asked for.
+func chunked(content []byte, sizes []int, extension string, zeros int, trailer string) *response {
+	r := &response{at: []channel.Position{{Phase: channel.PhaseChunkSize}}}
+	received := int64(0)
+	line := func(size int64) {
+		at := channel.Position{Phase: channel.PhaseChunkSize, Received: received}
+		for _, c := range fmt.Sprintf("%0*x", zeros, size) {
+			digit, _ := strconv.ParseInt(string(c), 16, 64)
+			at.ChunkDigits++
+			at.ChunkSize = at.ChunkSize<<4 | digit
+			r.add(at, string(c))
+		}
+		at.Phase, at.ChunkDigits = channel.PhaseChunkExt, 0
+		for _, c := range extension {
+			r.add(at, string(c))
+		}
+		at.Phase = channel.PhaseChunkSizeLF
+		r.add(at, "\r")
+	}
+	for rest, i := content, 0; len(rest) > 0; i++ {
+		n := min(max(sizes[i%len(sizes)], 1), len(rest))
+		line(int64(n))
+		r.add(channel.Position{Phase: channel.PhaseChunkData, Received: received, ChunkLeft: int64(n)}, "\n")
+		for k := range n {
+			received++
+			at := channel.Position{Phase: channel.PhaseChunkData, Received: received, ChunkLeft: int64(n - k - 1)}
+			if at.ChunkLeft == 0 {
+				at.Phase = channel.PhaseChunkDataCR
+			}
+			r.add(at, string(rest[k:k+1]))
+		}
+		r.add(channel.Position{Phase: channel.PhaseChunkDataLF, Received: received}, "\r")
+		r.add(channel.Position{Phase: channel.PhaseChunkSize, Received: received}, "\n")
+		rest = rest[n:]
+	}
+	line(0)
+	at := channel.Position{Phase: channel.PhaseTrailer, Received: received}
+	r.add(at, "\n")
+	for _, c := range trailer {
+		at.Line++
+		r.add(at, string(c))
+	}
+	if trailer != "" {
+		at.CR = true
+		r.add(at, "\r")
+		at.Line, at.CR = 0, false
+		r.add(at, "\n")
+	}
+	at.CR = true
+	r.add(at, "\r")
+	r.add(channel.Position{Phase: channel.PhaseIdle, Received: received}, "\n")
+	return r
+}
+
+// reads returns the content that a client, not of Midstream's making, finds in a response of this kind, and what follows it.
+func reads(kind http1.Kind, octets []byte, length int) (content, after []byte, err error) {
+	head := "HTTP/1.1 200 OK\r\n"
+	switch kind {
+	case http1.Length:
+		head += fmt.Sprintf("Content-Length: %d\r\n", length)
+	case http1.Chunked:
+		head += "Transfer-Encoding: chunked\r\n"
+	}
+	in := bufio.NewReader(io.MultiReader(bytes.NewReader([]byte(head+"\r\n")), bytes.NewReader(octets)))
+	got, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if content, err = io.ReadAll(got.Body); err != nil {
+		return nil, nil, err
+	}
+	after, err = io.ReadAll(in)
+	return content, after, err
+}
+
+// shape is one way to continue a response.
+type shape struct {
+	content   []byte
+	old, new  http1.Kind
+	cut       int // octets of the old response that the program has read
+	oldSizes  []int
+	newSizes  []int
+	reads     []int // sizes in which the new server's octets come
+	extension string
+	zeros     int
+	trailer   string
+	unknown   bool // nobody has said how long it is
+	apart     bool // the program's end may be given the connection itself
+}
+
+func (c shape) check(t *testing.T) {
+	t.Helper()
+	var before *response
+	switch c.old {
+	case http1.Chunked:
+		before = chunked(c.content, c.oldSizes, c.extension, c.zeros, c.trailer)
+	case http1.Length:
+		before = plain(c.content, channel.PhaseLength)
+	default:
+		before = plain(c.content, channel.PhaseClose)
+	}
+	cut := c.cut % len(before.octets)
+	at := before.at[cut]
+	rest := c.content[at.Received:]
+	source := &pieces{sizes: append([]int(nil), c.reads...)}
+	framing := http1.Framing{Kind: c.new}
+	switch c.new {
+	case http1.Chunked:
+		source.octets = chunked(rest, c.newSizes, c.extension, 1, c.trailer).octets
+	case http1.Length:
+		framing.Length = int64(len(rest))
+		source.octets = rest
+	default:
+		source.octets = rest
+	}
+	source.octets = bytes.Clone(source.octets)
+	surplus := []byte("HTTP/1.1 200 the next response")
+	if c.new != http1.Close {
+		source.octets = append(source.octets, surplus...)
+	}
+	left := int64(len(rest))
+	if c.unknown && c.old != http1.Length {
+		left = Unknown
+	}
+	to := &pieces{}
+	to.written.Write(before.octets[:cut])
+	content := NewContent(source, framing)
+	feed := &Feed{To: to, Content: content, At: at, Kind: c.old, Left: left}
+	toTheEnd := false
+	for {
+		if c.apart {
+			feed.ApartLeast, feed.Alike = 5, c.old == http1.Chunked && c.new == http1.Chunked
+			feed.Apart = func() bool { return true }
+		}
+		apart, err := feed.Run()
+		if errors.Is(err, ErrInTrailer) && at.Phase == channel.PhaseTrailer && at.Line > 0 {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%+v: at %+v: %v", c, at, err)
+		}
+		if apart == 0 {
+			break
+		}
+		if apart == ToTheEnd {
+			io.Copy(&to.written, source)
+			toTheEnd = true
+			break
+		}
+		if _, err := io.CopyN(&to.written, source, apart); err != nil {
+			t.Fatalf("%+v: at %+v: %d octets apart: %v", c, at, apart, err)
+		}
+		content.Passed(apart)
+		then := channel.Position{Phase: before.at[0].Phase}
+		if c.old == http1.Chunked {
+			if then = (channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: feed.chunk - apart}); then.ChunkLeft == 0 {
+				then.Phase = channel.PhaseChunkDataCR
+			}
+		}
+		left := feed.Left
+		if left >= 0 {
+			left -= apart
+		}
+		feed = &Feed{To: to, Content: content, At: then, Kind: c.old, Left: left}
+	}
+	got, after, err := reads(c.old, to.written.Bytes(), len(c.content))
+	if err != nil || !bytes.Equal(got, c.content) {
+		t.Fatalf("%+v: at %+v: %v: the program got %q in %q", c, at, err, got, to.written.Bytes())
+	}
+	switch {
+	case toTheEnd:
+		if !bytes.Equal(after, surplus) {
+			t.Fatalf("%+v: at %+v: %q follows on the connection", c, at, after)
+		}
+	case len(after) > 0:
+		t.Fatalf("%+v: at %+v: the program got %q more", c, at, after)
+	case c.new != http1.Close:
+		next, _ := io.ReadAll(source)
+		if next = append(bytes.Clone(content.Surplus()), next...); !bytes.Equal(next, surplus) {
+			t.Fatalf("%+v: at %+v: %q is left for the next response", c, at, next)
+		}
+	}
+}
+
+var kinds = []http1.Kind{http1.Length, http1.Chunked, http1.Close}
+
+func TestAnyFramingIsContinuedFromAnyOctet(t *testing.T) {
+	content := []byte("The quick brown fox jumps over the lazy dog, and the dog lets it.")
+	for _, c := range []shape{
+		{},
+		{extension: ";a=b", trailer: "X: y", zeros: 4},
+		{zeros: 16},
+		{unknown: true, extension: ";c"},
+		{unknown: true, zeros: 15, trailer: "Z: 1"},
+		{apart: true},
+		{apart: true, unknown: true, trailer: "Z: 1"},
+	} {
+		for _, c.old = range kinds {
+			for _, c.new = range kinds {
+				for c.cut = range 200 {
+					c.content, c.oldSizes, c.newSizes, c.reads = content, []int{17, 1, 30}, []int{3, 26, 1}, []int{11, 1, 40}
+					c.check(t)
+				}
+			}
+		}
+	}
+}
+
+func FuzzFeed(f *testing.F) {
+	f.Add(uint64(1), uint16(100), uint8(0), uint16(10), false, false)
+	f.Add(uint64(2), uint16(3000), uint8(4), uint16(1500), true, true)
+	f.Add(uint64(3), uint16(70), uint8(7), uint16(80), false, true)
+	f.Fuzz(func(t *testing.T, seed uint64, length uint16, framing uint8, cut uint16, unknown, apart bool) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		sizes := func(most int) (s []int) {
+			for range 1 + random.IntN(5) {
+				s = append(s, 1+random.IntN(most))
+			}
+			return s
+		}
+		c := shape{
+			content: make([]byte, 1+int(length)%5000), old: kinds[framing%3], new: kinds[framing/3%3], cut: int(cut),
+			oldSizes: sizes(300), newSizes: sizes(300), reads: sizes(400), zeros: random.IntN(17), unknown: unknown, apart: apart,
+		}
+		for i := range c.content {
+			c.content[i] = byte('a' + random.IntN(26))
+		}
+		if random.IntN(2) == 0 {
+			c.extension, c.trailer = ";x=\"y\"", "Trailer: field"
+		}
+		c.check(t)
+	})
+}
+
+func TestChunksPassBetweenSocketsWhole(t *testing.T) {
+	content := make([]byte, 3<<20)
+	for i := range content {
+		content[i] = byte(i * i >> 7)
+	}
+	for _, size := range []int{1000, 8 << 10, spliceLeast + 1, 1 << 20} {
+		server, client := wire(t)
+		core, program := wire(t)
+		octets := chunked(content, []int{size}, "", 1, "").octets
+		go server.Write(octets)
+		go func() {
+			feed := &Feed{To: core, Content: NewContent(client, http1.Framing{Kind: http1.Chunked}), Kind: http1.Length, Left: int64(len(content))}
+			if _, err := feed.Run(); err != nil {
+				t.Error(err)
+			}
+			core.Close()
+		}()
+		if got, err := io.ReadAll(program); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("chunks of %d: %d octets, %v", size, len(got), err)
+		}
+	}
+}
+
+func TestContentThatIsTooShortOrTooLongIsNotCompleted(t *testing.T) {
+	for _, c := range []struct {
+		octets string
+		kind   http1.Kind
+		length int64
+		left   int64
+		want   error
+	}{
+		{"01234", http1.Length, 5, 8, io.ErrUnexpectedEOF},
+		{"01234", http1.Length, 8, 8, io.ErrUnexpectedEOF},
+		{"5\r\n01234\r\n0\r\n\r\n", http1.Chunked, 0, 8, io.ErrUnexpectedEOF},
+		{"01234", http1.Close, 0, 8, io.ErrUnexpectedEOF},
+		{"0123456789", http1.Length, 10, 8, ErrContradiction},
+		{"a\r\n0123456789\r\n0\r\n\r\n", http1.Chunked, 0, 8, ErrContradiction},
+		{"8\r\n01234567\r\nx", http1.Chunked, 0, 8, http1.ErrMalformed},
+	} {
+		for _, kind := range kinds {
+			to := &pieces{}
+			at := channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 2, Received: 40}
+			f := Feed{To: to, Content: NewContent(&pieces{octets: []byte(c.octets)}, http1.Framing{Kind: c.kind, Length: c.length}),
+				At: at, Kind: kind, Left: c.left}
+			if _, err := f.Run(); !errors.Is(err, c.want) {
+				t.Errorf("%q for %v with %d octets left: %v", c.octets, kind, c.left, err)
+			}
+			if bytes.HasSuffix(to.written.Bytes(), []byte("0\r\n\r\n")) {
+				t.Errorf("%q for %v: ended by %q", c.octets, kind, to.written.Bytes())
+			}
+		}
+	}
+}
+
+func TestAPositionThatCannotBeContinuedIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		at   channel.Position
+		left int64
+		want error
+	}{
+		{channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 10}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseChunkSize, ChunkDigits: 2, ChunkSize: 10}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseChunkExt, ChunkSize: 10}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseChunkSizeLF}, 9, ErrContradiction}, // the last chunk
+		{channel.Position{Phase: channel.PhaseTrailer}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseTrailer, Line: 1}, 0, ErrInTrailer},
+		{channel.Position{Phase: channel.PhaseChunkSize, ChunkDigits: maxDigits}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 9}, 9, nil},
+		{channel.Position{Phase: channel.PhaseTrailer, CR: true}, Unknown, nil},
+		{channel.Position{Phase: channel.PhaseLength}, 9, nil},
+	} {
+		if err := Fits(c.at, c.left); err != c.want {
+			t.Errorf("%+v with %d octets left: %v", c.at, c.left, err)
+		}
+	}
+}
