@@ -3,6 +3,7 @@
 
 #include <sys/uio.h>
 
+#include "caller.h"
 #include "calls.h"
 #include "fork.h"
 #include "gate.h"
@@ -34,23 +35,26 @@ bool bulk_begin(struct call *call, struct stream *s, size_t length)
         return false;
     }
     atomic_fetch_add(&s->inside, 1);
-    if (!is_calm(s) || atomic_exchange(&s->reading, 1)) {
+    uint64_t token = is_calm(s) ? caller_enter(s, &s->reading) : 0;
+    if (!token) {
         gate_leave(s);
         return false;
     }
     if (!is_amid_content(s, length)) {
-        atomic_store(&s->reading, 0);
-        gate_leave(s);
+        caller_leave(s, &s->reading, token);
         return false;
     }
-    *call = (struct call){ .stream = s, .generation = atomic_load(&s->generation), .alone = true, .tracked = true };
+    *call = (struct call){
+        .stream = s, .id = s->id, .token = token, .place = &s->reading, .generation = atomic_load(&s->generation),
+        .alone = true, .tracked = true,
+    };
     return true;
 }
 
 bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
 {
     struct stream *s = call->stream;
-    if (result <= 0 || atomic_load(&s->armed)) {
+    if (result <= 0 || atomic_load(&s->armed) || !caller_returns(&s->reading, &call->token)) {
         struct iovec part = { buffer, length };
         return read_end(call, result, &part, 1);
     }
@@ -66,8 +70,7 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
     if (hand_note_read() % CLOCK_READS == 0 || (size_t)result < length) {
         atomic_store_explicit(&s->last_read, (uint64_t)coarse_now_ns(), memory_order_relaxed);
     }
-    atomic_store_explicit(&s->reading, 0, memory_order_release);
-    gate_leave(s);
+    caller_leave(s, &s->reading, call->token);
     return false;
 }
 

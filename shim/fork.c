@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "attempt.h"
+#include "caller.h"
 #include "gate.h"
 #include "hand.h"
 #include "load.h"
@@ -81,6 +82,7 @@ void fork_forget(void)
     atomic_store(&stream_open_count, 0);
     atomic_store(&attempts_open, 0);
     atomic_store(&stream_untold_count, 0);
+    caller_forget();
     hand_forget();
     load_forget();
     tls_forget();

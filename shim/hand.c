@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "caller.h"
 #include "calls.h"
 #include "channel.h"
 #include "epoll.h"
@@ -41,6 +42,9 @@
 
 /* How often the hand looks whether the process has threads of its own left, once its main thread has none. */
 #define EXIT_LOOK_MS 10
+
+/* A call that is inside for so long with the gate closed may have been left for good. */
+#define LEFT_NS 5000000LL
 
 /* In arm_flags only: the kept connection is put back (MS_GIVE_UP). */
 #define RESTORE 0x8000
@@ -309,7 +313,10 @@ static bool may_rouse(const struct stream *s)
 
 static bool has_sleepers(struct stream *s, int64_t now)
 {
-    if (!atomic_load(&s->polled) || now - s->gate_closed_at > SLEEPERS_NS || !may_rouse(s)) {
+    if (now - s->gate_closed_at > SLEEPERS_NS) {
+        atomic_store(&s->polled, 0); /* the next hand-over need not wait for those */
+    }
+    if (!atomic_load(&s->polled) || !may_rouse(s)) {
         return false;
     }
     if (!s->woken) {
@@ -345,6 +352,9 @@ static bool hand_over(struct stream *s)
     }
     for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
         sched_yield();
+    }
+    if (atomic_load(&s->inside) && now - s->gate_closed_at > LEFT_NS) {
+        caller_look(s);
     }
     if (atomic_load(&s->inside)) {
         if (now < s->deadline) {

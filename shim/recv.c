@@ -161,7 +161,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     for (;;) {
         struct call call;
         size_t limit = read_begin(&call, s, peek);
-        if (limit != SIZE_MAX) {
+        if (limit != SIZE_MAX && IS_POINTER(vector)) {
             size_t n = 0;
             for (size_t left = limit; n < CLAMPED_MAX && n < count && left; n++) {
                 clamped[n] = vector[n];
@@ -185,7 +185,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             }
             return result;
         }
-        ssize_t filled = count ? fill(&call, vector[0].iov_base, vector[0].iov_len, flags) : -1;
+        ssize_t filled = call.counted && count && IS_POINTER(vector) ? fill(&call, vector[0].iov_base, vector[0].iov_len, flags) : -1;
         if (filled > 0) {
             read_leave(&call);
             message->msg_iov = vector;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attempt.h"
+#include "caller.h"
 #include "calls.h"
 #include "channel.h"
 #include "fork.h"
@@ -45,6 +46,9 @@ uint32_t stream_slots_used(void)
 static bool take(struct stream *s)
 {
     uint32_t free = STAGE_FREE;
+    if (atomic_load(&s->inside) && atomic_load(&s->stage) == STAGE_FREE) {
+        caller_look(s);
+    }
     return !atomic_load(&s->inside) && atomic_compare_exchange_strong(&s->stage, &free, STAGE_CANDIDATE);
 }
 
@@ -101,6 +105,8 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->reading, 0);
     atomic_store(&s->receiving, 0);
     atomic_store(&s->writing, 0);
+    atomic_store(&s->peeking, 0);
+    atomic_store(&s->records, 0);
     atomic_store(&s->polled, 0);
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
@@ -562,6 +568,8 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->own = call->alone = false;
     call->counted = false;
     call->error = 0;
+    call->token = 0;
+    call->id = s->id;
     call->tracked = atomic_load(&s->stage) != STAGE_LEFT && fork_is_mine() && gate_enter(s);
     if (!call->tracked) {
         return SIZE_MAX;
@@ -569,15 +577,16 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     if (atomic_load(&s->pending_error) && !(call->clear && aside_is_on(s))) {
         call->error = atomic_exchange(&s->pending_error, 0);
     }
-    if (!peek && !call->clear && atomic_load(&s->tls)) {
-        /* Records, not HTTP: the program moves them itself, or its library reads outside the calls that are known. */
-        call->counted = true;
+    /* Records, not HTTP: the program moves them itself, or its library reads outside the calls that are known. */
+    call->counted = !peek && !call->clear && atomic_load(&s->tls);
+    call->place = call->counted ? &s->records : peek ? &s->peeking : &s->reading;
+    call->token = caller_enter(s, call->place);
+    if (call->counted) {
         atomic_fetch_add(&s->receiving, 1);
     } else if (!peek) {
-        if (atomic_exchange(&s->reading, 1)) {
+        call->alone = call->token;
+        if (!call->alone) {
             stream_leave(s, "two calls read from it at once");
-        } else {
-            call->alone = true;
         }
     }
     call->generation = atomic_load(&s->generation);
@@ -673,6 +682,43 @@ static bool concerns_response(const struct call *call, int error)
     return call->alone || is_complete(call->stream, error);
 }
 
+/*
+ * The call has returned from the kernel. False when it is not the stream's any more, for it seemed to have been left for
+ * good: what it has read or written is not counted.
+ */
+static bool resume(struct call *call, ssize_t result)
+{
+    struct stream *s = call->stream;
+    if (!call->token || caller_returns(call->place, &call->token)) {
+        return true;
+    }
+    if (result > 0 && s->id == call->id) {
+        stream_leave(s, "a call was interrupted for long");
+    }
+    return false;
+}
+
+/* Such a call is to be repeated if the hand has woken it. */
+static bool was_woken(const struct call *call, ssize_t result)
+{
+    struct stream *s = call->stream;
+    if (!call->tracked || s->id != call->id || result > 0 || (result < 0 && !stream_is_fatal(errno))
+        || (!atomic_load(&s->gate) && atomic_load(&s->generation) == call->generation)) {
+        return false;
+    }
+    gate_wait(s);
+    return true;
+}
+
+static void leave(const struct call *call)
+{
+    if (call->token) {
+        caller_leave(call->stream, call->place, call->token);
+    } else {
+        gate_leave(call->stream);
+    }
+}
+
 static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
 {
     struct stream *s = call->stream;
@@ -686,16 +732,13 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
             again = hold(s, error);
         }
     }
-    if (call->alone) {
-        atomic_store(&s->reading, 0);
-    }
     if (call->counted) {
         atomic_fetch_sub(&s->receiving, 1);
         if (end && !again) {
             aside_end(s);
         }
     }
-    gate_leave(s);
+    leave(call);
     if (again) {
         gate_wait(s);
         /* An unanswered hold: the program sees how its connection ended. */
@@ -711,10 +754,11 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
 {
     struct stream *s = call->stream;
-    if (!call->tracked) {
-        return false;
-    }
     int saved = errno;
+    if (!call->tracked || !resume(call, result)) {
+        errno = saved;
+        return was_woken(call, result);
+    }
     if (result > 0 && call->counted) {
         s->seen += (uint64_t)result;
         atomic_store(&s->surplus, 0); /* with these octets the program goes to its library */
@@ -753,11 +797,12 @@ void read_leave(struct call *call)
 bool read_end_unseen(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
-    if (!call->tracked) {
-        return false;
+    int saved = errno;
+    if (!call->tracked || !resume(call, result)) {
+        errno = saved;
+        return was_woken(call, result);
     }
     if (result > 0 && call->alone) {
-        int saved = errno;
         s->seen += (uint64_t)result;
         if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
@@ -769,8 +814,8 @@ bool read_end_unseen(struct call *call, ssize_t result)
         } else {
             stream_leave(s, "sendfile or splice took octets that Midstream had to see");
         }
-        errno = saved;
     }
+    errno = saved;
     return finish_read(call, result, false);
 }
 
@@ -780,7 +825,10 @@ static void begin_writing(struct call *call, struct stream *s)
     call->own = false;
     call->tracked = fork_is_mine() && gate_enter(s);
     if (call->tracked) {
-        call->alone = !atomic_exchange(&s->writing, 1);
+        call->id = s->id;
+        call->place = &s->writing;
+        call->token = caller_enter(s, call->place);
+        call->alone = call->token;
         if (!call->alone) {
             stream_leave(s, "two calls wrote to it at once");
         }
@@ -806,10 +854,11 @@ void write_begin_clear(struct call *call, struct stream *s)
 void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
 {
     struct stream *s = call->stream;
-    if (!call->tracked) {
+    int saved = errno;
+    if (!call->tracked || !resume(call, result)) {
+        errno = saved;
         return;
     }
-    int saved = errno;
     if (result > 0 && call->alone) {
         size_t left = (size_t)result;
         attempt_over(s);
@@ -826,18 +875,18 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
             aside_sent(s, (size_t)result);
         }
     }
-    atomic_store(&s->writing, 0);
-    gate_leave(s);
+    leave(call);
     errno = saved;
 }
 
 void write_end_unseen(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
-    if (!call->tracked) {
+    int saved = errno;
+    if (!call->tracked || !resume(call, result)) {
+        errno = saved;
         return;
     }
-    int saved = errno;
     if (result > 0 && call->alone) {
         if (s->out.phase == MS_LENGTH && (uint64_t)result <= s->out.left) {
             feed_out(s, (const uint8_t *)"", (size_t)result);
@@ -845,8 +894,7 @@ void write_end_unseen(struct call *call, ssize_t result)
             stream_leave(s, "sendfile or splice sent octets that Midstream had to see");
         }
     }
-    atomic_store(&s->writing, 0);
-    gate_leave(s);
+    leave(call);
     errno = saved;
 }
 
@@ -854,7 +902,7 @@ bool stream_failed_in_wait(struct stream *s)
 {
     int unread = 0;
     if (atomic_load(&s->stage) != STAGE_OPEN || !atomic_load(&s->counters->guard) || !fork_is_mine()
-        || atomic_load(&s->reading)) {
+        || caller_other_reads(s)) {
         return false;
     }
     if (atomic_load(&s->gate)) {

@@ -64,9 +64,11 @@ struct stream {
     /* The gate (gate.c). */
     _Atomic uint32_t gate;       /* enum gate_state; a futex */
     _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
-    _Atomic uint32_t reading;    /* one of them reads */
-    _Atomic uint32_t receiving;  /* so many read records for a TLS session that works on memory */
-    _Atomic uint32_t writing;    /* one of them writes */
+    _Atomic uint64_t reading;    /* the one of them that reads, 0 none (caller.h) */
+    _Atomic uint64_t writing;    /* likewise the one that writes */
+    _Atomic uint64_t records;    /* one of those that read records for a TLS session that works on memory */
+    _Atomic uint32_t receiving;  /* how many there are of those */
+    _Atomic uint64_t peeking;    /* one of those that read without being counted */
     _Atomic uint32_t polled;     /* calls that sleep in poll() or select() on it */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
 
@@ -201,6 +203,9 @@ void stream_release(struct stream *s);
  */
 struct call {
     struct stream *stream;
+    uint64_t id;     /* of the stream */
+    uint64_t token;  /* of the call, in its place; 0 none */
+    _Atomic uint64_t *place;
     uint32_t generation;
     bool alone;  /* this call counts what it reads */
     bool tracked;

@@ -1,0 +1,145 @@
+/* caller.c: see caller.h. */
+#include "caller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "fork.h"
+#include "gate.h"
+
+static _Thread_local uint32_t own_tid, calls;
+
+static uint32_t thread_of(uint64_t token)
+{
+    return (uint32_t)(token >> 32);
+}
+
+static uint32_t own(void)
+{
+    if (!own_tid) {
+        own_tid = (uint32_t)REAL(syscall)(SYS_gettid);
+    }
+    return own_tid;
+}
+
+/* System calls that a thread may be in while it is in such a call; of most of them the descriptor is the first argument. */
+static bool may_be_in_it(long number, unsigned long first, int fd)
+{
+    switch (number) {
+    case SYS_read:
+    case SYS_readv:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_sendto:
+    case SYS_sendmsg:
+        return first == (unsigned long)fd;
+    case SYS_splice:
+    case SYS_sendfile:
+    case SYS_ppoll:
+#ifdef SYS_poll
+    case SYS_poll:
+#endif
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Whether the thread has left the call. It may also be in a signal handler that has interrupted the call and will return to
+ * it: that call finds itself undone then, and what it has read is not counted.
+ */
+static bool is_gone(const struct stream *s, uint64_t token)
+{
+    uint32_t tid = thread_of(token);
+    if (!fork_same_process()) {
+        return false;
+    }
+    if (tid == own()) {
+        return true;
+    }
+    if (REAL(syscall)(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH) {
+        return true;
+    }
+    if (token & CALLER_COUNTS || atomic_load(&s->tls)) {
+        return false; /* a TLS library may be anywhere */
+    }
+    char text[256];
+    snprintf(text, sizeof text, "/proc/self/task/%u/syscall", tid);
+    int file = (int)REAL(syscall)(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return false;
+    }
+    ssize_t n = REAL(read)(file, text, sizeof text - 1);
+    REAL(syscall)(SYS_close, file);
+    text[n > 0 ? n : 0] = 0;
+    char *end;
+    long number = strtol(text, &end, 10);
+    return end > text && number >= 0 && !may_be_in_it(number, strtoul(end, NULL, 16), s->fd);
+}
+
+/* True when the place is free. */
+static bool clear_place(struct stream *s, _Atomic uint64_t *place)
+{
+    uint64_t token = atomic_load(place);
+    if (!token) {
+        return true;
+    }
+    int saved = errno;
+    bool gone = is_gone(s, token);
+    errno = saved;
+    if (!gone || !atomic_compare_exchange_strong(place, &token, 0)) {
+        return false;
+    }
+    if (token & CALLER_COUNTS) {
+        stream_leave(s, "a call was left while it was being counted");
+    }
+    if (place == &s->records) {
+        atomic_fetch_sub(&s->receiving, 1);
+    }
+    gate_leave(s);
+    return true;
+}
+
+uint64_t caller_enter(struct stream *s, _Atomic uint64_t *place)
+{
+    uint64_t token = (uint64_t)own() << 32 | (++calls & ~CALLER_COUNTS), none = 0;
+    if (atomic_compare_exchange_strong(place, &none, token)) {
+        return token;
+    }
+    none = 0;
+    return clear_place(s, place) && atomic_compare_exchange_strong(place, &none, token) ? token : 0;
+}
+
+void caller_leave(struct stream *s, _Atomic uint64_t *place, uint64_t token)
+{
+    if (atomic_compare_exchange_strong(place, &token, 0)) {
+        gate_leave(s);
+    }
+}
+
+void caller_look(struct stream *s)
+{
+    clear_place(s, &s->reading);
+    clear_place(s, &s->writing);
+    clear_place(s, &s->peeking);
+    clear_place(s, &s->records);
+}
+
+bool caller_other_reads(const struct stream *s)
+{
+    uint64_t token = atomic_load(&s->reading);
+    return token && thread_of(token) != own();
+}
+
+void caller_forget(void)
+{
+    own_tid = 0;
+}

@@ -1,0 +1,45 @@
+/*
+ * caller.h: which thread is inside a read or a write of a stream, so that a call that was left for good can be undone.
+ *
+ * A signal handler may leave a blocked call by siglongjmp(), and a thread may be cancelled in it: neither comes back to
+ * the hook. A call therefore occupies one of the stream's places with a token that names its thread. Whoever finds a place
+ * taken, or waits for the stream to be left, looks whether that thread still is in the call.
+ */
+#ifndef MIDSTREAM_CALLER_H
+#define MIDSTREAM_CALLER_H
+
+#include "stream.h"
+
+/* In a token: the call has returned from the kernel, and is being counted. Left then, its stream cannot be followed. */
+#define CALLER_COUNTS (1U << 31)
+
+/*
+ * Occupies the place for a call that has passed the gate (gate_enter). Returns its token; 0 when another call is under way
+ * there.
+ */
+uint64_t caller_enter(struct stream *s, _Atomic uint64_t *place);
+
+/* The call has returned from the kernel. False when it has been undone meanwhile: nothing of the stream is its to change. */
+static inline bool caller_returns(_Atomic uint64_t *place, uint64_t *token)
+{
+    if (atomic_load_explicit(place, memory_order_relaxed) != *token) {
+        return false;
+    }
+    *token |= CALLER_COUNTS;
+    atomic_store_explicit(place, *token, memory_order_relaxed);
+    return true;
+}
+
+/* Leaves the place, and the gate with it, unless that has been done for the call. */
+void caller_leave(struct stream *s, _Atomic uint64_t *place, uint64_t token);
+
+/* Undoes calls that were left for good. Costs some system calls if there are any calls at all. */
+void caller_look(struct stream *s);
+
+/* Whether another thread reads, as far as this one can tell: of its own only such a call may be left. */
+bool caller_other_reads(const struct stream *s);
+
+/* In a forked child. */
+void caller_forget(void);
+
+#endif
