@@ -103,6 +103,7 @@ enum ms_kind {
     MS_NAME,       /* getaddrinfo answered. data: the name, NUL, then 16-octet addresses
                       (IPv4 as ::ffff:a.b.c.d) */
     MS_DNS,        /* a DNS response the program received on a socket of its own. data: RFC 1035 §4 */
+    MS_TRAILER_OCTETS, /* octets of a trailer section whose end the program has not yet been handed */
 
     /* From the shim, of TLS; b is the twin's number where there is one. */
     MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: five texts, each ended by NUL: library,
@@ -138,6 +139,9 @@ enum ms_flag {
     MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
     MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content; exactly there, unless MS_RELAY */
     MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end */
+    MS_EXACT = 1 << 8,   /* with MS_IN_HEAD: exactly there, with MS_RELAY as well */
+    MS_IN_TRAILER = 1 << 9, /* a is so many octets of the head and the trailer section: exactly there. Without it, a
+                               program that stands inside a trailer field keeps its connection, unless MS_KEEP */
     MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant. data: struct ms_answer */
     MS_REFRAMED = 1 << 13, /* its answer is to be delivered in the framing that the program has begun to read */
 };

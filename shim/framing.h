@@ -30,7 +30,7 @@ struct framing {
     bool request;   /* the messages are requests */
 
     /* The head being read. */
-    uint32_t head;    /* octets of it so far */
+    uint32_t head;    /* octets of it so far, then those of the trailer section as well */
     uint32_t line;    /* octets of the present line so far, a chunk-size line's, too */
     uint8_t started;  /* the start line has been read */
     uint8_t folding;  /* what a continuation line would continue: 0 other, 1 a framing field */

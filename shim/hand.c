@@ -329,6 +329,15 @@ static bool has_sleepers(struct stream *s, int64_t now)
     return atomic_load(&s->polled);
 }
 
+/* Whoever stands inside a trailer field can only go on with octets that are known to follow those. */
+static bool trailer_agrees(const struct stream *s)
+{
+    if (s->arm_flags & MS_IN_TRAILER) {
+        return s->in.phase == MS_TRAILER && (int64_t)s->in.head == s->arm_at;
+    }
+    return s->arm_flags & MS_KEEP || s->in.phase != MS_TRAILER || !s->in.line || s->in.cr;
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
@@ -375,14 +384,18 @@ static bool hand_over(struct stream *s)
     if (has_sleepers(s, now)) {
         return false;
     }
-    int64_t at = !(s->arm_flags & MS_IN_HEAD) ? (int64_t)s->in.content : s->in.phase == MS_HEAD ? (int64_t)s->in.head : 0;
+    int64_t at = (int64_t)s->in.content;
+    if (s->arm_flags & (MS_IN_HEAD | MS_IN_TRAILER)) {
+        at = s->in.phase == MS_HEAD || s->in.phase == MS_TRAILER ? (int64_t)s->in.head : 0;
+    }
     if (s->arm_flags & MS_AT_END) {
         s->arm_at = at;
     }
     bool in_head = s->in.phase == MS_HEAD || (s->in.phase == MS_IDLE && atomic_load(&s->sent) > atomic_load(&s->answered));
     if (!(s->arm_flags & RESTORE)) {
         if (!!(s->arm_flags & MS_IN_HEAD) != in_head
-            || (s->arm_flags & MS_IN_HEAD && !(s->arm_flags & MS_RELAY) && at != s->arm_at)) {
+            || (s->arm_flags & MS_IN_HEAD && (s->arm_flags & MS_EXACT || !(s->arm_flags & MS_RELAY)) && at != s->arm_at)
+            || !trailer_agrees(s)) {
             refuse(s, "the program stands in another part of the response");
             return true;
         }

@@ -478,7 +478,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
 {
     for (;;) {
         size_t used;
-        uint32_t before = s->in.phase;
+        uint32_t before = s->in.phase, head = s->in.head;
         enum framing_event event = framing_read(&s->in, octets, count, &used);
         uint64_t number = atomic_load(&s->answered) + 1;
         bool told = atomic_load(&s->stage) == STAGE_OPEN && number >= s->first;
@@ -492,6 +492,13 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
             int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;
             if (!channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
+                stream_leave(s, "the core did not keep up");
+                return;
+            }
+        } else if (s->in.phase == MS_TRAILER && s->in.head > head && told) {
+            /* Rare: most trailer sections come with the last of the content, and are read to their end at once. */
+            size_t read = s->in.head - head;
+            if (!channel_send_head(s, MS_TRAILER_OCTETS, 0, number, 0, 0, octets + used - read, read)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }

@@ -27,6 +27,7 @@ const (
 	Info
 	Name
 	DNS
+	TrailerOctets
 )
 
 // From the shim, of TLS. B is the twin's number where there is one.
@@ -69,6 +70,8 @@ const (
 	Keep
 	InHead
 	AtEnd
+	Exact
+	InTrailer
 )
 
 const (

@@ -16,7 +16,9 @@ type exchange struct {
 	secure   bool   // over TLS
 	octets   []byte // of the request's head
 	request  *http1.Request
-	answer   []byte // of the response's head
+	interims int    // 1xx heads that the program has read before it
+	answer   []byte // of the response's head, or of an interim one that has not ended
+	trailer  []byte // of the trailer section, if the program has read a part of it
 	response *http1.Response
 	framing  http1.Framing
 	begun    time.Time // when the program had read the response's head

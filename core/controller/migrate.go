@@ -99,8 +99,14 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	if e == nil {
 		return s.moveIdle(ctx, to, last)
 	}
-	if s.c.config.Single(from, to) {
+	_, trailing := s.inTrailer(e)
+	switch {
+	case s.c.config.Single(from, to):
 		return s.breakBeforeMake(ctx, to, e)
+	case trailing && s.finishes(ctx, e, shortfall):
+		return nil, errAgain
+	case trailing:
+		return s.takeOver(ctx, to, e)
 	}
 	return s.makeBeforeBreak(ctx, to, e)
 }
@@ -380,7 +386,14 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome
 			return errAgain
 		}
 		overlap = max(overlap, e.overlap())
-		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap})
+		read, trailing := s.inTrailer(e)
+		if e.secure {
+			if insideField(read) {
+				return refuse("over TLS, a trailer field that has been read in part goes on nowhere else")
+			}
+			read, trailing = nil, false
+		}
+		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, trailing: trailing, read: read})
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {

@@ -40,6 +40,7 @@ func (r *rest) direct(e *exchange) bool {
 func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.Flags, limit time.Duration) (*outcome, error) {
 	s.mu.Lock()
 	alone, secure := len(s.exchanges) <= 1, s.tls != nil
+	head := int64(len(e.answer))
 	s.mu.Unlock()
 	if secure {
 		return s.deliverTwin(ctx, e, r, now, limit)
@@ -64,7 +65,11 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.
 			return nil, err
 		}
 	}
-	d, position, err := s.putPair(ctx, e.number, r.at, now, limit, rt)
+	at := r.at
+	if r.ending != nil {
+		at, now = head+int64(len(r.read)), now|channel.InTrailer
+	}
+	d, position, err := s.putPair(ctx, e.number, at, now, limit, rt)
 	if err != nil {
 		r.conn.Close()
 		return nil, err
@@ -204,7 +209,8 @@ func (d *relayed) feed(e *exchange, r *rest, at channel.Position) error {
 			r.left -= gap
 		}
 	}
-	f := relay.Feed{To: d.core, Content: r.content, At: at, Kind: e.framing.Kind, Left: r.left, Longer: r.longer}
+	f := relay.Feed{To: d.core, Content: r.content, At: at, Kind: e.framing.Kind, Left: r.left, Longer: r.longer,
+		Whole: r.whole, Ending: r.ending}
 	_, err := f.Run()
 	return err
 }
@@ -235,9 +241,11 @@ func (d *relayed) pass(r *rest) {
 	var from responseReader
 	var conn *dial.Conn
 	if r.reusable {
-		conn, from.have = r.conn, r.ahead
+		conn, from.begin = r.conn, r.begin
 		if r.content != nil {
 			from.have = r.content.Surplus()
+		} else {
+			from.given = r.answer
 		}
 	}
 	for {

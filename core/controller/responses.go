@@ -17,6 +17,10 @@ type responseReader struct {
 	have []byte   // read, but not yet passed on
 
 	buffer []byte // what have is part of, once something has been read
+
+	// The next response, where its head has been taken off the connection already, and the octets that stand for it.
+	given *http1.Response
+	begin []byte
 }
 
 // readSize is how much of a response is read at once where it has to be looked at, in octets: many small chunks.
@@ -43,7 +47,7 @@ func (r *responseReader) fill() error {
 
 // wait waits for the first octet.
 func (r *responseReader) wait() error {
-	for len(r.have) == 0 {
+	for len(r.have) == 0 && r.given == nil {
 		if err := r.fill(); err != nil {
 			return err
 		}
@@ -56,6 +60,17 @@ func (r *responseReader) wait() error {
 func (r *responseReader) pass(to net.Conn, method string) (kind http1.Kind, open bool, err error) {
 	if method == anything {
 		return http1.Tunnel, false, r.rest(to)
+	}
+	if response := r.given; response != nil {
+		r.given = nil
+		f, failed := response.Framing(method)
+		if _, err := to.Write(r.begin); err != nil {
+			return f.Kind, false, err
+		}
+		if failed != nil {
+			return http1.Tunnel, false, r.rest(to)
+		}
+		return r.body(to, response, f)
 	}
 	for {
 		response, size := r.head()
@@ -81,16 +96,21 @@ func (r *responseReader) pass(to net.Conn, method string) (kind http1.Kind, open
 		if response.Interim() && f.Kind != http1.Tunnel {
 			continue
 		}
-		switch f.Kind {
-		case http1.Length:
-			err = r.copy(to, f.Length)
-		case http1.Chunked:
-			err = r.chunks(to)
-		case http1.Close, http1.Tunnel:
-			err = r.rest(to)
-		}
-		return f.Kind, response.Persistent(), err
+		return r.body(to, response, f)
 	}
+}
+
+// body passes on what follows a response's head.
+func (r *responseReader) body(to net.Conn, response *http1.Response, f http1.Framing) (kind http1.Kind, open bool, err error) {
+	switch f.Kind {
+	case http1.Length:
+		err = r.copy(to, f.Length)
+	case http1.Chunked:
+		err = r.chunks(to)
+	case http1.Close, http1.Tunnel:
+		err = r.rest(to)
+	}
+	return f.Kind, response.Persistent(), err
 }
 
 // head returns the next head and its size; nil and 0 if more has to be read, nil and a size if it is none.

@@ -20,7 +20,7 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	if octets == nil {
 		return nil, errors.New("the request cannot be repeated")
 	}
-	answer, head, taken, err := exchangeHeads(ctx, conn, octets)
+	answer, head, taken, interims, err := exchangeHeads(ctx, conn, octets)
 	if err != nil {
 		return nil, err
 	}
@@ -30,19 +30,22 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 		return nil, s.c.status(answer, rt)
 	}
 	s.mu.Lock()
-	begun := bytes.Clone(e.answer)
+	begun, had := bytes.Clone(e.answer), e.interims
 	alone, inHead := len(s.exchanges) <= 1, e.response == nil && !e.done
 	s.mu.Unlock()
 	if !inHead {
 		return nil, errAgain
 	}
-	if !bytes.HasPrefix(head, begun) {
-		return nil, refuse("the new server's head is another one than what the program has begun to read")
+	if _, err := continued(had, begun, interims, head); err != nil {
+		return nil, err
 	}
 	if e.secure {
+		if !bytes.HasPrefix(head, begun) {
+			return nil, refuse("over TLS, an interim response that has been read in part goes on nowhere else")
+		}
 		return s.restartTwin(ctx, conn, e, answer, int64(len(begun)))
 	}
-	if len(begun) == 0 && taken == 0 && alone && rt.untouched() {
+	if len(begun) == 0 && had >= len(interims) && taken == 0 && alone && rt.untouched() {
 		defer conn.Close()
 		if err := s.arm(conn, e.number, 0, channel.Now|channel.InHead); err != nil {
 			return nil, err
@@ -52,31 +55,50 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 		}
 		return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
 	}
-	d, position, err := s.putPair(ctx, e.number, 0, channel.Now|channel.InHead, 0, rt)
+	if _, err := conn.Discard(len(head) - taken); err != nil {
+		return nil, broken(ctx, err)
+	}
+	d, _, err := s.putPair(ctx, e.number, int64(len(begun)), channel.Now|channel.InHead|channel.Exact, 0, rt)
 	if err != nil {
 		return nil, err
 	}
+	// The program may have begun another head meanwhile, and have read as much of it.
 	s.mu.Lock()
-	begun = bytes.Clone(e.answer)
+	begun, had = bytes.Clone(e.answer), e.interims
 	s.mu.Unlock()
-	if int64(len(begun)) > position.Head {
-		begun = begun[:position.Head]
-	}
-	if int64(len(begun)) < position.Head || !bytes.HasPrefix(head, begun) {
-		d.fail(errors.New("the new server's head is another one"))
-		d.end()
-		return nil, refuse("the new server's head is another one than what the program has begun to read")
-	}
-	var ahead []byte
-	if taken > len(begun) {
-		ahead = head[len(begun):taken]
-	} else if _, err := conn.Discard(len(begun) - taken); err != nil {
+	begin, err := continued(had, begun, interims, head)
+	if err != nil {
 		d.fail(err)
 		d.end()
-		return nil, broken(ctx, err)
+		return nil, err
 	}
 	d.number = e.number - 1 // its response is passed on whole
 	d.asked <- e.request.Method
-	guard.Go(func() { d.serve(&rest{conn: conn, route: rt, reusable: true, ahead: ahead}, nil, e) })
+	guard.Go(func() { d.serve(&rest{conn: conn, route: rt, reusable: true, answer: answer, begin: begin}, nil, e) })
 	return &outcome{conn: conn, delivery: control.DeliveryRelayed, resumes: true}, nil
+}
+
+// continued returns what a program is to be handed of a new server's interim heads and head, if it has read so many interim
+// heads of the old one's whole, and these octets of the next head. What it has begun goes on with the same octets of the new
+// server's, or is an interim response that is ended without a word of its own.
+func continued(had int, begun []byte, interims [][]byte, head []byte) ([]byte, error) {
+	interims = interims[min(had, len(interims)):]
+	var out []byte
+	switch {
+	case len(begun) == 0:
+	case len(interims) > 0 && bytes.HasPrefix(interims[0], begun):
+		out, interims = append(out, interims[0][len(begun):]...), interims[1:]
+	case bytes.HasPrefix(head, begun):
+		return head[len(begun):], nil
+	default:
+		end, ok := http1.EndInterim(begun)
+		if !ok {
+			return nil, refuse("the new server's head is another one than what the program has begun to read")
+		}
+		out, interims = append(out, end...), interims[min(1, len(interims)):]
+	}
+	for _, i := range interims {
+		out = append(out, i...)
+	}
+	return append(out, head...), nil
 }

@@ -28,7 +28,6 @@ type rest struct {
 	answer  *http1.Response
 	framing http1.Framing
 	content *relay.Content
-	ahead   []byte // of the next response, taken off the connection; only without content
 	at      int64
 	left    int64 // octets from at to the end, or relay.Unknown
 	// reusable: the connection can take the stream's next requests once this answer has been read.
@@ -37,6 +36,12 @@ type rest struct {
 	longer bool
 	// elsewhere: a redirect has led to another server than the one of the stream's next requests.
 	elsewhere bool
+	// whole: the answer is to the request as the program made it, so its trailer section is that of the exchange.
+	whole bool
+	// ending is what ends the response for a program that has read so much of the trailer section; nil for any other.
+	ending, read []byte
+	// begin is to be handed to the program before the rest of the answer; only of an answer that is passed on.
+	begin []byte
 }
 
 // overlap returns how many octets before the offset are asked for as well.
@@ -55,6 +60,9 @@ type question struct {
 	at      int64 // content offset wanted
 	overlap int64 // octets before it that are asked for as well
 	moved   bool  // request is not e's own
+	// trailing: the program stands in the trailer section, of which it has read these octets.
+	trailing bool
+	read     []byte
 }
 
 // ask sends the exchange's request for its content from an offset on, and has the answer proved. After an error the
@@ -73,6 +81,10 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 		ifRange = e.validators.IfRange()
 	}
 	octets := http1.ResumeRequest(q.request, first, last, ifRange, q.route.form)
+	sent := first
+	if insideField(q.read) {
+		octets, ifRange, sent = http1.ResumeRequest(q.request, -1, -1, "", q.route.form), "", e.first
+	}
 	if octets == nil {
 		return nil, errors.New("the request cannot be written with a Range")
 	}
@@ -92,7 +104,7 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 	if r.framing, err = answer.Framing("GET"); err != nil || r.framing.Coded {
 		return nil, refuse("the new server's answer is framed in a way that is not understood")
 	}
-	start, err := s.place206(e, r, first)
+	start, err := s.place206(e, r, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -102,10 +114,15 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 	}
 	r.content = relay.NewContent(conn, decoded(conn, r.framing))
 	r.elsewhere = q.moved
+	r.whole = start == e.first && answer.Status == e.response.Status && !r.longer && (answer.Status == 200 || insideField(q.read))
 	r.reusable = answer.Persistent() && r.framing.Kind != http1.Close && !q.moved && !r.longer
 	if skip := first - start; skip > 0 {
 		if skip > s.c.config.Migration.SkipLimit {
-			return nil, refuse(fmt.Sprintf("the new server ignores Range, and %d octets are more than may be skipped", skip))
+			why := "the new server ignores Range"
+			if insideField(q.read) {
+				why = "the program is inside a trailer field, which only comes again with all of the content"
+			}
+			return nil, refuse(fmt.Sprintf("%s, and %d octets are more than may be skipped", why, skip))
 		}
 		if _, err := r.content.Discard(skip); err != nil {
 			return nil, broken(ctx, err)
@@ -117,6 +134,11 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 	}
 	if err := s.c.prove(e, answer.Validators(), compared, q); err != nil {
 		return nil, err
+	}
+	if q.trailing {
+		if err := r.endAfter(ctx, q.read); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -243,7 +265,7 @@ func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, limit t
 
 // send writes a request and takes the answer's head, and no octet more, off the connection.
 func send(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, error) {
-	answer, head, taken, err := exchangeHeads(ctx, conn, request)
+	answer, head, taken, _, err := exchangeHeads(ctx, conn, request)
 	if err != nil {
 		return nil, err
 	}
@@ -253,23 +275,28 @@ func send(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response
 	return answer, nil
 }
 
-// peekLimit is how long a head may be to stay on its connection, in octets: a receive buffer holds no more for sure.
-const peekLimit = 32 << 10
+// peekLimit is how long a head may be to stay on its connection, in octets; of a longer one every octet is taken as it comes. The
+// kernel counts the memory of packets, and that of one that has been taken in part as a whole: a receive buffer of 128 kB was
+// seen to be full with 28 kB in it, and then with 2 kB, and nothing more comes before those are taken.
+const peekLimit = 16 << 10
+
+// maxInterims is how many interim answers a server may send, more than any does.
+const maxInterims = 64
 
 // exchangeHeads writes a request and waits for the answer's head, which stays on the connection but for its first taken
-// octets, 0 unless it is long: all of them are returned with it. Interim answers are taken off.
-func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer *http1.Response, head []byte, taken int, err error) {
+// octets, 0 unless it is long: all of them are returned with it. Interim answers are taken off, and returned as well.
+func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer *http1.Response, head []byte, taken int, interims [][]byte, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(request); err != nil {
-		return nil, nil, 0, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
+		return nil, nil, 0, nil, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
 	}
 	buffer := make([]byte, 4096)
 	have := 0
 	for {
 		if have == len(buffer) {
 			if len(buffer) >= http1.MaxHead {
-				return nil, nil, 0, refuse("the new server's head is longer than 256 kB")
+				return nil, nil, 0, nil, refuse("the new server's head is longer than 256 kB")
 			}
 			buffer = append(buffer, make([]byte, len(buffer))...)
 		}
@@ -280,11 +307,11 @@ func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer
 		end := http1.HeadEnd(buffer[:have])
 		if end < 0 {
 			if err != nil {
-				return nil, nil, 0, broken(ctx, err)
+				return nil, nil, 0, nil, broken(ctx, err)
 			}
-			if have-taken >= peekLimit && conn.Over() == nil {
+			if (taken > 0 || have >= peekLimit) && conn.Over() == nil {
 				if _, err := conn.Discard(have - taken); err != nil {
-					return nil, nil, 0, broken(ctx, err)
+					return nil, nil, 0, nil, broken(ctx, err)
 				}
 				taken = have
 			}
@@ -292,14 +319,18 @@ func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer
 		}
 		answer, err := http1.ParseResponse(buffer[:end])
 		if err != nil {
-			return nil, nil, 0, refuse("the new server's answer is malformed: " + err.Error())
+			return nil, nil, 0, nil, refuse("the new server's answer is malformed: " + err.Error())
 		}
 		if !answer.Interim() {
-			return answer, buffer[:end], taken, nil
+			return answer, buffer[:end], taken, interims, nil
 		}
 		if _, err := conn.Discard(end - taken); err != nil {
-			return nil, nil, 0, broken(ctx, err)
+			return nil, nil, 0, nil, broken(ctx, err)
 		}
+		if len(interims) == maxInterims {
+			return nil, nil, 0, nil, refuse("the new server sends interim responses without end")
+		}
+		interims = append(interims, bytes.Clone(buffer[:end]))
 		have, taken = 0, 0
 	}
 }

@@ -136,8 +136,13 @@ func (s *Stream) handle(m channel.Message) {
 		e.answer = append(e.answer, m.Data...)
 		if m.Flags&channel.Interim != 0 {
 			e.answer = nil
+			e.interims++
 		} else if m.Flags&channel.Last != 0 {
 			e.responded(channel.Phase(m.A), m.B)
+		}
+	case channel.TrailerOctets:
+		if e := s.exchange(m.Exchange); e != nil {
+			e.trailer = append(e.trailer, m.Data...)
 		}
 	case channel.Done:
 		s.done(m)
@@ -194,7 +199,7 @@ func (s *Stream) done(m channel.Message) {
 		}
 		e.done = true
 		e.received.Store(m.A)
-		e.octets, e.answer = nil, nil
+		e.octets, e.answer, e.trailer = nil, nil, nil
 		s.last = e
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
 		s.publish(control.EventDone, "received all of "+e.url(s.opened.Peer.String()), map[string]any{"received": m.A})

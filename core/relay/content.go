@@ -250,5 +250,13 @@ func (c *Content) Discard(n int64) (dropped int64, err error) {
 	return dropped, nil
 }
 
+// Trailer returns the trailer section's field lines as they were sent, once Run has said io.EOF.
+func (c *Content) Trailer() (lines []byte) {
+	for _, f := range c.chunks.Trailers() {
+		lines = append(lines, f.Raw...)
+	}
+	return lines
+}
+
 // Surplus returns octets that were read from the connection but follow the content, once Run has said io.EOF.
 func (c *Content) Surplus() []byte { return c.ahead }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 
 	"midstream/core/channel"
 	"midstream/core/http1"
@@ -30,6 +31,8 @@ type Feed struct {
 	Kind    http1.Kind       // of the framing that the program reads
 	Left    int64            // octets of content still to be delivered, or Unknown
 	Longer  bool             // the answer goes on after them
+	Whole   bool             // the answer is that to the request itself: its trailer section is handed on as well
+	Ending  []byte           // what ends the response where the program stands in its trailer section, if that is known
 
 	// Apart, if set, is asked where the next octets on both connections are the same: length of them, all of it content, or,
 	// with ToTheEnd, all that is left of the response. If it reports true, Run returns that length, and the content's
@@ -101,6 +104,8 @@ func begin(at channel.Position, left int64) (write string, run int64, err error)
 		return end(line + "\r\n")
 	case channel.PhaseTrailer:
 		switch {
+		case at.Line > 0 && at.CR:
+			return end("\n\r\n") // the field is complete
 		case at.Line > 0:
 			return "", 0, ErrInTrailer
 		case at.CR:
@@ -175,6 +180,19 @@ func (f *Feed) finish(last string) error {
 	return err
 }
 
+// end is finish for a chunked response, after its last chunk's size line, or what is missing of that.
+func (f *Feed) end(line string) error {
+	if err := f.finish(line); err != nil {
+		return err
+	}
+	trailer := ""
+	if f.Whole {
+		trailer = string(f.Content.Trailer())
+	}
+	_, err := io.WriteString(f.To, trailer+"\r\n")
+	return err
+}
+
 func (f *Feed) copyAll() error {
 	for {
 		run, err := f.Content.Run()
@@ -199,17 +217,22 @@ func (f *Feed) copyAll() error {
 }
 
 func (f *Feed) chunked() (apart int64, err error) {
+	if f.Ending != nil {
+		return 0, f.finish(string(f.Ending))
+	}
 	if !f.begun {
 		f.begun = true
 		write, run, err := begin(f.At, f.Left)
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, err
+		case run == Unknown && f.At.Phase == channel.PhaseTrailer:
+			return 0, f.finish(write)
+		case run == Unknown:
+			return 0, f.end(strings.TrimSuffix(write, "\r\n"))
 		}
 		if _, err := io.WriteString(f.To, write); err != nil {
 			return 0, err
-		}
-		if run == Unknown {
-			return 0, f.finish("")
 		}
 		if f.At.Phase == channel.PhaseChunkSize && run == 0 {
 			f.read = digits(f.At.ChunkDigits)
@@ -237,14 +260,14 @@ func (f *Feed) chunked() (apart int64, err error) {
 			return apart, err
 		}
 	}
-	last := "0\r\n\r\n"
+	last := "0\r\n"
 	switch {
 	case f.read == none:
 		last = "\r\n" + last
 	case f.read > 0:
-		last = "\r\n\r\n" // what the program has read of the size is zeros
+		last = "\r\n" // what the program has read of the size is zeros
 	}
-	return 0, f.finish(last)
+	return 0, f.end(last)
 }
 
 // next begins a chunk, or writes it whole. It is as large as can be, since every chunk costs calls.

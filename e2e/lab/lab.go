@@ -53,6 +53,7 @@ type Lab struct {
 	t        T
 	Dir      string // private and empty; gone when the test ends. In memory: not for large content.
 	networks []*Network
+	mu       sync.Mutex // of programs
 	programs []*Program
 	servers  []*Server
 

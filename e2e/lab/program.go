@@ -100,7 +100,9 @@ func (p *Program) Start() *Program {
 	if err := p.Cmd.Start(); err != nil {
 		p.lab.t.Fatalf("lab: start %s: %v", strings.Join(p.Args, " "), err)
 	}
+	p.lab.mu.Lock()
 	p.lab.programs = append(p.lab.programs, p)
+	p.lab.mu.Unlock()
 	go func() {
 		p.Cmd.Wait()
 		p.result.Elapsed = time.Since(p.begun)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"midstream/e2e/lab"
 )
@@ -34,8 +35,9 @@ type script struct {
 	// status is sent instead, with an empty body, where it is not 0.
 	status   int
 	location string
-	interim  bool // a 103 before each answer
-	bareLF   bool // lines of the head end without CR
+	interim  string // 1xx heads before each answer
+	trailer  string // of a chunked answer, each line with its end
+	bareLF   bool   // lines of the head end without CR
 	over     transport
 }
 
@@ -47,8 +49,11 @@ type origin struct {
 	held     chan struct{} // closed when the answer has come to its hold
 	resume   chan struct{} // closed by release
 
+	closed chan struct{} // when nobody listens any more
+
 	mu    sync.Mutex
 	once  sync.Once
+	dead  bool // nothing more is sent
 	asked []*http.Request
 	conns map[net.Conn]bool
 }
@@ -62,23 +67,32 @@ func serve(t *testing.T, n *lab.Network, s script) *origin {
 // serveAt is serve at another address of the network.
 func serveAt(t *testing.T, n *lab.Network, address string, s script) *origin {
 	t.Helper()
-	o := &origin{script: s, held: make(chan struct{}), resume: make(chan struct{}), conns: map[net.Conn]bool{}}
+	o := &origin{script: s, held: make(chan struct{}), resume: make(chan struct{}), closed: make(chan struct{}), conns: map[net.Conn]bool{}}
 	o.address = address
-	err := n.Do(func() (err error) {
-		port := ":80"
-		if s.over.secure {
-			port = ":443"
-		}
-		if o.listener, err = net.Listen("tcp", o.address+port); err == nil && s.over.secure {
-			o.listener = tls.NewListener(o.listener, authority().config)
-		}
-		return err
-	})
+	port := ":80"
+	if s.over.secure {
+		port = ":443"
+	}
+	// A program that is just being started holds what an earlier server has closed until it is executed.
+	var err error
+	for end := time.Now().Add(5 * time.Second); o.listener == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		err = n.Do(func() (err error) {
+			listener, err := net.Listen("tcp", o.address+port)
+			if err == nil && s.over.secure {
+				listener = tls.NewListener(listener, authority().config)
+			}
+			if err == nil {
+				o.listener = listener
+			}
+			return err
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.stop)
 	go func() {
+		defer close(o.closed)
 		for {
 			conn, err := o.listener.Accept()
 			if err != nil {
@@ -93,9 +107,14 @@ func serveAt(t *testing.T, n *lab.Network, address string, s script) *origin {
 	return o
 }
 
+// stop ends the server and its connections, a held answer where it is.
 func (o *origin) stop() {
 	o.listener.Close()
-	o.once.Do(func() { close(o.resume) })
+	<-o.closed
+	o.mu.Lock()
+	o.dead = true
+	o.mu.Unlock()
+	o.release()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for c := range o.conns {
@@ -136,6 +155,12 @@ func (o *origin) converse(conn net.Conn) {
 			conn.Write(wire[:o.hold])
 			close(o.held)
 			<-o.resume
+			o.mu.Lock()
+			dead := o.dead
+			o.mu.Unlock()
+			if dead {
+				return
+			}
 			wire = wire[o.hold:]
 		}
 		if _, err := conn.Write(wire); err != nil || !open {
@@ -147,9 +172,7 @@ func (o *origin) converse(conn net.Conn) {
 // answer returns the octets of the answer, and whether the connection stays open after it.
 func (o *origin) answer(request *http.Request) ([]byte, bool) {
 	var head, body bytes.Buffer
-	if o.interim {
-		head.WriteString("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
-	}
+	head.WriteString(o.interim)
 	version, status := "HTTP/1.1", "200 OK"
 	if o.framing == "http10" {
 		version = "HTTP/1.0"
@@ -228,7 +251,7 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		if o.decorate {
 			body.WriteString("000;last\r\nDigest: none\r\nOther: 1\r\n\r\n")
 		} else {
-			body.WriteString("0\r\n\r\n")
+			body.WriteString("0\r\n" + o.trailer + "\r\n")
 		}
 	case "close", "http10":
 		body.Write(content)

@@ -1,0 +1,51 @@
+// Programs that stand in the trailer section of a chunked response (RFC 9112 §7.1.2): they have all of the content.
+package controller
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"midstream/core/channel"
+	"midstream/core/http1"
+)
+
+// inTrailer reports whether the program stands in the trailer section, and returns what it has read of it.
+func (s *Stream) inTrailer(e *exchange) (read []byte, ok bool) {
+	n, ok := s.c.shim.Read(s.slot, s.id)
+	if !ok || n.Exchange != e.number || n.Phase != channel.PhaseTrailer {
+		return nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(e.trailer), true
+}
+
+// insideField reports whether a trailer section that breaks off like this does so inside a field line. Then it can only go on
+// with the same field of another server's trailer section: a value cut short would be another value. Between two lines it can be
+// ended, as recipients do without those that follow (RFC 9110 §6.5.1).
+func insideField(read []byte) bool {
+	n := len(read)
+	return n > 0 && read[n-1] != '\n' && read[n-1] != '\r'
+}
+
+// endAfter finds out how the response ends for a program that has read so much of its trailer section: like the new answer, if
+// that is one to the same request. The trailer section of a part may speak of that part alone.
+func (r *rest) endAfter(ctx context.Context, read []byte) error {
+	if r.whole && r.framing.Kind == http1.Chunked {
+		if _, err := r.content.Run(); err == nil {
+			return refuse("the new server has more content than the old one")
+		} else if err != io.EOF {
+			return broken(ctx, err)
+		}
+		all := append(r.content.Trailer(), "\r\n"...)
+		if len(read) < len(all) && bytes.HasPrefix(all, read) {
+			r.read, r.ending = read, all[len(read):]
+			return nil
+		}
+	}
+	if insideField(read) {
+		return refuse("the program is inside a trailer field, which the new server does not send")
+	}
+	return nil
+}

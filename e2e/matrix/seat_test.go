@@ -1,0 +1,75 @@
+// Cases that share a laboratory: each has a host name, and servers, of its own, so several can run at a time.
+
+package matrix
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// seats is how many cases run at a time: most of their time is spent waiting for servers that say nothing.
+const seats = 6
+
+// seat is where a case takes place.
+type seat struct {
+	*lab.Lab
+	host    string
+	address [2]string // of the host, in the first and the second network
+	out     string    // a file of its own
+}
+
+// serve starts a server for the seat's host in one of the networks.
+func (s seat) serve(t *testing.T, network int, script script) *origin {
+	t.Helper()
+	return serveAt(t, s.Networks()[network], s.address[network], script)
+}
+
+// far is the name of the interface that cases move to.
+func (s seat) far() string { return s.Networks()[1].Name }
+
+// testCase is one case of many.
+type testCase struct {
+	name string
+	run  func(t *testing.T, s seat)
+}
+
+// runCases runs the cases, several at a time.
+func runCases(t *testing.T, l *lab.Lab, cases []testCase) {
+	t.Helper()
+	var places []seat
+	for i := range seats {
+		s := seat{Lab: l, host: fmt.Sprintf("seat%d.example", i), out: filepath.Join(l.Dir, fmt.Sprintf("seat%d", i))}
+		for n, network := range l.Networks() {
+			s.address[n] = network.Address(100 + i)
+			network.AddAddress(s.address[n])
+		}
+		places = append(places, s)
+	}
+	for n, network := range l.Networks() {
+		names := map[string][]string{}
+		for _, s := range places {
+			names[s.host] = []string{s.address[n]}
+		}
+		network.DNS(names)
+	}
+	next := make(chan testCase)
+	var workers sync.WaitGroup
+	for _, s := range places {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			for c := range next {
+				t.Run(c.name, func(t *testing.T) { c.run(t, s) })
+			}
+		}()
+	}
+	for _, c := range cases {
+		next <- c
+	}
+	close(next)
+	workers.Wait()
+}
