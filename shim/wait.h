@@ -45,6 +45,7 @@ static inline void wait_start(struct wait_clock *clock, const struct timespec *t
 {
     clock->timeout = timeout;
     clock->first = true;
+    clock->cut = false;
     bool finite = timeout && timeout->tv_sec < INT_MAX && (timeout->tv_sec || timeout->tv_nsec);
     clock->until = finite ? coarse_now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec : 0;
 }
