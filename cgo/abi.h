@@ -123,7 +123,7 @@ enum ms_kind {
 
     /* From the core, of TLS; b is the twin's number, exchange that of a question, which its answer repeats. */
     MS_TWIN = 48,  /* make a twin of the stream's TLS session on the attached socket */
-    MS_TWIN_WRITE, /* send it the data */
+    MS_TWIN_WRITE, /* send it the data; MS_HELD: when it takes the session's place, not before */
     MS_TWIN_PEEK,  /* tell what has come, without taking it, as soon as it is more than a octets; only of heads */
     MS_TWIN_READ,  /* take up to a octets, and pass them on */
     MS_TWIN_SKIP,  /* throw a octets away, as they come */

@@ -334,7 +334,7 @@ static bool answer_core(struct twin *w)
 
 static enum tls_outcome send_request(struct twin *w)
 {
-    while (w->request_length) {
+    while (w->request_length && !w->holds) {
         size_t n = 0;
         enum tls_outcome outcome = w->library->kind->write(w->library, w->handle, w->request, w->request_length, &n);
         if (outcome != TLS_DATA) {
@@ -384,7 +384,7 @@ static void serve(struct twin *w)
 static bool waits(const struct twin *w)
 {
     return w->state == TWIN_NEW || w->state == TWIN_SHAKES_HANDS
-        || (w->state == TWIN_READY && (w->request_length || w->skip > 0 || w->peek >= 0 || w->take > 0));
+        || (w->state == TWIN_READY && ((w->request_length && !w->holds) || w->skip > 0 || w->peek >= 0 || w->take > 0));
 }
 
 static void *worker_main(void *unused)
@@ -503,7 +503,7 @@ static const char *begin(struct stream *s, const struct ms_message *m, int fd)
     return NULL;
 }
 
-static bool add_request(struct twin *w, const void *data, size_t length)
+static bool add_request(struct twin *w, const void *data, size_t length, bool holds)
 {
     uint8_t *larger = malloc(w->request_length + length);
     if (!larger) {
@@ -517,8 +517,9 @@ static bool add_request(struct twin *w, const void *data, size_t length)
     drop_request(w);
     w->request = larger;
     w->request_length = had + length;
+    w->holds = holds;
     /* Unless an answer is still to be read, a new one follows. */
-    if (!stashed(w) && is_over(w)) {
+    if (!holds && !stashed(w) && is_over(w)) {
         framing_reset(&w->answer, false);
         w->head_done = false;
     }
@@ -555,7 +556,7 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
         }
         switch (m->kind) {
         case MS_TWIN_WRITE:
-            if (!add_request(w, data, length)) {
+            if (!add_request(w, data, length, m->flags & MS_HELD)) {
                 fail(w, "out of memory");
             }
             break;
@@ -656,6 +657,14 @@ void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes)
 
 const char *twin_fits(struct twin *w, const struct ms_position *position)
 {
+    struct tls_frame frame;
+    begin_work(&frame);
+    w->holds = false;
+    enum tls_outcome sent = send_request(w);
+    end_work(&frame);
+    if (sent != TLS_DATA) {
+        return "the new server does not take the requests that wait";
+    }
     if (!w->reframes) {
         return NULL;
     }

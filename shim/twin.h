@@ -30,6 +30,7 @@ struct twin {
 
     uint8_t *request;        /* still to be sent */
     size_t request_length;
+    bool holds;              /* it waits for the hand-over */
 
     /* Read, but not yet taken: by the core, and after the hand-over by the program. */
     uint8_t *stash;
@@ -76,7 +77,10 @@ void twin_stream_gone(uint64_t stream);
 /* How the answer's head says that what comes is to be delivered: what MS_ARM brings. */
 void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes);
 
-/* Whether the answer can be continued from where the program stands: why not, or NULL. By the hand, at the answer's octet. */
+/*
+ * Whether the answer can be continued from where the program stands: why not, or NULL; then what was to be sent at the
+ * hand-over has been sent. By the hand, at the answer's octet.
+ */
 const char *twin_fits(struct twin *w, const struct ms_position *position);
 
 /* Octets of the stash for the program; fewer than asked for if there are no more. */

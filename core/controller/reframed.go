@@ -64,7 +64,7 @@ func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, 
 	return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
 }
 
-// repeatWaiting sends the requests that wait for their answers behind the exchange, and returns the number of the last. To a
+// repeatWaiting has the requests that wait for their answers behind the exchange sent with the hand-over, and returns the number of the last. To a
 // server that will not answer them it sends none: the connection then fails with them outstanding, and is recovered.
 func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (last uint64, err error) {
 	s.mu.Lock()
@@ -86,10 +86,11 @@ func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (las
 	if !reusable || len(octets) == 0 {
 		return last, nil
 	}
-	if _, err := conn.Write(octets); err != nil {
-		return 0, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
+	t, ok := conn.Over().(*twin)
+	if !ok {
+		return 0, errors.New("no TLS session lies over the connection")
 	}
-	return last, nil
+	return last, t.writeLater(octets)
 }
 
 // renew gives a stream whose connection serves this exchange only another one for the next.

@@ -131,9 +131,18 @@ func (t *twin) SetReadDeadline(when time.Time) error {
 // SetWriteDeadline does nothing: a write never waits, what came of it shows when the answer is read.
 func (t *twin) SetWriteDeadline(time.Time) error { return nil }
 
-func (t *twin) Write(p []byte) (sent int, err error) {
+func (t *twin) Write(p []byte) (sent int, err error) { return t.write(p, 0) }
+
+// writeLater has the octets sent when the twin takes the place of the program's session.
+func (t *twin) writeLater(p []byte) error {
+	_, err := t.write(p, channel.Held)
+	return err
+}
+
+func (t *twin) write(p []byte, flags channel.Flags) (sent int, err error) {
 	for sent < len(p) {
 		m := t.message(channel.TwinWrite)
+		m.Flags = flags
 		m.Data = p[sent:min(len(p), sent+channel.DataMax)]
 		if err := t.s.c.send(m, -1); err != nil {
 			return sent, err

@@ -12,8 +12,11 @@ import (
 
 // python fetches with http.client and says what it was told.
 const python = `
-import http.client, sys
-c = http.client.HTTPConnection(sys.argv[1], timeout=6)
+import http.client, ssl, sys
+if len(sys.argv) > 3:
+    c = http.client.HTTPSConnection(sys.argv[1], timeout=6, context=ssl.create_default_context(cafile=sys.argv[3]))
+else:
+    c = http.client.HTTPConnection(sys.argv[1], timeout=6)
 c.request("GET", "/file")
 r = c.getresponse()
 print(r.status, r.getheader("ETag"), r.getheader("Transfer-Encoding"), r.getheader("Content-Length"))
@@ -24,25 +27,32 @@ with open(sys.argv[2], "wb") as f:
 
 // Every client gets the same file, ends with the same status and says the same: natively, under Midstream, and moved at
 // the structural octets of every framing.
-func TestClientsCannotTell(t *testing.T) {
+func TestClientsCannotTell(t *testing.T) { both(t, testClients) }
+
+func testClients(t *testing.T, over transport) {
 	body := content(40_000)
 	l := lab.New(t)
 	named(l)
-	url := "http://" + host + "/file"
 	clients := []struct {
 		name string
 		args func(out string) []string
 	}{
 		{"curl", func(out string) []string {
-			return []string{"curl", "-sS", "-w", "%{http_code} %{size_download}", "-o", out, url}
+			return placed(over.curl("-w", "%{http_code} %{size_download}"), out)
 		}},
 		{"wget", func(out string) []string {
-			return []string{"wget", "-q", "--tries=1", "--timeout=6", "-O", out, url}
+			return placed(over.wget("--tries=1", "--timeout=6"), out)
 		}},
-		{"python", func(out string) []string { return []string{"python3", "-c", python, host, out} }},
+		{"python", func(out string) []string {
+			args := []string{"python3", "-c", python, host, out}
+			if over.secure {
+				args = append(args, authority().file)
+			}
+			return args
+		}},
 	}
 	base := func(s script) script {
-		s.body, s.etag, s.modified = body, strong, modified
+		s.body, s.etag, s.modified, s.over = body, strong, modified, over
 		return s
 	}
 	olds := []script{

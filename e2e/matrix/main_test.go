@@ -58,12 +58,7 @@ type download struct {
 func start(t *testing.T, l *lab.Lab, args ...string) *download {
 	t.Helper()
 	d := &download{t: t, lab: l, out: filepath.Join(l.Dir, fmt.Sprintf("out%d", rand.Int63()))}
-	for i, a := range args {
-		if a == "OUT" {
-			args[i] = d.out
-		}
-	}
-	d.program = l.Midstream(args...).Start()
+	d.program = l.Midstream(placed(args, d.out)...).Start()
 	d.control = l.Control(d.program.Pid(), 10*time.Second)
 	return d
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // between moves a download of the body from one scripted server, held half-way, to another one.
-func between(t *testing.T, config string, old, next script) (*download, []lab.Moved, *origin, *origin) {
+func between(t *testing.T, over transport, config string, old, next script) (*download, []lab.Moved, *origin, *origin) {
 	t.Helper()
 	l := lab.New(t)
 	l.Configure("[migration]\n" + config)
@@ -19,8 +19,9 @@ func between(t *testing.T, config string, old, next script) (*download, []lab.Mo
 		old.hold = 150_000
 	}
 	next.hold = -1
+	old.over, next.over = over, over
 	first, second := serve(t, l.Networks()[0], old), serve(t, l.Networks()[1], next)
-	d := start(t, l, "curl", "-sS", "--limit-rate", "20M", "-o", "OUT", "http://"+host+"/file")
+	d := start(t, l, over.curl("--limit-rate", "20M")...)
 	<-first.held
 	d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 	moved, err := d.control.Migrate(l.Networks()[1].Name)
@@ -35,7 +36,9 @@ func between(t *testing.T, config string, old, next script) (*download, []lab.Mo
 }
 
 // What the rungs of the ladder accept.
-func TestEqualContentIsAccepted(t *testing.T) {
+func TestEqualContentIsAccepted(t *testing.T) { both(t, testEqualContent) }
+
+func testEqualContent(t *testing.T, over transport) {
 	body := content(300_000)
 	for name, c := range map[string]struct {
 		config    string
@@ -54,7 +57,7 @@ func TestEqualContentIsAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.old.body, c.next.body = body, body
-			d, moved, _, _ := between(t, c.config, c.old, c.next)
+			d, moved, _, _ := between(t, over, c.config, c.old, c.next)
 			for _, m := range moved {
 				// The old server is held: a program that has ended before it could tell has been moved.
 				if !m.OK && m.Reason != "the program has closed it" {
@@ -67,7 +70,9 @@ func TestEqualContentIsAccepted(t *testing.T) {
 }
 
 // What they refuse: the download goes on over the old connection, and is whole.
-func TestOtherContentIsRefused(t *testing.T) {
+func TestOtherContentIsRefused(t *testing.T) { both(t, testOtherContent) }
+
+func testOtherContent(t *testing.T, over transport) {
 	body := content(300_000)
 	lie := bytes.Clone(body)
 	lie[149_000] ^= 1
@@ -100,7 +105,7 @@ func TestOtherContentIsRefused(t *testing.T) {
 			if c.next.body == nil {
 				c.next.body = body
 			}
-			d, moved, first, _ := between(t, c.config, c.old, c.next)
+			d, moved, first, _ := between(t, over, c.config, c.old, c.next)
 			if len(moved) != 1 || moved[0].OK || !strings.Contains(moved[0].Reason, c.why) {
 				t.Errorf("%+v, want a refusal because of %q", moved, c.why)
 			}

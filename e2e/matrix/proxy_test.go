@@ -48,11 +48,11 @@ func TestStreamsMoveToAndFromProxies(t *testing.T) {
 			case c.next == "tinyproxy":
 				far.Tinyproxy()
 			}
-			args := []string{near.Content(), "80", host}
+			args := plainly.talk(near.Content())
 			prefix := ""
 			if c.through {
 				near.Squid("")
-				args = []string{near.Proxy(), fmt.Sprint(lab.ProxyPort), host, "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic bWluZQ=="}
+				args = []string{near.Proxy(), fmt.Sprint(lab.ProxyPort), host, "", "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic bWluZQ=="}
 				prefix = "http://" + host
 			}
 			s := script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000}
@@ -272,7 +272,7 @@ func TestOneStreamAsksSeveralHosts(t *testing.T) {
 	serveAt(t, near, near.Address(90), s)
 	second := serve(t, far, s)
 	other := serveAt(t, far, far.Address(90), s)
-	k := talkTo(t, l, true, near.Proxy(), fmt.Sprint(lab.ProxyPort), host)
+	k := talkTo(t, l, true, near.Proxy(), fmt.Sprint(lab.ProxyPort), host, "")
 	k.asks("GET http://" + host + "/file")
 	<-first.held
 	k.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })

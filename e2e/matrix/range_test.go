@@ -11,7 +11,9 @@ import (
 )
 
 // The program's own Range, in all its forms, with and without its own If-Range.
-func TestTheProgramsOwnRangeContinues(t *testing.T) {
+func TestTheProgramsOwnRangeContinues(t *testing.T) { both(t, testOwnRange) }
+
+func testOwnRange(t *testing.T, over transport) {
 	body := content(300_000)
 	for name, c := range map[string]struct {
 		args    []string
@@ -42,7 +44,7 @@ func TestTheProgramsOwnRangeContinues(t *testing.T) {
 			l := lab.New(t)
 			named(l)
 			for _, s := range []*script{&c.old, &c.next} {
-				s.body, s.modified, s.ranges = body, modified, true
+				s.body, s.modified, s.ranges, s.over = body, modified, true, over
 				switch s.etag {
 				case "ignores":
 					s.ranges, s.etag = false, strong
@@ -55,7 +57,7 @@ func TestTheProgramsOwnRangeContinues(t *testing.T) {
 			c.old.hold, c.next.hold = 150_000, -1
 			first := serve(t, l.Networks()[0], c.old)
 			serve(t, l.Networks()[1], c.next)
-			d := start(t, l, append([]string{"curl", "-sS", "-o", "OUT", "http://" + host + "/file"}, c.args...)...)
+			d := start(t, l, over.curl(c.args...)...)
 			<-first.held
 			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 			if c.refused != "" {
@@ -73,16 +75,18 @@ func TestTheProgramsOwnRangeContinues(t *testing.T) {
 }
 
 // Downloads that go on where an earlier one had ended.
-func TestContinuedDownloadsMove(t *testing.T) {
+func TestContinuedDownloadsMove(t *testing.T) { both(t, testContinued) }
+
+func testContinued(t *testing.T, over transport) {
 	body := content(300_000)
 	for name, args := range map[string][]string{
-		"curl": {"curl", "-sS", "-C", "-", "-o", "OUT", "http://" + host + "/file"},
-		"wget": {"wget", "-q", "-c", "-O", "OUT", "http://" + host + "/file"},
+		"curl": over.curl("-C", "-"),
+		"wget": over.wget("-c"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
-			s := script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000}
+			s := script{body: body, etag: strong, modified: modified, ranges: true, hold: 150_000, over: over}
 			first := serve(t, l.Networks()[0], s)
 			s.hold = -1
 			serve(t, l.Networks()[1], s)
@@ -90,12 +94,7 @@ func TestContinuedDownloadsMove(t *testing.T) {
 			if err := os.WriteFile(out, body[:1000], 0o644); err != nil {
 				t.Fatal(err)
 			}
-			for i, a := range args {
-				if a == "OUT" {
-					args[i] = out
-				}
-			}
-			d := start(t, l, args...)
+			d := start(t, l, placed(args, out)...)
 			d.out = out
 			<-first.held
 			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
@@ -106,7 +105,9 @@ func TestContinuedDownloadsMove(t *testing.T) {
 }
 
 // Where the program has all octets, but not the end of the framing, a 416 of the new server says that there are no more.
-func TestTheEndIsRecognised(t *testing.T) {
+func TestTheEndIsRecognised(t *testing.T) { both(t, testTheEnd) }
+
+func testTheEnd(t *testing.T, over transport) {
 	body := content(200_000)
 	for name, old := range map[string]script{
 		"chunked": {framing: "chunked"},
@@ -115,14 +116,14 @@ func TestTheEndIsRecognised(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
-			old.body, old.etag, old.modified = body, strong, modified
+			old.body, old.etag, old.modified, old.over = body, strong, modified, over
 			old.hold = old.wireLength()
 			if old.framing == "chunked" {
 				old.hold -= 5
 			}
 			first := serve(t, l.Networks()[0], old)
-			serve(t, l.Networks()[1], script{body: body, etag: strong, modified: modified, ranges: true, hold: -1})
-			d := start(t, l, "curl", "-sS", "-o", "OUT", "http://"+host+"/file")
+			serve(t, l.Networks()[1], script{body: body, etag: strong, modified: modified, ranges: true, hold: -1, over: over})
+			d := start(t, l, over.curl()...)
 			<-first.held
 			d.reads("all of the file", func(s lab.Session) bool { return s.Received == int64(len(body)) })
 			d.moveOrEnd(l.Networks()[1].Name)
@@ -132,7 +133,9 @@ func TestTheEndIsRecognised(t *testing.T) {
 }
 
 // Content codings stay as they are: what is moved are the coded octets.
-func TestCodedContentMoves(t *testing.T) {
+func TestCodedContentMoves(t *testing.T) { both(t, testCoded) }
+
+func testCoded(t *testing.T, over transport) {
 	plain := bytes.Repeat([]byte("Midstream keeps a running download alive. "), 20_000)
 	var coded []byte
 	{
@@ -142,11 +145,11 @@ func TestCodedContentMoves(t *testing.T) {
 		os.WriteFile(file, append(plain, content(200_000)...), 0o644)
 		plain, _ = os.ReadFile(file)
 		coded = []byte(l.Command("gzip", "-nc", file).Run().Stdout)
-		s := script{body: coded, etag: strong, modified: modified, ranges: true, hold: 150_000, fields: "Content-Encoding: gzip\r\n", framing: "chunked"}
+		s := script{body: coded, etag: strong, modified: modified, ranges: true, hold: 150_000, fields: "Content-Encoding: gzip\r\n", framing: "chunked", over: over}
 		first := serve(t, l.Networks()[0], s)
 		s.hold = -1
 		serve(t, l.Networks()[1], s)
-		d := start(t, l, "curl", "-sS", "--compressed", "-o", "OUT", "http://"+host+"/file")
+		d := start(t, l, over.curl("--compressed")...)
 		<-first.held
 		d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 		d.moveOrEnd(l.Networks()[1].Name)

@@ -40,6 +40,33 @@ func (t transport) curl(args ...string) []string {
 	return append(args, t.url())
 }
 
+// wget is the same for wget.
+func (t transport) wget(args ...string) []string {
+	args = append([]string{"wget", "-q", "-O", "OUT"}, args...)
+	if t.secure {
+		args = append(args, "--ca-certificate="+authority().file)
+	}
+	return append(args, t.url())
+}
+
+// placed writes out for OUT.
+func placed(args []string, out string) []string {
+	for i, a := range args {
+		if a == "OUT" {
+			args[i] = out
+		}
+	}
+	return args
+}
+
+// talk are the arguments of talkTo for a server at the address.
+func (t transport) talk(address string) []string {
+	if t.secure {
+		return []string{address, "443", host, authority().file}
+	}
+	return []string{address, "80", host, ""}
+}
+
 // both runs a test over each transport.
 func both(t *testing.T, f func(t *testing.T, over transport)) {
 	for _, over := range []transport{plainly, overTLS} {

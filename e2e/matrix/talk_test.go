@@ -14,12 +14,15 @@ import (
 
 // talkSource makes the requests that its standard input names, one a line, on one kept-alive connection:
 // "METHOD TARGET". It prints the status, the length and the digest of each answer. Arguments: host and port to
-// connect to, the Host field, then further fields.
+// connect to, the Host field, the file of an authority's certificates where it is to be TLS or else nothing, then further fields.
 const talkSource = `
-import hashlib, http.client, sys
+import hashlib, http.client, socket, ssl, sys
 c = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=20)
+if sys.argv[4]:
+    c = http.client.HTTPSConnection(sys.argv[3], timeout=20, context=ssl.create_default_context(cafile=sys.argv[4]))
+    c._create_connection = lambda address, *more: socket.create_connection(tuple(sys.argv[1:3]), 20)
 fields = {"Host": sys.argv[3]}
-for f in sys.argv[4:]:
+for f in sys.argv[5:]:
     name, _, value = f.partition(": ")
     fields[name] = value
 c.connect()
