@@ -51,6 +51,7 @@ static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_
     for (int tries = 0; tries < 2; tries++) {
         pass_gates(fds, count);
         streams->count = 0;
+        streams->many = false;
         if (!IS_POINTER(fds)) {
             return false; /* the kernel says what is wrong with it */
         }
@@ -107,6 +108,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
         uint32_t changes = atomic_load(&gate_changes);
         struct wait_streams streams;
         bool surplus = settle(&streams, fds, count);
+        clock.many = streams.many;
         int result = REAL(ppoll)(fds, count, surplus ? &at_once : wait_left(&clock, &left), mask);
         wait_withdraw(&streams);
         if (surplus && !(result = show_surplus(fds, count, result))) {
@@ -133,6 +135,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
         uint32_t changes = atomic_load(&gate_changes);
         struct wait_streams streams;
         bool surplus = settle(&streams, fds, count);
+        clock.many = streams.many;
         int result = REAL(poll)(fds, count, surplus ? 0 : wait_left_ms(&clock));
         wait_withdraw(&streams);
         if (surplus && !(result = show_surplus(fds, count, result))) {

@@ -67,6 +67,7 @@ static int show_surplus(int count, const fd_set *asked, fd_set *readable, int re
 static bool announce(struct wait_streams *streams, int count, const fd_set *readable, bool *surplus)
 {
     streams->count = 0;
+    streams->many = false;
     *surplus = false;
     for (int fd = 0; readable && fd < count; fd++) {
         struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
@@ -176,6 +177,7 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
         uint32_t changes = atomic_load(&gate_changes);
         struct wait_streams streams;
         bool surplus = settle(&streams, count, readable);
+        clock.many = streams.many;
         int result = REAL(pselect)(count, readable, writable, exceptional, surplus ? &at_once : wait_left(&clock, &left), mask);
         wait_withdraw(&streams);
         if (surplus) {
@@ -210,9 +212,10 @@ static bool has_more(int count, const fd_set *readable, const fd_set *writable, 
 }
 
 /* Linux leaves what was left in the time-out (select(2)): a repetition gets that. `cut`: not the whole wait. */
-static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout, bool *cut)
+static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout,
+                        bool many, bool *cut)
 {
-    int64_t piece = wait_piece();
+    int64_t piece = wait_piece(many);
     *cut = piece < INT64_MAX && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0
                                               && timeout->tv_sec * 1000000000LL + timeout->tv_usec * 1000LL > piece));
     if (!*cut) {
@@ -246,7 +249,7 @@ EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *excepti
         struct wait_streams streams;
         bool surplus = settle(&streams, count, readable);
         int result = surplus ? REAL(select)(count, readable, writable, exceptional, &at_once)
-                             : select_piece(count, readable, writable, exceptional, timeout, &cut);
+                             : select_piece(count, readable, writable, exceptional, timeout, streams.many, &cut);
         wait_withdraw(&streams);
         if (surplus) {
             result = show_surplus(count, &asked.readable, readable, result);

@@ -146,8 +146,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->tls, NULL);
     s->opaque = s->http_over_tls = false;
     s->tunnel[0] = 0;
-    s->woken = false;
-    atomic_store(&s->due, 0);
+    s->woken = false; /* but `due` stays: the record may still be in the hand's list */
     stream_mark(fd, s);
     return s;
 }

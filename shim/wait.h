@@ -16,10 +16,13 @@ static inline bool wait_is_watched(void)
     return atomic_load_explicit(&stream_open_count, memory_order_relaxed) || attempts_are_open();
 }
 
-/* How long, in ns, a call may sleep at a time: without a hand that could wake it, or until an attempt is to be looked at. */
-static inline int64_t wait_piece(void)
+/*
+ * How long, in ns, a call may sleep at a time: without a hand that could wake it (it sleeps on `many` streams, not all of
+ * them announced, or there is no hand), or until an attempt is to be looked at.
+ */
+static inline int64_t wait_piece(bool many)
 {
-    bool alone = atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there();
+    bool alone = atomic_load_explicit(&stream_open_count, memory_order_relaxed) && (many || !hand_is_there());
     int64_t piece = alone ? HAND_ABSENCE_MS * 1000000LL : INT64_MAX, left = attempts_left();
     return left < piece ? left : piece;
 }
@@ -38,14 +41,15 @@ struct wait_clock {
     const struct timespec *timeout; /* NULL: for ever */
     int64_t until;                  /* by the coarse clock, which is cheap enough for every wait; 0: no end, or no wait */
     bool first;
-    bool cut; /* the present piece is not the whole wait */
+    bool cut;  /* the present piece is not the whole wait */
+    bool many; /* it is to be cut: not all streams are announced */
 };
 
 static inline void wait_start(struct wait_clock *clock, const struct timespec *timeout)
 {
     clock->timeout = timeout;
     clock->first = true;
-    clock->cut = false;
+    clock->cut = clock->many = false;
     bool finite = timeout && timeout->tv_sec < INT_MAX && (timeout->tv_sec || timeout->tv_nsec);
     clock->until = finite ? coarse_now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec : 0;
 }
@@ -53,7 +57,7 @@ static inline void wait_start(struct wait_clock *clock, const struct timespec *t
 /* What is left; the time-out itself the first time, so that an invalid one is seen by the kernel. */
 static inline const struct timespec *wait_left(struct wait_clock *clock, struct timespec *left)
 {
-    const int64_t piece = wait_piece();
+    const int64_t piece = wait_piece(clock->many);
     bool whole = clock->first || !clock->until;
     int64_t rest = whole ? INT64_MAX : clock->until - coarse_now_ns();
     clock->first = clock->cut = false;
@@ -96,11 +100,12 @@ static inline bool wait_goes_on(const struct wait_clock *clock, int result)
  * Streams that a call is going to sleep on. A sleeper in poll() or select() is woken by what was behind the number when it
  * fell asleep, but then looks at what is there now: the hand has to wake it before it puts something else there.
  */
-#define WAIT_STREAMS 16
+#define WAIT_STREAMS 32
 
 struct wait_streams {
     struct stream *list[WAIT_STREAMS];
     unsigned count;
+    bool many; /* there are more: such a wait looks again now and then */
 };
 
 static inline void wait_announce(struct wait_streams *streams, struct stream *s)
@@ -108,6 +113,8 @@ static inline void wait_announce(struct wait_streams *streams, struct stream *s)
     if (streams->count < WAIT_STREAMS) {
         streams->list[streams->count++] = s;
         atomic_fetch_add(&s->polled, 1);
+    } else {
+        streams->many = true;
     }
 }
 

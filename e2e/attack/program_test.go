@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -187,6 +188,96 @@ print(b.partition(b"\r\n\r\n")[2] == open(sys.argv[2], "rb").read())`, host, pat
 			if r := p.Wait(); r.Elapsed > 7*time.Second {
 				t.Errorf("it took %v", r.Elapsed)
 			}
+		})
+	}
+}
+
+// The same for one wait on more connections than it can announce to the hand.
+func TestAWaiterOnManyQuietNewConnections(t *testing.T) {
+	for name, wait := range map[string]string{
+		"poll":   "p = select.poll(); [p.register(s, select.POLLIN) for s in left]; wait = lambda: p.poll(60000)",
+		"select": "wait = lambda: select.select(left, [], [], 60)[0]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.Configure("[failover]\nenabled = false\n")
+			all, path := s.film(110_000)
+			goOn, later := make(chan struct{}), make(chan struct{})
+			var mu sync.Mutex
+			asked := map[string]bool{}
+			s.serve("wlan0", part(all, 100_000, func(c net.Conn) {
+				<-later
+				c.Write(all[100_000:])
+			}))
+			s.serve("wwan0", func(c net.Conn, in *bufio.Reader) {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				// As above: to each second question there is no new octet.
+				have := 100_000
+				mu.Lock()
+				if !asked[r.RequestURI] {
+					asked[r.RequestURI] = true
+					have = len(all)
+				}
+				mu.Unlock()
+				text, from := head(r, len(all))
+				c.Write([]byte(text))
+				c.Write(all[from:max(from, have)])
+				<-goOn
+				c.Write(all[max(from, have):])
+			})
+			p := s.Midstream("python3", "-c", `import select, socket, sys
+got = {}
+for i in range(45):
+    s = socket.create_connection((sys.argv[1], 80))
+    s.setblocking(False)
+    s.sendall(b"GET /film.mkv?%d HTTP/1.1\r\nHost: download.example\r\n\r\n" % i)
+    got[s] = b""
+content = lambda s: got[s].partition(b"\r\n\r\n")[2]
+left = list(got)
+while left:
+    `+wait+`
+    if not wait(): sys.exit("it has slept on")
+    for s in list(left):
+        try: d = s.recv(65536)
+        except BlockingIOError: continue
+        if not d: sys.exit("it ended")
+        got[s] += d
+        if len(content(s)) == 110000: left.remove(s)
+    if len(left) == 40: print("forty", flush=True)
+print(all(content(s) == open(sys.argv[2], "rb").read() for s in got))`, host, path).Start()
+			c := s.control(p)
+			var sessions []lab.Session
+			s.Await("the first part of all", waitLimit, func() bool {
+				n := 0
+				var err error
+				sessions, err = c.Sessions()
+				for _, one := range sessions {
+					if one.Received == 100_000 {
+						n++
+					}
+				}
+				return err == nil && n == 45
+			})
+			for _, one := range sessions[40:] {
+				if moved, err := c.MigrateSession(one.ID, "wwan0"); err != nil || len(moved) != 1 || !moved[0].OK {
+					t.Errorf("%+v, %v", moved, err)
+				}
+			}
+			close(goOn)
+			s.Await("the end of those that were moved", waitLimit, func() bool {
+				out, _ := p.Output()
+				select {
+				case <-p.Ended():
+					return true
+				default:
+					return out != ""
+				}
+			})
+			close(later)
+			s.succeeds(p, "forty\nTrue")
 		})
 	}
 }

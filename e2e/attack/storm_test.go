@@ -15,10 +15,11 @@ import (
 )
 
 // storm moves random sessions to random networks from several control connections until stop is closed.
-func (s *site) storm(p *lab.Program, stop <-chan struct{}) (wait func() (moved, refused int64)) {
+func (s *site) storm(p *lab.Program, stop <-chan struct{}) (moved *atomic.Int64, wait func() (refused int64)) {
 	s.t.Helper()
 	var movers sync.WaitGroup
-	var moved, refused atomic.Int64
+	var refused atomic.Int64
+	moved = new(atomic.Int64)
 	for range 4 {
 		c := s.control(p)
 		movers.Add(1)
@@ -49,10 +50,27 @@ func (s *site) storm(p *lab.Program, stop <-chan struct{}) (wait func() (moved, 
 			}
 		}()
 	}
-	return func() (int64, int64) {
+	return moved, func() int64 {
 		movers.Wait()
-		return moved.Load(), refused.Load()
+		return refused.Load()
 	}
+}
+
+// enough migrations make a storm.
+const enough = 50
+
+// storms lets it last for that long, and until it is one.
+func (s *site) storms(p *lab.Program, moved *atomic.Int64, least time.Duration) {
+	s.t.Helper()
+	begun := time.Now()
+	s.Await("enough migrations", 2*waitLimit, func() bool {
+		select {
+		case <-p.Ended():
+			return true
+		default:
+			return time.Since(begun) >= least && moved.Load() >= enough
+		}
+	})
 }
 
 // nothingLeft checks that a program without open streams has given back what they took.
@@ -100,13 +118,10 @@ func TestNumbersUsedAgain(t *testing.T) {
 	p.Start()
 	c := s.control(p)
 	stop := make(chan struct{})
-	wait := s.storm(p, stop)
-	select {
-	case <-time.After(3 * time.Second):
-	case <-p.Ended():
-	}
+	moved, wait := s.storm(p, stop)
+	s.storms(p, moved, 3*time.Second)
 	close(stop)
-	moved, refused := wait()
+	refused := wait()
 	fmt.Fprint(in, "x")
 	s.Await("the end of the work", waitLimit, func() bool {
 		out, _ := p.Output()
@@ -124,8 +139,8 @@ func TestNumbersUsedAgain(t *testing.T) {
 	}
 	in.Close()
 	r := p.Wait()
-	t.Logf("%d moved, %d not; %s, %d kB", moved, refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
-	if r.Status != 0 || moved < 50 {
+	t.Logf("%d moved, %d not; %s, %d kB", moved.Load(), refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+	if r.Status != 0 || moved.Load() < enough {
 		t.Errorf("%v", r)
 	}
 }
@@ -193,7 +208,7 @@ func TestResetsDuringMigrations(t *testing.T) {
 		return err == nil && len(all) >= 12
 	})
 	stop := make(chan struct{})
-	wait := s.storm(p, stop)
+	moved, wait := s.storm(p, stop)
 	for i := range 12 {
 		select {
 		case <-time.After(250 * time.Millisecond):
@@ -201,14 +216,15 @@ func TestResetsDuringMigrations(t *testing.T) {
 		case <-p.Ended():
 		}
 	}
+	s.storms(p, moved, 0)
 	close(stop)
-	moved, refused := wait()
+	refused := wait()
 	in.Close()
 	r := p.Wait()
-	t.Logf("%d moved, %d not; %s, %d kB", moved, refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+	t.Logf("%d moved, %d not; %s, %d kB", moved.Load(), refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
 	// A reset between two exchanges is the program's to deal with, and one in the answer's head cannot be mended.
 	native := strings.Contains(r.Stderr, "with 0 octets left") || strings.HasPrefix(r.Stderr, "send: ")
-	if r.Status != 0 && !native || moved < 50 {
+	if r.Status != 0 && !native || moved.Load() < enough {
 		t.Errorf("%v", r)
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -88,13 +90,33 @@ func (l *Lab) Control(pid int, limit time.Duration) *Control {
 	l.t.Helper()
 	path := filepath.Join(l.RuntimeDir(), fmt.Sprintf("%d.sock", pid))
 	var c *Control
-	l.Await("control socket "+path, limit, func() bool {
-		var err error
+	var err error
+	if !await(limit, func() bool {
 		c, err = l.ControlSocket(path)
 		return err == nil
-	})
+	}) {
+		l.t.Fatalf("lab: no control socket of process %d within %v: %v\n%s", pid, limit, err, threads(pid))
+	}
 	l.t.Cleanup(c.Close)
 	return c
+}
+
+// threads tells what the threads of a process are doing.
+func threads(pid int) string {
+	var b strings.Builder
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	for _, task := range tasks {
+		fmt.Fprint(&b, filepath.Base(task))
+		for _, file := range []string{"comm", "wchan", "syscall"} {
+			text, _ := os.ReadFile(filepath.Join(task, file))
+			fmt.Fprint(&b, " ", strings.TrimSpace(string(text)))
+		}
+		fmt.Fprintln(&b)
+	}
+	if len(tasks) == 0 {
+		return "the process has ended"
+	}
+	return b.String()
 }
 
 // ControlSocket connects to a control socket by its path. Any goroutine may call it, and close what it gets.

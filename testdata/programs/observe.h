@@ -103,6 +103,24 @@ HELPER void sleep_ms(int ms)
         ;
 }
 
+/* Waits until the thread sleeps in the system call. */
+HELPER void await_in(pid_t tid, long number)
+{
+    char path[64], text[32] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid);
+    for (int i = 0; i < 5000; i++) {
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
+        close(file);
+        text[n > 0 ? n : 0] = 0;
+        char *end;
+        if (strtol(text, &end, 10) == number && *end == ' ')
+            return;
+        sleep_ms(1);
+    }
+    fail("await_in");
+}
+
 HELPER int dial_with(int flags)
 {
     int fd = socket(AF_INET, SOCK_STREAM | flags, 0);

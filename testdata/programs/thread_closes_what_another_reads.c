@@ -2,11 +2,13 @@
 #include "observe.h"
 
 static int fd;
+static _Atomic pid_t tid;
 
 static void *reader(void *unused)
 {
     (void)unused;
     char buffer[10000];
+    tid = gettid();
     ssize_t n = recv(fd, buffer, sizeof buffer, MSG_WAITALL);
     say("recv returned %zd\n", n);
     return NULL;
@@ -21,7 +23,9 @@ int main(int argc, char **argv)
     body(fd, 10000);
     pthread_t thread;
     pthread_create(&thread, NULL, reader, NULL);
-    sleep_ms(50);
+    while (!tid)
+        sched_yield();
+    await_in(tid, SYS_recvfrom);
     CALL(close(fd));
     int again = dial();
     say("same number %d\n", again == fd);
