@@ -75,12 +75,15 @@ SCRIPTS := ctl/midstream/midstream e2e/setup.sh e2e/test.sh e2e/manager/daemons.
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
+# Those of later releases than Debian 12's are in it too: of cppcheck 2.17, that it has not looked everywhere.
+SUPPRESS := $(addprefix --suppress=,ctuuninitvar uninitvar:shim/aside.c autoVariables:shim/recv.c nullPointerOutOfMemory normalCheckLevelMaxBranches)
+
 .PHONY: check
 check:
 	$(GO) vet ./cgo/... ./core/... ./ctl/... ./e2e/...
 	@unformatted=$$(gofmt -l cgo core ctl e2e); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
-	@# ctuuninitvar takes what a function fills for what it reads.
-	cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr --suppress=ctuuninitvar --std=c11 -D_GNU_SOURCE shim e2e/clients e2e/framing
+	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE shim e2e/clients e2e/framing
 	for source in shim/*.c; do gcc $(ANALYZE) $$source || exit 1; done
 	shellcheck $(SCRIPTS)
 

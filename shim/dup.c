@@ -57,7 +57,7 @@ static int dup_onto(int fd, int to, int flags, bool dup3_call)
         load_vacate(to);
     }
     struct stream *s = gate_enter_fd(fd);
-    if (stream_entry(to) && fcntl(fd, F_GETFD) >= 0) {
+    if (stream_entry(to) && REAL(fcntl)(fd, F_GETFD) >= 0) {
         close_prepare(to);
     }
     int twin = dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
