@@ -64,20 +64,24 @@ func newSite(t *testing.T, link lab.Link) *site {
 func (s *site) serve(identities map[string]identity) {
 	s.t.Helper()
 	for _, n := range s.Networks() {
-		id, given := identities[n.Name]
-		if !given || id.certificate == "" {
-			own := s.ca.issue(n.Name, host, 30)
-			own.extra = id.extra
-			id = own
-		}
-		if !strings.Contains(id.extra, "ssl_protocols") {
-			id.extra += " ssl_protocols TLSv1.2 TLSv1.3;"
-		}
-		s.web[n.Name] = n.Nginx(filepath.Join(s.folder, "content"), lab.ServerOptions{
-			Port: 443, Listen: "ssl", LimitRate: s.rate,
-			Extra: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; %s", id.certificate, id.key, id.extra),
-		})
+		s.serveAt(n, identities[n.Name])
 	}
+}
+
+func (s *site) serveAt(n *lab.Network, id identity) {
+	s.t.Helper()
+	if id.certificate == "" {
+		own := s.ca.issue(n.Name, host, 30)
+		own.extra = id.extra
+		id = own
+	}
+	if !strings.Contains(id.extra, "ssl_protocols") {
+		id.extra += " ssl_protocols TLSv1.2 TLSv1.3;"
+	}
+	s.web[n.Name] = n.Nginx(filepath.Join(s.folder, "content"), lab.ServerOptions{
+		Port: 443, Listen: "ssl", LimitRate: s.rate,
+		Extra: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; %s", id.certificate, id.key, id.extra),
+	})
 }
 
 func (s *site) url() string { return "https://" + host + "/" + name }
@@ -161,6 +165,7 @@ func (s *site) move(p *lab.Program, file string, times int) (lab.Result, []lab.M
 		if !s.reached(p, file, at) {
 			break
 		}
+		s.known(p)
 		to := networks[(i+1)%2]
 		moved = append(moved, s.migrate(to)...)
 	}
@@ -176,6 +181,19 @@ func (s *site) migrate(to string) []lab.Moved {
 		s.t.Logf("migrate said %q %q", r.Stdout, r.Stderr)
 	}
 	return list.Streams
+}
+
+// known waits until the core, which comes with the first request, knows of it.
+func (s *site) known(p *lab.Program) {
+	s.t.Helper()
+	s.Await("a session", 15*time.Second, func() bool {
+		select {
+		case <-p.Ended():
+			return true
+		default:
+			return len(s.CtlSessions()) > 0
+		}
+	})
 }
 
 // reached waits until the file has so many octets; false if the program ends before.
