@@ -64,8 +64,12 @@ func (s *stage) bus() string {
 func (s *stage) onBus(address string, args ...string) *lab.Program {
 	s.t.Helper()
 	p := s.Command(args...)
-	p.Env = append(p.Env, "DBUS_SYSTEM_BUS_ADDRESS="+address,
-		"LD_LIBRARY_PATH="+filepath.Join(lab.Root(s.t), "build", "daemons", "usr", "lib", "x86_64-linux-gnu"))
+	var libraries []string
+	for _, folder := range []string{"lib/*-linux-gnu", "usr/lib/*-linux-gnu", "lib/*-linux-gnu/systemd", "usr/lib/*-linux-gnu/systemd"} {
+		found, _ := filepath.Glob(filepath.Join(lab.Root(s.t), "build", "daemons", folder))
+		libraries = append(libraries, found...)
+	}
+	p.Env = append(p.Env, "DBUS_SYSTEM_BUS_ADDRESS="+address, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
 	p.Start()
 	return p
 }
@@ -178,7 +182,7 @@ func TestMeteredComesFromNetworkManager(t *testing.T) {
 	if err := os.WriteFile(config, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	nm := s.onBus(address, "unshare", "-m", "sh", "-c", `mount --bind /sys /sys; mount -o remount,bind,ro /sys; mkdir -p /run/NetworkManager; exec "$0" --debug --config "$1" --config-dir "$2" --state-file "$2/state" --pid-file "$2/pid"`,
+	nm := s.onBus(address, "unshare", "-m", "sh", "-c", `mount --bind /sys /sys; mount -o remount,bind,ro /sys; mount -t tmpfs none /var/lib; mkdir -p /run/NetworkManager; exec "$0" --debug --config "$1" --config-dir "$2" --state-file "$2/state" --pid-file "$2/pid"`,
 		program, config, empty)
 	// It has taken over what it found; the profile is to be asked for.
 	conn, err := dbus.Connect(address)

@@ -15,7 +15,10 @@ fi
 mkdir -p $to
 packages=$(mktemp -d)
 trap 'rm -rf "$packages"' EXIT
-if (cd "$packages" && apt-get -qq download systemd-resolved network-manager libnm0 libndp0 libteamdctl0 >/dev/null 2>&1); then
+# With all that an installation would bring: which libraries are there already depends on the machine.
+wanted=$(apt-get --simulate --no-install-recommends install systemd-resolved network-manager 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' || true)
+# shellcheck disable=SC2086 # one package a word
+if [ -n "$wanted" ] && (cd "$packages" && apt-get -qq download $wanted >/dev/null 2>&1); then
     for package in "$packages"/*.deb; do
         dpkg -x "$package" $to
     done
