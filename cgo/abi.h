@@ -64,6 +64,7 @@ struct ms_counters {
     _Atomic uint32_t tail_size;
     _Atomic(uint8_t *) tail;
     _Atomic uint64_t tail_from, tail_end;
+    _Atomic uint64_t called_off; /* set by the core: armings up to this number are not to be carried out any more */
 };
 
 /* What the core is given when it is started, and keeps for the life of the process. */
@@ -153,6 +154,7 @@ struct ms_message {
     uint64_t stream;   /* the id the slot had: a message for another one is stale and dropped */
     uint64_t exchange;
     int64_t a, b;
+    uint64_t arming;   /* number of the stream's MS_ARM, from 1, which MS_MOVED and MS_UNMOVED answer and MS_DISARM means */
 };
 
 struct ms_opened {

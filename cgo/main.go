@@ -65,6 +65,13 @@ static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange
 	return end - first - lost;
 }
 
+static void ms_call_off(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint64_t arming)
+{
+	struct ms_counters *c = &shared->counters[slot];
+	if (atomic_load(&c->stream) == stream)
+		atomic_store(&c->called_off, arming);
+}
+
 static void ms_use(struct ms_shared *shared, uint32_t index) { atomic_store(&shared->use_index, index); }
 
 static void ms_order(struct ms_shared *shared, uint32_t at, uint32_t index) { atomic_store(&shared->order[at], index); }
@@ -112,6 +119,12 @@ func (m memory) Guard(slot uint32, stream uint64, on bool) {
 			flag = 1
 		}
 		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), flag)
+	}
+}
+
+func (m memory) CallOff(slot uint32, stream, arming uint64) {
+	if slot < C.MS_SLOTS {
+		C.ms_call_off(m.shared, C.uint32_t(slot), C.uint64_t(stream), C.uint64_t(arming))
 	}
 }
 

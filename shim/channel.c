@@ -26,6 +26,7 @@ bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_
     if (s) {
         message.slot = (uint32_t)(s->counters - shared.counters);
         message.stream = s->id;
+        message.arming = kind == MS_MOVED || kind == MS_UNMOVED ? s->arming : 0;
     }
     struct iovec parts[2] = { { &message, sizeof message }, { (void *)data, length } };
     struct msghdr header = { .msg_iov = parts, .msg_iovlen = length ? 2 : 1 };

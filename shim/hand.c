@@ -156,6 +156,9 @@ static const char *obstacle(struct stream *s)
     if (stage != STAGE_OPEN) {
         return "the stream has been left alone";
     }
+    if (atomic_load(&s->counters->called_off) >= s->arming) {
+        return "called off";
+    }
     struct tls *t = atomic_load(&s->tls);
     if (s->next_twin && (!t || s->next_twin->session != t)) {
         return "the program has ended its TLS session";
@@ -504,6 +507,7 @@ static void give_up(struct stream *s, int error)
         gate_open(s);
         return;
     }
+    s->arming = 0;
     struct ms_message back = { .flags = MS_NOW | RESTORE };
     int kept = s->kept_fd;
     s->kept_fd = -1;
@@ -535,6 +539,10 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
     }
     switch (m->kind) {
     case MS_ARM:
+        if (atomic_load(&s->armed)) {
+            refuse(s, "another one has come"); /* the core has given it up */
+        }
+        s->arming = m->arming;
         if (m->flags & MS_TWINNED) {
             twin = twin_take(s, (uint64_t)m->b, &fd);
         }
@@ -547,7 +555,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
         }
         break;
     case MS_DISARM:
-        if (atomic_load(&s->armed) && (gate_close(s) || atomic_load(&s->gate) == GATE_HELD)) {
+        if (atomic_load(&s->armed) && s->arming == m->arming && (gate_close(s) || atomic_load(&s->gate) == GATE_HELD)) {
             refuse(s, "called off");
         }
         break;

@@ -255,6 +255,8 @@ static bool open_stream(struct stream *s)
     atomic_store(&s->counters->phase, s->in.phase == MS_IDLE ? MS_HEAD : s->in.phase);
     atomic_store(&s->counters->stop_at, MS_NO_STOP);
     atomic_store(&s->counters->guard, 0);
+    atomic_store(&s->counters->called_off, 0);
+    s->arming = 0;
     /* From the first octet on: the core may hear of the response only when the program has read much of it. */
     atomic_store(&s->counters->keep, 1);
     atomic_store(&s->counters->stream, s->id);

@@ -122,6 +122,7 @@ struct stream {
     int next_fd;        /* the new socket, in the program's table; -1 none */
     struct twin *next_twin; /* the TLS session on it, NULL none */
     int kept_fd;        /* the old one, kept for MS_GIVE_UP; -1 none */
+    uint64_t arming;    /* its number, 0 none */
     uint16_t arm_flags;
     int64_t arm_at;
     uint64_t arm_exchange;

@@ -124,7 +124,7 @@ func (p Phase) Chunked() bool { return p >= PhaseChunkSize && p <= PhaseTrailer 
 const NoStop = int64(^uint64(0) >> 1)
 
 const (
-	headerSize = 40
+	headerSize = 48
 	dataMax    = 8192
 
 	// DataMax is the longest data that a message carries, in octets.
@@ -139,6 +139,7 @@ type Message struct {
 	Stream   uint64
 	Exchange uint64
 	A, B     int64
+	Arming   uint64
 	Data     []byte
 }
 
@@ -153,6 +154,7 @@ func (m *Message) encode() []byte {
 	order.PutUint64(b[16:], m.Exchange)
 	order.PutUint64(b[24:], uint64(m.A))
 	order.PutUint64(b[32:], uint64(m.B))
+	order.PutUint64(b[40:], m.Arming)
 	return append(b, m.Data...)
 }
 
@@ -170,6 +172,7 @@ func decode(b []byte) (Message, error) {
 		Exchange: order.Uint64(b[16:]),
 		A:        int64(order.Uint64(b[24:])),
 		B:        int64(order.Uint64(b[32:])),
+		Arming:   order.Uint64(b[40:]),
 		Data:     append([]byte(nil), b[headerSize:]...),
 	}, nil
 }

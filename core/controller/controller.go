@@ -35,6 +35,8 @@ type Shim interface {
 	channel.Counters
 	// ControlPath tells the shim which socket to unlink when the process exits.
 	ControlPath(path string)
+	// CallOff tells the shim at once not to carry out a stream's armings up to this number any more.
+	CallOff(slot uint32, stream, arming uint64)
 }
 
 // Channel carries messages to and from the shim; *channel.Conn does.

@@ -45,8 +45,10 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags chann
 	}
 	s.reply = nil
 	s.resumed = -1
-	s.mu.Unlock()
+	s.armings++
 	m := s.message(channel.Arm)
+	m.Arming = s.armings
+	s.mu.Unlock()
 	m.Exchange, m.A, m.Flags = exchange, at, flags
 	if answer != nil {
 		m.Data = answer.Encode()
@@ -89,27 +91,38 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 			return channel.Position{}, errClosed
 		case left != "" && !calledOff:
 			// The arming may have been carried out already: its answer is waited for.
-			s.c.send(s.message(channel.Disarm), -1)
+			s.callOff()
 			calledOff, done, limit, timer = true, nil, 0, time.After(2*time.Second)
 		case held && limit > 0:
 			// The old connection has ended: it will not deliver up to the offset.
-			s.c.send(s.message(channel.Disarm), -1)
+			s.callOff()
 			limit, timer = 0, time.After(2*time.Second)
 		}
 		select {
 		case <-changed:
 		case <-timer:
-			s.c.send(s.message(channel.Disarm), -1)
+			s.callOff()
 			timer = time.After(2 * time.Second)
 			if limit == 0 {
 				return channel.Position{}, errors.New("the shim does not answer")
 			}
 			limit = 0
 		case <-done:
-			s.c.send(s.message(channel.Disarm), -1)
+			s.callOff()
 			done, limit, timer = nil, 0, time.After(2*time.Second)
 		}
 	}
+}
+
+// callOff calls the last arming off. The shim may look at messages only when the program calls it again: then this is known
+// already.
+func (s *Stream) callOff() {
+	s.mu.Lock()
+	m := s.message(channel.Disarm)
+	m.Arming = s.armings
+	s.mu.Unlock()
+	s.c.shim.CallOff(s.slot, s.id, m.Arming)
+	s.c.send(m, -1)
 }
 
 // unmovedError is the shim's refusal of an arming.

@@ -49,6 +49,7 @@ type Stream struct {
 	failed    *failure
 	migrating bool
 	reply     *channel.Message   // to the last Arm: Moved or Unmoved
+	armings   uint64             // number of the last Arm
 	waiting   []byte             // requests that the program had sent on the former connection, without an answer, at that moment
 	bound     bool               // a request has authenticated the connection (RFC 4559 §6)
 	returning context.CancelFunc // ends the wait for the stream's return to direct delivery, nil if none waits
@@ -164,7 +165,7 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Failed:
 		s.fail(m)
 	case channel.Moved:
-		if s.moved(m) {
+		if s.moved(m) && s.answers(m) {
 			s.reply = &m
 			s.waiting = nil
 			for _, e := range s.exchanges {
@@ -174,7 +175,9 @@ func (s *Stream) handle(m channel.Message) {
 			}
 		}
 	case channel.Unmoved:
-		s.reply = &m
+		if s.answers(m) {
+			s.reply = &m
+		}
 	case channel.Info:
 		s.info = &m
 		s.heed(m)
@@ -220,6 +223,15 @@ func (s *Stream) exchange(number uint64) *exchange {
 		}
 	}
 	return nil
+}
+
+// answers reports whether the message is about the last arming. An answer that nobody waits for any more comes where the
+// program has not called the shim for long. With s.mu.
+func (s *Stream) answers(m channel.Message) bool {
+	if m.Arming != s.armings {
+		s.c.log.Debug().Str("session", s.name()).Uint64("arming", m.Arming).Uint16("kind", uint16(m.Kind)).Msg("a late answer")
+	}
+	return m.Arming == s.armings
 }
 
 // current returns the exchange being answered, nil between exchanges. With s.mu.

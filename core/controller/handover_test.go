@@ -1,0 +1,58 @@
+// Answers to armings that nobody waits for any more.
+package controller
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+
+	"midstream/core/channel"
+	"midstream/core/config"
+	"midstream/core/relay"
+)
+
+// silent is a channel to a shim that does not answer by itself.
+type silent struct{ sent []channel.Message }
+
+func (c *silent) Receive() (channel.Message, error) { select {} }
+
+func (c *silent) Send(m channel.Message, fd int) error {
+	c.sent = append(c.sent, m)
+	return nil
+}
+
+func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
+	pair, err := relay.NewPair(syscall.AF_INET)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pair.Close()
+	synctest.Test(t, func(t *testing.T) {
+		ch, shim := &silent{}, &counters{}
+		s := newStream(New(ch, shim, 1, config.Default(), nil, zerolog.Nop()), channel.Message{}, channel.Opening{})
+		called, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.arm(pair.Program, 1, 0, channel.Now); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.awaitReply(called, 0); err == nil {
+			t.Fatal("an arming that was called off and never answered has succeeded")
+		}
+		first := ch.sent[0].Arming
+		if first == 0 || shim.calledOff != first {
+			t.Errorf("arming %d, called off up to %d", first, shim.calledOff)
+		}
+		if err := s.arm(pair.Program, 1, 0, channel.Now); err != nil {
+			t.Fatal(err)
+		}
+		second := ch.sent[len(ch.sent)-1].Arming
+		s.handle(channel.Message{Kind: channel.Moved, Exchange: 1, Arming: first, Data: make([]byte, 64)})
+		s.handle(channel.Message{Kind: channel.Unmoved, Exchange: 1, Arming: second, Data: []byte("the right one")})
+		if _, err := s.awaitReply(t.Context(), 0); err == nil || err.Error() != "the right one" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
