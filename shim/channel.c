@@ -16,8 +16,8 @@
 bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
                   const void *data, size_t length)
 {
-    int saved = errno, channel = atomic_load(&load_channel);
-    if (channel < 0) {
+    int saved = errno;
+    if (atomic_load(&load_channel) < 0) {
         return false;
     }
     struct ms_message message = {
@@ -32,7 +32,10 @@ bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_
     struct msghdr header = { .msg_iov = parts, .msg_iovlen = length ? 2 : 1 };
     ssize_t sent;
     for (int tries = 0;; tries++) {
+        atomic_fetch_add(&load_users, 1);
+        int channel = atomic_load(&load_channel);
         sent = REAL(sendmsg)(channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+        atomic_fetch_sub(&load_users, 1);
         if (sent >= 0 || (errno != EAGAIN && errno != EINTR) || tries == 4 || atomic_load(&load_state) != LOAD_UP) {
             break;
         }
@@ -69,13 +72,17 @@ ssize_t channel_receive(struct ms_message *message, void *data, size_t length, i
     *fd = -1;
     ssize_t received;
     do {
-        received = REAL(recvmsg)(atomic_load(&load_channel), &header, MSG_CMSG_CLOEXEC);
+        received = REAL(recvmsg)(atomic_load(&load_channel), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     } while (received < 0 && errno == EINTR);
     if (received < (ssize_t)sizeof *message) {
         return -1;
     }
     struct cmsghdr *c = CMSG_FIRSTHDR(&header);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len >= CMSG_LEN(sizeof(int))) {
+        /*
+         * It has the lowest free number for a moment: the kernel lets nobody choose, neither here (receive_fd in fs/file.c) nor
+         * with pidfd_getfd(2) or io_uring's IORING_OP_FIXED_FD_INSTALL. Whatever the program opens just then gets the next one.
+         */
         int got;
         memcpy(&got, CMSG_DATA(c), sizeof got);
         *fd = load_lift(got);

@@ -18,7 +18,7 @@ bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_
 bool channel_send_head(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
                        const void *data, size_t length);
 
-/* Receives one message, by the hand only; -1 at the end. The attached descriptor, or -1, goes to *fd. */
+/* Receives one message, by the hand only; -1 at the end, with errno EAGAIN if there is none. The attached descriptor, or -1, goes to *fd. */
 ssize_t channel_receive(struct ms_message *message, void *data, size_t length, int *fd);
 
 #endif

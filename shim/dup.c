@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -47,20 +49,40 @@ EXPORT int dup(int fd)
     return twin;
 }
 
+/* The call itself, while the hand has nothing in its fingers. */
+static int choose(int fd, int to, int flags, bool dup3_call)
+{
+    bool alone = atomic_load(&load_state) == LOAD_NONE || !fork_is_mine() || !fork_same_process();
+    sigset_t all, before;
+    if (!alone) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        load_lock();
+        if (load_owns(to)) {
+            /* The program wants this number: whatever of ours is there has to move; the stream it served stays put. */
+            load_vacate(to);
+        }
+    }
+    int twin = dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
+    if (!alone) {
+        int saved = errno;
+        load_unlock();
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        errno = saved;
+    }
+    return twin;
+}
+
 static int dup_onto(int fd, int to, int flags, bool dup3_call)
 {
     if (fd == to) {
         return dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
     }
-    if (load_owns(to)) {
-        /* The program wants this number: whatever of ours is there has to move; the stream it served stays put. */
-        load_vacate(to);
-    }
     struct stream *s = gate_enter_fd(fd);
     if (stream_entry(to) && REAL(fcntl)(fd, F_GETFD) >= 0) {
         close_prepare(to);
     }
-    int twin = dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
+    int twin = choose(fd, to, flags, dup3_call);
     note_duplicate(fd, twin);
     gate_leave_if(s);
     return twin;

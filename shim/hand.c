@@ -60,7 +60,9 @@ void hand_wake(void)
 {
     static const uint64_t one = 1;
     int saved = errno;
+    atomic_fetch_add(&load_users, 1);
     REAL(write)(atomic_load(&hand_event), &one, sizeof one);
+    atomic_fetch_sub(&load_users, 1);
     errno = saved;
 }
 
@@ -668,25 +670,28 @@ static bool serve(struct pollfd *wait)
         told = true;
         names_flush();
     }
+    load_lock();
     if (ready > 0 && wait[1].revents) {
         uint64_t count;
-        REAL(read)(wait[1].fd, &count, sizeof count);
+        REAL(read)(atomic_load(&hand_event), &count, sizeof count); /* its number may have changed meanwhile */
     }
     look_at_due();
     if (atomic_load(&stream_untold_count)) {
         stream_tell_closed();
     }
+    bool more = true;
     if (ready > 0 && wait[0].revents) {
         static char data[MS_DATA_MAX]; /* there is one hand at a time */
         struct ms_message message;
         int fd;
         ssize_t length = channel_receive(&message, data, sizeof data, &fd);
-        if (length < 0) {
-            return false;
+        more = length >= 0 || errno == EAGAIN;
+        if (length >= 0) {
+            handle(&message, fd, data, (size_t)length);
         }
-        handle(&message, fd, data, (size_t)length);
     }
-    return true;
+    load_unlock();
+    return more;
 }
 
 static void *hand_main(void *unused)

@@ -49,6 +49,9 @@ static _Atomic uint32_t separated;
 /* 1 once there is a channel, or there will be none. */
 static _Atomic uint32_t channel_made;
 
+static _Atomic uint32_t locked;
+_Atomic uint32_t load_users;
+
 static int core_end = -1;
 static bool need_copy;
 
@@ -68,6 +71,32 @@ void load_disown(int fd)
 {
     if ((unsigned)fd < STREAM_TABLE) {
         atomic_fetch_and(&owned[fd / 64], ~(1ULL << fd % 64));
+    }
+}
+
+void load_lock(void)
+{
+    int64_t until = 0;
+    while (atomic_exchange(&locked, 1)) {
+        int64_t now = now_ns();
+        until = until ? until : now + 1000000000;
+        if (now > until) {
+            return; /* whoever has it is stopped, or was left in the middle */
+        }
+        sched_yield();
+    }
+}
+
+void load_unlock(void)
+{
+    atomic_store(&locked, 0);
+}
+
+/* Calls that have read the number before it changed. */
+static void await_users(void)
+{
+    for (int64_t until = now_ns() + 100000000; atomic_load(&load_users) && now_ns() < until;) {
+        sched_yield();
     }
 }
 
@@ -94,8 +123,12 @@ void load_vacate(int fd)
             s->kept_fd = moved;
         }
     }
+    if (core_end == fd) {
+        core_end = moved;
+    }
     twin_vacate(fd, moved);
     load_disown(fd);
+    await_users();
     hand_wake();
     errno = saved;
 }
@@ -363,6 +396,8 @@ void load_forget(void)
     atomic_store(&load_channel, -1);
     atomic_store(&hand_event, -1);
     atomic_store(&hand_there, 0);
+    atomic_store(&load_users, 0);
+    atomic_store(&locked, 0);
     core_end = -1;
     need_copy = true;
     atomic_store(&channel_made, 0);

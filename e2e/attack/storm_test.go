@@ -228,3 +228,29 @@ func TestResetsDuringMigrations(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 }
+
+// A program puts files of its own on the numbers that Midstream has taken for itself.
+func TestNumbersOfMidstreamsOwn(t *testing.T) {
+	s := newSite(t)
+	_, path := s.film(700_001)
+	for _, n := range s.Networks() {
+		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 4 << 20})
+	}
+	p := s.Midstream(s.CC("squat"), "8", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv")
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	stop := make(chan struct{})
+	moved, wait := s.storm(p, stop)
+	s.storms(p, moved, 3*time.Second)
+	close(stop)
+	refused := wait()
+	in.Close()
+	r := p.Wait()
+	t.Logf("%d moved, %d not; %s", moved.Load(), refused, strings.TrimSpace(r.Stdout))
+	if r.Status != 0 || moved.Load() < enough {
+		t.Errorf("%v", r)
+	}
+}
