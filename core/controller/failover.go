@@ -4,6 +4,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -109,6 +110,27 @@ func (p *paths) refresh() {
 	p.changed = make(chan struct{})
 }
 
+// lose takes the kernel's word for a loss, until everything has been asked for anew.
+func (p *paths) lose(l netif.Loss) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Index == l.Index })
+	if at < 0 {
+		return
+	}
+	p.interfaces = slices.Clone(p.interfaces) // others may be reading it
+	i := &p.interfaces[at]
+	switch {
+	case l.Addr.IsValid():
+		is := func(a netip.Addr) bool { return a == l.Addr }
+		i.V4, i.V6 = slices.DeleteFunc(slices.Clone(i.V4), is), slices.DeleteFunc(slices.Clone(i.V6), is)
+	case l.Down:
+		i.Up = false
+	default:
+		i.Carrier = false
+	}
+}
+
 // ask makes the kernel tell the interface's carrier now: by itself it may take a second.
 func (p *paths) ask(name string) {
 	p.mu.Lock()
@@ -152,7 +174,12 @@ func (c *Controller) watchPaths() {
 	p.watching = true
 	go func() {
 		defer guard.Recover()
-		notices, err := netif.Watch(context.Background())
+		notices, err := netif.Follow(context.Background(), func(l netif.Loss) {
+			p.lose(l)
+			for _, s := range c.all("") {
+				s.lookAtPath()
+			}
+		})
 		p.refresh()
 		if err != nil {
 			c.log.Error().Err(err).Msg("the loss of a network will not be noticed at once")
@@ -172,17 +199,27 @@ func (s *Stream) lookAtPath() {
 	s.mu.Lock()
 	why := s.pathLost()
 	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""
-	iface := s.iface
+	iface, busy := s.iface, s.recovering || s.leaving
+	s.leaving = s.leaving || why != "" && !guarded && idle && s.c.config.Failover.Enabled
 	s.mu.Unlock()
 	if why == "" {
 		return
 	}
 	switch {
+	case guarded && busy:
+		guard.Go(func() { s.recover(triggerPath) }) // which looks at the state again
 	case guarded:
 		s.c.log.Info().Str("session", s.name()).Str("interface", iface).Str("why", why).Msg("its network is lost")
 		guard.Go(func() { s.recover(triggerPath) })
-	case idle && s.c.config.Failover.Enabled:
-		guard.Go(func() { s.leaveIdle() })
+	case idle && !busy && s.c.config.Failover.Enabled:
+		guard.Go(func() {
+			defer func() {
+				s.mu.Lock()
+				s.leaving = false
+				s.mu.Unlock()
+			}()
+			s.leaveIdle()
+		})
 	}
 }
 

@@ -487,7 +487,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 	if s.resumed >= 0 {
 		m.StallMS = milliseconds(s.resumed)
 	}
-	s.iface, s.server = to, o.conn.Remote()
+	s.iface, s.local, s.server = to, o.conn.Local(), o.conn.Remote()
 	s.failed = nil
 	if s.pair != nil {
 		s.pair.Core.Close() // the program's end has been replaced

@@ -19,13 +19,16 @@ const ipprotoMPTCP = 262
 // open connects to the route's host over its interface, found by that interface's resolver. The server the
 // stream is at now comes first if the other network knows it too.
 func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
+	if len(r.avoid) == 0 {
+		// Before the kernel is asked for anything: it answers nobody while it takes the old interface away.
+		if conn := s.ready(r); conn != nil {
+			return conn, nil
+		}
+	}
 	if _, err := netif.ByName(r.iface); err != nil {
 		return nil, err
 	}
 	if len(r.avoid) == 0 {
-		if conn := s.ready(r); conn != nil {
-			return conn, nil
-		}
 		return s.connect(ctx, r, netip.AddrPort{})
 	}
 	names, err := s.c.resolver(r.iface)

@@ -62,6 +62,7 @@ type Stream struct {
 	fruitless   int
 	guarded     bool // the shim holds the program when the connection fails
 	recovering  bool
+	leaving     bool        // an idle connection is being moved or dropped
 	parked      *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
 	flow        history
 	slow        time.Duration // what a silence must exceed by the connection's round-trip time

@@ -110,9 +110,9 @@ func parseLink(m *syscall.NetlinkMessage) (Interface, bool) {
 	return i, i.Name != ""
 }
 
-// parseAddr reads a struct ifaddrmsg (8 octets) and its attributes.
+// parseAddr reads a struct ifaddrmsg (8 octets) and its attributes, of an address that is there or was.
 func parseAddr(m *syscall.NetlinkMessage) (index int, addr netip.Addr, ok bool) {
-	if m.Header.Type != syscall.RTM_NEWADDR || len(m.Data) < syscall.SizeofIfAddrmsg {
+	if (m.Header.Type != syscall.RTM_NEWADDR && m.Header.Type != syscall.RTM_DELADDR) || len(m.Data) < syscall.SizeofIfAddrmsg {
 		return 0, addr, false
 	}
 	attrs, err := syscall.ParseNetlinkRouteAttr(m)

@@ -34,6 +34,15 @@ with urllib.request.urlopen(sys.argv[1], timeout=30) as r, open("out", "wb") as 
 	apt    = program{"apt", []string{"/usr/lib/apt/apt-helper", "-qq", "-o", "Dir::Cache=FOLDER", "-o", "Dir::State=FOLDER", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", "download-file", "URL", "FOLDER/out"}, nil}
 )
 
+// The other family: without this, they all use IPv6.
+var curl4, wget4 = curl.over4(), wget.over4()
+
+func (p program) over4() program {
+	p.name += " over IPv4"
+	p.args = append([]string{p.args[0], "-4"}, p.args[1:]...)
+	return p
+}
+
 // event happens to the first network, and ends with it.
 type event struct {
 	name   string
@@ -44,15 +53,15 @@ type event struct {
 }
 
 var events = []event{
-	{"the server is killed", nginx, "nginx", func(s *site, n *lab.Network) { s.web[n.Name].Kill() }, []program{curl, wget, python, aria2, ffmpeg, apt}},
-	{"the connection is reset", apache, "apache", func(s *site, n *lab.Network) { n.ResetConnections() }, []program{curl, wget, python, aria2, ffmpeg, apt}},
-	{"the server freezes", nginx, "nginx", func(s *site, n *lab.Network) { s.web[n.Name].Freeze() }, []program{curl, aria2}},
-	{"the path drops everything", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Both) }, []program{curl, wget, python, aria2, ffmpeg, apt}},
-	{"the path drops what comes", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Down) }, []program{curl, ffmpeg}},
-	{"the path drops what goes", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Up) }, []program{wget, aria2}},
-	{"the carrier is lost", paced, "paced", func(s *site, n *lab.Network) { n.CarrierDown() }, []program{curl, wget, python, aria2, ffmpeg, apt}},
-	{"the addresses are removed", paced, "paced", func(s *site, n *lab.Network) { n.RemoveAddresses() }, []program{curl, python}},
-	{"the interface is deleted", paced, "paced", func(s *site, n *lab.Network) { n.Unplug() }, []program{wget, aria2}},
+	{"the server is killed", nginx, "nginx", func(s *site, n *lab.Network) { s.web[n.Name].Kill() }, []program{curl4, curl, wget, python, aria2, ffmpeg, apt}},
+	{"the connection is reset", apache, "apache", func(s *site, n *lab.Network) { n.ResetConnections() }, []program{curl4, curl, wget, python, aria2, ffmpeg, apt}},
+	{"the server freezes", nginx, "nginx", func(s *site, n *lab.Network) { s.web[n.Name].Freeze() }, []program{curl4, curl, aria2}},
+	{"the path drops everything", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Both) }, []program{curl4, curl, wget, python, aria2, ffmpeg, apt}},
+	{"the path drops what comes", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Down) }, []program{curl4, curl, ffmpeg}},
+	{"the path drops what goes", paced, "paced", func(s *site, n *lab.Network) { n.Drop(lab.Up) }, []program{wget4, wget, aria2}},
+	{"the carrier is lost", paced, "paced", func(s *site, n *lab.Network) { n.CarrierDown() }, []program{curl4, curl, wget, python, aria2, ffmpeg, apt}},
+	{"the addresses are removed", paced, "paced", func(s *site, n *lab.Network) { n.RemoveAddresses() }, []program{curl4, curl, python}},
+	{"the interface is deleted", paced, "paced", func(s *site, n *lab.Network) { n.Unplug() }, []program{wget4, wget, aria2}},
 }
 
 // All programs of an event are struck by it at once.
@@ -96,6 +105,25 @@ func (s *site) strike(by []program, server string, happen func()) {
 	for i, d := range all {
 		d.named(by[i].name).intact(native[i], by[i].clean)
 	}
+}
+
+// What happens to other networks, and what changes in its own without harm, is nothing to a download that has been moved.
+func TestAMovedDownloadStaysWhereItIs(t *testing.T) {
+	s := newSite(t, paced, "wlan0", "wwan0", "usb0")
+	native := s.native(curl, "paced")
+	d := s.download(true, curl.args...)
+	d.Start()
+	d.halfway()
+	s.Network("wlan0").Unplug()
+	s.Await("to be moved", 10*time.Second, func() bool { return len(s.migrations()) > 0 })
+	s.Network("usb0").RemoveAddresses()
+	s.ip("addr", "add", "192.0.2.9/32", "dev", "wwan0")
+	s.ip("addr", "delete", "192.0.2.9/32", "dev", "wwan0")
+	s.Await("most of the film", 10*time.Second, func() bool { return s.received() > size*3/4 })
+	if all := s.migrations(); len(all) != 1 || all[0].To.Interface != "wwan0" {
+		t.Errorf("%+v", all)
+	}
+	d.intact(native, nil)
 }
 
 // Nothing is on the link that the server is on but a route: when it goes, the connection is dead though carrier and
