@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 const (
 	host = "download.example"
 	size = 4 << 20
-	pace = 3 << 20 // octets a second of each connection
+	pace = 3 << 19 // octets a second of each connection: slow enough for the last of several programs to start before the first ends
 )
 
 // site is a phone with networks, each of which serves the same file under the same name.
@@ -45,7 +45,7 @@ func paced(n *lab.Network, root string) *lab.Server {
 
 func apache(n *lab.Network, root string) *lab.Server {
 	return n.Apache(root, lab.ServerOptions{Extra: "LoadModule ratelimit_module /usr/lib/apache2/modules/mod_ratelimit.so\n" +
-		"LoadModule env_module /usr/lib/apache2/modules/mod_env.so\nSetOutputFilter RATE_LIMIT\nSetEnv rate-limit 3072\n"})
+		"LoadModule env_module /usr/lib/apache2/modules/mod_env.so\nSetOutputFilter RATE_LIMIT\nSetEnv rate-limit 1536\n"})
 }
 
 // newSite raises the networks of those names with DNS and content servers.
