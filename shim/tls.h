@@ -50,6 +50,7 @@ struct tls_library {
     void **functions;              /* others that its kind needs, in the kind's order */
     char name[48];                 /* with version, for lists */
     int index;                     /* OpenSSL: of the session in the handle's ex_data */
+    int choices, context_choices;  /* likewise: of the lists chosen for a handle, or for a context */
     bool complete;                 /* sessions can be followed, and twins made */
 };
 

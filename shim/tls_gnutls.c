@@ -78,6 +78,7 @@ struct notes {
     bool default_priority;
     bool own_verification;
     char name[256];
+    char verified_name[256]; /* the library verifies for this one, "" if that has not been asked for */
 };
 
 struct snapshot {
@@ -338,7 +339,8 @@ static const char *judge(struct twin *w, const char **how)
         *how = "same certificate";
         return NULL;
     }
-    if (notes->own_verification || verifier_of(p->credentials)) {
+    if (notes->own_verification || verifier_of(p->credentials)
+        || (*notes->verified_name && strcmp(notes->verified_name, notes->name))) {
         return "the new server has another certificate, and the program verifies certificates itself";
     }
     if (atomic_load(&pins)) {
@@ -623,6 +625,20 @@ EXPORT int gnutls_record_get_direction(void *session)
 {
     LOOK_UP(gnutls_record_get_direction, session, 0)
     return TLS_REAL(library, gnutls_record_get_direction)(t && !tls_inside() ? t->last : session);
+}
+
+EXPORT void gnutls_session_set_verify_cert(void *session, const char *name, unsigned flags)
+{
+    LOOK_UP(gnutls_session_set_verify_cert, session, )
+    struct notes *notes = notes_of(t);
+    struct tls_frame frame;
+    if (notes) {
+        notes->own_verification = !name || strlen(name) >= sizeof notes->verified_name;
+        snprintf(notes->verified_name, sizeof notes->verified_name, "%s", name ? name : "");
+    }
+    tls_begin(&frame, library, session, t); /* it sets a function of the library's own */
+    TLS_REAL(library, gnutls_session_set_verify_cert)(session, name, flags);
+    tls_end(&frame);
 }
 
 EXPORT void gnutls_session_set_verify_function(void *session, int (*function)(void *))

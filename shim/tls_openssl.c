@@ -21,6 +21,10 @@
 #define SSL_RECEIVED_SHUTDOWN 2
 #define SSL_CTRL_MODE 33
 #define SSL_CTRL_CHAIN 88
+#define SSL_CTRL_SET_GROUPS 91
+#define SSL_CTRL_SET_GROUPS_LIST 92
+#define SSL_CTRL_SET_SIGALGS 97
+#define SSL_CTRL_SET_SIGALGS_LIST 98
 #define SSL_CTRL_SET_TLSEXT_HOSTNAME 55
 #define SSL_CTRL_GET_CLIENT_CERT_TYPES 103
 #define SSL_CTRL_GET_CHAIN_CERTS 115
@@ -33,6 +37,7 @@
 #define EVP_MAX_MD_SIZE 64
 #define X509_V_OK 0
 #define CRYPTO_EX_INDEX_SSL 0
+#define CRYPTO_EX_INDEX_SSL_CTX 1
 
 /* bio.h */
 #define BIO_CTRL_INFO 3
@@ -43,6 +48,9 @@
     F(const char *, OpenSSL_version, (int kind))                                                   \
     F(int, CRYPTO_get_ex_new_index, (int class, long argl, void *argp, void *make, void *dup, void *release)) \
     F(int, SSL_set_ex_data, (void *ssl, int index, void *data))                                    \
+    F(void *, SSL_get_ex_data, (const void *ssl, int index))                                       \
+    F(int, SSL_CTX_set_ex_data, (void *context, int index, void *data))                            \
+    F(void *, SSL_CTX_get_ex_data, (const void *context, int index))                               \
     F(void, ERR_clear_error, (void))                                                               \
     F(long, SSL_ctrl, (void *ssl, int command, long value, void *pointer))                         \
     F(void *, SSL_CTX_new, (const void *method))                                                   \
@@ -139,6 +147,16 @@ FUNCTIONS(TYPE, OPTIONAL)
 
 #define F(library, name) ((name##_type)(library)->functions[F_##name])
 
+/* Lists that the program has chosen, as SSL_ctrl(3) takes them. The library does not give them back. */
+struct choice {
+    int command; /* 0: none */
+    long value;
+    void *data;
+};
+struct choices {
+    struct choice groups, signatures;
+};
+
 /* What a twin is made of: all of it Midstream's own, so that the program may change or free what it has. */
 struct snapshot {
     void *context, *session, *parameters, *leaf, *certificate, *key, *chain;
@@ -151,6 +169,7 @@ struct snapshot {
     char *ciphers, *suites;
     unsigned char finished[EVP_MAX_MD_SIZE]; /* what the handshake was closed with: another has taken place if it changes */
     size_t finished_length;
+    struct choices choices;
 };
 
 /* SSL_CTX_set_cert_verify_callback has no getter. A wrong hit makes Midstream stricter, no more. */
@@ -199,6 +218,73 @@ static int duplicated(void *to, const void *from, void **session, int index, lon
     return 1;
 }
 
+static void choose(struct choice *to, int command, long value, const void *data)
+{
+    bool text = command == SSL_CTRL_SET_GROUPS_LIST || command == SSL_CTRL_SET_SIGALGS_LIST;
+    size_t size = text ? strlen(data) + 1 : (size_t)value * sizeof(int);
+    free(to->data);
+    *to = (struct choice){ command, value, malloc(size) };
+    if (to->data) {
+        memcpy(to->data, data, size);
+    }
+}
+
+static void drop_choices(struct choices *choices)
+{
+    free(choices->groups.data);
+    free(choices->signatures.data);
+}
+
+static void choices_freed(void *object, void *choices, void *data, int index, long argl, void *argp)
+{
+    (void)object, (void)data, (void)index, (void)argl, (void)argp;
+    if (choices) {
+        drop_choices(choices);
+        free(choices);
+    }
+}
+
+/* The program has set a list, on a handle or else on a context. */
+static void note_choice(struct tls_library *library, void *ssl, void *context, int command, long value, const void *data)
+{
+    bool groups = command == SSL_CTRL_SET_GROUPS || command == SSL_CTRL_SET_GROUPS_LIST;
+    if (!library->complete || !data || (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
+        return;
+    }
+    struct choices *choices = ssl ? F(library, SSL_get_ex_data)(ssl, library->choices)
+                                  : F(library, SSL_CTX_get_ex_data)(context, library->context_choices);
+    if (!choices && (choices = calloc(1, sizeof *choices))) {
+        if (ssl) {
+            F(library, SSL_set_ex_data)(ssl, library->choices, choices);
+        } else {
+            F(library, SSL_CTX_set_ex_data)(context, library->context_choices, choices);
+        }
+    }
+    if (choices) {
+        choose(groups ? &choices->groups : &choices->signatures, command, value, data);
+    }
+}
+
+/* A handle's own choices come before those of its context. */
+static void copy_choices(struct tls_library *library, const void *ssl, struct snapshot *p)
+{
+    const struct choices *from[] = { F(library, SSL_CTX_get_ex_data)(p->context, library->context_choices),
+                                     F(library, SSL_get_ex_data)(ssl, library->choices) };
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        if (from[i] && from[i]->groups.data) {
+            choose(&p->choices.groups, from[i]->groups.command, from[i]->groups.value, from[i]->groups.data);
+        }
+        if (from[i] && from[i]->signatures.data) {
+            choose(&p->choices.signatures, from[i]->signatures.command, from[i]->signatures.value, from[i]->signatures.data);
+        }
+    }
+}
+
+static bool set_choice(struct tls_library *library, void *ssl, const struct choice *choice)
+{
+    return !choice->command || (choice->data && F(library, SSL_ctrl)(ssl, choice->command, choice->value, choice->data) > 0);
+}
+
 static void loaded(struct tls_library *library)
 {
     const char *version = F(library, OpenSSL_version)(0);
@@ -206,7 +292,9 @@ static void loaded(struct tls_library *library)
     words += version[words] ? 1 + strcspn(version + words + 1, " ") : 0; /* "OpenSSL 3.0.15" */
     snprintf(library->name, sizeof library->name, "%.*s", (int)words, version);
     library->index = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, (void *)duplicated, (void *)freed);
-    library->complete = library->index > 0;
+    library->choices = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, (void *)duplicated, (void *)choices_freed);
+    library->context_choices = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL, NULL, (void *)duplicated, (void *)choices_freed);
+    library->complete = library->index > 0 && library->choices > 0 && library->context_choices > 0;
 }
 
 static void begun(struct tls *t)
@@ -242,6 +330,7 @@ static void free_snapshot(struct tls_library *library, struct snapshot *p)
     F(library, SSL_CTX_free)(p->context);
     free(p->ciphers);
     free(p->suites);
+    drop_choices(&p->choices);
     free(p);
 }
 
@@ -312,6 +401,7 @@ static void capture(struct tls *t)
             p->certificate = p->key = NULL;
         }
     }
+    copy_choices(library, ssl, p);
     p->options = F(library, SSL_get_options)(ssl);
     p->mode = F(library, SSL_ctrl)(ssl, SSL_CTRL_MODE, 0, NULL);
     p->maximum = F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_MAX_PROTO_VERSION, 0, NULL);
@@ -439,6 +529,9 @@ static const char *make(struct twin *w, struct tls *t)
         F(library, SSL_set_cipher_list)(ssl, p->ciphers);
     }
     F(library, SSL_set_ciphersuites)(ssl, p->suites);
+    if (!set_choice(library, ssl, &p->choices.groups) || !set_choice(library, ssl, &p->choices.signatures)) {
+        return "the program's lists of groups or signatures cannot be used again";
+    }
     if (*p->name) {
         F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, p->name);
     }
@@ -886,6 +979,26 @@ EXPORT int SSL_clear(void *ssl)
         tls_gone(t);
     }
     return library ? TLS_REAL(library, SSL_clear)(ssl) : 0;
+}
+
+EXPORT long SSL_ctrl(void *ssl, int command, long value, void *pointer)
+{
+    struct tls_library *library = library_of(TLS_CALL_SSL_ctrl, NULL, CALLER);
+    long result = library ? TLS_REAL(library, SSL_ctrl)(ssl, command, value, pointer) : 0;
+    if (result > 0) {
+        note_choice(library, ssl, NULL, command, value, pointer);
+    }
+    return result;
+}
+
+EXPORT long SSL_CTX_ctrl(void *context, int command, long value, void *pointer)
+{
+    struct tls_library *library = library_of(TLS_CALL_SSL_CTX_ctrl, NULL, CALLER);
+    long result = library ? TLS_REAL(library, SSL_CTX_ctrl)(context, command, value, pointer) : 0;
+    if (result > 0) {
+        note_choice(library, NULL, context, command, value, pointer);
+    }
+    return result;
 }
 
 EXPORT int SSL_set_alpn_protos(void *ssl, const unsigned char *list, unsigned length)

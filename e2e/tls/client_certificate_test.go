@@ -25,21 +25,7 @@ with urllib.request.urlopen(sys.argv[2], context=context) as answer, open(sys.ar
 // own is the program's certificate: of an authority below the one that servers know, which comes with it.
 func (s *site) own() identity {
 	s.t.Helper()
-	middle := s.ca.below("middle")
-	id := middle.issue("ann", "ann", 30)
-	leaf, err := os.ReadFile(id.certificate)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	above, err := os.ReadFile(middle.certificate)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	chain := s.out("ann.chain.pem")
-	if err := os.WriteFile(chain, append(leaf, above...), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
-	return identity{certificate: chain, key: id.key}
+	return s.ca.below("middle").chained("ann", "ann")
 }
 
 // withCertificate are programs that have a certificate to show.

@@ -140,9 +140,34 @@ func selfSigned(t *testing.T, folder, label, name string) identity {
 // issue makes a certificate for a name; days may be negative.
 func (a authority) issue(label, name string, days int) identity {
 	a.t.Helper()
+	return a.issueFor(label, name, days, "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+}
+
+// chained is a certificate together with that of the authority.
+func (a authority) chained(label, name string) identity {
+	a.t.Helper()
+	id := a.issue(label, name, 30)
+	both := filepath.Join(a.folder, label+".chain.pem")
+	var text []byte
+	for _, file := range []string{id.certificate, a.certificate} {
+		part, err := os.ReadFile(file)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		text = append(text, part...)
+	}
+	if err := os.WriteFile(both, text, 0o644); err != nil {
+		a.t.Fatal(err)
+	}
+	return identity{certificate: both, key: id.key}
+}
+
+// issueFor makes a certificate for a key of that kind.
+func (a authority) issueFor(label, name string, days int, key ...string) identity {
+	a.t.Helper()
 	path := func(end string) string { return filepath.Join(a.folder, label+end) }
-	openssl(a.t, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-		"-subj", "/CN="+name, "-keyout", path(".key"), "-out", path(".csr"))
+	openssl(a.t, append([]string{"req", "-new", "-nodes", "-subj", "/CN=" + name, "-keyout", path(".key"), "-out", path(".csr"),
+		"-newkey"}, key...)...)
 	extensions := path(".ext")
 	if err := os.WriteFile(extensions, []byte("subjectAltName=DNS:"+name+"\n"), 0o644); err != nil {
 		a.t.Fatal(err)

@@ -1,0 +1,286 @@
+/*
+ * tlsfetch.c: downloads a file over TLS with plain blocking reads, by OpenSSL or, compiled with -DGNUTLS, by GnuTLS, with settings
+ * that other programs do not offer.
+ *
+ *     tlsfetch CA HOST PORT PATH OUT [SETTING[=VALUE]…]
+ *
+ * No headers of the libraries are needed; link with -l:libssl.so.3 -l:libcrypto.so.3 or -l:libgnutls.so.30.
+ */
+#define _GNU_SOURCE
+#include "http.h"
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "%s\n", what);
+    exit(1);
+}
+
+/* The value of a setting, NULL if it is not given, "" if it has none. */
+static const char *setting(char **list, const char *name)
+{
+    size_t n = strlen(name);
+    for (; *list; list++) {
+        if (!strncmp(*list, name, n) && (!(*list)[n] || (*list)[n] == '=')) {
+            return (*list)[n] ? *list + n + 1 : "";
+        }
+    }
+    return NULL;
+}
+
+#ifdef GNUTLS
+
+int gnutls_init(void **session, unsigned flags);
+void gnutls_deinit(void *session);
+int gnutls_certificate_allocate_credentials(void **credentials);
+void gnutls_certificate_free_credentials(void *credentials);
+int gnutls_certificate_set_x509_trust_file(void *credentials, const char *file, int format);
+int gnutls_credentials_set(void *session, int type, void *credentials);
+int gnutls_priority_set_direct(void *session, const char *priorities, const char **position);
+int gnutls_server_name_set(void *session, int type, const void *name, size_t length);
+void gnutls_session_set_verify_cert(void *session, const char *name, unsigned flags);
+void gnutls_transport_set_int2(void *session, int in, int out);
+int gnutls_handshake(void *session);
+const char *gnutls_strerror(int error);
+ssize_t gnutls_record_send(void *session, const void *octets, size_t length);
+ssize_t gnutls_record_recv(void *session, void *octets, size_t length);
+int gnutls_bye(void *session, int how);
+const void *gnutls_certificate_get_peers(void *session, unsigned *count);
+int gnutls_x509_crt_init(void **certificate);
+int gnutls_x509_crt_import(void *certificate, const void *data, int format);
+int gnutls_x509_crt_get_fingerprint(void *certificate, int digest, void *octets, size_t *length);
+void gnutls_x509_crt_deinit(void *certificate);
+int gnutls_fingerprint(int digest, const void *data, void *octets, size_t *length);
+
+static void *credentials;
+
+static void look_at(void *session, char **settings)
+{
+    unsigned count;
+    unsigned char digest[64];
+    size_t length = sizeof digest;
+    const void *peers = gnutls_certificate_get_peers(session, &count);
+    if (setting(settings, "fingerprint")) {
+        void *certificate;
+        if (gnutls_x509_crt_init(&certificate) || gnutls_x509_crt_import(certificate, peers, 0)
+            || gnutls_x509_crt_get_fingerprint(certificate, 6, digest, &length)) {
+            fail("fingerprint");
+        }
+        gnutls_x509_crt_deinit(certificate);
+    }
+    if (setting(settings, "digest") && gnutls_fingerprint(6, peers, digest, &length)) {
+        fail("digest");
+    }
+}
+
+static void *begin(int fd, const char *ca, const char *host, char **settings)
+{
+    void *session;
+    const char *priorities = setting(settings, "priority");
+    if (gnutls_certificate_allocate_credentials(&credentials) || gnutls_certificate_set_x509_trust_file(credentials, ca, 1) < 1
+        || gnutls_init(&session, 2) || gnutls_credentials_set(session, 1, credentials)
+        || gnutls_priority_set_direct(session, priorities ? priorities : "NORMAL", NULL)
+        || gnutls_server_name_set(session, 1, host, strlen(host))) {
+        fail("GnuTLS makes no session");
+    }
+    gnutls_session_set_verify_cert(session, host, 0);
+    gnutls_transport_set_int2(session, fd, fd);
+    int error;
+    do {
+        error = gnutls_handshake(session);
+    } while (error == -28 || error == -52);
+    if (error) {
+        fail(gnutls_strerror(error));
+    }
+    look_at(session, settings);
+    return session;
+}
+
+static ssize_t put(void *session, const void *octets, size_t length)
+{
+    return gnutls_record_send(session, octets, length);
+}
+
+static ssize_t get(void *session, void *octets, size_t length)
+{
+    ssize_t n;
+    do {
+        n = gnutls_record_recv(session, octets, length);
+        if (n == -37) { /* GNUTLS_E_REHANDSHAKE */
+            n = gnutls_handshake(session);
+            if (n) {
+                fail(gnutls_strerror((int)n));
+            }
+            n = -28;
+        }
+    } while (n == -28 || n == -52); /* GNUTLS_E_AGAIN, GNUTLS_E_INTERRUPTED */
+    return n;
+}
+
+static void end(void *session)
+{
+    gnutls_bye(session, 1);
+    gnutls_deinit(session);
+    gnutls_certificate_free_credentials(credentials);
+}
+
+#else
+
+const void *TLS_client_method(void);
+void *SSL_CTX_new(const void *method);
+void SSL_CTX_free(void *context);
+int SSL_CTX_load_verify_locations(void *context, const char *file, const char *folder);
+void SSL_CTX_set_verify(void *context, int mode, int (*callback)(int, void *));
+void SSL_CTX_set_verify_depth(void *context, int depth);
+void SSL_CTX_set_cert_verify_callback(void *context, int (*callback)(void *, void *), void *argument);
+int X509_verify_cert(void *store);
+long SSL_CTX_ctrl(void *context, int command, long value, void *pointer);
+int SSL_CTX_set_cipher_list(void *context, const char *list);
+long SSL_ctrl(void *ssl, int command, long value, void *pointer);
+void *SSL_new(void *context);
+void SSL_free(void *ssl);
+int SSL_set1_host(void *ssl, const char *host);
+int SSL_set_fd(void *ssl, int fd);
+int SSL_connect(void *ssl);
+int SSL_read(void *ssl, void *octets, int length);
+int SSL_write(void *ssl, const void *octets, int length);
+int SSL_shutdown(void *ssl);
+void *SSL_get1_peer_certificate(const void *ssl);
+int X509_digest(const void *certificate, const void *type, unsigned char *digest, unsigned *length);
+const void *EVP_sha256(void);
+void X509_free(void *certificate);
+void ERR_print_errors_fp(FILE *to);
+
+static void *context;
+static int calls;
+
+static int verify(int good, void *store)
+{
+    (void)store;
+    calls++;
+    return good;
+}
+
+static int verify_all(void *store, void *argument)
+{
+    (void)argument;
+    calls++;
+    return X509_verify_cert(store);
+}
+
+static void *begin(int fd, const char *ca, const char *host, char **settings)
+{
+    const char *value;
+    context = SSL_CTX_new(TLS_client_method());
+    if (!context || SSL_CTX_load_verify_locations(context, ca, NULL) != 1) {
+        fail("OpenSSL makes no context");
+    }
+    SSL_CTX_set_verify(context, 1, setting(settings, "callback") ? verify : NULL);
+    if (setting(settings, "verifier")) {
+        SSL_CTX_set_cert_verify_callback(context, verify_all, NULL);
+    }
+    if ((value = setting(settings, "depth"))) {
+        SSL_CTX_set_verify_depth(context, atoi(value));
+    }
+    if ((value = setting(settings, "groups")) && SSL_CTX_ctrl(context, 92, 0, (void *)value) != 1) {
+        fail("groups");
+    }
+    if ((value = setting(settings, "signatures")) && SSL_CTX_ctrl(context, 98, 0, (void *)value) != 1) {
+        fail("signatures");
+    }
+    void *ssl = SSL_new(context);
+    if ((value = setting(settings, "own-groups")) && SSL_ctrl(ssl, 92, 0, (void *)value) != 1) {
+        fail("groups");
+    }
+    if (!ssl || SSL_ctrl(ssl, 55, 0, (void *)host) != 1 || SSL_set1_host(ssl, host) != 1 || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1) {
+        ERR_print_errors_fp(stderr);
+        exit(1);
+    }
+    if (setting(settings, "digest")) {
+        unsigned char digest[64];
+        unsigned length;
+        void *certificate = SSL_get1_peer_certificate(ssl);
+        X509_digest(certificate, EVP_sha256(), digest, &length);
+        X509_free(certificate);
+    }
+    return ssl;
+}
+
+static ssize_t put(void *ssl, const void *octets, size_t length)
+{
+    return SSL_write(ssl, octets, (int)length);
+}
+
+static ssize_t get(void *ssl, void *octets, size_t length)
+{
+    return SSL_read(ssl, octets, (int)length);
+}
+
+static void end(void *ssl)
+{
+    SSL_shutdown(ssl);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    if (calls) {
+        printf("%d calls of its own\n", calls); /* as natively: none for a twin */
+    }
+}
+
+#endif
+
+int main(int argc, char **argv)
+{
+    static char buffer[16384];
+    if (argc < 6) {
+        fail("tlsfetch CA HOST PORT PATH OUT [SETTING[=VALUE]…]");
+    }
+    struct addrinfo *list = look_up(argv[2], argv[3]);
+    int fd = dial(list, 0);
+    freeaddrinfo(list);
+    if (fd < 0) {
+        die("connect");
+    }
+    void *session = begin(fd, argv[1], argv[2], argv + 6);
+    const char *field = setting(argv + 6, "field");
+    int length = snprintf(buffer, sizeof buffer, "GET %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", argv[4], argv[2],
+                          field ? field : "", field ? "\r\n" : "");
+    if (put(session, buffer, (size_t)length) != length) {
+        fail("the request is not taken");
+    }
+    size_t have = 0;
+    char *rest = NULL;
+    while (!rest) {
+        ssize_t n = get(session, buffer + have, sizeof buffer - 1 - have);
+        if (n <= 0) {
+            fail("no answer");
+        }
+        have += (size_t)n;
+        buffer[have] = 0;
+        rest = strstr(buffer, "\r\n\r\n");
+    }
+    char *field_length = strcasestr(buffer, "\r\nContent-Length:");
+    long long left = field_length && field_length < rest ? atoll(field_length + 17) : -1;
+    FILE *out = fopen(argv[5], "w");
+    if (left < 0 || !out) {
+        fail("no content");
+    }
+    rest += 4;
+    size_t n = have - (size_t)(rest - buffer);
+    memmove(buffer, rest, n);
+    while (left > 0) {
+        if (fwrite(buffer, 1, n, out) != n || fflush(out)) {
+            die("write");
+        }
+        left -= (long long)n;
+        if (left > 0) {
+            ssize_t got = get(session, buffer, sizeof buffer);
+            if (got <= 0) {
+                fail("it broke off");
+            }
+            n = (size_t)got;
+        }
+    }
+    fclose(out);
+    end(session);
+    close(fd);
+    return 0;
+}
