@@ -85,17 +85,18 @@ static ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t le
 /*
  * A read of a program whose TLS session works on memory, and has octets for it there: not one that waits. -1: as without.
  */
-static ssize_t fill(const struct call *call, void *buffer, size_t length, int flags)
+static ssize_t fill(const struct call *call, const struct iovec *vector, size_t count, int flags)
 {
     struct stream *s = call->stream;
     char octet;
-    if (!call->counted || !length || flags & MSG_PEEK || !atomic_load_explicit(&s->surplus, memory_order_relaxed)) {
+    if (!call->counted || flags & MSG_PEEK || !atomic_load_explicit(&s->surplus, memory_order_relaxed)
+        || !count || !IS_POINTER(vector) || !vector->iov_len) {
         return -1;
     }
     int saved = errno;
     bool nothing = REAL(recv)(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
     errno = saved;
-    size_t n = nothing ? aside_fill(s, buffer, length) : 0;
+    size_t n = nothing ? aside_fill(s, vector->iov_base, vector->iov_len) : 0;
     return n ? (ssize_t)n : -1;
 }
 
@@ -123,7 +124,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
             }
             return result;
         }
-        ssize_t filled = fill(&call, part.iov_base, allowed, flags);
+        ssize_t filled = fill(&call, &part, 1, flags);
         if (filled > 0) {
             read_leave(&call);
             return filled;
@@ -185,7 +186,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             }
             return result;
         }
-        ssize_t filled = call.counted && count && IS_POINTER(vector) ? fill(&call, vector[0].iov_base, vector[0].iov_len, flags) : -1;
+        ssize_t filled = fill(&call, vector, count, flags);
         if (filled > 0) {
             read_leave(&call);
             message->msg_iov = vector;

@@ -54,8 +54,16 @@ struct tls_library {
     bool complete;                 /* sessions can be followed, and twins made */
 };
 
+/* The library that this thread has called last. */
+extern _Thread_local struct tls_library *tls_last;
+static inline struct tls_library *tls_call_of(struct tls_library *library)
+{
+    tls_last = library;
+    return library;
+}
+
 /* The library's function behind a hook. */
-#define TLS_REAL(library, call) ((call##_function)(library)->calls[TLS_CALL_##call])
+#define TLS_REAL(library, call) ((call##_function)tls_call_of(library)->calls[TLS_CALL_##call])
 
 /* What a data call came to. */
 enum tls_outcome {
@@ -172,6 +180,22 @@ struct tls_library *tls_library_of(enum tls_call call, const struct tls_kind *ki
 
 /* In a forked child. */
 void tls_library_forget(void);
+
+/* Copies of TLS libraries in one process. */
+#define TLS_LIBRARIES 16
+
+/* The function of the object at `base`, for a program that has looked it up: lookup.h's entry, NULL if there is no room. */
+void *tls_library_entry(const void *base, enum tls_call call);
+
+/* Such an entry has been called, and a hook follows: 64 times one more than the library's number, and the function's. */
+extern _Thread_local uint32_t tls_meant;
+
+/* In a hook, once and before anything else: the caller as tls_library_of is to be told of it. */
+const void *tls_library_meant(void);
+static inline const void *tls_caller(const void *address)
+{
+    return tls_meant ? tls_library_meant() : address;
+}
 
 /* The session of a handle, or NULL: a table look-up. */
 struct tls *tls_find(const void *handle);

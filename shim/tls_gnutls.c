@@ -9,7 +9,7 @@
 #include "tls.h"
 #include "twin.h"
 
-#define CALLER __builtin_return_address(0)
+#define CALLER tls_caller(__builtin_return_address(0))
 
 /* gnutls.h */
 #define GNUTLS_CLIENT (1 << 1)
@@ -68,7 +68,7 @@ static const char *const function_names[] = { FUNCTIONS(NAME, OPTIONAL) NULL };
 FUNCTIONS(TYPE, OPTIONAL)
 #undef OPTIONAL
 
-#define F(library, name) ((name##_type)(library)->functions[F_##name])
+#define F(library, name) ((name##_type)tls_call_of(library)->functions[F_##name])
 
 /* What the program has set on a session, for which the library has no getters. */
 struct notes {

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lookup.h"
 #include "tls.h"
 
-/* Copies of TLS libraries in one process. */
-#define LIBRARIES 16
+_Thread_local uint32_t tls_meant;
+_Thread_local struct tls_library *tls_last;
 
 static pthread_mutex_t finding = PTHREAD_MUTEX_INITIALIZER;
-static struct tls_library libraries[LIBRARIES];
+static struct tls_library libraries[TLS_LIBRARIES];
 static _Atomic uint32_t known;
 
 #define CALL(result, name, parameters) #name,
@@ -50,13 +51,13 @@ static void *look(const char *function, const void *caller)
     if (base && base != own && name && *name) {
         void *object = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
         if (object) {
-            found = dlsym(object, function);
+            found = lookup_real(object, function);
             dlclose(object);
         }
     }
     const char *unused;
     if (!found || base_of(found, &unused) == own) {
-        found = dlsym(RTLD_NEXT, function);
+        found = lookup_real(RTLD_NEXT, function);
     }
     return found;
 }
@@ -71,15 +72,17 @@ static bool fill(struct tls_library *library, const char *name)
     }
     library->functions = calloc(count + 1, sizeof *library->functions);
     if (!library->object || !library->functions) {
+        free(library->functions);
+        library->functions = NULL;
         return false;
     }
     for (size_t i = 0; i < TLS_CALL_COUNT; i++) {
-        library->calls[i] = dlsym(library->object, names[i]);
+        library->calls[i] = lookup_real(library->object, names[i]);
     }
     bool needed = true, complete = true;
     for (size_t i = 0; i < count; i++) {
         needed = needed && *kind->functions[i];
-        library->functions[i] = *kind->functions[i] ? dlsym(library->object, kind->functions[i]) : NULL;
+        library->functions[i] = *kind->functions[i] ? lookup_real(library->object, kind->functions[i]) : NULL;
         complete = complete && (library->functions[i] || !needed);
     }
     if (complete) {
@@ -88,39 +91,79 @@ static bool fill(struct tls_library *library, const char *name)
     return true;
 }
 
+/* The copy that lies there, made if it is not known. With `finding`. */
+static struct tls_library *at_base(const void *base, const struct tls_kind *kind)
+{
+    uint32_t count = atomic_load(&known);
+    for (uint32_t i = 0; i < count; i++) {
+        if (libraries[i].base == base) {
+            return &libraries[i];
+        }
+    }
+    if (count == TLS_LIBRARIES) {
+        return NULL;
+    }
+    libraries[count] = (struct tls_library){ .kind = kind, .base = base };
+    atomic_store(&known, count + 1);
+    return &libraries[count];
+}
+
+/* tls_library_meant's answer, in the place of a caller. */
+static bool is_entry(const void *caller)
+{
+    return (const char *)caller >= (const char *)libraries && (const char *)caller < (const char *)(libraries + TLS_LIBRARIES);
+}
+
 static struct tls_library *find(enum tls_call call, const struct tls_kind *kind, const void *caller)
 {
     const char *name = NULL;
-    const void *base = base_of(look(names[call], caller), &name);
+    const void *base = base_of(is_entry(caller) ? ((const struct tls_library *)caller)->base : look(names[call], caller), &name);
     struct tls_library *library = NULL;
     if (!base || !name) {
         return NULL;
     }
     pthread_mutex_lock(&finding);
-    uint32_t count = atomic_load(&known);
-    for (uint32_t i = 0; i < count && !library; i++) {
-        if (libraries[i].base == base) {
-            library = &libraries[i];
-        }
-    }
-    if (!library && count < LIBRARIES) {
-        libraries[count] = (struct tls_library){ .kind = kind, .base = base };
-        if (fill(&libraries[count], name)) {
-            library = &libraries[count];
-            atomic_store(&known, count + 1);
-        }
+    library = at_base(base, kind);
+    if (library && !library->functions && !fill(library, name)) {
+        library = NULL;
     }
     pthread_mutex_unlock(&finding);
     return library;
 }
 
+#if defined(__x86_64__) && defined(__LP64__)
+
+void *tls_library_entry(const void *base, enum tls_call call)
+{
+    pthread_mutex_lock(&finding);
+    /* Nothing else is done with it now: the program may only want to know whether it is there. */
+    struct tls_library *library = at_base(base, call < TLS_CALL_gnutls_init ? &tls_openssl : &tls_gnutls);
+    pthread_mutex_unlock(&finding);
+    return library ? lookup_entry((unsigned)(library - libraries), call) : NULL;
+}
+
+#endif
+
+const void *tls_library_meant(void)
+{
+    uint32_t meant = tls_meant;
+    tls_meant = 0;
+    return &libraries[meant / 64 - 1];
+}
+
 void tls_library_forget(void)
 {
     pthread_mutex_init(&finding, NULL);
+    lookup_forget();
 }
 
 struct tls_library *tls_library_of(enum tls_call call, const struct tls_kind *kind, const void *caller)
 {
+    extern const char __ehdr_start[], _end[];
+    if ((const char *)caller >= __ehdr_start && (const char *)caller < _end && tls_last && !is_entry(caller)) {
+        /* A function of the library that Midstream has called ends in a jump to the hook. */
+        return tls_last;
+    }
     _Atomic(struct answer *) *at = place(caller);
     struct answer *answer = atomic_load_explicit(at, memory_order_acquire);
     if (answer && answer->caller == caller) {

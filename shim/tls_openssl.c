@@ -9,7 +9,7 @@
 #include "tls.h"
 #include "twin.h"
 
-#define CALLER __builtin_return_address(0)
+#define CALLER tls_caller(__builtin_return_address(0))
 
 /* ssl.h */
 #define SSL_ERROR_SSL 1
@@ -145,7 +145,7 @@ static const char *const function_names[] = { FUNCTIONS(NAME, OPTIONAL) NULL };
 FUNCTIONS(TYPE, OPTIONAL)
 #undef OPTIONAL
 
-#define F(library, name) ((name##_type)(library)->functions[F_##name])
+#define F(library, name) ((name##_type)tls_call_of(library)->functions[F_##name])
 
 /* Lists that the program has chosen, as SSL_ctrl(3) takes them. The library does not give them back. */
 struct choice {
