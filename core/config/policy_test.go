@@ -74,7 +74,7 @@ func TestSessionsAreExcludedByAllThatACriterionSets(t *testing.T) {
 func TestWrongPolicyIsRefusedWithItsLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"[policy]\n[[policy.rules]]\nwhen = 'wlan0.rtt > 300 && wlan0.congetsion > 1'\nuse = \"a\"": "f:3: policy.rules[0].when: column 26",
-		"[policy]\n[[policy.rules]]\nuse = \"a\"\nwhen = 'session.host > 3'":                        "f:4: policy.rules[0].when: column 1: > is between a text and a number",
+		"[policy]\n[[policy.rules]]\nuse = \"a\"\nwhen = 'session.host > 3'":                        "f:4: policy.rules[0].when: column 14: invalid operation: > (mismatched types string and float64)",
 		"[[policy.rules]]\nwhen = 'true'":                                                           "f:1: policy.rules[0]: a rule needs either use or avoid",
 		"[policy]\ndwell = \"x\"":                                                                   "f:2: policy.dwell",
 		"[policy]\nprefer = [\"a/b\"]":                                                              "f:2: policy.prefer[0]",

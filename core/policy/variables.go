@@ -13,86 +13,52 @@ type Variables struct {
 // Interface is what a condition can ask of an interface by its name: wlan0.rtt, or interfaces["br-lan"].rtt where
 // the name is no identifier, or current.rtt for the one the session is on.
 type Interface struct {
-	Name       string
-	Congestion float64 // 0 to 1: by a hint, else from loss and the growth of the RTT
-	RTT        float64 // ms; NaN where nothing has been measured
-	Loss       float64 // share of segments lost, 0 to 1; NaN likewise
-	Throughput float64 // bit/s; NaN likewise
-	Cost       float64
-	Metered    bool
-	Carrier    bool
-	Usable     bool // up, with carrier and an address
-	Captive    bool // behind a captive portal
-	Free       bool // without charge
-	Preferred  bool // by a hint
-	Provider   string
-	Kind       string  // ethernet, wifi, wwan, loopback, other
-	Age        float64 // s since it became usable; NaN where it is not
+	Name       string  `expr:"-"`
+	Congestion float64 `expr:"congestion"` // 0 to 1: by a hint, else from loss and the growth of the RTT
+	RTT        float64 `expr:"rtt"`        // ms; NaN where nothing has been measured
+	Loss       float64 `expr:"loss"`       // share of segments lost, 0 to 1; NaN likewise
+	Throughput float64 `expr:"throughput"` // bit/s; NaN likewise
+	Cost       float64 `expr:"cost"`
+	Metered    bool    `expr:"metered"`
+	Carrier    bool    `expr:"carrier"`
+	Usable     bool    `expr:"usable"`    // up, with carrier and an address
+	Captive    bool    `expr:"captive"`   // behind a captive portal
+	Free       bool    `expr:"free"`      // without charge
+	Preferred  bool    `expr:"preferred"` // by a hint
+	Provider   string  `expr:"provider"`
+	Kind       string  `expr:"kind"` // ethernet, wifi, wwan, loopback, other
+	Age        float64 `expr:"age"`  // s since it became usable; NaN where it is not
 }
 
 // Session is what a condition can ask of a session.
 type Session struct {
-	Interface string
-	Server    string // address:port
-	Host      string
-	Port      float64
-	URL       string
-	Command   string  // the command line
-	Length    float64 // octets; NaN where unknown
-	Received  float64 // octets
-	Remaining float64 // octets; NaN where unknown
-	Rate      float64 // bit/s; NaN where unknown
-	PID       float64
-	Age       float64 // s since it moved last; NaN if never
+	Interface string  `expr:"interface"`
+	Server    string  `expr:"server"` // address:port
+	Host      string  `expr:"host"`
+	Port      float64 `expr:"port"`
+	URL       string  `expr:"url"`
+	Command   string  `expr:"command"`   // the command line
+	Length    float64 `expr:"length"`    // octets; NaN where unknown
+	Received  float64 `expr:"received"`  // octets
+	Remaining float64 `expr:"remaining"` // octets; NaN where unknown
+	Rate      float64 `expr:"rate"`      // bit/s; NaN where unknown
+	PID       float64 `expr:"pid"`
+	Age       float64 `expr:"age"` // s since it moved last; NaN if never
 }
 
-type field[T any] struct {
-	kind kind
-	get  func(*T) value
-}
+// What there is not has no measured values.
+var (
+	noInterface = Interface{Congestion: math.NaN(), RTT: math.NaN(), Loss: math.NaN(), Throughput: math.NaN(), Cost: math.NaN(), Age: math.NaN()}
+	noSession   = Session{Port: math.NaN(), Length: math.NaN(), Received: math.NaN(), Remaining: math.NaN(), Rate: math.NaN(),
+		PID: math.NaN(), Age: math.NaN()}
+)
 
-func flag[T any](get func(*T) bool) field[T] {
-	return field[T]{boolean, func(t *T) value { return value{b: get(t)} }}
-}
-
-func amount[T any](get func(*T) float64) field[T] {
-	return field[T]{number, func(t *T) value { return value{n: get(t)} }}
-}
-
-func word[T any](get func(*T) string) field[T] {
-	return field[T]{text, func(t *T) value { return value{s: get(t)} }}
-}
-
-var interfaceFields = map[string]field[Interface]{
-	"congestion": amount(func(i *Interface) float64 { return i.Congestion }),
-	"rtt":        amount(func(i *Interface) float64 { return i.RTT }),
-	"loss":       amount(func(i *Interface) float64 { return i.Loss }),
-	"throughput": amount(func(i *Interface) float64 { return i.Throughput }),
-	"cost":       amount(func(i *Interface) float64 { return i.Cost }),
-	"age":        amount(func(i *Interface) float64 { return i.Age }),
-	"metered":    flag(func(i *Interface) bool { return i.Metered }),
-	"carrier":    flag(func(i *Interface) bool { return i.Carrier }),
-	"usable":     flag(func(i *Interface) bool { return i.Usable }),
-	"captive":    flag(func(i *Interface) bool { return i.Captive }),
-	"free":       flag(func(i *Interface) bool { return i.Free }),
-	"preferred":  flag(func(i *Interface) bool { return i.Preferred }),
-	"provider":   word(func(i *Interface) string { return i.Provider }),
-	"kind":       word(func(i *Interface) string { return i.Kind }),
-}
-
-var sessionFields = map[string]field[Session]{
-	"interface": word(func(s *Session) string { return s.Interface }),
-	"server":    word(func(s *Session) string { return s.Server }),
-	"host":      word(func(s *Session) string { return s.Host }),
-	"url":       word(func(s *Session) string { return s.URL }),
-	"command":   word(func(s *Session) string { return s.Command }),
-	"port":      amount(func(s *Session) float64 { return s.Port }),
-	"length":    amount(func(s *Session) float64 { return s.Length }),
-	"received":  amount(func(s *Session) float64 { return s.Received }),
-	"remaining": amount(func(s *Session) float64 { return s.Remaining }),
-	"rate":      amount(func(s *Session) float64 { return s.Rate }),
-	"pid":       amount(func(s *Session) float64 { return s.PID }),
-	"age":       amount(func(s *Session) float64 { return s.Age }),
+// named is the interface of that name.
+func (v *Variables) named(name string) *Interface {
+	if i := v.Interfaces[name]; i != nil {
+		return i
+	}
+	return &noInterface
 }
 
 // Known returns n, or NaN where n is negative, which stands for unknown elsewhere.
