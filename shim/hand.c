@@ -516,6 +516,15 @@ static void give_up(struct stream *s, int error)
     arm(s, &back, kept, NULL, NULL);
 }
 
+/* Whether octets have left the socket that no hook saw. A read that is under way has taken some before it counts them. */
+static bool is_past_hooks(const struct stream *s)
+{
+    uint64_t before = s->seen;
+    bool idle = !atomic_load(&s->inside);
+    int64_t taken = socket_taken(s->fd);
+    return idle && taken > (int64_t)(s->seen_base + before) + 1 && !atomic_load(&s->inside) && s->seen == before;
+}
+
 static void answer(const struct stream *s)
 {
     struct ms_info info;
@@ -523,8 +532,7 @@ static void answer(const struct stream *s)
     position(s, &info.position);
     info.forked = fork_children() != s->forks;
     socket_info(s->fd, &info);
-    int64_t taken = socket_taken(s->fd), seen = (int64_t)(s->seen_base + s->seen);
-    info.past_hooks = taken > seen + 1 && !atomic_load(&s->inside);
+    info.past_hooks = is_past_hooks(s);
     channel_send(s, MS_INFO, 0, atomic_load(&s->counters->exchange), 0, 0, &info, sizeof info);
 }
 

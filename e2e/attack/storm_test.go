@@ -254,3 +254,43 @@ func TestNumbersOfMidstreamsOwn(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 }
+
+// A program that reads in every way, and changes it all the time, cannot tell moves.
+func TestEveryWayOfReading(t *testing.T) {
+	s := newSite(t)
+	_, path := s.film(300_001)
+	for _, n := range s.Networks() {
+		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 2 << 20})
+	}
+	arguments := []string{s.CC("nasty"), "8", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv"}
+	native := s.Command(arguments...)
+	in, err := native.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	native.Start()
+	select {
+	case <-time.After(time.Second):
+	case <-native.Ended():
+	}
+	in.Close()
+	if r := native.Wait(); r.Status != 0 {
+		t.Fatalf("does not work natively: %v", r)
+	}
+	p := s.Midstream(arguments...)
+	if in, err = p.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	stop := make(chan struct{})
+	moved, wait := s.storm(p, stop)
+	s.storms(p, moved, 5*time.Second)
+	close(stop)
+	refused := wait()
+	in.Close()
+	r := p.Wait()
+	t.Logf("%d moved, %d not; %s", moved.Load(), refused, strings.TrimSpace(r.Stdout))
+	if r.Status != 0 || moved.Load() < enough {
+		t.Errorf("%v", r)
+	}
+}
