@@ -100,6 +100,15 @@ static ssize_t fill(const struct call *call, const struct iovec *vector, size_t 
     return n ? (ssize_t)n : -1;
 }
 
+/* Octets that are none of the response's: urgent data, and what the kernel has to say of octets that were sent (MSG_ERRQUEUE). */
+static bool is_aside(struct stream *s, int flags)
+{
+    if (flags & MSG_OOB) {
+        stream_leave(s, "the program reads urgent data");
+    }
+    return flags & (MSG_OOB | MSG_ERRQUEUE);
+}
+
 static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
 {
@@ -107,6 +116,9 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     bool peek = flags & MSG_PEEK;
     size_t done = 0;
     struct call call;
+    if (is_aside(s, flags)) {
+        return receive(fd, buffer, length, how, from, from_length);
+    }
     if (!(flags & ~MSG_DONTWAIT) && bulk_begin(&call, s, length)) {
         ssize_t result = receive_watched(s, fd, buffer, length, how, from, from_length);
         if (!bulk_end(&call, result, buffer, length)) {
@@ -159,6 +171,9 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     bool peek = flags & MSG_PEEK;
     struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
     size_t count = message->msg_iovlen;
+    if (is_aside(s, flags)) {
+        return REAL(recvmsg)(fd, message, flags);
+    }
     for (;;) {
         struct call call;
         size_t limit = read_begin(&call, s, peek);
@@ -294,12 +309,12 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
         ssize_t result = read_vector(s, fd, &messages[done].msg_hdr,
                                      (flags & ~MSG_WAITFORONE) | (flags & MSG_WAITFORONE && done ? MSG_DONTWAIT : 0));
         if (result < 0) {
+            if (done && stream_is_fatal(errno)) {
+                atomic_store(&s->pending_error, errno); /* of the next call */
+            }
             return done ? (int)done : -1;
         }
         messages[done++].msg_len = (unsigned)result;
-        if (!result) {
-            break;
-        }
     }
     return (int)done;
 }

@@ -4,8 +4,11 @@ package attack
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -316,4 +319,50 @@ print(len(c), c == want[:len(c)])`, host, path).Start()
 	}
 	close(goOn)
 	s.succeeds(p, "Connection reset by peer\n200000 True")
+}
+
+// A program that has shut itself off from the file system, its privileges and most descriptors is moved all the same.
+func TestAProgramThatLocksItselfIn(t *testing.T) {
+	s := newSite(t)
+	all, path := s.film(300_000)
+	goOn := make(chan struct{})
+	t.Cleanup(func() { close(goOn) })
+	s.serve("wlan0", part(all, 100_000, func(net.Conn) { <-goOn }))
+	s.serve("wwan0", right(all))
+	s.Configure("[failover]\nenabled = false\n")
+	p := s.Midstream("python3", "-c", `import ctypes, os, resource, socket, sys
+all = open(sys.argv[2], "rb").read()
+s = socket.create_connection((sys.argv[1], 80))
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n\r\n")
+b = b""
+content = lambda: b.partition(b"\r\n\r\n")[2]
+while len(content()) < 100000: b += s.recv(65536)
+sys.stdin.readline()
+os.chroot(sys.argv[3])
+os.chdir("/")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0) # PR_SET_NO_NEW_PRIVS
+os.close(0)
+while len(content()) < 300000: b += s.recv(65536)
+print(content() == all)`, host, path, t.TempDir())
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	c := s.control(p)
+	s.received(c, 100_000)
+	fmt.Fprintln(in)
+	s.Await("the program to be locked in", waitLimit, func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
+		return strings.Contains(string(b), "NoNewPrivs:\t1")
+	})
+	if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || !moved[0].OK {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	s.succeeds(p, "True")
 }
