@@ -52,6 +52,8 @@ aria2          aria2c
 ffmpeg         ffmpeg
 lftp           lftp
 python3        python3
+python3-pip    /usr/lib/python3/dist-packages/pip
+git            git
 apt            /usr/lib/apt/methods/http
 apt-utils      apt-ftparchive
 dpkg           dpkg-deb
