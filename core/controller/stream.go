@@ -74,7 +74,10 @@ type Stream struct {
 	pair        *relay.Pair // whose other end is on the program's descriptor, nil if none is
 
 	// With mu, too.
-	tls      *session        // nil where HTTP is in the clear
+	tls *session // nil where HTTP is in the clear
+
+	// With twinsMu, which may be taken with mu held: a connection may have to be closed then.
+	twinsMu  sync.Mutex
 	twins    map[int64]*twin // by their numbers, those whose messages are waited for
 	lastTwin int64
 }
@@ -185,7 +188,10 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.TLS:
 		s.tls = parseSession(m)
 	case channel.TwinReady, channel.TwinFailed, channel.TwinOctets, channel.TwinSkipped:
-		if t := s.twins[m.B]; t != nil {
+		s.twinsMu.Lock()
+		t := s.twins[m.B]
+		s.twinsMu.Unlock()
+		if t != nil {
 			t.deliver(m)
 		}
 	case channel.Resumed:

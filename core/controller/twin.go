@@ -34,14 +34,14 @@ type twin struct {
 // old one's place.
 func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
 	t := &twin{s: s, replies: make(chan channel.Message, 8), changed: make(chan struct{})}
-	s.mu.Lock()
+	s.twinsMu.Lock()
 	s.lastTwin++
 	t.number = s.lastTwin
 	if s.twins == nil {
 		s.twins = map[int64]*twin{}
 	}
 	s.twins[t.number] = t
-	s.mu.Unlock()
+	s.twinsMu.Unlock()
 	m := t.message(channel.Twin)
 	var sent error
 	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil || sent != nil {
@@ -224,10 +224,10 @@ func (t *twin) arm(m channel.Message) error {
 
 // Close gives the twin up, unless it has been armed: then it is the stream's.
 func (t *twin) Close() error {
-	t.s.mu.Lock()
+	t.s.twinsMu.Lock()
 	known := t.s.twins[t.number] == t
 	delete(t.s.twins, t.number)
-	t.s.mu.Unlock()
+	t.s.twinsMu.Unlock()
 	clear(t.seen)
 	t.seen = nil
 	if !known || t.armed {

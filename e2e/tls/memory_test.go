@@ -211,6 +211,103 @@ func TestMemoryWoken(t *testing.T) {
 	}
 }
 
+// A connection that is kept moves between two requests, and within the second.
+func TestMemoryKept(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	s.serve(nil)
+	first, second, sign := s.out("first"), s.out("second"), s.out("sign")
+	p := s.Midstream("/usr/bin/python3", "-c", twice, s.ca.certificate, host, sign, first, second).Start()
+	s.reached(p, first, size)
+	moved := s.migrate("wwan0")
+	if err := os.WriteFile(sign, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if s.reached(p, second, size/4) {
+		moved = append(moved, s.migrate("wlan0")...)
+	}
+	if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
+		t.Errorf("%v", r)
+	}
+	s.intact("first", first)
+	s.intact("second", second)
+	if len(moved) != 2 || !moved[0].OK || !moved[1].OK {
+		t.Errorf("%+v", moved)
+	}
+	if got := s.web["wwan0"].Requests(); len(got) == 0 || got[0].Status != 200 {
+		t.Errorf("the second request did not go to the second server: %+v", got)
+	}
+}
+
+const twice = `
+import asyncio, os, ssl, sys
+async def main(ca, host, sign, *files):
+    reader, writer = await asyncio.open_connection(host, 443, ssl=ssl.create_default_context(cafile=ca))
+    for file in files:
+        writer.write(b"GET /film.bin HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        with open(file, "wb") as f:
+            while left:
+                piece = await reader.read(min(left, 20000))
+                assert piece
+                f.write(piece)
+                f.flush()
+                left -= len(piece)
+        while not os.path.exists(sign):
+            await asyncio.sleep(0.01)
+    writer.close()
+    await writer.wait_closed()
+asyncio.run(main(*sys.argv[1:]))
+`
+
+// Where no other server has the content, the program sees all that came, and the end that it would have seen.
+func TestMemoryGivenUp(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	s.Configure("[failover]\npatience = \"1s\"\n")
+	others := s.out("others")
+	lab.Content(t, others, name, size-1, 8)
+	s.serve(map[string]identity{"wwan0": {extra: "location / { root " + others + "; }"}})
+	content, err := os.ReadFile(s.out("content/" + name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"asyncio", "poll", "blocking"} {
+		t.Run(how, func(t *testing.T) {
+			s.t = t
+			out := s.out(how)
+			args := s.memory(how, out)
+			if how == "asyncio" {
+				args = s.asyncio(out, "")
+			}
+			run := func(p *lab.Program, move bool) (status int, said string) {
+				os.Remove(out)
+				p.Start()
+				s.reached(p, out, size/4)
+				if move {
+					if moved := s.migrate("wwan0"); len(moved) != 1 || moved[0].OK {
+						t.Errorf("%+v", moved)
+					}
+				}
+				s.web["wlan0"].Kill()
+				r := p.Wait()
+				s.web["wlan0"].Restart()
+				if got, err := os.ReadFile(out); err != nil || !bytes.HasPrefix(content, got) || len(got) < size/4 {
+					t.Errorf("%d octets, not those of the content (%v)", len(got), err)
+				}
+				lines := strings.Split(strings.TrimSpace(r.Stderr), "\n")
+				return r.Status, lines[len(lines)-1]
+			}
+			status, said := run(s.Command(args...), false)
+			if status == 0 {
+				t.Fatal("natively it does not fail")
+			}
+			if under, saidUnder := run(s.Midstream(args...), true); under != status || saidUnder != said {
+				t.Errorf("ends with %d, %q; natively with %d, %q", under, saidUnder, status, said)
+			}
+		})
+	}
+}
+
 // A server that ends the connection after the response has sent all: nobody else is asked because the program has not
 // decrypted it yet.
 func TestMemoryClosed(t *testing.T) {
