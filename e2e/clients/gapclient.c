@@ -1,8 +1,9 @@
 /*
  * gapclient: downloads one URL with plain blocking sockets and reports the pauses between its reads.
  *
- *     gapclient [-o FILE] HOST PORT PATH
+ *     gapclient [-m] [-o FILE] HOST PORT PATH
  *
+ * With -m over Multipath TCP (RFC 8684).
  * Prints one JSON object. Times are nanoseconds; those of the gaps count from begun_ns, which is
  * the time of day of the connect call, so that they can be laid beside what others did meanwhile.
  * Exit status: 0 the announced content has arrived, 1 it has not, 2 wrong usage.
@@ -24,6 +25,10 @@ enum { GAPS = 512, HEAD = 65536, BUFFER = 262144 };
 struct gap {
     int64_t at, length, offset;
 };
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 static struct gap gaps[GAPS];
 static int count;
@@ -64,7 +69,7 @@ static int fail(const char *what, const char *why) {
     return 1;
 }
 
-static int connect_to(const char *host, const char *port) {
+static int connect_to(const char *host, const char *port, int multipath) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     int error = getaddrinfo(host, port, &hints, &list);
     if (error) {
@@ -73,7 +78,7 @@ static int connect_to(const char *host, const char *port) {
     }
     int fd = -1;
     for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+        fd = socket(a->ai_family, a->ai_socktype, multipath ? IPPROTO_MPTCP : a->ai_protocol);
         if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
             close(fd);
             fd = -1;
@@ -97,8 +102,12 @@ static int write_all(int fd, const char *data, size_t length) {
 }
 
 int main(int argc, char **argv) {
-    int out = -1, option;
-    while ((option = getopt(argc, argv, "o:")) != -1) {
+    int out = -1, multipath = 0, option;
+    while ((option = getopt(argc, argv, "mo:")) != -1) {
+        if (option == 'm') {
+            multipath = 1;
+            continue;
+        }
         if (option != 'o')
             return 2;
         out = open(optarg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -106,13 +115,13 @@ int main(int argc, char **argv) {
             return fail(optarg, strerror(errno));
     }
     if (argc - optind != 3) {
-        fprintf(stderr, "usage: gapclient [-o FILE] HOST PORT PATH\n");
+        fprintf(stderr, "usage: gapclient [-m] [-o FILE] HOST PORT PATH\n");
         return 2;
     }
     const char *host = argv[optind], *port = argv[optind + 1], *path = argv[optind + 2];
 
     int64_t begun_at = now(CLOCK_REALTIME), begun = now(CLOCK_MONOTONIC);
-    int fd = connect_to(host, port);
+    int fd = connect_to(host, port, multipath);
     if (fd < 0)
         return 1;
     char request[4096];

@@ -1,19 +1,24 @@
 // Failover measures how long a program is handed nothing when a network or a server fails: from the event to the next
-// octet, at 40 Mbit/s and 20 ms of round-trip time, with a standby and without.
+// octet, at 40 Mbit/s and 20 ms of round-trip time: under Midstream, with a standby and without; the same program by
+// itself; and by itself over Multipath TCP (RFC 8684), where the kernel has it.
 //
 // Every cell is a download by a client of plain blocking reads (e2e/clients/gapclient.c), over two networks of which
 // each has a server of its own under the same name; the servers pace themselves just below the links' rate, so that
-// congestion's own pauses do not mask what is measured. It needs root or user namespaces.
+// congestion's own pauses do not mask what is measured. For Multipath TCP both networks lead to one server, which has to
+// take part, and the second is its backup path. It needs root or user namespaces.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"midstream/e2e/lab"
@@ -65,27 +70,33 @@ func main() {
 	lab.Enter()
 	flag.Parse()
 	lab.Build(&lab.Stage{}, "midstream") // before anything is raised
-	fmt.Printf("%-32s %26s %26s\n", "event to the next octet, ms", "standby: median (longest)", "without: median (longest)")
+	kinds := []kind{
+		{"standby: median (longest)", "always", false, 40 * time.Second},
+		{"without: median (longest)", "never", false, 40 * time.Second},
+		{"by itself", "", false, hung},
+	}
+	if multipathIsThere() {
+		kinds = append(kinds, kind{"MPTCP", "", true, hung})
+	} else {
+		fmt.Println("This kernel has no Multipath TCP: socket(2) with IPPROTO_MPTCP fails, or net.mptcp.enabled is 0.")
+	}
+	fmt.Printf("%-32s", "event to the next octet, ms")
+	for _, k := range kinds {
+		fmt.Printf(" %26s", k.title)
+	}
+	fmt.Println()
 	failed := false
 	for _, e := range events {
 		if !strings.Contains(e.name, *only) {
 			continue
 		}
 		fmt.Printf("%-32s", e.name)
-		for _, standby := range []string{"always", "never"} {
-			var pauses []time.Duration
-			for range *runs {
-				pause, err := measure(e, standby, *level)
-				if err != nil {
-					fmt.Printf(" FAILED: %v\n", err)
-					failed = true
-					continue
-				}
-				pauses = append(pauses, pause)
-			}
-			if len(pauses) > 0 {
-				slices.Sort(pauses)
-				fmt.Printf(" %16.0f (%7.0f)", ms(pauses[len(pauses)/2]), ms(pauses[len(pauses)-1]))
+		for _, k := range kinds {
+			text, err := k.cell(e, *runs, *level)
+			fmt.Printf(" %26s", text)
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "%s: %v\n", k.title, err)
+				failed = true
 			}
 		}
 		fmt.Println()
@@ -93,6 +104,76 @@ func main() {
 	if failed {
 		os.Exit(1)
 	}
+}
+
+// kind is a way to run the program.
+type kind struct {
+	title     string
+	standby   string // "": without Midstream
+	multipath bool
+	limit     time.Duration // after the event
+}
+
+// hung is how long a program by itself is waited for.
+const hung = 10 * time.Second
+
+var errHangs, errFails = errors.New("it hangs"), errors.New("it fails")
+
+// cell measures some runs.
+func (k kind) cell(e event, runs int, level string) (string, error) {
+	var pauses []time.Duration
+	for range runs {
+		pause, err := k.measure(e, level)
+		switch {
+		case errors.Is(err, errHangs):
+			return fmt.Sprintf("hangs (%.0f s and more)", hung.Seconds()), nil
+		case errors.Is(err, errFails):
+			return "fails", nil
+		case err != nil:
+			return "FAILED", err
+		}
+		pauses = append(pauses, pause)
+	}
+	slices.Sort(pauses)
+	return fmt.Sprintf("%.0f (%.0f)", ms(pauses[len(pauses)/2]), ms(pauses[len(pauses)-1])), nil
+}
+
+func multipathIsThere() bool {
+	enabled, err := os.ReadFile("/proc/sys/net/mptcp/enabled")
+	if err != nil || strings.TrimSpace(string(enabled)) == "0" {
+		return false
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 262) // IPPROTO_MPTCP
+	if err != nil {
+		return false
+	}
+	syscall.Close(fd)
+	return true
+}
+
+// common is the address of the one server that both networks lead to.
+const common = "203.0.113.80"
+
+// join lets the second network lead to the first one's server, and the phone use it as a backup path.
+func (s *scene) join(t lab.T) {
+	must := func(err error) {
+		if err != nil {
+			t.Fatalf("lead both networks to one server: %v", err)
+		}
+	}
+	a, b := s.first, s.next
+	a.AddAddress(common)
+	must(a.IP("link add between type veth peer name between netns "+b.Namespace.Name, "addr add 198.51.100.1/30 dev between",
+		"link set between up", "route add "+b.Address(0)+"/24 via 198.51.100.2"))
+	must(b.IP("addr add 198.51.100.2/30 dev between", "link set between up", "route add "+common+"/32 via 198.51.100.1"))
+	must(b.Do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644) }))
+	must(a.Command("ip", "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2"))
+	for _, line := range []string{"limits set subflow 2 add_addr_accepted 2", "endpoint add " + b.Phone() + " dev wwan0 subflow backup"} {
+		if text, err := exec.Command("ip", append([]string{"mptcp"}, strings.Fields(line)...)...).CombinedOutput(); err != nil {
+			must(fmt.Errorf("ip mptcp %s: %w: %s", line, err, text))
+		}
+	}
+	t.Cleanup(func() { exec.Command("ip", "mptcp", "endpoint", "flush").Run() })
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -110,7 +191,7 @@ func warm(l *lab.Lab) {
 }
 
 // measure runs one download in networks of its own.
-func measure(e event, standby, level string) (time.Duration, error) {
+func (k kind) measure(e event, level string) (time.Duration, error) {
 	t := &lab.Stage{}
 	defer t.Clear()
 	folder, err := os.MkdirTemp("", "midstream-bench-")
@@ -121,11 +202,20 @@ func measure(e event, standby, level string) (time.Duration, error) {
 	link := lab.Link{Rate: rate, Delay: 10 * time.Millisecond}
 	l := lab.New(t, lab.Net("wlan0", link), lab.Net("wwan0", link))
 	l.LogLevel = level
-	l.Configure("[failover]\nstandby = \"" + standby + "\"\n")
+	if k.standby != "" {
+		l.Configure("[failover]\nstandby = \"" + k.standby + "\"\n")
+	}
 	sum := lab.Content(t, folder, "file", size, 1)
 	s := &scene{lab: l, first: l.Network("wlan0"), next: l.Network("wwan0")}
+	if k.multipath {
+		s.join(t)
+	}
 	for _, n := range l.Networks() {
-		web := n.Paced(folder, lab.ServerOptions{LimitRate: pace})
+		options := lab.ServerOptions{LimitRate: pace}
+		if k.multipath && n == s.first {
+			options.Addresses = []string{common}
+		}
+		web := n.Paced(folder, options)
 		n.DNS(map[string][]string{name: {n.Content(), n.Content6()}})
 		if n == s.first {
 			s.server = web
@@ -133,7 +223,16 @@ func measure(e event, standby, level string) (time.Duration, error) {
 	}
 	warm(l)
 	out := filepath.Join(folder, "out")
-	p := l.Midstream(l.GapClient(out, name, 80, "/file")...).Start()
+	args := l.GapClient(out, name, 80, "/file")
+	start := l.Midstream
+	if k.standby == "" {
+		start = l.Command
+	}
+	if k.multipath {
+		args = l.GapClient(out, common, 80, "/file")
+		args = slices.Insert(args, 1, "-m")
+	}
+	p := start(args...).Start()
 	l.Await("a good part of the file", 20*time.Second, func() bool {
 		info, err := os.Stat(out)
 		return err == nil && info.Size() > size/3
@@ -141,10 +240,17 @@ func measure(e event, standby, level string) (time.Duration, error) {
 	at := e.strike(s)
 	select {
 	case <-p.Ended():
-	case <-time.After(40 * time.Second):
+	case <-time.After(k.limit):
 		p.Process.Kill()
+		if k.standby == "" {
+			<-p.Ended()
+			return 0, errHangs
+		}
 	}
 	r := p.Wait()
+	if r.Status != 0 && k.standby == "" {
+		return 0, errFails
+	}
 	if r.Status != 0 || lab.Sum(out) != sum {
 		text, _ := os.ReadFile(l.LogFile())
 		return 0, fmt.Errorf("status %d, %s\n%s", r.Status, strings.TrimSpace(r.Stderr), text)
