@@ -313,23 +313,30 @@ static bool may_rouse(const struct stream *s)
     return s->arm_flags & MS_AT_END || relay_at_offset || may_wake(s);
 }
 
-/* Sleepers in poll() and select() get so long to leave; one that has left by siglongjmp is still counted. */
-#define SLEEPERS_NS 20000000LL
+/*
+ * Sleepers in poll() and select() get so long to leave, on a busy machine, too; one that has left by siglongjmp is still
+ * counted.
+ */
+#define SLEEPERS_NS 100000000LL
 
+/*
+ * Wakes them: one that still sleeps when the number gets another socket sleeps on for ever. True while they have not left.
+ */
 static bool has_sleepers(struct stream *s, int64_t now)
 {
-    if (now - s->gate_closed_at > SLEEPERS_NS) {
-        atomic_store(&s->polled, 0); /* the next hand-over need not wait for those */
-    }
-    if (!atomic_load(&s->polled) || !may_rouse(s)) {
+    if (!atomic_load(&s->polled)) {
         return false;
     }
     if (!s->woken) {
         s->woken = true;
+        s->roused_at = now;
         REAL(shutdown)(s->fd, SHUT_RD);
     }
     for (int i = 0; i < 200 && atomic_load(&s->polled); i++) {
         sched_yield();
+    }
+    if (now - s->roused_at > SLEEPERS_NS) {
+        atomic_store(&s->polled, 0); /* the next hand-over need not wait for those */
     }
     return atomic_load(&s->polled);
 }
@@ -362,6 +369,7 @@ static bool hand_over(struct stream *s)
     epoll_part(s, s->fd);
     if (atomic_load(&s->inside) && (atomic_load(&s->reading) || atomic_load(&s->receiving)) && !s->woken && may_wake(s)) {
         s->woken = true;
+        s->roused_at = now;
         REAL(shutdown)(s->fd, SHUT_RD);
     }
     for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
@@ -386,7 +394,7 @@ static bool hand_over(struct stream *s)
         refuse(s, why);
         return true;
     }
-    if (has_sleepers(s, now)) {
+    if (may_rouse(s) && has_sleepers(s, now)) {
         return false;
     }
     int64_t at = (int64_t)s->in.content;
@@ -429,6 +437,9 @@ static bool hand_over(struct stream *s)
             refuse(s, why);
             return true;
         }
+    }
+    if (has_sleepers(s, now)) {
+        return false; /* the overlap has been dropped: the old connection is needed no more */
     }
     exchange_sockets(s);
     return true;

@@ -48,7 +48,8 @@ static int show_surplus(struct pollfd *fds, nfds_t count, int result)
 /* Waits for closed gates, and announces the call to the streams whose gates are open then. True: there is a surplus. */
 static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
 {
-    for (int tries = 0; tries < 2; tries++) {
+    for (;;) {
+        uint32_t changes = atomic_load(&gate_changes);
         pass_gates(fds, count);
         streams->count = 0;
         streams->many = false;
@@ -67,8 +68,10 @@ static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_
             return surplus;
         }
         wait_withdraw(streams);
+        if (atomic_load(&gate_changes) == changes) {
+            return false; /* one stays closed: whoever sleeps unannounced is not woken by a hand-over */
+        }
     }
-    return false;
 }
 
 /* True when an event comes from a hand-over or from a failure that is being mended. */

@@ -86,14 +86,17 @@ static bool announce(struct wait_streams *streams, int count, const fd_set *read
 /* Waits for closed gates, and announces the call to those that are open then. True: there is a surplus. */
 static bool settle(struct wait_streams *streams, int count, const fd_set *readable)
 {
-    for (int tries = 0; tries < 2; tries++) {
+    for (;;) {
+        uint32_t changes = atomic_load(&gate_changes);
         pass_gates(count, readable);
         bool surplus;
         if (announce(streams, count, readable, &surplus)) {
             return surplus;
         }
+        if (atomic_load(&gate_changes) == changes) {
+            return false; /* one stays closed: whoever sleeps unannounced is not woken by a hand-over */
+        }
     }
-    return false;
 }
 
 /* A connection that is being made is shown as writable, and as readable too if that has failed. */

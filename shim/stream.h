@@ -127,7 +127,7 @@ struct stream {
     int64_t arm_at;
     uint64_t arm_exchange;
     uint64_t arm_sent;  /* the last exchange whose request has been sent on the new connection */
-    int64_t gate_closed_at, deadline;
+    int64_t gate_closed_at, deadline, roused_at;
     bool woken;         /* SHUT_RD has been used to wake blocked readers */
     _Atomic(struct stream *) due_next;
     _Atomic uint32_t due;

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"net/http"
 	"strconv"
@@ -39,6 +40,10 @@ type script struct {
 	trailer  string // of a chunked answer, each line with its end
 	bareLF   bool   // lines of the head end without CR
 	over     transport
+	// piece is how many octets are sent at a time, at most; 0: as many as there are. later are framings that the second and
+	// later answers take at random.
+	piece int
+	later []string
 }
 
 // origin is a server that follows a script.
@@ -118,8 +123,40 @@ func (o *origin) stop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for c := range o.conns {
-		c.Close()
+		abandon(c)
 	}
+}
+
+// cut ends all connections, and leaves the server.
+func (o *origin) cut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.conns {
+		abandon(c)
+		delete(o.conns, c)
+	}
+}
+
+// abandon closes a connection like a server that is killed: TLS sessions are not ended.
+func abandon(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	c.Close()
+}
+
+// send writes the octets, piece by piece.
+func (o *origin) send(conn net.Conn, octets []byte) error {
+	for o.piece > 0 && len(octets) > 0 {
+		n := min(1+rand.Intn(o.piece), len(octets))
+		if _, err := conn.Write(octets[:n]); err != nil {
+			return err
+		}
+		octets = octets[n:]
+		time.Sleep(time.Millisecond) // the pace of a network, so that there is something to be moved
+	}
+	_, err := conn.Write(octets)
+	return err
 }
 
 // release lets the held answer go on.
@@ -145,7 +182,13 @@ func (o *origin) converse(conn net.Conn) {
 		o.asked = append(o.asked, request)
 		first := len(o.asked) == 1
 		o.mu.Unlock()
-		wire, open := o.answer(request)
+		scripted := o
+		if !first && len(o.later) > 0 {
+			scripted = &origin{script: o.script}
+			scripted.framing, scripted.chunk = o.later[rand.Intn(len(o.later))], 1+rand.Intn(40_000)
+			scripted.decorate = rand.Intn(2) == 0
+		}
+		wire, open := scripted.answer(request)
 		if k, err := strconv.Atoi(request.URL.Query().Get("hold")); err == nil && request.Header.Get("Range") == "" {
 			conn.Write(wire[:k])
 			<-o.resume
@@ -163,7 +206,7 @@ func (o *origin) converse(conn net.Conn) {
 			}
 			wire = wire[o.hold:]
 		}
-		if _, err := conn.Write(wire); err != nil || !open {
+		if err := o.send(conn, wire); err != nil || !open {
 			return
 		}
 	}

@@ -22,6 +22,8 @@ type seat struct {
 	out     string    // a file of its own
 }
 
+func seatHost(i int) string { return fmt.Sprintf("seat%d.example", i) }
+
 // serve starts a server for the seat's host in one of the networks.
 func (s seat) serve(t *testing.T, network int, script script) *origin {
 	t.Helper()
@@ -42,7 +44,7 @@ func runCases(t *testing.T, l *lab.Lab, cases []testCase) {
 	t.Helper()
 	var places []seat
 	for i := range seats {
-		s := seat{Lab: l, host: fmt.Sprintf("seat%d.example", i), out: filepath.Join(l.Dir, fmt.Sprintf("seat%d", i))}
+		s := seat{Lab: l, host: seatHost(i), out: filepath.Join(l.Dir, fmt.Sprintf("seat%d", i))}
 		for n, network := range l.Networks() {
 			s.address[n] = network.Address(100 + i)
 			network.AddAddress(s.address[n])

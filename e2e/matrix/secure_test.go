@@ -29,7 +29,9 @@ var (
 	overTLS = transport{"https", true}
 )
 
-func (t transport) url() string { return t.name + "://" + host + "/file" }
+func (t transport) url() string { return t.at(host) }
+
+func (t transport) at(host string) string { return t.name + "://" + host + "/file" }
 
 // curl is the command that fetches the file into OUT.
 func (t transport) curl(args ...string) []string {
@@ -102,6 +104,9 @@ var authority = sync.OnceValue(func() identity {
 	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
 		NotBefore: issuer.NotBefore, NotAfter: issuer.NotAfter,
+	}
+	for i := range seats {
+		server.DNSNames = append(server.DNSNames, seatHost(i))
 	}
 	leaf, err := x509.CreateCertificate(rand.Reader, server, issuer, serverKey.Public(), issuerKey)
 	must(err)

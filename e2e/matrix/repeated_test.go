@@ -1,0 +1,101 @@
+package matrix
+
+import (
+	"fmt"
+	"math/rand"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+// One response is moved again and again, at random octets, each time to an answer in another framing; between the
+// migrations connections end too early.
+func TestAResponseMovesThroughFramingsAtRandom(t *testing.T) { both(t, testThroughFramings) }
+
+func testThroughFramings(t *testing.T, over transport) {
+	body := content(2_000_000)
+	l := lab.New(t)
+	var cases []testCase
+	for _, client := range []string{"curl", "wget", "python"} {
+		for _, framing := range []string{"length", "chunked", "decorated"} {
+			for _, ends := range []bool{false, true} {
+				cases = append(cases, testCase{fmt.Sprintf("%s/%s/%v", client, framing, ends), func(t *testing.T, s seat) {
+					answers := script{
+						framing: framing, body: body, etag: strong, modified: modified, ranges: true, hold: -1, over: over,
+						piece: 2000, later: []string{"length", "chunked", "close"},
+					}
+					if framing == "decorated" {
+						answers.framing, answers.decorate, answers.chunk = "chunked", true, 700
+					}
+					near, far := s.serve(t, 0, answers), s.serve(t, 1, answers)
+					far.asked = append(far.asked, nil) // its answers are all later ones
+					d := &download{t: t, lab: s.Lab, out: s.out}
+					d.program = s.Midstream(over.client(client, s.host, s.out)...).Start()
+					d.control = s.Control(d.program.Pid(), 10e9)
+					d.reads("some of it", func(s lab.Session) bool { return s.Received > 10_000 })
+					moves, deliveries := 0, map[string]int{}
+					for d.runs(time.Duration(rand.Intn(60)) * time.Millisecond) {
+						if ends && rand.Intn(3) == 0 {
+							[]*origin{near, far}[moves%2].cut()
+							continue
+						}
+						moved, err := d.control.Migrate(s.Networks()[(moves+1)%2].Name)
+						if err != nil {
+							break // it is at its end
+						}
+						for _, m := range moved {
+							if m.OK {
+								moves++
+								deliveries[m.Migration.Delivery]++
+							} else {
+								t.Logf("not moved: %s", m.Reason)
+							}
+						}
+					}
+					d.ends(body)
+					t.Log(deliveries)
+					if moves == 0 {
+						t.Error("it was not moved")
+					}
+					near.stop()
+					far.stop()
+				}})
+			}
+		}
+	}
+	runCases(t, l, cases)
+}
+
+// runs waits so long, and reports whether the program still runs.
+func (d *download) runs(limit time.Duration) bool {
+	select {
+	case <-d.program.Ended():
+		return false
+	case <-time.After(limit):
+		return true
+	}
+}
+
+// client is the command with which a client fetches the file from a host.
+func (t transport) client(name, host, out string) []string {
+	switch name {
+	case "curl":
+		args := []string{"curl", "-sS", "-o", out, t.at(host)}
+		if t.secure {
+			args = append(args, "--cacert", authority().file)
+		}
+		return args
+	case "wget":
+		args := []string{"wget", "-q", "--tries=1", "-O", out, t.at(host)}
+		if t.secure {
+			args = append(args, "--ca-certificate="+authority().file)
+		}
+		return args
+	}
+	args := []string{"python3", "-c", python, host, out}
+	if t.secure {
+		args = append(args, authority().file)
+	}
+	return args
+}
