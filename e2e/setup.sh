@@ -49,6 +49,7 @@ tinyproxy-bin  tinyproxy
 squid          squid
 wget           wget
 aria2          aria2c
+libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
 python3        python3

@@ -91,6 +91,15 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	from := s.iface
 	s.mu.Unlock()
 	if why != "" {
+		// The program may have come to the exchange's end, or begun another one, without its being known here yet.
+		if _, err := s.inquire(ctx); err != nil {
+			return nil, errors.New(why)
+		}
+		s.mu.Lock()
+		why, e, last = s.why(), s.current(), s.last
+		s.mu.Unlock()
+	}
+	if why != "" {
 		return nil, errors.New(why)
 	}
 	if err := s.unshared(ctx); err != nil {

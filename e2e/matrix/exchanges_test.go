@@ -100,8 +100,7 @@ func TestHeadsOfEveryMakeMove(t *testing.T) { both(t, testHeads) }
 func testHeads(t *testing.T, over transport) {
 	body := content(300_000)
 	l := lab.New(t)
-	named(l)
-	near, far := l.Networks()[0], l.Networks()[1]
+	var cases []testCase
 	long := strings.Repeat("X-Long: "+strings.Repeat("y", 8000)+"\r\n", 31)
 	for name, s := range map[string]script{
 		"plain":    {},
@@ -112,7 +111,11 @@ func testHeads(t *testing.T, over transport) {
 		"final":    {final: true},
 	} {
 		for _, hold := range []int{0, 1, 40, -2, -1, 150_000} {
-			t.Run(fmt.Sprintf("%s/%d", name, hold), func(t *testing.T) {
+			if over.secure && s.interim != "" && hold >= 0 && hold < 100 {
+				continue // over TLS, a repeated request has its interim answers left out
+			}
+			cases = append(cases, testCase{fmt.Sprintf("%s/%d", name, hold), func(t *testing.T, at seat) {
+				s := s
 				s.body, s.etag, s.modified, s.ranges, s.over = body, strong, modified, true, over
 				o := &origin{script: s}
 				native, _ := o.answer(getFile)
@@ -123,17 +126,18 @@ func testHeads(t *testing.T, over transport) {
 				} else if hold > 1000 {
 					s.hold += head
 				}
-				first := serve(t, near, s)
+				first := at.serve(t, 0, s)
 				s.hold = -1
-				second := serve(t, far, s)
-				d := start(t, l, over.curl("-i")...)
-				<-first.held
+				second := at.serve(t, 1, s)
+				d := start(t, l, over.at(at.host).curl("-i")...)
+				first.awaits(t, d.program)
 				d.reads("what there is", func(s lab.Session) bool { return s.State == "active" && (hold < 1000 || s.Received > 100_000) })
-				d.moveOrEnd(far.Name)
+				d.moveOrEnd(at.far())
 				d.ends(native)
 				first.stop()
 				second.stop()
-			})
+			}})
 		}
 	}
+	runCases(t, l, cases)
 }

@@ -30,26 +30,27 @@ func testEveryFraming(t *testing.T, over transport) {
 		"206 final":   {framing: "length", ranges: true, final: true},
 	}
 	l := lab.New(t)
-	named(l)
+	var cases []testCase
 	for oldName, old := range olds {
 		for newName, next := range news {
-			t.Run(oldName+" to "+newName, func(t *testing.T) {
+			cases = append(cases, testCase{oldName + " to " + newName, func(t *testing.T, s seat) {
+				old, next := old, next
 				old.body, old.etag, old.modified, old.hold, old.over = body, strong, modified, 150_000, over
 				next.body, next.etag, next.modified, next.hold, next.over = body, strong, modified, 290_000, over
 				if next.ranges {
 					next.hold = 30_000
 				}
-				first := serve(t, l.Networks()[0], old)
-				second := serve(t, l.Networks()[1], next)
-				d := start(t, l, over.curl()...)
-				<-first.held
+				first, second := s.serve(t, 0, old), s.serve(t, 1, next)
+				d := start(t, l, over.at(s.host).curl()...)
+				first.awaits(t, d.program)
 				d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
-				d.moveOrEnd(l.Networks()[1].Name)
+				d.moveOrEnd(s.far())
 				second.release() // not before: the program would be gone before it has answered
 				d.ends(body)
 				first.stop()
 				second.stop()
-			})
+			}})
 		}
 	}
+	runCases(t, l, cases)
 }

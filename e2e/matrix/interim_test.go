@@ -45,7 +45,7 @@ func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
 					first, second := s.serve(t, 0, old), s.serve(t, 1, next)
 					d := &download{t: t, lab: s.Lab, out: s.out}
 					d.program = s.Midstream("curl", "-sSi", "-o", d.out, "http://"+s.host+"/file").Start()
-					<-first.held
+					first.awaits(t, d.program)
 					d.control = s.Control(d.program.Pid(), 10e9)
 					d.reads("the request", func(s lab.Session) bool { return s.State == "active" })
 					if dies {
@@ -64,7 +64,7 @@ func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
 						under, octets := d.program.Wait(), file(d.out)
 						dead := s.serve(t, 0, old)
 						native := s.Command("curl", "-sSi", "-o", d.out, "http://"+s.host+"/file").Start()
-						<-dead.held
+						dead.awaits(t, native)
 						dead.stop()
 						lab.Compare(t, native.Wait(), under)
 						if want := file(d.out); want != octets {

@@ -127,6 +127,7 @@ func (d *download) moveOrEnd(to string) {
 	if err != nil {
 		select {
 		case <-d.program.Ended():
+			return
 		case <-time.After(5 * time.Second):
 			d.t.Fatalf("migrate: %v", err)
 		}

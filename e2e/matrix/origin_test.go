@@ -34,12 +34,13 @@ type script struct {
 	// hold stops the answer to the first request after so many octets of it, until the test lets it go on; -1 never.
 	hold int
 	// status is sent instead, with an empty body, where it is not 0.
-	status   int
-	location string
-	interim  string // 1xx heads before each answer
-	trailer  string // of a chunked answer, each line with its end
-	bareLF   bool   // lines of the head end without CR
-	over     transport
+	status    int
+	location  string
+	interim   string // 1xx heads before each answer
+	trailer   string // of a chunked answer, each line with its end; "none"
+	extension string // of its chunks
+	bareLF    bool   // lines of the head end without CR
+	over      transport
 	// piece is how many octets are sent at a time, at most; 0: as many as there are. later are framings that the second and
 	// later answers take at random.
 	piece int
@@ -162,6 +163,16 @@ func (o *origin) send(conn net.Conn, octets []byte) error {
 // release lets the held answer go on.
 func (o *origin) release() { o.once.Do(func() { close(o.resume) }) }
 
+// awaits waits until the first answer has come to its hold.
+func (o *origin) awaits(t *testing.T, p *lab.Program) {
+	t.Helper()
+	select {
+	case <-o.held:
+	case <-p.Ended():
+		t.Fatalf("the server was not asked: %v", p.Wait())
+	}
+}
+
 // requests returns those received so far.
 func (o *origin) requests() []*http.Request {
 	o.mu.Lock()
@@ -283,7 +294,7 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		for rest := content; len(rest) > 0; {
 			n := min(size, len(rest))
 			if o.decorate {
-				fmt.Fprintf(&body, "00%X ;name=\"value\"\r\n", n)
+				fmt.Fprintf(&body, "00%X%s\r\n", n, o.chunkExtension())
 			} else {
 				fmt.Fprintf(&body, "%x\r\n", n)
 			}
@@ -291,11 +302,7 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 			body.WriteString("\r\n")
 			rest = rest[n:]
 		}
-		if o.decorate {
-			body.WriteString("000;last\r\nDigest: none\r\nOther: 1\r\n\r\n")
-		} else {
-			body.WriteString("0\r\n" + o.trailer + "\r\n")
-		}
+		body.WriteString(o.lastChunk() + o.trailerSection() + "\r\n")
 	case "close", "http10":
 		body.Write(content)
 	default:
@@ -310,6 +317,30 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		return append(bytes.ReplaceAll(head.Bytes(), []byte("\r\n"), []byte("\n")), body.Bytes()...), open
 	}
 	return append(head.Bytes(), body.Bytes()...), open
+}
+
+func (s script) chunkExtension() string {
+	if s.decorate && s.extension == "" {
+		return ` ;name="value"`
+	}
+	return s.extension
+}
+
+func (s script) lastChunk() string {
+	if s.decorate {
+		return "000;last\r\n"
+	}
+	return "0\r\n"
+}
+
+func (s script) trailerSection() string {
+	switch {
+	case s.decorate && s.trailer == "":
+		return trailer
+	case s.trailer == "none":
+		return ""
+	}
+	return s.trailer
 }
 
 // headLength is how long the head of the answer to a plain request is.

@@ -81,13 +81,13 @@ func (d *download) runs(limit time.Duration) bool {
 func (t transport) client(name, host, out string) []string {
 	switch name {
 	case "curl":
-		args := []string{"curl", "-sS", "-o", out, t.at(host)}
+		args := []string{"curl", "-sS", "-o", out, t.at(host).url()}
 		if t.secure {
 			args = append(args, "--cacert", authority().file)
 		}
 		return args
 	case "wget":
-		args := []string{"wget", "-q", "--tries=1", "-O", out, t.at(host)}
+		args := []string{"wget", "-q", "--tries=1", "-O", out, t.at(host).url()}
 		if t.secure {
 			args = append(args, "--ca-certificate="+authority().file)
 		}

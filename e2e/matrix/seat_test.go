@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"midstream/e2e/lab"
@@ -39,10 +40,15 @@ type testCase struct {
 	run  func(t *testing.T, s seat)
 }
 
-// runCases runs the cases, several at a time.
-func runCases(t *testing.T, l *lab.Lab, cases []testCase) {
-	t.Helper()
-	var places []seat
+func seatHosts() (all []string) {
+	for i := range seats {
+		all = append(all, seatHost(i))
+	}
+	return all
+}
+
+// seatsOf prepares a laboratory.
+func seatsOf(l *lab.Lab) (places []seat) {
 	for i := range seats {
 		s := seat{Lab: l, host: seatHost(i), out: filepath.Join(l.Dir, fmt.Sprintf("seat%d", i))}
 		for n, network := range l.Networks() {
@@ -58,20 +64,27 @@ func runCases(t *testing.T, l *lab.Lab, cases []testCase) {
 		}
 		network.DNS(names)
 	}
-	next := make(chan testCase)
+	return places
+}
+
+// runCases runs the cases, several at a time, in a laboratory of their own.
+func runCases(t *testing.T, l *lab.Lab, cases []testCase) {
+	t.Helper()
+	runAt(t, seatsOf(l), cases)
+}
+
+func runAt(t *testing.T, places []seat, cases []testCase) {
+	t.Helper()
+	var next atomic.Int64
 	var workers sync.WaitGroup
 	for _, s := range places {
 		workers.Add(1)
 		go func() {
-			defer workers.Done()
-			for c := range next {
-				t.Run(c.name, func(t *testing.T) { c.run(t, s) })
+			defer workers.Done() // also where the laboratory has failed the test
+			for i := next.Add(1) - 1; i < int64(len(cases)); i = next.Add(1) - 1 {
+				t.Run(cases[i].name, func(t *testing.T) { cases[i].run(t, s) })
 			}
 		}()
 	}
-	for _, c := range cases {
-		next <- c
-	}
-	close(next)
 	workers.Wait()
 }

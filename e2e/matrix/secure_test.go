@@ -22,16 +22,23 @@ import (
 type transport struct {
 	name   string
 	secure bool
+	host   string
 }
 
 var (
-	plainly = transport{"http", false}
-	overTLS = transport{"https", true}
+	plainly = transport{"http", false, host}
+	overTLS = transport{"https", true, host}
 )
 
-func (t transport) url() string { return t.at(host) }
+// at is the same for another host.
+func (t transport) at(host string) transport {
+	t.host = host
+	return t
+}
 
-func (t transport) at(host string) string { return t.name + "://" + host + "/file" }
+func (t transport) to(target string) string { return t.name + "://" + t.host + target }
+
+func (t transport) url() string { return t.to("/file") }
 
 // curl is the command that fetches the file into OUT.
 func (t transport) curl(args ...string) []string {
@@ -102,11 +109,8 @@ var authority = sync.OnceValue(func() identity {
 	signed, err := x509.CreateCertificate(rand.Reader, issuer, issuer, issuerKey.Public(), issuerKey)
 	must(err)
 	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: append(seatHosts(), host),
 		NotBefore: issuer.NotBefore, NotAfter: issuer.NotAfter,
-	}
-	for i := range seats {
-		server.DNSNames = append(server.DNSNames, seatHost(i))
 	}
 	leaf, err := x509.CreateCertificate(rand.Reader, server, issuer, serverKey.Public(), issuerKey)
 	must(err)

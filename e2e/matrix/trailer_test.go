@@ -52,7 +52,7 @@ func TestTrailersContinueFromEveryOctet(t *testing.T) {
 					first, second := s.serve(t, 0, old), s.serve(t, 1, next)
 					d := &download{t: t, lab: s.Lab, out: s.out}
 					d.program = s.Midstream(args...).Start()
-					<-first.held
+					first.awaits(t, d.program)
 					d.control = s.Control(d.program.Pid(), 10e9)
 					d.reads("all of it", func(s lab.Session) bool { return s.Received == int64(len(body)) })
 					wire, _ := first.answer(getFile)
@@ -73,7 +73,7 @@ func TestTrailersContinueFromEveryOctet(t *testing.T) {
 						under, got := d.program.Wait(), file(s.out)+file(heads)
 						dead := s.serve(t, 0, old)
 						native := s.Command(args...).Start()
-						<-dead.held
+						dead.awaits(t, native)
 						dead.stop()
 						lab.Compare(t, native.Wait(), under)
 						if want := file(s.out) + file(heads); got != want {
