@@ -70,7 +70,8 @@ static long ordered(const char *link, char *text, size_t size)
     if (length > 0) {
         return is_own(folder, true) ? length : 0;
     }
-    if (getenv("MIDSTREAM_RUNTIME_DIR")) {
+    const char *given = getenv("MIDSTREAM_RUNTIME_DIR");
+    if (given && *given) {
         return 0;
     }
     snprintf(path, sizeof path, HOST_FOLDER "/%s", link);

@@ -21,6 +21,7 @@ type conn struct {
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	uid    int           // of the peer
+	pid    int           // likewise, 0 unknown
 	gone   chan struct{} // closed when no more requests come: watching ends, too
 	slots  chan struct{} // one for each request in flight
 	wg     sync.WaitGroup
@@ -108,6 +109,11 @@ func (c *conn) answer(r Request) {
 		result, err = c.migrate(r)
 	case MethodWatch:
 		if err = params(r, &struct{}{}); err == nil {
+			if g, ok := c.server.handler.(Guarded); ok {
+				err = g.MayWatch(c.uid)
+			}
+		}
+		if err == nil {
 			result = map[string]bool{"watching": true}
 			then, err = c.watch()
 		}

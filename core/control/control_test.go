@@ -365,7 +365,7 @@ func TestThePeerIsKnownByItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer accepted.Close()
-	if uid, err := peer(accepted); err != nil || uid != os.Geteuid() {
+	if uid, err := PeerUID(accepted); err != nil || uid != os.Geteuid() {
 		t.Errorf("peer = %d, %v", uid, err)
 	}
 }

@@ -52,17 +52,26 @@ func EnsureRuntimeDir() (string, error) {
 // that nobody else may enter. With others set, root may use another user's. An error that wraps
 // fs.ErrNotExist means that there is none.
 func CheckRuntimeDir(dir string, others bool) error {
+	uid := os.Geteuid()
+	if info, err := os.Lstat(dir); err == nil && others && uid == 0 {
+		uid = owner(info)
+	}
+	return CheckRuntimeDirOf(dir, uid)
+}
+
+// CheckRuntimeDirOf does so for a user.
+func CheckRuntimeDirOf(dir string, uid int) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("look at the runtime folder: %w", err)
 	}
 	problem := ""
-	switch uid := os.Geteuid(); {
+	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		problem = "is a symbolic link"
 	case !info.IsDir():
 		problem = "is not a folder"
-	case owner(info) != uid && !(others && uid == 0):
+	case owner(info) != uid:
 		problem = fmt.Sprintf("belongs to user %d, not to user %d", owner(info), uid)
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("the runtime folder %s is open to other users; run: chmod 700 %[1]s", dir)

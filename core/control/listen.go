@@ -66,19 +66,25 @@ func removeStale(path string) error {
 	return nil
 }
 
-// peer returns the user at the other end of c: SO_PEERCRED, unix(7), the one that connected.
-func peer(c *net.UnixConn) (uid int, err error) {
-	raw, err := c.SyscallConn()
+// PeerUID returns the user at the other end of c: who connected, or who listens there.
+func PeerUID(c *net.UnixConn) (uid int, err error) {
+	cred, err := peer(c)
 	if err != nil {
 		return -1, err
+	}
+	return int(cred.Uid), nil
+}
+
+// peer returns the process at the other end of c: SO_PEERCRED, unix(7).
+func peer(c *net.UnixConn) (*syscall.Ucred, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
 	var cred *syscall.Ucred
 	var inner error
 	err = raw.Control(func(fd uintptr) {
 		cred, inner = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	})
-	if err = errors.Join(err, inner); err != nil {
-		return -1, err
-	}
-	return int(cred.Uid), nil
+	return cred, errors.Join(err, inner)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxConns    = 128             // connections at a time
+	maxConns    = 128             // connections at a time, of one user
 	maxInFlight = 64              // requests of one connection at a time
 	writeLimit  = 5 * time.Second // how long a peer may let a message wait
 )
@@ -31,6 +31,12 @@ type Handler interface {
 	Subscribe() (<-chan Event, func())
 }
 
+// Guarded is a Handler whose events are not for everybody who may connect.
+type Guarded interface {
+	// MayWatch returns an error where the user is not to be told.
+	MayWatch(uid int) error
+}
+
 // Extension is a Handler that answers further methods.
 type Extension interface {
 	// Call answers a method; known is false for one that there is not. params is what the request has, perhaps
@@ -43,6 +49,9 @@ type Peer struct{ conn *conn }
 
 // UID is its user.
 func (p *Peer) UID() int { return p.conn.uid }
+
+// PID is its process, 0 where that is not of this PID namespace.
+func (p *Peer) PID() int { return p.conn.pid }
 
 // Notify sends a notification. A peer that does not take it in time loses the connection.
 func (p *Peer) Notify(method string, params any) error {
@@ -69,17 +78,21 @@ func Params(method string, text json.RawMessage, into any) error {
 type Server struct {
 	handler Handler
 	allowed func(uid int) bool
+	most    int // connections of one user
 	ctx     context.Context
 	stop    context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
-	conns  map[*net.UnixConn]struct{}
+	conns  map[*net.UnixConn]int // with their users
 	wg     sync.WaitGroup
 }
 
 // AllowAll lets every user of the host connect; the handler has to ask for Peer.UID. To be called before Serve.
 func (s *Server) AllowAll() { s.allowed = func(int) bool { return true } }
+
+// Serves makes room for n connections of each user, where there is one for every process. To be called before Serve.
+func (s *Server) Serves(n int) { s.most = n }
 
 // NewServer returns a server that asks h.
 func NewServer(h Handler) *Server {
@@ -87,8 +100,9 @@ func NewServer(h Handler) *Server {
 	return &Server{
 		handler: h,
 		allowed: func(uid int) bool { return uid == 0 || uid == os.Geteuid() },
+		most:    maxConns,
 		ctx:     ctx, stop: stop,
-		conns: map[*net.UnixConn]struct{}{},
+		conns: map[*net.UnixConn]int{},
 	}
 }
 
@@ -126,11 +140,20 @@ func (s *Server) accept(c *net.UnixConn) {
 		return
 	}
 	var refusal *Error
-	uid, err := peer(c)
+	cred, err := peer(c)
+	uid, of := -1, 0
+	if err == nil {
+		uid = int(cred.Uid)
+	}
+	for _, one := range s.conns {
+		if one == uid {
+			of++
+		}
+	}
 	if err != nil || !s.allowed(uid) {
 		refusal = errorf(CodePermission, "permission denied: this process belongs to user %d; ask as that user or as root", os.Geteuid())
-	} else if len(s.conns) >= maxConns {
-		refusal = errorf(CodeBusy, "there are already %d connections to this process; close one", maxConns)
+	} else if of >= s.most {
+		refusal = errorf(CodeBusy, "there are already %d connections to this process; close one", s.most)
 	}
 	if refusal != nil {
 		// It fits into the empty socket buffer, so that this does not wait.
@@ -139,11 +162,11 @@ func (s *Server) accept(c *net.UnixConn) {
 		refused.close()
 		return
 	}
-	s.conns[c] = struct{}{}
+	s.conns[c] = uid
 	s.wg.Go(func() {
 		defer guard.Recover()
 		n := newConn(s, c)
-		n.uid = uid
+		n.uid, n.pid = uid, int(cred.Pid)
 		n.serve()
 		s.mu.Lock()
 		defer s.mu.Unlock()

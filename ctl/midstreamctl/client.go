@@ -47,6 +47,15 @@ func (c *client) close() {
 	c.socket.Close()
 }
 
+// uid is the user who listens at the other end, -1 if that is not known.
+func (c *client) uid() int {
+	uid, err := control.PeerUID(c.socket.(*net.UnixConn))
+	if err != nil {
+		return -1
+	}
+	return uid
+}
+
 // read returns the next message.
 func (c *client) read() (r control.Response, err error) {
 	if !c.in.Scan() {

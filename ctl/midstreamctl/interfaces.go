@@ -94,7 +94,7 @@ func exists(path string) bool {
 // facts asks the daemon or, where there is none, every process.
 func (e *environment) facts() (map[string]manager.Fact, error) {
 	all := map[string]manager.Fact{}
-	a := ask[map[string]manager.Fact](e.ctx, process{0, daemonPath()}, answerLimit, control.MethodFacts, nil)
+	a := ask[map[string]manager.Fact](e.ctx, process{0, daemonPath(), os.Geteuid()}, answerLimit, control.MethodFacts, nil)
 	if a != nil && a.err == nil {
 		manager.Merge(all, a.result)
 		return all, nil

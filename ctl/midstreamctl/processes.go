@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -25,19 +27,38 @@ const atOnce = 64
 type process struct {
 	pid  int
 	path string
+	uid  int // whose folder the socket is in
 }
 
 // processes lists those with a socket in the runtime folder, by their number. No folder is no
-// processes. Root may look into another user's folder, where MIDSTREAM_RUNTIME_DIR names it.
+// processes. Root sees those of all users, or where MIDSTREAM_RUNTIME_DIR names a folder those in it.
 func processes() ([]process, error) {
 	dir := control.RuntimeDir()
-	err := control.CheckRuntimeDir(dir, os.Getenv(control.EnvRuntimeDir) != "")
+	given := os.Getenv(control.EnvRuntimeDir) != ""
+	var all []process
+	err := control.CheckRuntimeDir(dir, given)
+	if err == nil {
+		all, err = list(dir, os.Geteuid())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	if os.Geteuid() == 0 && !given {
+		all = append(all, others(dir)...)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].pid < all[j].pid })
+	return all, nil
+}
+
+// ownOnly leaves those of other users out.
+func ownOnly(all []process) []process {
+	return slices.DeleteFunc(all, func(p process) bool { return p.uid != os.Geteuid() })
+}
+
+func list(dir string, uid int) ([]process, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list the control sockets: %w", err)
@@ -47,25 +68,47 @@ func processes() ([]process, error) {
 		name, isSocket := strings.CutSuffix(entry.Name(), ".sock")
 		pid, err := strconv.Atoi(name)
 		if isSocket && err == nil && pid > 0 && entry.Type() == fs.ModeSocket {
-			all = append(all, process{pid, control.SocketPath(dir, pid)})
+			all = append(all, process{pid, control.SocketPath(dir, pid), uid})
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].pid < all[j].pid })
 	return all, nil
+}
+
+// others lists the processes of other users, where those have no folder of their own choice.
+func others(own string) (all []process) {
+	for _, pattern := range []string{"/run/user/*/midstream", "/tmp/midstream-*"} {
+		dirs, _ := filepath.Glob(pattern)
+		for _, dir := range dirs {
+			number := strings.TrimPrefix(strings.TrimSuffix(strings.TrimPrefix(dir, "/run/user/"), "/midstream"), "/tmp/midstream-")
+			uid, err := strconv.Atoi(number)
+			if err != nil || dir == own || control.CheckRuntimeDirOf(dir, uid) != nil {
+				continue
+			}
+			theirs, _ := list(dir, uid)
+			all = append(all, theirs...)
+		}
+	}
+	return all
 }
 
 // connect dials p. It returns nil, nil where nobody listens any more; what a dead process left is
 // removed.
 func (p process) connect(ctx context.Context) (*client, error) {
 	c, err := dial(ctx, p.path)
+	own := p.uid == os.Geteuid()
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		if p.pid > 0 && errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
+		if p.pid > 0 && own && errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
 			os.Remove(p.path) // if it fails, the next one who looks will try again
 		}
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	}
+	if err == nil && !own && c.uid() != p.uid {
+		// Another user's folder may have become a link to anywhere meanwhile.
+		c.close()
+		return nil, fmt.Errorf("%s is not served by user %d", p.path, p.uid)
 	}
 	return c, err
 }

@@ -15,7 +15,8 @@ import (
 
 const sessionsHelp = `usage: midstreamctl sessions [--json]
 
-Lists the HTTP exchanges of all programs that run under Midstream, as this user.
+Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
+root those of all users (unless MIDSTREAM_RUNTIME_DIR names a folder).
 Below the table it says why those that cannot be moved cannot.
 
   --json   print one JSON array, sizes in octets, with the migrations of each

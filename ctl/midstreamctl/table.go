@@ -25,8 +25,13 @@ func terminalWidth(f *os.File) int {
 	return int(ws.Col)
 }
 
-// table writes rows in columns; the last one is shortened so that lines fit width, if that is not 0.
+// table writes rows in columns, of which nothing is obeyed by a terminal; the last one is shortened so that lines fit width, if that is not 0.
 func table(w io.Writer, rows [][]string, width int) {
+	for _, row := range rows {
+		for column := range row {
+			row[column] = printable(row[column])
+		}
+	}
 	if width > 0 {
 		last := len(rows[0]) - 1
 		room := width - 1

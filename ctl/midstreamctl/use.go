@@ -87,6 +87,9 @@ func use(e *environment, args []string) int {
 		return exitFailed
 	}
 	params := control.UseParams{}
+	if !*host && *pid == 0 {
+		all = ownOnly(all) // others do not follow this user's directives
+	}
 	if *pid > 0 {
 		params = control.UseParams{Interface: name, PID: *pid}
 		var one []process

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/manager"
 )
 
 const watchHelp = `usage: midstreamctl watch [--json]
@@ -65,8 +68,9 @@ func (w *watcher) run(stop func()) {
 			stop()
 			return
 		}
-		if path := daemonPath(); exists(path) {
-			all = append(all, process{0, path})
+		// The daemon of all users tells root only.
+		if path := daemonPath(); exists(path) && (os.Geteuid() == 0 || filepath.Dir(path) != manager.HostDir) {
+			all = append(all, process{0, path, os.Geteuid()})
 		}
 		for _, p := range all {
 			w.mu.Lock()

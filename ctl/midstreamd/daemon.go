@@ -52,6 +52,9 @@ type client struct {
 
 const lookInterval = time.Second
 
+// maxProcesses of one user are served; further ones decide by themselves.
+const maxProcesses = 1024
+
 func newDaemon(cfg *config.Config, dir string, logger zerolog.Logger) *daemon {
 	return &daemon{
 		engine: manager.New(cfg, time.Now), store: manager.Store{Dir: dir}, log: logger,
@@ -67,6 +70,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	server := control.NewServer(d)
+	server.Serves(maxProcesses)
 	if d.host {
 		server.AllowAll()
 		if err := os.Chmod(socket, 0o666); err != nil {
@@ -266,6 +270,14 @@ func (d *daemon) Migrate(context.Context, control.MigrateParams) (control.Migrat
 	return control.MigrateResult{}, errors.New("midstreamd has no downloads of its own; ask the processes")
 }
 
+// MayWatch implements control.Guarded: what is decided for one user is not for others to know.
+func (d *daemon) MayWatch(uid int) error {
+	if d.host && uid != 0 {
+		return errors.New("permission denied: this is the daemon of all users, which root may watch; a process of your own tells what concerns it")
+	}
+	return nil
+}
+
 // Call implements control.Extension.
 func (d *daemon) Call(ctx context.Context, p *control.Peer, method string, params json.RawMessage) (any, bool, error) {
 	switch method {
@@ -312,6 +324,9 @@ var _ control.Extension = (*daemon)(nil)
 func (d *daemon) attach(ctx context.Context, p *control.Peer, a control.AttachParams) error {
 	if a.PID <= 0 {
 		return errors.New("attach: there is no process id")
+	}
+	if d.host && p.PID() != 0 && p.PID() != a.PID {
+		return fmt.Errorf("attach: this is process %d, not %d", p.PID(), a.PID)
 	}
 	c := &client{pid: a.PID, uid: p.UID(), peer: p}
 	d.mu.Lock()

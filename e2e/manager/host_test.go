@@ -1,0 +1,222 @@
+// midstreamd --host: one manager for all users of the host, of whom none may speak for another.
+
+package manager
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// The users of the host; root is the third.
+var users = []int{65533, 65534}
+
+const hostSocket = "/run/midstream/midstreamd.sock"
+
+// household is a stage with folders of the users' own, and everything else where it is on a host.
+type household struct {
+	*stage
+	config string
+}
+
+func newHost(t *testing.T, config string) *household {
+	t.Helper()
+	for _, uid := range users {
+		if err := os.Chown(t.TempDir(), uid, uid); err != nil {
+			t.Skipf("another user is needed: %v", err) // in a user namespace there is none
+		}
+	}
+	h := &household{stage: newStage(t)}
+	h.Configure(config)
+	text, err := os.ReadFile(h.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.config = "/run/midstream-test.toml" // the laboratory's own folder is root's
+	if err := os.WriteFile(h.config, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll("/run/midstream"); os.Remove(h.config) })
+	for _, uid := range append([]int{0}, users...) {
+		dir := fmt.Sprintf("/run/user/%d", uid)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(dir, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// as makes the command one of the user's.
+func (h *household) as(uid int, args ...string) *lab.Program {
+	if uid != 0 {
+		args = append([]string{"setpriv", fmt.Sprint("--reuid=", uid), fmt.Sprint("--regid=", uid), "--clear-groups"}, args...)
+	}
+	p := h.Command(args...)
+	p.Env = slices.DeleteFunc(p.Env, func(v string) bool { return strings.HasPrefix(v, "MIDSTREAM_") || strings.HasPrefix(v, "XDG_") })
+	p.Env = append(p.Env, "MIDSTREAM_CONFIG="+h.config)
+	return p
+}
+
+func (h *household) daemon() *lab.Program {
+	p := h.as(0, lab.Build(h.t, "midstreamd"), "--host")
+	p.Start()
+	h.Await(hostSocket, limit, func() bool { _, err := os.Stat(hostSocket); return err == nil })
+	return p
+}
+
+func (h *household) ctl(uid int, args ...string) lab.Result {
+	return h.as(uid, append([]string{lab.Build(h.t, "midstreamctl")}, args...)...).Run()
+}
+
+// download is one of the user's.
+func (h *household) download(uid int) *download {
+	h.t.Helper()
+	folder := h.t.TempDir()
+	if err := os.Chown(folder, uid, uid); err != nil {
+		h.t.Fatal(err)
+	}
+	for dir := filepath.Dir(folder); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		os.Chmod(dir, 0o755)
+	}
+	d := &download{s: h.stage, file: filepath.Join(folder, "film")}
+	d.Program = h.as(uid, lab.Build(h.t, "midstream"), "--", "curl", "-sS", "-o", d.file, "http://"+host+"/film")
+	d.Start()
+	return d
+}
+
+// on waits until root's midstreamctl shows all of them over the interface, and nobody sees what is not theirs.
+func (h *household) on(name string, all map[int]*download) {
+	h.t.Helper()
+	h.Await("all over "+name, limit, func() bool {
+		text := h.ctl(0, "sessions").Stdout
+		for _, d := range all {
+			if !h.shows(text, d, name) {
+				return false
+			}
+		}
+		return true
+	})
+	for uid := range all {
+		text := h.ctl(uid, "sessions").Stdout
+		for of, d := range all {
+			if shown := h.shows(text, d, name); shown != (uid == 0 || uid == of) {
+				h.t.Errorf("user %d, of user %d's: %s", uid, of, text)
+			}
+		}
+	}
+}
+
+// shows reports whether a table of sessions has the download over the interface, with octets received.
+func (h *household) shows(table string, d *download, name string) bool {
+	for line := range strings.Lines(table) {
+		if strings.HasPrefix(line, strconv.Itoa(d.Pid())+"-") && strings.Contains(line, " "+name+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestHostDaemonServesAllUsers(t *testing.T) {
+	h := newHost(t, "[policy]\ndwell = \"0s\"\n[[policy.rules]]\nwhen = 'wlan0.congestion > 0.5'\nuse = \"wwan0\"\n")
+	daemon := h.daemon()
+	all := map[int]*download{}
+	for _, uid := range append([]int{0}, users...) {
+		all[uid] = h.download(uid)
+	}
+	h.on("wlan0", all)
+
+	// What a user says holds for that user; what root says for the host holds for all.
+	if r := h.ctl(users[0], "use", "wwan0", "--host"); r.Status != 1 || !strings.Contains(r.Stderr, "permission denied") {
+		t.Errorf("%v", r)
+	}
+	if r := h.ctl(users[0], "hint", "wlan0", "congestion=0.9", "--host"); r.Status == 0 {
+		t.Errorf("%v", r)
+	}
+	if r := h.ctl(0, "use", "wwan0", "--host"); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	h.on("wwan0", all)
+	if r := h.ctl(0, "use", "auto", "--host"); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	for uid, d := range all {
+		if r := h.ctl(uid, "migrate", "--to", "wlan0", "--pid", strconv.Itoa(d.Pid())); r.Status != 0 {
+			t.Errorf("%v", r)
+		}
+	}
+	h.on("wlan0", all)
+	// The daemon's own decision.
+	if r := h.ctl(0, "hint", "wlan0", "congestion=0.9", "--host"); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	h.on("wwan0", all)
+
+	daemon.Process.Signal(syscall.SIGKILL)
+	<-daemon.Ended()
+	for _, d := range all {
+		d.whole()
+	}
+}
+
+// intrude asks what is not this user's to ask: on another's control socket, and of the daemon of all users.
+const intrude = `import json, socket, sys
+def ask(path, method, params):
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.connect(path)
+    except OSError as e:
+        return e.strerror
+    s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+    answer = json.loads(s.makefile().readline())
+    return answer.get("error", {}).get("message") or answer["result"]
+victim, pid, daemon = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+print(ask(victim, "sessions", {}))
+print(ask(daemon, "attach", {"pid": pid, "command": "x"}))
+print(ask(daemon, "report", {"pid": pid, "use": "wwan0", "streams": [], "samples": []}))
+print(ask(daemon, "outcome", {"session": "%d-1" % pid, "to": "wwan0"}))
+print(ask(daemon, "watch", {}))
+print(ask(daemon, "interfaces", {})[0]["name"] != "")
+`
+
+func TestHostDaemonKeepsUsersApart(t *testing.T) {
+	h := newHost(t, "")
+	h.daemon()
+	victim := h.download(users[0])
+	h.on("wlan0", map[int]*download{users[0]: victim})
+	socket := fmt.Sprintf("/run/user/%d/midstream/%d.sock", users[0], victim.Pid())
+	r := h.as(users[1], "/usr/bin/python3", "-c", intrude, socket, strconv.Itoa(victim.Pid()), hostSocket).Run()
+	lines := strings.Split(r.Stdout, "\n")
+	for n, words := range []string{"Permission denied", "attach: this is process", "has not attached on this connection", "not of a process that has attached", "permission denied", "True"} {
+		if n >= len(lines) || !strings.Contains(lines[n], words) {
+			t.Errorf("question %d, wanted %q: %v", n, words, r)
+		}
+	}
+	for _, args := range [][]string{{"migrate", "--to", "wwan0", "--pid", strconv.Itoa(victim.Pid())}, {"use", "wwan0", "--pid", strconv.Itoa(victim.Pid())}} {
+		if r := h.ctl(users[1], args...); r.Status != 3 {
+			t.Errorf("%v", r)
+		}
+	}
+	// A folder that only looks like the user's is not looked into.
+	trap := fmt.Sprintf("/run/user/%d", users[1])
+	if err := os.Symlink(filepath.Dir(socket), trap+"/midstream"); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.ctl(0, "sessions"); strings.Count(r.Stdout, fmt.Sprint(victim.Pid(), "-")) != 1 {
+		t.Errorf("%v", r)
+	}
+	victim.whole()
+}
