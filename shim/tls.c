@@ -391,6 +391,11 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         struct iovec part = { data->buffer, data->length };
         bool again = read_end(&call, result, &part, 1);
         errno = saved;
+        if (frame.kept && !frame.failed && data->outcome == TLS_AGAIN) {
+            /* It was the hand that woke the call: a program with a blocking socket is not prepared to try again. */
+            gate_wait(s);
+            again = !atomic_load(&s->gate);
+        }
         if (result > 0 && call.alone) {
             tls_begin(&frame, t->library, t->handle, t);
             t->library->kind->refresh(t);

@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lookup.h"
 #include "tls.h"
@@ -137,7 +138,7 @@ void *tls_library_entry(const void *base, enum tls_call call)
 {
     pthread_mutex_lock(&finding);
     /* Nothing else is done with it now: the program may only want to know whether it is there. */
-    struct tls_library *library = at_base(base, call < TLS_CALL_gnutls_init ? &tls_openssl : &tls_gnutls);
+    struct tls_library *library = at_base(base, strncmp(names[call], "gnutls_", 7) ? &tls_openssl : &tls_gnutls);
     pthread_mutex_unlock(&finding);
     return library ? lookup_entry((unsigned)(library - libraries), call) : NULL;
 }

@@ -2,7 +2,9 @@ package tls
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,5 +88,44 @@ func TestCopies(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A program that is not prepared to try again (SSL_ERROR_WANT_READ), because its socket blocks, is moved out of a read call
+// that waits in vain.
+func TestBlockedReader(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	s.Configure("[failover]\nenabled = false\n")
+	content, err := os.ReadFile(s.out("content/" + name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	for _, network := range networks {
+		s.answerer(network, func(c *tls.Conn, r *http.Request) {
+			from, status := 0, "200 OK"
+			if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); n > 0 {
+				status = fmt.Sprintf("206 Partial Content\r\nContent-Range: bytes %d-%d/%d", from, len(content)-1, len(content))
+			}
+			fmt.Fprintf(c, "HTTP/1.1 %s\r\nETag: \"film\"\r\nContent-Length: %d\r\n\r\n", status, len(content)-from)
+			if from > 0 {
+				c.Write(content[from:])
+				return
+			}
+			c.Write(content[:size/2])
+			<-ended
+		})
+	}
+	out := s.out("blocked")
+	p := s.Midstream(s.CC("copies", "-ldl"), host, "443", "/"+name, s.ca.certificate, "local", "libcrypto.so.3", "libssl.so.3", out).Start()
+	s.reached(p, out, size/2)
+	moved := s.migrate("wwan0")
+	if r := p.Wait(); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	s.intact("blocked", out)
+	if len(moved) != 1 || !moved[0].OK {
+		t.Errorf("%+v", moved)
 	}
 }

@@ -48,7 +48,6 @@ var programs = []program{
 			"-i", s.url(), "-map", "0", "-c", "copy", "-f", "data", out}
 	}},
 	{"asyncio", func(s *site, out string) []string { return s.asyncio(out, "") }},
-	{"memory", func(s *site, out string) []string { return s.memory("blocking", out) }},
 }
 
 // Without a migration, a program does and says the same under Midstream as natively.
