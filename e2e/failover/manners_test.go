@@ -99,7 +99,7 @@ if not pid: os._exit(7)
 print(os.waitpid(pid, 0)[1] >> 8)
 begun = time.monotonic()
 s.close()
-print(time.monotonic() - begun < 0.1, [x for x in os.listdir("/proc/self/fd") if int(x) < 1000 and os.path.exists("/proc/self/fd/" + x) and os.readlink("/proc/self/fd/" + x).startswith("socket")])`)
+print(time.monotonic() - begun < 0.1, [x for x in os.listdir("/proc/self/fd") if int(x) < 512 and os.path.exists("/proc/self/fd/" + x) and os.readlink("/proc/self/fd/" + x).startswith("socket")])`)
 	d.endsWithin(5 * time.Second)
 	if r := d.Wait(); r.Status != 0 || r.Stdout != "silent\nb'child\\n'\n7\nTrue []\n" {
 		t.Errorf("%v", r)
