@@ -17,7 +17,11 @@ func testThroughFramings(t *testing.T, over transport) {
 	body := content(2_000_000)
 	l := lab.New(t)
 	var cases []testCase
-	for _, client := range []string{"curl", "wget", "python"} {
+	clients := []string{"curl", "wget", "python"}
+	if over.secure {
+		clients = append(clients, "asyncio")
+	}
+	for _, client := range clients {
 		for _, framing := range []string{"length", "chunked", "decorated"} {
 			for _, ends := range []bool{false, true} {
 				cases = append(cases, testCase{fmt.Sprintf("%s/%s/%v", client, framing, ends), func(t *testing.T, s seat) {
@@ -77,6 +81,31 @@ func (d *download) runs(limit time.Duration) bool {
 	}
 }
 
+// asyncioSource fetches by a TLS session that works on memory.
+const asyncioSource = `
+import asyncio, ssl, sys
+async def main(host, out, ca):
+    reader, writer = await asyncio.open_connection(host, 443, ssl=ssl.create_default_context(cafile=ca))
+    writer.write(b"GET /file HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    with open(out, "wb") as f:
+        if b"chunked" in head:
+            while n := int((await reader.readline()).partition(b";")[0], 16):
+                f.write(await reader.readexactly(n))
+                assert await reader.readline() == b"\r\n"
+            while await reader.readline() != b"\r\n":
+                pass
+        else:
+            left = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+            while left:
+                piece = await reader.read(min(left, 20000))
+                assert piece
+                f.write(piece)
+                left -= len(piece)
+    writer.transport.abort()
+asyncio.run(main(*sys.argv[1:]))
+`
+
 // client is the command with which a client fetches the file from a host.
 func (t transport) client(name, host, out string) []string {
 	switch name {
@@ -92,6 +121,9 @@ func (t transport) client(name, host, out string) []string {
 			args = append(args, "--ca-certificate="+authority().file)
 		}
 		return args
+	}
+	if name == "asyncio" {
+		return []string{"python3", "-c", asyncioSource, host, out, authority().file}
 	}
 	args := []string{"python3", "-c", python, host, out}
 	if t.secure {
