@@ -37,6 +37,8 @@ func (c *Controller) prove(e *exchange, v http1.Validators, compared int64, q qu
 		}
 		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s), and only %d octets could be compared",
 			describe(v), describe(was), compared))
+	case proof == config.ProofTrust && was.ETag != "" && v.ETag != "" && was.ETag != v.ETag && was.LastModified == "":
+		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
 	case proof == config.ProofTrust && (was.Length == v.Length || was.Length < 0 || v.Length < 0):
 		return nil
 	}

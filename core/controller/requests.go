@@ -64,11 +64,11 @@ func (r *requestReader) next(heads bool) (octets []byte, request *http1.Request,
 		}
 		return octets, nil, nil
 	}
-	// Empty lines before a request line are to be ignored (RFC 9112 §2.2).
-	for len(r.have) > 0 && (r.have[0] == '\r' || r.have[0] == '\n') {
-		r.have = r.have[1:]
-	}
 	for {
+		// Empty lines before a request line are to be ignored (RFC 9112 §2.2).
+		for len(r.have) > 0 && (r.have[0] == '\r' || r.have[0] == '\n') {
+			r.have = r.have[1:]
+		}
 		if end := http1.HeadEnd(r.have); end > 0 {
 			request, err := http1.ParseRequest(r.have[:end])
 			if err == nil {

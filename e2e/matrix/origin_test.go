@@ -39,6 +39,8 @@ type script struct {
 	interim   string // 1xx heads before each answer
 	trailer   string // of a chunked answer, each line with its end; "none"
 	extension string // of its chunks
+	redirects int    // how many a request with Range is led through, by paths that count down
+	raw       string // sent instead of any answer
 	bareLF    bool   // lines of the head end without CR
 	over      transport
 	// piece is how many octets are sent at a time, at most; 0: as many as there are. later are framings that the second and
@@ -225,8 +227,12 @@ func (o *origin) converse(conn net.Conn) {
 
 // answer returns the octets of the answer, and whether the connection stays open after it.
 func (o *origin) answer(request *http.Request) ([]byte, bool) {
+	if o.raw != "" {
+		return []byte(o.raw), false
+	}
 	var head, body bytes.Buffer
 	head.WriteString(o.interim)
+	location := o.location
 	version, status := "HTTP/1.1", "200 OK"
 	if o.framing == "http10" {
 		version = "HTTP/1.0"
@@ -258,6 +264,9 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		status, content = code+" Asked For", []byte("see there\n")
 		bodyless = code == "204" || code == "304"
 	}
+	if n := o.redirect(request); n > 0 {
+		status, content, contentRange, location = "302 Found", nil, "", fmt.Sprintf("/hop/%d", n-1)
+	}
 	if o.status != 0 {
 		status, content = fmt.Sprintf("%d Scripted", o.status), nil
 	}
@@ -271,8 +280,8 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 	if contentRange != "" {
 		fmt.Fprintf(&head, "Content-Range: %s\r\n", contentRange)
 	}
-	if o.location != "" {
-		fmt.Fprintf(&head, "Location: %s\r\n", o.location)
+	if location != "" {
+		fmt.Fprintf(&head, "Location: %s\r\n", location)
 	}
 	head.WriteString(o.fields)
 	open := !o.final && o.framing != "close" && o.framing != "http10"
@@ -317,6 +326,17 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		return append(bytes.ReplaceAll(head.Bytes(), []byte("\r\n"), []byte("\n")), body.Bytes()...), open
 	}
 	return append(head.Bytes(), body.Bytes()...), open
+}
+
+// redirect is how many redirects are still to come.
+func (s script) redirect(request *http.Request) (n int) {
+	if request.Header.Get("Range") == "" {
+		return 0
+	}
+	if _, err := fmt.Sscanf(request.URL.Path, "/hop/%d", &n); err == nil {
+		return n
+	}
+	return s.redirects
 }
 
 func (s script) chunkExtension() string {

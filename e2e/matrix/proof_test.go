@@ -21,7 +21,11 @@ func between(t *testing.T, over transport, config string, old, next script) (*do
 	next.hold = -1
 	old.over, next.over = over, over
 	first, second := serve(t, l.Networks()[0], old), serve(t, l.Networks()[1], next)
-	d := start(t, l, over.curl("--limit-rate", "20M")...)
+	args := []string{"--limit-rate", "20M"}
+	if _, scheme, ok := strings.Cut(old.fields, "X-Ask: "); ok {
+		args = append(args, "-H", "Authorization: "+strings.TrimSpace(scheme)+" abc")
+	}
+	d := start(t, l, over.curl(args...)...)
 	<-first.held
 	d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 	moved, err := d.control.Migrate(l.Networks()[1].Name)
@@ -91,6 +95,24 @@ func testOtherContent(t *testing.T, over transport) {
 			script{modified: modified}, script{modified: "Sat, 05 Nov 2022 08:49:38 GMT", ranges: true}, "another content"},
 		"another length, trusted": {`proof = "trust"`,
 			script{}, script{ranges: true, body: content(300_001)}, ""},
+		"another length, the same strong ETag": {"",
+			script{etag: strong}, script{etag: strong, ranges: true, body: content(300_001)}, "octets"},
+		"another length with trust, chunked": {`proof = "trust"`,
+			script{etag: strong}, script{etag: strong, ranges: true, framing: "chunked", body: content(300_001)}, "octets"},
+		"another date, trusted": {`proof = "trust"`,
+			script{modified: modified}, script{modified: "Sat, 05 Nov 2022 08:49:38 GMT", ranges: true}, "another content"},
+		"another strong ETag, trusted": {`proof = "trust"`,
+			script{etag: `"a"`}, script{etag: `"b"`, ranges: true}, "validator"},
+		"another coding, trusted": {`proof = "trust"`,
+			script{}, script{fields: "Content-Encoding: gzip\r\n", ranges: false}, "another content"},
+		"other octets, trusted": {`proof = "trust"`,
+			script{}, script{ranges: true, body: lie}, "another one than what has been received"},
+		"a weak ETag and no date": {"",
+			script{etag: `W/"a"`}, script{etag: `W/"a"`, ranges: true}, "neither a strong validator nor a date"},
+		"a date that is not strong, strict": {`proof = "strict"`,
+			script{modified: "Sun, 06 Nov 2022 08:49:37 GMT"}, script{modified: "Sun, 06 Nov 2022 08:49:37 GMT", ranges: true}, "no strong validator"},
+		"Negotiate": {"", script{etag: strong, fields: "X-Ask: Negotiate\r\n"}, script{etag: strong, ranges: true}, "bound to the connection"},
+		"NTLM":      {"", script{etag: strong, fields: "X-Ask: NTLM\r\n"}, script{etag: strong, ranges: true}, "bound to the connection"},
 		"more to skip than allowed": {`skip_limit = 1000`,
 			script{etag: strong}, script{etag: strong}, "may be skipped"},
 		"no validator at all": {"",

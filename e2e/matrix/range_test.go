@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"bytes"
+	"compress/gzip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,23 +137,60 @@ func testTheEnd(t *testing.T, over transport) {
 func TestCodedContentMoves(t *testing.T) { both(t, testCoded) }
 
 func testCoded(t *testing.T, over transport) {
-	plain := bytes.Repeat([]byte("Midstream keeps a running download alive. "), 20_000)
-	var coded []byte
-	{
-		l := lab.New(t)
-		named(l)
-		file := filepath.Join(l.Dir, "plain")
-		os.WriteFile(file, append(plain, content(200_000)...), 0o644)
-		plain, _ = os.ReadFile(file)
-		coded = []byte(l.Command("gzip", "-nc", file).Run().Stdout)
-		s := script{body: coded, etag: strong, modified: modified, ranges: true, hold: 150_000, fields: "Content-Encoding: gzip\r\n", framing: "chunked", over: over}
-		first := serve(t, l.Networks()[0], s)
-		s.hold = -1
-		serve(t, l.Networks()[1], s)
-		d := start(t, l, over.curl("--compressed")...)
-		<-first.held
-		d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
-		d.moveOrEnd(l.Networks()[1].Name)
-		d.ends(plain)
+	plain := append(bytes.Repeat([]byte("Midstream keeps a running download alive. "), 20_000), content(200_000)...)
+	l := lab.New(t)
+	named(l)
+	var gzipped bytes.Buffer
+	w := gzip.NewWriter(&gzipped)
+	w.Write(plain)
+	w.Close()
+	for coding, coded := range map[string][]byte{"gzip": gzipped.Bytes(), "br": brotli(plain), "zstd": zstandard(plain)} {
+		for _, framing := range []string{"length", "chunked"} {
+			t.Run(coding+", "+framing, func(t *testing.T) {
+				s := script{body: coded, etag: strong, modified: modified, ranges: true, hold: 150_000, fields: "Content-Encoding: " + coding + "\r\n", framing: framing, over: over}
+				first := serve(t, l.Networks()[0], s)
+				s.hold = -1
+				second := serve(t, l.Networks()[1], s)
+				d := start(t, l, over.curl("--compressed")...)
+				first.awaits(t, d.program)
+				d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+				d.moveOrEnd(l.Networks()[1].Name)
+				d.ends(plain)
+				for _, r := range append(first.requests(), second.requests()...) {
+					if !strings.Contains(r.Header.Get("Accept-Encoding"), coding) {
+						t.Errorf("a server was asked with Accept-Encoding %q", r.Header.Get("Accept-Encoding"))
+					}
+				}
+				first.stop()
+				second.stop()
+			})
+		}
 	}
+}
+
+// brotli wraps octets into uncompressed meta-blocks (RFC 7932 §9.2).
+func brotli(octets []byte) (out []byte) {
+	shift := 1 // the window's size takes one bit: 0 is 16
+	for len(octets) > 0 {
+		n := min(len(octets), 1<<16)
+		head := (uint32(n-1)<<3 | 1<<19) << shift
+		out = append(out, byte(head), byte(head>>8), byte(head>>16))
+		out, octets, shift = append(out, octets[:n]...), octets[n:], 0
+	}
+	return append(out, 3) // the last meta-block, empty
+}
+
+// zstandard wraps octets into raw blocks (RFC 8878 §3.1.1).
+func zstandard(octets []byte) []byte {
+	out := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0x50} // a window of 1 MB, no checksum
+	for len(octets) > 0 {
+		n := min(len(octets), 1<<17)
+		head := uint32(n) << 3
+		if n == len(octets) {
+			head |= 1
+		}
+		out = append(out, byte(head), byte(head>>8), byte(head>>16))
+		out, octets = append(out, octets[:n]...), octets[n:]
+	}
+	return out
 }
