@@ -45,7 +45,7 @@ enum ms_phase {
 };
 
 /*
- * One stream's counters. The shim writes all of them but `guard`, the core reads them at any time.
+ * One stream's counters. The shim writes them, the core reads them at any time; it also sets `guard` and `called_off`.
  * `exchange` is written before and after the others, so a reader that finds it changed reads again.
  */
 struct ms_counters {
@@ -55,7 +55,7 @@ struct ms_counters {
     _Atomic uint64_t head;     /* octets of its response head the program has been handed so far */
     _Atomic int64_t stop_at;   /* content offset that the present connection may not pass */
     _Atomic uint32_t phase;    /* enum ms_phase */
-    _Atomic uint32_t guard;    /* set by the core: hold the program when this connection fails */
+    _Atomic uint32_t guard;    /* hold the program when this connection fails; the core decides (ms_shared.guard_new) */
     _Atomic uint32_t keep;     /* a tail of the content is kept */
     /*
      * The last octets of content that the program has been handed, octet n at tail[n % tail_size]: those from
@@ -80,6 +80,8 @@ struct ms_shared {
     _Atomic uint32_t use_index;
     /* Set by the core: interfaces for connections that are to be made, best first; 0 ends the list. */
     _Atomic uint32_t order[MS_ORDER];
+    /* Set by the core with the first `guard`: requests are guarded from their first octet on, before it has seen them. */
+    _Atomic uint32_t guard_new;
 };
 
 #define MS_USE_ALL 0U           /* what holds for all processes: shim/use.h */

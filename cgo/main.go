@@ -32,6 +32,8 @@ static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, u
 	struct ms_counters *c = &shared->counters[slot];
 	if (atomic_load(&c->stream) == stream)
 		atomic_store(&c->guard, on);
+	if (on)
+		atomic_store(&shared->guard_new, 1);
 }
 
 // The octets before `end`, at most `limit`, written to `to`; their number.

@@ -350,6 +350,12 @@ static bool trailer_agrees(const struct stream *s)
     return s->arm_flags & MS_KEEP || s->in.phase != MS_TRAILER || !s->in.line || s->in.cr;
 }
 
+/* Calls that wait for octets: reads, and looks ahead (MSG_PEEK). */
+static bool may_be_blocked(const struct stream *s)
+{
+    return atomic_load(&s->reading) || atomic_load(&s->receiving) || atomic_load(&s->peeking);
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
@@ -367,7 +373,7 @@ static bool hand_over(struct stream *s)
         s->deadline = now + PATIENCE_NS;
     }
     epoll_part(s, s->fd);
-    if (atomic_load(&s->inside) && (atomic_load(&s->reading) || atomic_load(&s->receiving)) && !s->woken && may_wake(s)) {
+    if (atomic_load(&s->inside) && may_be_blocked(s) && !s->woken && may_wake(s)) {
         s->woken = true;
         s->roused_at = now;
         REAL(shutdown)(s->fd, SHUT_RD);

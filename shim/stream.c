@@ -22,6 +22,7 @@
 #include "tail.h"
 #include "tls.h"
 #include "twin.h"
+#include "use.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
@@ -231,6 +232,12 @@ void stream_leave(struct stream *s, const char *why)
     }
 }
 
+/* A connection may fail before the core has seen the request, and decided whether it is guarded: it is told, and decides then. */
+static void guard_early(struct stream *s)
+{
+    atomic_store(&s->counters->guard, !s->here && atomic_load(&shared.guard_new));
+}
+
 /* The first GET: from here on the core knows the stream. */
 static bool open_stream(struct stream *s)
 {
@@ -254,7 +261,8 @@ static bool open_stream(struct stream *s)
     atomic_store(&s->counters->head, 0);
     atomic_store(&s->counters->phase, s->in.phase == MS_IDLE ? MS_HEAD : s->in.phase);
     atomic_store(&s->counters->stop_at, MS_NO_STOP);
-    atomic_store(&s->counters->guard, 0);
+    s->here = use_is_local((struct sockaddr *)&opened.peer);
+    guard_early(s);
     atomic_store(&s->counters->called_off, 0);
     s->arming = 0;
     /* From the first octet on: the core may hear of the response only when the program has read much of it. */
@@ -395,6 +403,7 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
             atomic_store(&s->sent, number + 1);
             s->matched = 0;
             if (stage == STAGE_OPEN && atomic_load(&s->answered) == number) {
+                guard_early(s);
                 struct stat status;
                 if (fstat(s->fd, &status) || status.st_ino != s->inode) {
                     /* The number was closed and used again without any hook seeing it. */
@@ -687,7 +696,9 @@ static bool concerns_response(const struct call *call, int error)
     if (call->counted && aside_is_on(call->stream)) {
         return call->stream->in.phase != MS_CLOSE || error; /* the last octets may still have to be decrypted */
     }
-    return call->alone || is_complete(call->stream, error);
+    /* MSG_PEEK meets the end like any read, and some programs do nothing before it has shown them something. */
+    bool only = call->alone || (call->place == &call->stream->peeking && !caller_other_reads(call->stream));
+    return only || is_complete(call->stream, error);
 }
 
 /*

@@ -98,6 +98,7 @@ struct stream {
     uint64_t inode;
     uint64_t seen;      /* octets that hooks saw leave the present socket */
     uint64_t seen_base; /* what TCP_INFO said had left it when that count began */
+    bool here;          /* the peer is this host, where no other interface leads */
     uint32_t forks;     /* the process's count of children at the opening */
     bool moved;         /* the names below are what the program believes in */
     bool relayed;

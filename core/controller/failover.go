@@ -53,6 +53,8 @@ func (s *Stream) fail(m channel.Message) {
 	s.failed = &failure{errno: syscall.Errno(m.A), received: m.B, held: m.Flags&channel.Held != 0}
 	s.failed.over = !s.failed.held
 	if !s.failed.held {
+		s.c.log.Debug().Str("session", s.name()).Int64("received", m.B).Int64("errno", m.A).Bool("guarded", s.guarded).
+			Msg("the connection has ended, as the program has seen")
 		return
 	}
 	e := s.current()

@@ -120,6 +120,9 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	return s.makeBeforeBreak(ctx, to, e)
 }
 
+// childhood is how long a child may hold the socket that it was forked with.
+const childhood = 250 * time.Millisecond
+
 // unshared makes sure that nobody else holds the socket, and that the shim has seen all that was read from it.
 func (s *Stream) unshared(ctx context.Context) error {
 	info, err := s.inquire(ctx)
@@ -129,10 +132,16 @@ func (s *Stream) unshared(ctx context.Context) error {
 	if info.PastHooks {
 		return errors.New("the program reads it past Midstream's hooks")
 	}
-	if info.Forked || hasChildren() {
-		if pid, held := s.c.holders.of(s.c.pid, info.Inode); held {
+	// A child that has just been forked is about to end or to execute another program, and closes the socket then.
+	for end := time.Now().Add(childhood); info.Forked || hasChildren(); {
+		pid, held := s.c.holders.of(s.c.pid, info.Inode)
+		if !held {
+			break
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
 			return fmt.Errorf("process %d holds it as well", pid)
 		}
+		time.Sleep(holdersAge + time.Millisecond) // nothing announces it
 	}
 	return nil
 }

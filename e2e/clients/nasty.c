@@ -174,15 +174,15 @@ static ssize_t read_somehow(const struct reader *r, char *buffer, size_t most)
         doing = "a read into nowhere";
         errno = 0;
         n = recv(r->fd, (void *)8, most, MSG_DONTWAIT);
-        if (n >= 0 ? n != 0 : errno != EFAULT && errno != EAGAIN && errno != EINTR)
+        if (n > 0)
             fail("it is not EFAULT");
-        if (n < 0)
+        if (errno == EFAULT)
             errno = EAGAIN;
         return n;
     case 11:
         doing = "read of nothing";
-        if (read(r->fd, buffer, 0) != 0)
-            fail("it is not 0");
+        if ((n = read(r->fd, buffer, 0)) != 0)
+            return n;
         return read(r->fd, buffer, most);
     case 12: {
         doing = "O_NONBLOCK";
@@ -240,8 +240,10 @@ static void exchange(struct reader *reader)
                 wait_for(reader);
             continue;
         }
-        if (n <= 0)
+        if (n <= 0) {
+            fprintf(stderr, "with %lld octets left: ", (long long)r.left);
             fail(n ? "it failed" : "it ended early");
+        }
         if ((size_t)n > most)
             fail("more than was asked for");
         ssize_t content = take(&r, buffer, (size_t)n);
