@@ -47,6 +47,8 @@ const (
 	MethodReport  = "report"  // a notification of the process's: its streams
 	MethodOutcome = "outcome" // likewise: what came of a migration
 	MethodTrigger = "trigger" // a notification of midstreamd's: move a stream
+	MethodAsk     = "ask"     // likewise: what do these streams need now?
+	MethodNeeds   = "needs"   // a notification of the process's: the answer
 )
 
 // Request is a call, or where ID is nil a notification.

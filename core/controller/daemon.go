@@ -124,6 +124,13 @@ func (c *Controller) hear(ctx context.Context, m control.Response) {
 		if json.Unmarshal(m.Params, &d) == nil && d.PID == c.pid && d.To != "" {
 			guard.Go(func() { c.carryOut(ctx, d) })
 		}
+	case control.MethodAsk:
+		var q manager.Question
+		if json.Unmarshal(m.Params, &q) == nil {
+			guard.Go(func() {
+				c.management.daemon.tell(control.MethodNeeds, manager.Needs{PID: c.pid, Number: q.Number, Needs: c.answer(c.pid, q.Sessions)})
+			})
+		}
 	case control.MethodFacts:
 		var facts map[string]manager.Fact
 		if json.Unmarshal(m.Params, &facts) == nil {

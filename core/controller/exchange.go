@@ -23,7 +23,8 @@ type exchange struct {
 	framing  http1.Framing
 	begun    time.Time // when the program had read the response's head
 	done     bool
-	received atomic.Int64 // the most that is known to have been received: all of it, once it is done
+	refused  map[string]refused // by interface: where it could not be continued
+	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
 
 	// The response's content is octets first to last of a representation of total octets.
 	first, last, total int64 // last and total are -1 where unknown

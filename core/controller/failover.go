@@ -112,6 +112,18 @@ func (p *paths) refresh() {
 	p.changed = make(chan struct{})
 }
 
+// usable lists the interfaces that can be used, as far as this process knows; nil where it does not.
+func (p *paths) usable() (names []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, i := range p.interfaces {
+		if i.Usable() == nil {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
 // lose takes the kernel's word for a loss, until everything has been asked for anew.
 func (p *paths) lose(l netif.Loss) {
 	p.mu.Lock()

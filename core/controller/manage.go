@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -224,7 +225,7 @@ func (c *Controller) look(ctx context.Context) {
 	if c.management.daemon.report(c, streams, samples) {
 		return
 	}
-	v := c.manager.Evaluate()
+	v := c.manager.Evaluate(c.answer)
 	for _, w := range v.Fired {
 		c.fired(w)
 	}
@@ -269,6 +270,14 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 		limited, cancel := context.WithTimeout(ctx, c.config.Migration.Timeout)
 		r.Migration, err = s.migrate(limited, d.To, d.Trigger)
 		cancel()
+	}
+	var no *refusal
+	if errors.As(err, &no) {
+		s.mu.Lock()
+		if e := s.current(); e != nil {
+			e.refuseOver(d.To, no.why)
+		}
+		s.mu.Unlock()
 	}
 	c.manager.Outcome(d.Session, d.To, err)
 	c.management.daemon.outcome(d.Session, d.To, err)
@@ -383,6 +392,47 @@ func (s *Stream) roundTrip(info channel.SocketInfo) time.Duration {
 		return max(info.RTT, info.ReceiveRTT)
 	}
 	return info.RTT
+}
+
+// refused is why an exchange could not be continued over an interface, and when that was found.
+type refused struct {
+	why string
+	at  time.Time
+}
+
+// refusedFor is how long a refusal is held against an interface: a captive portal, for one, may be opened.
+const refusedFor = time.Minute
+
+func (e *exchange) refuseOver(iface, why string) {
+	if e.refused == nil {
+		e.refused = map[string]refused{}
+	}
+	e.refused[iface] = refused{cut(why), time.Now()}
+}
+
+// answer says what streams need now. It is a manager.Asker for this process.
+func (c *Controller) answer(_ int, sessions []string) []manager.Need {
+	var needs []manager.Need
+	for _, id := range sessions {
+		for _, s := range c.all(id) {
+			n := manager.Need{Stream: s.Need(), To: c.paths.usable()}
+			n.URL, n.Command = cut(n.URL), cut(n.Command)
+			s.mu.Lock()
+			if e := s.current(); e != nil {
+				for iface, r := range e.refused {
+					if n.Not == nil {
+						n.Not = map[string]string{}
+					}
+					if time.Since(r.at) < refusedFor {
+						n.Not[iface] = r.why
+					}
+				}
+			}
+			s.mu.Unlock()
+			needs = append(needs, n)
+		}
+	}
+	return needs
 }
 
 func (s *Stream) busy() bool {

@@ -62,12 +62,25 @@ const (
 	worthOctets  = 1 << 20         // or so many octets where the rate is not known
 )
 
-// Evaluate decides for all streams reported. Each decision is to be carried out, and its outcome told by Outcome.
-func (e *Engine) Evaluate() Verdict {
+// Evaluate decides for all streams reported. Each decision is to be carried out, and its outcome told by Outcome. Before
+// a change for better it asks the process, if ask is not nil; it waits for the answers as long as ask does.
+func (e *Engine) Evaluate(ask Asker) Verdict {
+	var out Verdict
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var out Verdict
-	e.fire(&out)
+	doubtful := e.evaluate(&out, ask != nil)
+	if len(doubtful) > 0 {
+		e.mu.Unlock()
+		answers := inquire(ask, doubtful)
+		e.mu.Lock()
+		e.review(doubtful, answers, &out)
+	}
+	return out
+}
+
+// evaluate decides on the reports, and returns what is to be asked about. With e.mu.
+func (e *Engine) evaluate(out *Verdict, asks bool) (doubtful []Decision) {
+	e.fire(out)
 	v := e.view()
 	ids := make([]string, 0, len(e.reports))
 	for id := range e.reports {
@@ -84,21 +97,19 @@ func (e *Engine) Evaluate() Verdict {
 		case d == nil && reason == "":
 			delete(e.against, id)
 		case reason != "":
-			to := ""
-			if d != nil {
-				to = d.To
+			if d == nil {
+				d = &Decision{Session: id, PID: r.PID}
 			}
-			if e.against[id] != reason {
-				e.against[id] = reason
-				out.Declined = append(out.Declined, Declined{Session: id, PID: r.PID, To: to, Reason: reason})
-			}
+			e.decline(d, reason, out)
+		case asks && forBetter(d):
+			doubtful = append(doubtful, *d)
 		default:
 			delete(e.against, id)
 			e.ask(id, d.To, v.at)
 			out.Decisions = append(out.Decisions, *d)
 		}
 	}
-	return out
+	return doubtful
 }
 
 func (e *Engine) ask(id, to string, now time.Time) {

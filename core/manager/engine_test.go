@@ -20,6 +20,7 @@ type world struct {
 	clock time.Time
 	links []netif.Interface
 	s     Stream
+	asker Asker
 }
 
 func newWorld(t *testing.T, text string, names ...string) *world {
@@ -62,7 +63,7 @@ func (w *world) carrier(name string, on bool) {
 // look reports the stream and returns where it is to go, "" if nowhere; moved makes it go there.
 func (w *world) look() (to string, v Verdict) {
 	w.Report(7, []Stream{w.s}, nil)
-	v = w.Evaluate()
+	v = w.Evaluate(w.asker)
 	for _, d := range v.Decisions {
 		to = d.To
 	}
@@ -335,4 +336,66 @@ func FuzzHint(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Before a change for better the process is asked, and what it says counts.
+func TestAsksBeforeAChangeForBetter(t *testing.T) {
+	const policy = "[policy]\nprefer = [\"wwan0\", \"wlan0\"]\ndwell = \"0s\"\n"
+	for _, test := range []struct {
+		name   string
+		answer func(w *world, n Need) []Need
+		to     string
+		says   string
+	}{
+		{"it agrees", func(w *world, n Need) []Need { n.Received, n.Rate = 4e8, 8e6; return []Need{n} }, "wwan0", "600.0 MB are left, at 8.0 Mbit/s"},
+		{"it does not know the length", func(w *world, n Need) []Need { n.Length = -1; return []Need{n} }, "wwan0", "how much is left is not known"},
+		{"it is nearly done", func(w *world, n Need) []Need { n.Received = n.Length - 1000; return []Need{n} }, "", "it is nearly done"},
+		{"it is done", func(w *world, n Need) []Need { n.Active = false; return []Need{n} }, "", ""},
+		{"it cannot be moved any more", func(w *world, n Need) []Need { n.Movable, n.Why = false, "it was left"; return []Need{n} }, "", "it was left"},
+		{"it cannot go there", func(w *world, n Need) []Need { n.To = []string{"wlan0"}; return []Need{n} }, "", "the process cannot use it"},
+		{"it was refused there", func(w *world, n Need) []Need {
+			n.Not = map[string]string{"wwan0": "other content"}
+			return []Need{n}
+		}, "", "it was refused there before: other content"},
+		{"it does not answer", func(w *world, n Need) []Need { return nil }, "", "has not said within 300ms"},
+		{"it speaks for another", func(w *world, n Need) []Need { n.PID = 8; return []Need{n} }, "", "has not said within 300ms"},
+		{"it has ended", func(w *world, n Need) []Need { w.Gone(7); return nil }, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, policy, "wlan0", "wwan0")
+			questions := 0
+			w.asker = func(pid int, sessions []string) []Need {
+				if questions++; pid != 7 || len(sessions) != 1 || sessions[0] != "7-1" {
+					t.Errorf("asked %d about %q", pid, sessions)
+				}
+				return test.answer(w, Need{Stream: w.s, To: []string{"wlan0", "wwan0"}})
+			}
+			to, v := w.look()
+			said := ""
+			for _, d := range v.Decisions {
+				said += d.Cause
+			}
+			for _, d := range v.Declined {
+				said += d.Reason
+			}
+			if to != test.to || !strings.Contains(said, test.says) || questions != 1 || test.says == "" && said != "" {
+				t.Errorf("to %q after %d questions: %s", to, questions, said)
+			}
+			// Whoever has said no, or nothing, is left in peace for a while.
+			if strings.HasPrefix(test.says, "it was refused") || strings.HasPrefix(test.says, "has not") {
+				if w.look(); questions != 1 {
+					t.Error("asked again at once")
+				}
+				w.clock = w.clock.Add(time.Minute)
+				if w.look(); questions != 2 {
+					t.Error("never asked again")
+				}
+			}
+		})
+	}
+	// A person's word needs no question.
+	w := newWorld(t, "", "wlan0", "wwan0")
+	w.asker = func(int, []string) []Need { t.Error("asked"); return nil }
+	w.UseFor(7, "wwan0")
+	w.expect("a person's use", "wwan0")
 }

@@ -15,7 +15,8 @@
 //
 // A change for better waits until the stream has been where it is for dwell, and the other interface has been usable
 // for dwell since it came back, twice as long for each further loss in the last two minutes; and it has to pay: at
-// least two seconds of the content have to be left. A person's use, and leaving what policy forbids, wait for nothing.
+// least two seconds of the content have to be left. Before it, the process is asked what the stream needs now, and where it
+// can go (ask.go). A person's use, and leaving what policy forbids, wait for nothing.
 package manager
 
 import (

@@ -36,7 +36,9 @@ type daemon struct {
 	kick   chan struct{}
 
 	mu      sync.Mutex
-	clients map[int]*client // by process
+	clients map[int]*client    // by process
+	asked   map[int64]question // by their numbers
+	last    int64              // question
 	system  map[string]manager.Fact
 	files   map[string]manager.Fact
 }
@@ -58,7 +60,7 @@ const maxProcesses = 1024
 func newDaemon(cfg *config.Config, dir string, logger zerolog.Logger) *daemon {
 	return &daemon{
 		engine: manager.New(cfg, time.Now), store: manager.Store{Dir: dir}, log: logger,
-		kick: make(chan struct{}, 1), clients: map[int]*client{},
+		kick: make(chan struct{}, 1), clients: map[int]*client{}, asked: map[int64]question{},
 	}
 }
 
@@ -209,7 +211,7 @@ func (d *daemon) gather() {
 // look decides, and tells the processes.
 func (d *daemon) look() {
 	d.gather()
-	v := d.engine.Evaluate()
+	v := d.engine.Evaluate(d.ask)
 	for _, w := range v.Fired {
 		d.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger,
 			Text: "the condition came true: " + w.Condition + "; use " + w.Use, Fields: map[string]any{"to": w.Use, "trigger": manager.TriggerWhen, "id": w.ID}})
@@ -233,6 +235,60 @@ func (d *daemon) look() {
 		d.log.Error().Err(err).Msg("the order of the interfaces was not noted")
 	}
 	d.tellFacts()
+}
+
+// question is one that a process has not answered yet.
+type question struct {
+	pid    int
+	answer chan []manager.Need
+}
+
+// ask is a manager.Asker.
+func (d *daemon) ask(pid int, sessions []string) []manager.Need {
+	c := d.client(pid)
+	if c == nil {
+		return nil
+	}
+	answer := make(chan []manager.Need, 1)
+	d.mu.Lock()
+	d.last++
+	q := manager.Question{Number: d.last, Sessions: sessions}
+	d.asked[q.Number] = question{pid, answer}
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.asked, q.Number)
+		d.mu.Unlock()
+	}()
+	if c.peer.Notify(control.MethodAsk, q) != nil {
+		return nil
+	}
+	select {
+	case needs := <-answer:
+		return needs
+	case <-time.After(manager.AskLimit):
+		return nil
+	}
+}
+
+// needs takes a process's answer.
+func (d *daemon) needs(p *control.Peer, n manager.Needs) error {
+	if !d.speaks(p, n.PID) {
+		return fmt.Errorf("needs: process %d has not attached on this connection", n.PID)
+	}
+	// A process may only speak of its own streams.
+	n.Needs = slices.DeleteFunc(n.Needs, func(one manager.Need) bool { return one.PID != n.PID })
+	d.mu.Lock()
+	q := d.asked[n.Number] // none where nobody waits any more
+	d.mu.Unlock()
+	if q.pid != n.PID {
+		return nil
+	}
+	select {
+	case q.answer <- n.Needs:
+	default: // it has answered already
+	}
+	return nil
 }
 
 func (d *daemon) client(pid int) *client {
@@ -299,6 +355,12 @@ func (d *daemon) Call(ctx context.Context, p *control.Peer, method string, param
 			return nil, true, err
 		}
 		return struct{}{}, true, d.report(p, r)
+	case control.MethodNeeds:
+		var n manager.Needs
+		if err := control.Params(method, params, &n); err != nil {
+			return nil, true, err
+		}
+		return struct{}{}, true, d.needs(p, n)
 	case control.MethodOutcome:
 		var o control.OutcomeParams
 		if err := control.Params(method, params, &o); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,61 @@ func TestDaemonTellsWhatProcessesHaveFound(t *testing.T) {
 	}
 	if d.client(77) != nil {
 		t.Error("it is still known after its connection has ended")
+	}
+}
+
+// hear returns the parameters of the next notification of that method.
+func (l *line) hear(method string) json.RawMessage {
+	l.t.Helper()
+	for l.in.Scan() {
+		var r control.Response
+		if err := json.Unmarshal(l.in.Bytes(), &r); err != nil {
+			l.t.Fatal(err)
+		}
+		if r.Method == method {
+			return r.Params
+		}
+	}
+	l.t.Fatalf("no %s", method)
+	return nil
+}
+
+func TestDaemonAsksProcesses(t *testing.T) {
+	d, path := started(t)
+	a, b := connect(t, path), connect(t, path)
+	for l, params := range map[*line]string{a: `{"pid":77,"command":"curl"}`, b: `{"pid":78,"command":"wget"}`} {
+		if e := l.call("attach", params); e != "" {
+			t.Fatal(e)
+		}
+	}
+	got := make(chan []manager.Need, 1)
+	ask := func() { got <- d.ask(77, []string{"77-1"}) }
+	go ask()
+	var q manager.Question
+	if err := json.Unmarshal(a.hear("ask"), &q); err != nil || len(q.Sessions) != 1 || q.Sessions[0] != "77-1" {
+		t.Fatalf("%+v, %v", q, err)
+	}
+	// Neither another process, nor this one about others, has a say.
+	number := strconv.FormatInt(q.Number, 10)
+	if e := b.call("needs", `{"pid":77,"number":`+number+`,"needs":[]}`); !strings.Contains(e, "has not attached on this connection") {
+		t.Errorf("%q", e)
+	}
+	if e := b.call("needs", `{"pid":78,"number":`+number+`,"needs":[]}`); e != "" {
+		t.Error(e)
+	}
+	if e := a.call("needs", `{"pid":77,"number":`+number+`,"needs":[{"id":"77-1","pid":77,"length":5,"to":["lo"]},{"id":"78-1","pid":78,"to":null}]}`); e != "" {
+		t.Error(e)
+	}
+	if needs := <-got; len(needs) != 1 || needs[0].ID != "77-1" || needs[0].Length != 5 || len(needs[0].To) != 1 {
+		t.Errorf("%+v", needs)
+	}
+	// Nobody waits for ever, nor for whoever has gone.
+	go ask()
+	if <-got != nil {
+		t.Error("an answer from nowhere")
+	}
+	if needs := d.ask(79, nil); needs != nil {
+		t.Errorf("%+v", needs)
 	}
 }
 

@@ -3,10 +3,13 @@
 package manager
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"midstream/e2e/lab"
 )
@@ -46,6 +49,42 @@ func TestDaemonDecidesForAllAndItsLossDisturbsNothing(t *testing.T) {
 	}
 	a.whole()
 	b.whole()
+}
+
+// The daemon asks before it moves a download for better: what it says of its decision is the download's state by then,
+// and whoever does not answer is left where it is.
+func TestDaemonAsksBeforeItDecides(t *testing.T) {
+	for _, run := range []string{"midstreamd", "in the process"} {
+		t.Run(run, func(t *testing.T) {
+			s := newStage(t)
+			s.Configure("[policy]\ndwell = \"0s\"\n")
+			if run == "midstreamd" {
+				s.daemon()
+			}
+			d := s.download()
+			d.on("wlan0")
+			w := d.watch()
+			s.ctl("hint", "wwan0", "preferred=true")
+			d.on("wwan0")
+			w.saw("trigger", " MB are left")
+			if run != "midstreamd" {
+				d.stop()
+				return
+			}
+			heard := s.Ctl("watch", "--json").Start()
+			d.Process.Signal(syscall.SIGSTOP)
+			s.ctl("hint", "wwan0", "preferred=")
+			s.ctl("hint", "wlan0", "preferred=true")
+			time.Sleep(3 * time.Second) // three looks
+			heard.Process.Signal(os.Interrupt)
+			if r := heard.Wait(); !strings.Contains(r.Stdout, "has not said within") {
+				t.Errorf("%v", r)
+			}
+			d.Process.Signal(syscall.SIGCONT)
+			d.on("wlan0")
+			d.whole()
+		})
+	}
 }
 
 func TestDaemonFollowsUseAndWhen(t *testing.T) {
