@@ -52,6 +52,8 @@ aria2          aria2c
 libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
+openssl        openssl
+valgrind       valgrind
 python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip
 git            git

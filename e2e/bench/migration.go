@@ -23,16 +23,26 @@ type field struct {
 	b   *bench
 	web []*lab.Server
 	sum string
+	ca  string // "" without TLS
 }
 
-func newField(b *bench, config string) *field {
+func newField(b *bench, config string) *field { return raise(b, config, "") }
+
+// raise is newField with servers of the authority ca that speak TLS, if it is not "".
+func raise(b *bench, config, ca string) *field {
 	link := lab.Link{Rate: linkRate, Delay: delay}
-	f := &field{Lab: lab.New(b, lab.Net("wlan0", link), lab.Net("wwan0", link)), b: b}
+	f := &field{Lab: lab.New(b, lab.Net("wlan0", link), lab.Net("wwan0", link)), b: b, ca: ca}
 	f.LogLevel = "off"
 	f.Configure(config)
 	for _, n := range f.Networks() {
 		f.sum = lab.Content(b, b.path("films"), "film.mkv", filmSize, 1)
-		f.web = append(f.web, n.Nginx(b.path("films"), lab.ServerOptions{}))
+		options := lab.ServerOptions{}
+		if ca != "" {
+			certificate, key := lab.Certificate(b, ca, n.Name, "download.example")
+			options = lab.ServerOptions{Port: 443, Listen: "ssl",
+				Extra: "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate " + certificate + "; ssl_certificate_key " + key + ";"}
+		}
+		f.web = append(f.web, n.Nginx(b.path("films"), options))
 		n.DNS(map[string][]string{"download.example": {n.Content()}})
 	}
 	return f
@@ -52,6 +62,9 @@ func (f *field) payload() int64 {
 // there is one), the octets that arrived beyond the file's and the migration.
 func (f *field) download(move bool) (pause time.Duration, extra int64, m *lab.Migration) {
 	args := f.GapClient(f.b.path("out"), "download.example", 80, "/film.mkv")
+	if f.ca != "" {
+		args = f.GapClientTLS(f.ca, f.b.path("out"), "download.example", 443, "/film.mkv")
+	}
 	p := f.Command(args...)
 	if move {
 		p = f.Midstream(args...)
@@ -116,6 +129,21 @@ func migrations(b *bench) {
 	b.report("octets asked for twice in it, kB", twice, "%.1f", 2*delay.Seconds()*linkRate/8/1e3)
 	b.note("received beyond the file: %s kB, natively %s kB (responses, retransmissions, what was under way on the old connection)",
 		arrived.text("%.0f"), base.text("%.0f"))
+}
+
+func migrationsTLS(b *bench) {
+	f := raise(b, "", lab.Authority(b, b.path("ca")))
+	var native, moved, stall, difference sample
+	for range runs(7) {
+		p, _, _ := f.download(false)
+		native = append(native, inMS(p))
+		p, _, m := f.download(true)
+		moved, stall = append(moved, inMS(p)), append(stall, m.StallMS)
+		difference = append(difference, moved[len(moved)-1]-native[len(native)-1])
+	}
+	b.report("stall of a migration over TLS, ms more than natively", difference, "%.1f", 5)
+	b.note("longest pause natively %s ms, around the migration %s ms", native.text("%.1f"), moved.text("%.1f"))
+	b.note("stall as Midstream reports it: %s ms", stall.text("%.1f"))
 }
 
 func breakBeforeMake(b *bench) {

@@ -13,23 +13,34 @@ import (
 	"midstream/e2e/lab"
 )
 
-const loopback = "127.0.0.1:8080"
+const (
+	loopback       = "127.0.0.1:8080"
+	loopbackTLS    = "localhost:8443"
+	loopbackLength = 2 << 30 // TLS: half of it
+)
 
 // serveLoopback starts an nginx on the phone itself, with an empty file of 2 GB and a small one.
 func serveLoopback(b *bench) {
 	root := b.path("loopback")
 	os.MkdirAll(root, 0o755)
-	big, err := os.Create(root + "/big")
-	if err == nil {
-		err = big.Truncate(2 << 30)
+	var err error
+	for file, length := range map[string]int64{"big": loopbackLength, "half": loopbackLength / 2} {
+		if err = os.WriteFile(root+"/"+file, nil, 0o644); err == nil {
+			err = os.Truncate(root+"/"+file, length)
+		}
+		if err != nil {
+			b.Fatalf("bench: %v", err)
+		}
 	}
+	certificate, key := lab.Certificate(b, lab.Authority(b, b.path("ca")), "loopback", "localhost")
 	if err == nil {
 		err = os.WriteFile(root+"/small", []byte(strings.Repeat("x", 1000)), 0o644)
 	}
 	conf := fmt.Sprintf(`daemon off; master_process off; user root root; pid %[1]s/pid; error_log /dev/null;
 events {} http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
 client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-server { listen %[2]s; root %[1]s; } }`, root, loopback)
+server { listen %[2]s; listen 127.0.0.1:8443 ssl; ssl_certificate %[3]s; ssl_certificate_key %[4]s; root %[1]s; } }`,
+		root, loopback, certificate, key)
 	if err == nil {
 		err = os.WriteFile(root+"/conf", []byte(conf), 0o644)
 	}
@@ -59,13 +70,23 @@ func preloaded(b *bench, l *lab.Lab, args ...string) *lab.Program {
 }
 
 func bulk(b *bench) {
+	b.transfers("2 GB over loopback",
+		[]string{"curl", "-s", "-o", "/dev/null", "http://" + loopback + "/big"},
+		[]string{"wget", "-q", "-O", "/dev/null", "http://" + loopback + "/big"})
+}
+
+func bulkTLS(b *bench) {
+	b.transfers("1 GB over TLS on loopback",
+		[]string{"curl", "-s", "--cacert", b.path("ca.pem"), "-o", "/dev/null", "https://" + loopbackTLS + "/half"},
+		[]string{"wget", "-q", "--ca-certificate=" + b.path("ca.pem"), "-O", "/dev/null", "https://" + loopbackTLS + "/half"})
+}
+
+// transfers compares downloads over loopback with the same without the library.
+func (b *bench) transfers(what string, programs ...[]string) {
 	l := lab.New(b, lab.Net("wlan0", lab.Link{}))
 	l.LogLevel = "off"
 	serveLoopback(b)
-	for _, args := range [][]string{
-		{"curl", "-s", "-o", "/dev/null", "http://" + loopback + "/big"},
-		{"wget", "-q", "-O", "/dev/null", "http://" + loopback + "/big"},
-	} {
+	for _, args := range programs {
 		var wall, cpu [2]sample
 		for i := range runs(9) + 1 {
 			for k := range 2 {
@@ -83,10 +104,10 @@ func bulk(b *bench) {
 				}
 			}
 		}
-		for what, s := range map[string][2]sample{"wall": wall, "CPU": cpu} {
-			bound := map[string]float64{"wall": 1.03, "CPU": 1.05}[what]
+		for time, s := range map[string][2]sample{"wall": wall, "CPU": cpu} {
+			bound := map[string]float64{"wall": 1.03, "CPU": 1.05}[time]
 			ratio := s[1].median() / s[0].median()
-			b.reportMedian(args[0]+", 2 GB over loopback, "+what+" time", ratio,
+			b.reportMedian(args[0]+", "+what+", "+time+" time", ratio,
 				ratios(s[1], s[0]).text("%.3f"), "%.2f", bound)
 			b.note("natively %s s, under Midstream %s s; ratio of medians %.3f", s[0].text("%.3f"), s[1].text("%.3f"), ratio)
 		}

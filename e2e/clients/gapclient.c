@@ -1,9 +1,10 @@
 /*
  * gapclient: downloads one URL with plain blocking sockets and reports the pauses between its reads.
  *
- *     gapclient [-m] [-o FILE] HOST PORT PATH
+ *     gapclient [-m] [-o FILE] [-c CA] HOST PORT PATH
  *
- * With -m over Multipath TCP (RFC 8684).
+ * With -m over Multipath TCP (RFC 8684). With -c over TLS, the server's certificate verified by that authority: for that
+ * it is compiled with -DTLS, and linked with -l:libssl.so.3.
  * Prints one JSON object. Times are nanoseconds; those of the gaps count from begun_ns, which is
  * the time of day of the connect call, so that they can be laid beside what others did meanwhile.
  * Exit status: 0 the announced content has arrived, 1 it has not, 2 wrong usage.
@@ -90,6 +91,54 @@ static int connect_to(const char *host, const char *port, int multipath) {
     return fd;
 }
 
+#ifdef TLS
+const void *TLS_client_method(void);
+void *SSL_CTX_new(const void *method);
+int SSL_CTX_load_verify_locations(void *context, const char *file, const char *folder);
+void SSL_CTX_set_verify(void *context, int mode, void *callback);
+void *SSL_new(void *context);
+long SSL_ctrl(void *ssl, int command, long value, void *pointer);
+int SSL_set1_host(void *ssl, const char *host);
+int SSL_set_fd(void *ssl, int fd);
+int SSL_connect(void *ssl);
+int SSL_read(void *ssl, void *octets, int length);
+int SSL_write(void *ssl, const void *octets, int length);
+
+static void *ssl;
+
+static int secure(int fd, const char *ca, const char *host) {
+    void *context = SSL_CTX_new(TLS_client_method());
+    if (!context || SSL_CTX_load_verify_locations(context, ca, NULL) != 1)
+        return fail(ca, "cannot be used");
+    SSL_CTX_set_verify(context, 1, NULL);
+    ssl = SSL_new(context);
+    if (!ssl || SSL_ctrl(ssl, 55, 0, (void *)host) != 1 || SSL_set1_host(ssl, host) != 1 || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1)
+        return fail(host, "the TLS handshake failed");
+    return 0;
+}
+
+static ssize_t receive(int fd, void *data, size_t length) {
+    return ssl ? SSL_read(ssl, data, (int)length) : read(fd, data, length);
+}
+
+static ssize_t transmit(int fd, const void *data, size_t length) {
+    return ssl ? SSL_write(ssl, data, (int)length) : write(fd, data, length);
+}
+#else
+static int secure(int fd, const char *ca, const char *host) {
+    (void)fd, (void)ca;
+    return fail(host, "this gapclient has no TLS");
+}
+
+static ssize_t receive(int fd, void *data, size_t length) {
+    return read(fd, data, length);
+}
+
+static ssize_t transmit(int fd, const void *data, size_t length) {
+    return write(fd, data, length);
+}
+#endif
+
 static int write_all(int fd, const char *data, size_t length) {
     while (length > 0) {
         ssize_t n = write(fd, data, length);
@@ -103,7 +152,12 @@ static int write_all(int fd, const char *data, size_t length) {
 
 int main(int argc, char **argv) {
     int out = -1, multipath = 0, option;
-    while ((option = getopt(argc, argv, "mo:")) != -1) {
+    const char *ca = NULL;
+    while ((option = getopt(argc, argv, "mo:c:")) != -1) {
+        if (option == 'c') {
+            ca = optarg;
+            continue;
+        }
         if (option == 'm') {
             multipath = 1;
             continue;
@@ -115,20 +169,20 @@ int main(int argc, char **argv) {
             return fail(optarg, strerror(errno));
     }
     if (argc - optind != 3) {
-        fprintf(stderr, "usage: gapclient [-m] [-o FILE] HOST PORT PATH\n");
+        fprintf(stderr, "usage: gapclient [-m] [-o FILE] [-c CA] HOST PORT PATH\n");
         return 2;
     }
     const char *host = argv[optind], *port = argv[optind + 1], *path = argv[optind + 2];
 
     int64_t begun_at = now(CLOCK_REALTIME), begun = now(CLOCK_MONOTONIC);
     int fd = connect_to(host, port, multipath);
-    if (fd < 0)
+    if (fd < 0 || (ca && secure(fd, ca, host)))
         return 1;
     char request[4096];
     int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gapclient\r\nConnection: close\r\n\r\n", path, host);
     if (length >= (int)sizeof request)
         return fail(path, "too long");
-    if (write_all(fd, request, (size_t)length))
+    if (transmit(fd, request, (size_t)length) != length)
         return fail("write the request", strerror(errno));
 
     static char head[HEAD + 1];
@@ -138,7 +192,7 @@ int main(int argc, char **argv) {
     while (!content) {
         if (have == HEAD)
             return fail("response head", "too long");
-        ssize_t n = read(fd, head + have, HEAD - have);
+        ssize_t n = receive(fd, head + have, HEAD - have);
         last = now(CLOCK_MONOTONIC);
         if (n <= 0)
             return fail("read the response head", n ? strerror(errno) : "early end");
@@ -160,7 +214,7 @@ int main(int argc, char **argv) {
 
     const char *error = "";
     while (announced < 0 || octets < announced) {
-        ssize_t n = read(fd, buffer, sizeof buffer);
+        ssize_t n = receive(fd, buffer, sizeof buffer);
         int64_t then = now(CLOCK_MONOTONIC);
         record(last - begun, then - last, octets);
         if (n < 0)

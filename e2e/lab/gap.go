@@ -46,6 +46,12 @@ func (l *Lab) GapClient(file, host string, port int, path string) []string {
 	return []string{l.CC("gapclient"), "-o", file, host, strconv.Itoa(port), path}
 }
 
+// GapClientTLS is the same of https://host:port/path, verified by the authority in the file ca.
+func (l *Lab) GapClientTLS(ca, file, host string, port int, path string) []string {
+	l.t.Helper()
+	return []string{l.CC("gapclient", "-DTLS", "-l:libssl.so.3"), "-c", ca, "-o", file, host, strconv.Itoa(port), path}
+}
+
 // ParseGaps reads the standard output of gapclient; the test fails if it is something else.
 func ParseGaps(t T, r Result) Gaps {
 	t.Helper()

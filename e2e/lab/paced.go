@@ -5,6 +5,7 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -26,6 +27,9 @@ type pacedServer struct {
 	Sockets []string
 	Rate    int64
 	Log     string
+
+	Certificate, Key string
+	MaxVersion       uint16
 }
 
 // Paced serves docroot with the validators and the access log of nginx, each connection at an even
@@ -34,7 +38,8 @@ func (n *Network) Paced(docroot string, o ServerOptions) *Server {
 	n.lab.t.Helper()
 	o = o.complete(n)
 	s := n.newServer("paced")
-	described, err := json.Marshal(pacedServer{Root: docroot, Sockets: o.sockets(), Rate: o.LimitRate, Log: s.LogFile})
+	described, err := json.Marshal(pacedServer{Root: docroot, Sockets: o.sockets(), Rate: o.LimitRate, Log: s.LogFile,
+		Certificate: o.Certificate, Key: o.Key, MaxVersion: o.MaxVersion})
 	n.must(err)
 	self, err := os.Executable()
 	n.must(err)
@@ -50,19 +55,29 @@ func servePaced() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log}, ConnContext: p.pace}
+	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log}, ConnContext: p.pace,
+		TLSConfig: &tls.Config{MaxVersion: p.MaxVersion, NextProtos: []string{"http/1.1"}}}
 	failed := make(chan error, len(p.Sockets))
 	for _, socket := range p.Sockets {
 		l, err := net.Listen("tcp", socket)
 		if err != nil {
 			return err
 		}
-		go func() { failed <- server.Serve(l) }()
+		go func() {
+			if p.Certificate != "" {
+				failed <- server.ServeTLS(l, p.Certificate, p.Key)
+				return
+			}
+			failed <- server.Serve(l)
+		}()
 	}
 	return <-failed
 }
 
 func (p pacedServer) pace(ctx context.Context, c net.Conn) context.Context {
+	if over, is := c.(*tls.Conn); is {
+		c = over.NetConn()
+	}
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err == nil && p.Rate > 0 {
 		raw.Control(func(fd uintptr) {

@@ -24,6 +24,10 @@ type ServerOptions struct {
 	LimitRate int64    // octets a second and connection; 0 is unlimited (nginx and lighttpd only)
 	Listen    string   // further parameters of nginx's listen directive, such as "ssl"
 	Extra     string   // further lines of configuration, in the language of the server
+
+	// Of a Paced server that speaks TLS: files, and the latest version (tls.VersionTLS12), 0 for the latest there is.
+	Certificate, Key string
+	MaxVersion       uint16
 }
 
 func (o ServerOptions) complete(n *Network) ServerOptions {

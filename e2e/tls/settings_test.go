@@ -13,10 +13,14 @@ import (
 // fetcher compiles the client that has settings of its own, for OpenSSL or GnuTLS.
 func (s *site) fetcher(gnu bool) string {
 	s.t.Helper()
+	path := filepath.Join(s.Dir, "tlsfetch-openssl")
+	flags := []string{"-l:libssl.so.3", "-l:libcrypto.so.3"}
 	if gnu {
-		return s.CC("tlsfetch", "-DGNUTLS", "-l:libgnutls.so.30")
+		path = filepath.Join(s.Dir, "tlsfetch-gnutls")
+		flags = []string{"-DGNUTLS", "-l:libgnutls.so.30"}
 	}
-	return s.CC("tlsfetch", "-l:libssl.so.3", "-l:libcrypto.so.3")
+	s.CC("tlsfetch", append(flags, "-o", path)...)
+	return path
 }
 
 // revoked makes a list that revokes a certificate of the authority.

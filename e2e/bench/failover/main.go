@@ -2,6 +2,8 @@
 // octet, at 40 Mbit/s and 20 ms of round-trip time: under Midstream, with a standby and without; the same program by
 // itself; and by itself over Multipath TCP (RFC 8684), where the kernel has it.
 //
+// With -tls the downloads are over TLS 1.3, without a standby also over 1.2; a standby has shaken hands beforehand.
+//
 // Every cell is a download by a client of plain blocking reads (e2e/clients/gapclient.c), over two networks of which
 // each has a server of its own under the same name; the servers pace themselves just below the links' rate, so that
 // congestion's own pauses do not mask what is measured. For Multipath TCP both networks lead to one server, which has to
@@ -9,6 +11,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -66,17 +70,23 @@ var events = []event{
 func main() {
 	runs := flag.Int("runs", 3, "downloads for each cell; the median and the longest are shown")
 	only := flag.String("only", "", "events whose name contains this")
+	secure := flag.Bool("tls", false, "over TLS")
 	level := flag.String("log", "off", "level of Midstream's log, which is shown when a download fails")
 	lab.Enter()
 	flag.Parse()
 	lab.Build(&lab.Stage{}, "midstream") // before anything is raised
 	kinds := []kind{
-		{"standby: median (longest)", "always", false, 40 * time.Second},
-		{"without: median (longest)", "never", false, 40 * time.Second},
-		{"by itself", "", false, hung},
+		{title: "standby: median (longest)", standby: "always", limit: 40 * time.Second},
+		{title: "without: median (longest)", standby: "never", limit: 40 * time.Second},
+		{title: "by itself", limit: hung},
 	}
-	if multipathIsThere() {
-		kinds = append(kinds, kind{"MPTCP", "", true, hung})
+	if *secure {
+		older := kinds[1]
+		kinds[0].version, kinds[1].version, older.version = tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS12
+		older.title = "without, TLS 1.2"
+		kinds[2] = older
+	} else if multipathIsThere() {
+		kinds = append(kinds, kind{title: "MPTCP", multipath: true, limit: hung})
 	} else {
 		fmt.Println("This kernel has no Multipath TCP: socket(2) with IPPROTO_MPTCP fails, or net.mptcp.enabled is 0.")
 	}
@@ -111,6 +121,7 @@ type kind struct {
 	title     string
 	standby   string // "": without Midstream
 	multipath bool
+	version   uint16        // of TLS; 0: without TLS
 	limit     time.Duration // after the event
 }
 
@@ -180,9 +191,9 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 
 // warm lets the phone learn the link-layer addresses of the servers, which elsewhere are behind one gateway: what is
 // measured are the round trips of DNS, TCP and HTTP.
-func warm(l *lab.Lab) {
+func warm(l *lab.Lab, port int) {
 	for _, n := range l.Networks() {
-		for _, host := range []string{n.Resolver() + ":53", "[" + n.Resolver6() + "]:53", n.Content() + ":80", "[" + n.Content6() + "]:80"} {
+		for _, host := range []string{n.Resolver() + ":53", "[" + n.Resolver6() + "]:53", net.JoinHostPort(n.Content(), strconv.Itoa(port)), net.JoinHostPort(strings.Trim(n.Content6(), "[]"), strconv.Itoa(port))} {
 			if c, err := net.DialTimeout("tcp", host, time.Second); err == nil {
 				c.Close()
 			}
@@ -210,8 +221,15 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 	if k.multipath {
 		s.join(t)
 	}
+	ca, port := "", 80
+	if k.version != 0 {
+		ca, port = lab.Authority(t, filepath.Join(folder, "ca")), 443
+	}
 	for _, n := range l.Networks() {
-		options := lab.ServerOptions{LimitRate: pace}
+		options := lab.ServerOptions{LimitRate: pace, Port: port, MaxVersion: k.version}
+		if ca != "" {
+			options.Certificate, options.Key = lab.Certificate(t, ca, n.Name, name)
+		}
 		if k.multipath && n == s.first {
 			options.Addresses = []string{common}
 		}
@@ -221,9 +239,12 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 			s.server = web
 		}
 	}
-	warm(l)
+	warm(l, port)
 	out := filepath.Join(folder, "out")
-	args := l.GapClient(out, name, 80, "/file")
+	args := l.GapClient(out, name, port, "/file")
+	if ca != "" {
+		args = l.GapClientTLS(ca, out, name, port, "/file")
+	}
 	start := l.Midstream
 	if k.standby == "" {
 		start = l.Command

@@ -1,0 +1,123 @@
+package tls
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// There is no telling which of memcheck's complaints about Go's own stacks and memory are right; the core is loaded past it, so
+// that its frames have no names. What counts are errors in the program, the libraries and the shim, and what they have lost.
+var (
+	complaint = regexp.MustCompile(`(?m)^==\d+==    at 0x[0-9A-F]+: [^?].*\n(==\d+==    by .*\n)*`)
+	loss      = regexp.MustCompile(`(?m)^==\d+== .* (?:definitely|indirectly) lost in .*\n(==\d+==    .*\n)*`)
+)
+
+// travel moves a download by request and back after a failure.
+func (s *site) travel(p *lab.Program, out string) lab.Result {
+	s.t.Helper()
+	os.Remove(out)
+	p.Start()
+	s.reached(p, out, size/4)
+	s.known(p)
+	moved := s.migrate("wwan0")
+	if len(moved) != 1 || !moved[0].OK {
+		s.t.Errorf("%+v", moved)
+	}
+	s.reached(p, out, size/2)
+	s.Network("wwan0").ResetConnections()
+	r := p.Wait()
+	s.intact("travelled", out)
+	return r
+}
+
+// Downloads that are moved, under memcheck.
+func TestMemcheck(t *testing.T) {
+	for label, gnu := range map[string]bool{"OpenSSL": false, "GnuTLS": true} {
+		t.Run(label, func(t *testing.T) {
+			s := newSite(t, lab.Link{})
+			s.rate = 2 << 20 // the core takes its time here
+			s.serve(nil)
+			out, said := s.out("out"), s.out("memcheck")
+			p := s.Midstream("valgrind", "--log-file="+said, "--error-limit=no", "--fair-sched=try", "--leak-check=full", "--show-leak-kinds=definite,indirect", "--num-callers=25",
+				s.fetcher(gnu), s.ca.certificate, host, "443", "/"+name, out).Start()
+			s.reached(p, out, size/8)
+			moved := 0
+			for tries := 0; moved < 2 && tries < 20; tries++ { // under memcheck, a new server may be found to be too slow
+				for _, m := range s.migrate(networks[(moved+1)%2]) {
+					if m.OK {
+						moved++
+					}
+				}
+			}
+			if r := p.Wait(); r.Status != 0 || r.Stderr != "" || moved < 2 {
+				t.Errorf("moved %d times: %v", moved, r)
+			}
+			s.intact(label, out)
+			text, err := os.ReadFile(said)
+			if err != nil || !strings.Contains(string(text), "LEAK SUMMARY") {
+				t.Fatalf("memcheck did not come to its end: %v\n%s", err, text)
+			}
+			for _, found := range append(complaint.FindAllString(string(text), 10), loss.FindAllString(string(text), 10)...) {
+				t.Error(found)
+			}
+		})
+	}
+}
+
+// The same with the shim compiled for AddressSanitizer and UndefinedBehaviorSanitizer.
+func TestSanitizers(t *testing.T) {
+	sources, err := filepath.Glob(filepath.Join(lab.Root(t), "shim", "*.c"))
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no sources: %v", err)
+	}
+	folder := t.TempDir()
+	compile := append([]string{"-O1", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-U_FORTIFY_SOURCE", "-fPIC", "-fvisibility=hidden", "-fexceptions",
+		"-ftls-model=initial-exec", "-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-shared",
+		"-Wl,-z,now,-z,nodelete", "-o", filepath.Join(folder, "libmidstream.so"),
+		"-Wl,--version-script=" + lab.Build(t, "shim/exports.map")}, sources...)
+	if text, err := exec.Command("gcc", compile...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, text)
+	}
+	if err := os.Symlink(lab.Build(t, "libmidstream-core.so"), filepath.Join(folder, "libmidstream-core.so")); err != nil {
+		t.Fatal(err)
+	}
+	runtime, err := exec.Command("gcc", "-print-file-name=libasan.so").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	preload := strings.TrimSpace(string(runtime)) + ":" + filepath.Join(folder, "libmidstream.so")
+	s := newSite(t, lab.Link{})
+	s.serve(nil)
+	out := s.out("out")
+	clients := map[string][]string{
+		"OpenSSL": {s.fetcher(false), s.ca.certificate, host, "443", "/" + name, out},
+		"GnuTLS":  {s.fetcher(true), s.ca.certificate, host, "443", "/" + name, out},
+		"wget":    {"wget", "-q", "--ca-certificate=" + s.ca.certificate, "-O", out, s.url()},
+	}
+	for label, args := range clients {
+		t.Run(label, func(t *testing.T) {
+			s.t = t
+			reports := filepath.Join(folder, "report-"+label)
+			p := s.Command(args...)
+			p.Env = append(p.Env, "LD_PRELOAD="+preload,
+				fmt.Sprintf("ASAN_OPTIONS=detect_leaks=0:log_path=%s:exitcode=9", reports), "UBSAN_OPTIONS=print_stacktrace=1:log_path="+reports)
+			r := s.travel(p, out)
+			if r.Status != 0 || r.Stderr != "" {
+				t.Errorf("%v", r)
+			}
+			found, _ := filepath.Glob(reports + "*")
+			for _, file := range slices.Sorted(slices.Values(found)) {
+				text, _ := os.ReadFile(file)
+				t.Errorf("%s", text)
+			}
+		})
+	}
+}
