@@ -144,7 +144,11 @@ func TestLaterHandshakes(t *testing.T) {
 			url := "https://" + host + "/numbers.txt"
 			head := s.Command("curl", "-sSI", "--cacert", s.ca.certificate, "--resolve", host+":443:"+far, url).Run().Stdout
 			id := s.ca.issue("raw", host, 30)
-			for _, p := range s.withCertificate(s.own()) {
+			clients := s.withCertificate(s.own())
+			if c.why == "" {
+				clients = append(clients, program{"memory", func(s *site, out string) []string { return s.memory("poll", out) }})
+			}
+			for _, p := range clients {
 				if p.name == "aria2" {
 					continue // as lftp and wget, GnuTLS
 				}
@@ -155,7 +159,7 @@ func TestLaterHandshakes(t *testing.T) {
 					s.t = t
 					args := p.args(s, s.out(p.name))
 					for i := range args {
-						args[i] = strings.ReplaceAll(args[i], s.url(), url)
+						args[i] = strings.ReplaceAll(strings.ReplaceAll(args[i], s.url(), url), "/"+name+" ", "/numbers.txt ")
 					}
 					if p.name == "curl" {
 						args = append(args, "-N")
