@@ -24,11 +24,6 @@ static struct {
 static unsigned next;
 static _Atomic uint32_t waiting_count;
 
-static bool is_hello(const uint8_t *octets, size_t count)
-{
-    return count >= RANDOM_AT + RANDOM_SIZE && octets[0] == HANDSHAKE && octets[5] == CLIENT_HELLO;
-}
-
 static void forget(unsigned i)
 {
     waiting[i].session = NULL;
@@ -37,15 +32,14 @@ static void forget(unsigned i)
 
 void aside_look(struct tls_library *library, void *handle, struct tls *t)
 {
-    uint8_t hello[RANDOM_AT + RANDOM_SIZE];
+    uint8_t random[RANDOM_SIZE];
     const struct tls_kind *kind = library->kind;
     if (!library->complete || !kind->memory || (t && (t->aside.memory || tls_stream(t)))) {
         return;
     }
     int saved = errno;
     const void *memory = kind->memory(library, handle);
-    if (memory && is_hello(hello, kind->memory_look(library, handle, true, hello, sizeof hello))
-        && (t = tls_get(library, handle))) {
+    if (memory && kind->memory_hello(library, handle, random) && (t = tls_get(library, handle))) {
         pthread_mutex_lock(&tls_mutex);
         t->aside.memory = memory;
         atomic_store(&t->aside.sent, (int64_t)kind->memory_taken(library, handle, true));
@@ -54,7 +48,7 @@ void aside_look(struct tls_library *library, void *handle, struct tls *t)
             forget(i);
         }
         waiting[i].session = t;
-        memcpy(waiting[i].random, hello + RANDOM_AT, RANDOM_SIZE);
+        memcpy(waiting[i].random, random, RANDOM_SIZE);
         atomic_fetch_add(&waiting_count, 1);
         pthread_mutex_unlock(&tls_mutex);
     }
@@ -64,7 +58,8 @@ void aside_look(struct tls_library *library, void *handle, struct tls *t)
 bool aside_match(struct stream *s, const uint8_t *octets, size_t count)
 {
     bool matched = false;
-    if (!atomic_load_explicit(&waiting_count, memory_order_relaxed) || !is_hello(octets, count)) {
+    if (!atomic_load_explicit(&waiting_count, memory_order_relaxed) || count < RANDOM_AT + RANDOM_SIZE
+        || octets[0] != HANDSHAKE || octets[5] != CLIENT_HELLO) {
         return false;
     }
     pthread_mutex_lock(&tls_mutex);
@@ -208,7 +203,7 @@ size_t aside_fill(struct stream *s, void *buffer, size_t length)
 ssize_t aside_receive(struct tls *t, void *buffer, size_t length, bool peek)
 {
     const struct tls_kind *kind = t->library->kind;
-    ssize_t n = peek ? (ssize_t)kind->memory_look(t->library, t->handle, false, buffer, length)
+    ssize_t n = peek ? (ssize_t)kind->memory_look(t->library, t->handle, buffer, length)
                      : kind->memory_read(t->library, t->handle, buffer, length);
     if (n < 0 || (peek && !n)) {
         errno = EAGAIN;

@@ -1,9 +1,10 @@
 /*
- * aside.h: TLS sessions that work on memory (OpenSSL's BIO_s_mem, as Python's asyncio has it): the program itself reads
- * records from its socket and puts them into one memory, and sends what the library puts into another.
+ * aside.h: TLS sessions that work on memory (OpenSSL's BIO_s_mem, as Python's asyncio has it, and BIO_s_bio, as Boost.Asio):
+ * the program itself reads records from its socket and puts them into one memory, and sends what the library puts into
+ * another.
  *
- * Which descriptor belongs to a session is told by the ClientHello: its random octets (RFC 8446 §4.1.2) lie in the
- * session's memory first, and are then sent on the descriptor.
+ * Which descriptor belongs to a session is told by the ClientHello: the library knows its random octets (RFC 8446 §4.1.2),
+ * and then they are sent on the descriptor.
  *
  * Whatever the program has read from the descriptor comes into the memory sooner or later, in order. So every octet has a
  * position there, and a hand-over is one too: the twin gets the program's memory in the place of its socket, and what
@@ -38,7 +39,7 @@ struct aside {
 };
 
 /*
- * A call of the library's on a session of no stream is over: if it has put a ClientHello into its memory, that is
+ * A call of the library's on a session of no stream is over: if it has begun with a ClientHello in its memory, that is
  * remembered. t may be NULL.
  */
 void aside_look(struct tls_library *library, void *handle, struct tls *t);

@@ -372,7 +372,7 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
         if (!s->http_over_tls && !tls_works_aside()) {
             stream_leave(s, "it is not HTTP");
         } else if (open_stream(s)) {
-            stream_leave(s, tls_works_aside() ? "TLS over a memory BIO that no descriptor could be found for" : "TLS by a library that Midstream does not know");
+            stream_leave(s, tls_works_aside() ? "its TLS library works on memory, and no descriptor could be found for that" : "TLS by a library that Midstream does not know");
         } else {
             stream_mark(s->fd, NULL);
             forget(s);

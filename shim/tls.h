@@ -111,10 +111,11 @@ struct tls_kind {
      * such thing, and answers NULL for a handle that has none. `out`: that which the library writes to.
      */
     const void *(*memory)(struct tls_library *library, void *handle);
-    size_t (*memory_look)(struct tls_library *library, void *handle, bool out, void *octets, size_t length);
+    bool (*memory_hello)(struct tls_library *library, void *handle, uint8_t *random); /* the random octets of a ClientHello */
+    size_t (*memory_look)(struct tls_library *library, void *handle, void *octets, size_t length);
     ssize_t (*memory_read)(struct tls_library *library, void *handle, void *octets, size_t length); /* 0: the end, -1: none now */
     ssize_t (*memory_write)(struct tls_library *library, void *handle, const void *octets, size_t length);
-    uint64_t (*memory_put)(struct tls_library *library, void *handle, bool out);   /* how many octets ever */
+    uint64_t (*memory_put)(struct tls_library *library, void *handle, bool out); /* how many octets ever */
     uint64_t (*memory_taken)(struct tls_library *library, void *handle, bool out);
     void (*adopt)(struct twin *w, void *handle); /* the twin continues on that handle's memory */
 };

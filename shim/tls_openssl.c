@@ -41,6 +41,8 @@
 
 /* bio.h */
 #define BIO_CTRL_INFO 3
+#define BIO_CTRL_PENDING 10
+#define BIO_CTRL_WPENDING 13
 #define BIO_FLAGS_SHOULD_RETRY 8
 
 /* The functions that are called but not interposed. Those after the mark are not in every version. */
@@ -117,6 +119,8 @@
     F(void *, SSL_get_wbio, (const void *ssl))                                                     \
     F(void, SSL_set0_rbio, (void *ssl, void *bio))                                                 \
     F(void, SSL_set0_wbio, (void *ssl, void *bio))                                                 \
+    F(int, SSL_is_server, (const void *ssl))                                                       \
+    F(size_t, SSL_get_client_random, (const void *ssl, unsigned char *random, size_t length))      \
     F(const char *, BIO_method_name, (const void *bio))                                            \
     F(int, BIO_up_ref, (void *bio))                                                                \
     F(long, BIO_ctrl, (void *bio, int command, long value, void *pointer))                         \
@@ -621,17 +625,25 @@ static void attach(struct twin *w, int fd)
     F(w->library, SSL_set_fd)(w->handle, fd);
 }
 
-/* BIO_s_mem, or BIO_s_secmem: other BIOs, such as curl's, may call themselves of the same type. */
+/* By their names: other BIOs, such as curl's, may call themselves of the same type. */
 static bool is_memory(struct tls_library *library, const void *bio)
 {
     const char *name = bio ? F(library, BIO_method_name)(bio) : NULL;
     return name && (!strcmp(name, "memory buffer") || !strcmp(name, "secure memory buffer"));
 }
 
+/* One end of BIO_new_bio_pair, as Boost.Asio has it: the program has the other one. */
+static bool is_pair(struct tls_library *library, const void *bio)
+{
+    const char *name = bio ? F(library, BIO_method_name)(bio) : NULL;
+    return name && !strcmp(name, "BIO pair");
+}
+
 static const void *memory(struct tls_library *library, void *ssl)
 {
     const void *in = F(library, SSL_get_rbio)(ssl), *out = F(library, SSL_get_wbio)(ssl);
-    return in != out && is_memory(library, in) && is_memory(library, out) ? in : NULL;
+    bool memories = in != out && is_memory(library, in) && is_memory(library, out);
+    return memories || (in == out && is_pair(library, in)) ? in : NULL;
 }
 
 static void *memory_bio(struct tls_library *library, void *ssl, bool out)
@@ -639,10 +651,18 @@ static void *memory_bio(struct tls_library *library, void *ssl, bool out)
     return out ? F(library, SSL_get_wbio)(ssl) : F(library, SSL_get_rbio)(ssl);
 }
 
-static size_t memory_look(struct tls_library *library, void *ssl, bool out, void *octets, size_t length)
+static bool memory_hello(struct tls_library *library, void *ssl, uint8_t *random)
+{
+    static const uint8_t none[32];
+    return !F(library, SSL_is_server)(ssl) && F(library, SSL_get_client_random)(ssl, random, sizeof none) == sizeof none
+        && memcmp(random, none, sizeof none);
+}
+
+static size_t memory_look(struct tls_library *library, void *ssl, void *octets, size_t length)
 {
     char *have = NULL;
-    long count = F(library, BIO_ctrl)(memory_bio(library, ssl, out), BIO_CTRL_INFO, 0, &have);
+    void *bio = memory_bio(library, ssl, false);
+    long count = is_pair(library, bio) ? 0 : F(library, BIO_ctrl)(bio, BIO_CTRL_INFO, 0, &have);
     size_t n = count > 0 && (size_t)count < length ? (size_t)count : count > 0 ? length : 0;
     if (n) {
         memcpy(octets, have, n);
@@ -662,14 +682,23 @@ static ssize_t memory_write(struct tls_library *library, void *ssl, const void *
     return F(library, BIO_write)(memory_bio(library, ssl, true), octets, clipped(length));
 }
 
+/* What lies there. Of a pair, the program's end counts what passes it, and is not known. */
+static uint64_t memory_left(struct tls_library *library, void *bio, bool out)
+{
+    long n = F(library, BIO_ctrl)(bio, out && is_pair(library, bio) ? BIO_CTRL_WPENDING : BIO_CTRL_PENDING, 0, NULL);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
 static uint64_t memory_put(struct tls_library *library, void *ssl, bool out)
 {
-    return F(library, BIO_number_written)(memory_bio(library, ssl, out));
+    void *bio = memory_bio(library, ssl, out);
+    return out ? F(library, BIO_number_written)(bio) : F(library, BIO_number_read)(bio) + memory_left(library, bio, false);
 }
 
 static uint64_t memory_taken(struct tls_library *library, void *ssl, bool out)
 {
-    return F(library, BIO_number_read)(memory_bio(library, ssl, out));
+    void *bio = memory_bio(library, ssl, out);
+    return out ? F(library, BIO_number_written)(bio) - memory_left(library, bio, true) : F(library, BIO_number_read)(bio);
 }
 
 static void adopt(struct twin *w, void *ssl)
@@ -712,6 +741,7 @@ const struct tls_kind tls_openssl = {
     .attach = attach,
     .destroy = destroy,
     .memory = memory,
+    .memory_hello = memory_hello,
     .memory_look = memory_look,
     .memory_read = memory_read,
     .memory_write = memory_write,

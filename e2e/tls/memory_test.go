@@ -47,6 +47,9 @@ asyncio.run(main(*sys.argv[1:]))
 
 // memory reads with sessions on memory that a program feeds itself.
 func (s *site) memory(how, out string) []string {
+	if how == "pair" {
+		return []string{s.CC("biopair", "-l:libssl.so.3", "-l:libcrypto.so.3"), host, "443", "/" + name, s.ca.certificate, out}
+	}
 	return []string{"/usr/bin/python3", "-c", memoryClient, how, s.ca.certificate, host, out}
 }
 
@@ -115,7 +118,7 @@ print(tls.version(), tls.cipher()[0], s.getpeername())
 func TestMemory(t *testing.T) {
 	s := newSite(t, lab.Link{})
 	s.serve(nil)
-	for _, how := range []string{"blocking", "poll", "queue", "asyncio"} {
+	for _, how := range []string{"blocking", "poll", "queue", "pair", "asyncio"} {
 		t.Run(how, func(t *testing.T) {
 			s.t = t
 			out := s.out(how)
@@ -188,7 +191,7 @@ func TestMemoryWoken(t *testing.T) {
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
 		write(c, from, to+1, 0)
 	})
-	for _, how := range []string{"blocking", "poll", "queue", "asyncio"} {
+	for _, how := range []string{"blocking", "poll", "queue", "pair", "asyncio"} {
 		t.Run(how, func(t *testing.T) {
 			s.t = t
 			broken = make(chan struct{})
@@ -271,7 +274,7 @@ func TestMemoryGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, how := range []string{"asyncio", "poll", "blocking"} {
+	for _, how := range []string{"asyncio", "poll", "blocking", "pair"} {
 		t.Run(how, func(t *testing.T) {
 			s.t = t
 			out := s.out(how)
