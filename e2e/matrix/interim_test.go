@@ -26,6 +26,9 @@ func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
 				if dies != (hold%2 == 0) && name != "none" {
 					continue // the two take turns
 				}
+				if _, ended := endOfHints(hold); !ended && dies && hold > len("HTTP/1.1 103") && name != "the same" && hold%4 != 0 {
+					continue // these wait until Midstream gives up
+				}
 				cases = append(cases, testCase{fmt.Sprintf("%s/%d/%v", name, hold, dies), func(t *testing.T, s seat) {
 					old := script{body: body, etag: strong, modified: modified, ranges: true, interim: hints, hold: hold}
 					next := old

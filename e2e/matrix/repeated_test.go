@@ -125,9 +125,9 @@ func (t transport) client(name, host, out string) []string {
 	if name == "asyncio" {
 		return []string{"python3", "-c", asyncioSource, host, out, authority().file}
 	}
-	args := []string{"python3", "-c", python, host, out}
+	ca := ""
 	if t.secure {
-		args = append(args, authority().file)
+		ca = authority().file
 	}
-	return args
+	return []string{"python3", "-c", python, host, out, ca, "/file"}
 }

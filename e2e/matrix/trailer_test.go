@@ -43,6 +43,9 @@ func TestTrailersContinueFromEveryOctet(t *testing.T) {
 				}
 				inside := read != "" && !strings.HasSuffix(read, "\n") && !strings.HasSuffix(read, "\r")
 				same := next.framing == "chunked" && strings.HasPrefix(next.trailer+"\r\n", read)
+				if dies && inside && !same && hold%4 != 0 {
+					continue // these wait until Midstream gives up
+				}
 				cases = append(cases, testCase{fmt.Sprintf("%s/%q/%v", name, read, dies), func(t *testing.T, s seat) {
 					old, next := old, next
 					old.hold = hold
