@@ -73,6 +73,12 @@ func again(stage string) *exec.Cmd {
 
 func enterFromOutside() (int, error) {
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // nginx, ethtool: an ordinary user's does not have them
+	// A thousand connections are more than an ordinary user's processes may have open unless they ask for it.
+	var open syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &open) == nil {
+		open.Cur = min(open.Max, 20000)
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &open)
+	}
 	flags := uintptr(syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID)
 	cmd := again("init")
 	// Pdeathsig is sent when the thread that forked ends: here the main thread, see init.

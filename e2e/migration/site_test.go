@@ -199,6 +199,11 @@ func (j *job) mustMigrate(to string) []lab.Moved {
 	}
 	if !ok {
 		out, err := j.Output()
+		select {
+		case <-j.Ended():
+			j.s.t.Fatalf("not moved to %s: %+v; it has ended: %v", to, moved, j.Wait())
+		default:
+		}
 		j.s.t.Fatalf("not moved to %s: %+v\n%s%s", to, moved, out, err)
 	}
 	return moved
