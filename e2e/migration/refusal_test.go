@@ -123,7 +123,7 @@ func TestRefusedMigrationLeavesTheDownloadUndisturbed(t *testing.T) {
 
 func TestSlowServerIsWaitedForWhileTheOldConnectionDelivers(t *testing.T) {
 	s := newSite(t)
-	sum := s.file("film.mkv", 3<<20)
+	sum := s.file("film.mkv", 24<<20) // which the old connection has not delivered by then, however well it keeps its pace
 	s.web["wlan0"] = s.Network("wlan0").Paced(s.root, lab.ServerOptions{LimitRate: 1 << 20})
 	all := s.content("film.mkv")
 	info, _ := os.Stat(filepath.Join(s.root, "film.mkv"))
