@@ -238,6 +238,25 @@ func TestWhenFiresOnceForAll(t *testing.T) {
 	}
 }
 
+func TestAnExpiredTriggerDoesNotFire(t *testing.T) {
+	w := newWorld(t, "", "wlan0", "wwan0")
+	w.Direct(Directives{Whens: []When{{ID: "a", Condition: "wlan0.congestion > 0.3", Use: "wwan0", Expires: w.clock.Add(time.Minute)}}})
+	w.clock = w.clock.Add(2 * time.Minute)
+	w.hint("wlan0", "congestion", "0.4", time.Time{})
+	if v := w.expect("the condition comes true too late", ""); len(v.Fired) != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestPreferredProvider(t *testing.T) {
+	w := newWorld(t, "[policy]\nproviders = [\"telco\"]\n", "wlan0", "wwan0")
+	w.expect("unknown", "")
+	w.hint("wwan0", "provider", "telco", time.Time{})
+	if v := w.expect("known", "wwan0"); !strings.Contains(v.Decisions[0].Cause, "its provider, telco") {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestWhenOfASessionFiresForIt(t *testing.T) {
 	w := newWorld(t, "", "wlan0", "wwan0")
 	w.Direct(Directives{Whens: []When{{ID: "a", Condition: "session.received > 5000", Use: "wwan0"}}})

@@ -4,6 +4,7 @@ package failover
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,74 @@ func TestNothingHelps(t *testing.T) {
 				t.Fatalf("the native run was not disturbed")
 			}
 			lab.Compare(t, ends[0], ends[1], count)
+		})
+	}
+}
+
+// The candidates in their order, where no connection stands by: another server of the name in the same network, then the
+// networks as the manager ranks them.
+func TestTheOrderOfCandidates(t *testing.T) {
+	s := &site{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{}), lab.Net("usb0", lab.Link{})), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
+	s.Configure("[policy]\nprefer = [\"wlan0\", \"usb0\", \"wwan0\"]\n[failover]\nstandby = \"never\"\n")
+	s.sum = lab.Content(t, s.root, "film.mkv", size, 7)
+	first := s.Network("wlan0")
+	second := first.Address(82)
+	first.AddAddress(second)
+	servers := map[string]*lab.Server{second: first.Paced(s.root, lab.ServerOptions{Addresses: []string{second}, LimitRate: pace})}
+	for _, n := range s.Networks() {
+		addresses := []string{n.Content()}
+		if n == first {
+			addresses = append(addresses, second)
+		}
+		n.DNS(map[string][]string{host: addresses})
+		servers[n.Content()] = n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: pace})
+	}
+	native := s.download(false, curl.args...).Run()
+	d := s.download(true, curl.args...)
+	d.Start()
+	d.halfway()
+	now := s.sessions()[0].Server
+	servers[strings.TrimSuffix(now, ":80")].Kill()
+	s.Await("to be moved", 10*time.Second, func() bool { return len(s.migrations()) == 1 })
+	if m := s.migrations()[0]; m.To.Interface != "wlan0" || m.To.Server == now {
+		t.Errorf("first %+v", m)
+	}
+	first.CarrierDown()
+	s.Await("to be moved again", 10*time.Second, func() bool { return len(s.migrations()) == 2 })
+	if m := s.migrations()[1]; m.To.Interface != "usb0" {
+		t.Errorf("then %+v", m)
+	}
+	d.intact(native, without(` [0-9.]+$`))
+}
+
+// What policy forbids is not used in need either, unless it says so.
+func TestAForbiddenNetworkInNeed(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		moves      bool
+	}{
+		{"never", "never = true\n", false},
+		{"avoided", "metered = true\n[policy]\n[[policy.rules]]\nwhen = 'wwan0.metered'\navoid = \"wwan0\"\n", false},
+		{"in need", "never = true\n[policy]\nin_need = true\n", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, paced, "wlan0", "wwan0")
+			s.Configure(test.text) // the laboratory's own text ends with the table of wwan0
+			native := s.native(curl, "paced")
+			d := s.download(true, curl.args...)
+			d.Start()
+			d.halfway()
+			s.Network("wlan0").CarrierDown()
+			if test.moves {
+				s.Await("to be moved", 10*time.Second, func() bool { return len(s.migrations()) == 1 })
+			} else {
+				time.Sleep(time.Second) // many times as long as a recovery takes
+				if all := s.migrations(); len(all) > 0 {
+					t.Errorf("%+v", all)
+				}
+				s.Network("wlan0").CarrierUp()
+			}
+			d.intact(native, nil)
 		})
 	}
 }

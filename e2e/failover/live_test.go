@@ -262,6 +262,37 @@ func TestIdleConnectionsOfPrograms(t *testing.T) {
 	}
 }
 
+// Where the other network costs money, nothing is kept ready there, unless that is asked for.
+func TestStandbyWhereItCosts(t *testing.T) {
+	for _, test := range []struct {
+		standby, text string
+		kept          bool
+	}{
+		{"auto", "", true},
+		{"auto", "metered = true\n", false},
+		{"always", "metered = true\n", true},
+		{"never", "", false},
+	} {
+		t.Run(test.standby+" "+strings.TrimSpace(test.text), func(t *testing.T) {
+			s := newSite(t, paced, "wlan0", "wwan0")
+			s.Configure(test.text + "[failover]\nstandby = \"" + test.standby + "\"\n")
+			d := s.download(true, curl.args...)
+			d.Start()
+			events, err := s.Control(d.Pid(), 10*time.Second).Watch()
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := false
+			for e := range events {
+				kept = kept || e.Kind == "standby" && e.Fields["interface"] == "wwan0"
+			}
+			if kept != test.kept {
+				t.Errorf("a standby over wwan0: %t", kept)
+			}
+		})
+	}
+}
+
 // A standby that the server closes is renewed.
 func TestAStandbyIsRenewed(t *testing.T) {
 	s := newSite(t, paced, "wlan0", "wwan0")

@@ -52,12 +52,25 @@ func TestUseForOneProcess(t *testing.T) {
 }
 
 func TestNewConnectionsAreBoundUnlessTheProgramDoes(t *testing.T) {
-	const common = "203.0.113.80"
 	s := newStage(t)
 	for _, n := range s.Networks() {
-		n.AddAddress(common)
-		n.Nginx(s.root, lab.ServerOptions{Addresses: []string{common}})
+		n.AddAddress("203.0.113.80")
+		n.AddAddress("2001:db8::80")
+		n.Nginx(s.root, lab.ServerOptions{Addresses: []string{"203.0.113.80", "2001:db8::80"}})
 	}
+	t.Run("IPv4", func(t *testing.T) {
+		s.t = t
+		s.boundConnections(t, "203.0.113.80", (*lab.Network).Phone, (*lab.Network).Content)
+	})
+	t.Run("IPv6", func(t *testing.T) {
+		s.t = t
+		six := func(n *lab.Network) string { return "[" + n.Content6() + "]" }
+		s.boundConnections(t, "[2001:db8::80]", (*lab.Network).Phone6, six)
+	})
+}
+
+// boundConnections looks where connections come from, to a server that there is in every network, at that address.
+func (s *stage) boundConnections(t *testing.T, common string, phone, content func(*lab.Network) string) {
 	peer := func(extra ...string) string {
 		t.Helper()
 		args := append([]string{"curl", "-sS", "-o", "/dev/null", "-r", "0-9", "-w", "%{local_ip}", "http://" + common + "/film"}, extra...)
@@ -67,7 +80,7 @@ func TestNewConnectionsAreBoundUnlessTheProgramDoes(t *testing.T) {
 		}
 		return r.Stdout
 	}
-	one, two := s.Network("wlan0").Phone(), s.Network("wwan0").Phone()
+	one, two := phone(s.Network("wlan0")), phone(s.Network("wwan0"))
 	if got := peer(); got != one {
 		t.Errorf("by default from %s", got)
 	}
@@ -79,7 +92,7 @@ func TestNewConnectionsAreBoundUnlessTheProgramDoes(t *testing.T) {
 		t.Errorf("bound by the program to %s, from %s", one, got)
 	}
 	// A server on a network of the host's own is not looked for elsewhere.
-	r := s.Midstream("curl", "-sS", "-o", "/dev/null", "-r", "0-9", "-w", "%{local_ip}", "http://"+s.Network("wlan0").Content()+"/film").Run()
+	r := s.Midstream("curl", "-sS", "-o", "/dev/null", "-r", "0-9", "-w", "%{local_ip}", "http://"+content(s.Network("wlan0"))+"/film").Run()
 	if r.Status != 0 || r.Stdout != one {
 		t.Errorf("%v", r)
 	}
@@ -182,14 +195,25 @@ func TestPreferredInterfaceIsUsedAgainAfterDwellAndAFlappingOneIsNot(t *testing.
 }
 
 func TestSessionsCanBeExcluded(t *testing.T) {
-	s := newStage(t)
-	s.Configure("[[sessions.exclude]]\ncommand = \"cu*\"\n")
-	d := s.download()
-	d.on("wlan0")
-	if x := d.session(); x.Movable || !strings.Contains(x.Why, `excludes it: [[sessions.exclude]] command = "cu*"`) {
-		t.Errorf("%+v", x)
+	for _, test := range []struct{ criteria, why string }{
+		{"[[sessions.exclude]]\ncommand = \"cu*\"\n", `excludes it: [[sessions.exclude]] command = "cu*"`},
+		{"[[sessions.exclude]]\nhost = \"*.example\"\n", "excludes it"},
+		{"[[sessions.exclude]]\nport = 80\n", "excludes it"},
+		{"[[sessions.exclude]]\nsmaller = \"1GB\"\n", "excludes it"},
+		{"[[sessions.include]]\ncommand = \"wget*\"\n", "include"},
+		{"[[sessions.exclude]]\nhost = \"*.org\"\n[[sessions.exclude]]\nport = 8080\n[[sessions.include]]\ncommand = \"cu*\"\n", ""},
+	} {
+		t.Run(test.criteria, func(t *testing.T) {
+			s := newStage(t)
+			s.Configure(test.criteria)
+			d := s.download()
+			d.on("wlan0")
+			if x := d.session(); x.Movable != (test.why == "") || !strings.Contains(x.Why, test.why) {
+				t.Errorf("%+v", x)
+			}
+			d.stop()
+		})
 	}
-	d.stop()
 }
 
 func TestInterfacesShowsWhatIsKnown(t *testing.T) {
