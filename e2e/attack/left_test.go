@@ -3,10 +3,15 @@
 package attack
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"midstream/e2e/lab"
 )
 
 // A blocked read that a handler leaves by siglongjmp, or in which a thread is cancelled, holds nothing up.
@@ -38,5 +43,32 @@ func TestReadsThatAreLeftForGood(t *testing.T) {
 			fmt.Fprintln(in)
 			s.succeeds(p, "left\ncomplete")
 		})
+	}
+}
+
+// wget leaves a connect() that takes too long by siglongjmp, and goes on with the name's next address.
+func TestAConnectThatIsLeftForGood(t *testing.T) {
+	s := &site{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{})), t: t, root: t.TempDir()}
+	all, _ := s.film(300_000)
+	s.Configure("[failover]\nenabled = false\n")
+	s.Network("wlan0").DNS(map[string][]string{host: {"10.77.1.99", s.Network("wlan0").Content()}}) // nobody has the first one
+	s.Network("wwan0").DNS(map[string][]string{host: {s.Network("wwan0").Content()}})
+	goOn, last := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(goOn) })
+	s.serve("wlan0", part(all, 100_000, func(net.Conn) { <-goOn }))
+	s.serve("wwan0", held(all, last))
+	out := filepath.Join(t.TempDir(), "out")
+	p := s.Midstream("wget", "-q", "--timeout=2", "--tries=2", "--prefer-family=IPv4", "-O", out, "http://"+host+"/film.mkv").Start()
+	c := s.control(p)
+	s.received(c, 100_000)
+	if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || !moved[0].OK {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	close(last)
+	if r := p.Wait(); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, all) {
+		t.Errorf("%d octets, %v", len(got), err)
 	}
 }

@@ -328,7 +328,8 @@ func TestAProgramThatLocksItselfIn(t *testing.T) {
 	goOn := make(chan struct{})
 	t.Cleanup(func() { close(goOn) })
 	s.serve("wlan0", part(all, 100_000, func(net.Conn) { <-goOn }))
-	s.serve("wwan0", right(all))
+	last := make(chan struct{})
+	s.serve("wwan0", held(all, last))
 	s.Configure("[failover]\nenabled = false\n")
 	p := s.Midstream("python3", "-c", `import ctypes, os, resource, socket, sys
 all = open(sys.argv[2], "rb").read()
@@ -364,5 +365,6 @@ print(content() == all)`, host, path, t.TempDir())
 	if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || !moved[0].OK {
 		t.Errorf("%+v, %v", moved, err)
 	}
+	close(last)
 	s.succeeds(p, "True")
 }

@@ -105,6 +105,21 @@ func right(all []byte) func(net.Conn, *bufio.Reader) {
 	}
 }
 
+// held is right, but keeps the last octet until last is closed: so the program does not end before its migration is reported.
+func held(all []byte, last <-chan struct{}) func(net.Conn, *bufio.Reader) {
+	return func(c net.Conn, in *bufio.Reader) {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		text, from := head(r, len(all))
+		c.Write([]byte(text))
+		c.Write(all[from : len(all)-1])
+		<-last
+		c.Write(all[len(all)-1:])
+	}
+}
+
 // part answers rightly, but has only so many octets of the content; then it calls then, and closes the connection.
 func part(all []byte, octets int, then func(net.Conn)) func(net.Conn, *bufio.Reader) {
 	return func(c net.Conn, in *bufio.Reader) {
