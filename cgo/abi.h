@@ -121,7 +121,7 @@ enum ms_kind {
                       octet has; b: exchange it holds for. MS_NOW or wait until the program is there */
     MS_DISARM,     /* forget an MS_ARM that has not been carried out; answered by MS_UNMOVED if so */
     MS_GIVE_UP,    /* let the held program see how its connection ended; a: errno, 0 for FIN */
-    MS_ASK,        /* send MS_INFO */
+    MS_ASK,        /* send MS_INFO; a: 1 if armings are to follow, which hold as long as the process does not fork */
     MS_RELEASE,    /* the core has forgotten the stream: its slot may be used again */
 
     /* From the core, of TLS; b is the twin's number, exchange that of a question, which its answer repeats. */

@@ -158,6 +158,9 @@ static const char *obstacle(struct stream *s)
     if (stage != STAGE_OPEN) {
         return "the stream has been left alone";
     }
+    if (!(s->arm_flags & MS_KEEP) && fork_children() != s->forks_told) {
+        return "the process has forked meanwhile";
+    }
     if (atomic_load(&s->counters->called_off) >= s->arming) {
         return "called off";
     }
@@ -542,9 +545,12 @@ static bool is_past_hooks(const struct stream *s)
     return idle && taken > (int64_t)(s->seen_base + before) + 1 && !atomic_load(&s->inside) && s->seen == before;
 }
 
-static void answer(const struct stream *s)
+static void answer(struct stream *s, bool arming)
 {
     struct ms_info info;
+    if (arming) {
+        s->forks_told = fork_children();
+    }
     memset(&info, 0, sizeof info);
     position(s, &info.position);
     info.forked = fork_children() != s->forks;
@@ -590,7 +596,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
         give_up(s, (int)m->a);
         break;
     case MS_ASK:
-        answer(s);
+        answer(s, m->a == 1);
         break;
     case MS_TWIN:
     case MS_TWIN_WRITE:

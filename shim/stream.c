@@ -126,7 +126,7 @@ struct stream *stream_new(int fd, int domain)
     s->first = 0;
     s->inode = 0;
     s->seen = s->seen_base = 0;
-    s->forks = fork_children();
+    s->forks = s->forks_told = fork_children();
     s->moved = s->relayed = false;
     s->domain = domain;
     s->pending_error = 0;

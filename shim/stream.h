@@ -100,6 +100,7 @@ struct stream {
     uint64_t seen_base; /* what TCP_INFO said had left it when that count began */
     bool here;          /* the peer is this host, where no other interface leads */
     uint32_t forks;     /* the process's count of children at the opening */
+    uint32_t forks_told; /* the same when the core asked last whether there are any */
     bool moved;         /* the names below are what the program believes in */
     bool relayed;
     int domain;

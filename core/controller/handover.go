@@ -133,12 +133,17 @@ type unmovedError struct {
 
 func (e *unmovedError) Error() string { return e.why }
 
-// ask for the socket's state; the shim answers at once.
-func (s *Stream) inquire(ctx context.Context) (channel.SocketInfo, error) {
+// ask for the socket's state; the shim answers at once. arming: it is asked before an arming, which the shim refuses if the
+// process forks in between.
+func (s *Stream) inquire(ctx context.Context, arming bool) (channel.SocketInfo, error) {
 	s.mu.Lock()
 	s.info = nil
 	s.mu.Unlock()
-	if err := s.c.send(s.message(channel.Ask), -1); err != nil {
+	m := s.message(channel.Ask)
+	if arming {
+		m.A = 1
+	}
+	if err := s.c.send(m, -1); err != nil {
 		return channel.SocketInfo{}, err
 	}
 	var info channel.SocketInfo

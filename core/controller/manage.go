@@ -376,7 +376,7 @@ func (c *Controller) needs(ctx context.Context) ([]manager.Stream, []manager.Sam
 			continue
 		}
 		asked++
-		if info, err := s.inquire(ctx); err == nil {
+		if info, err := s.inquire(ctx, false); err == nil {
 			samples[n] = manager.Sample{RTT: milliseconds(s.roundTrip(info)), Retransmits: int64(info.Retransmits), Connection: info.Inode}
 		}
 	}

@@ -92,7 +92,7 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	s.mu.Unlock()
 	if why != "" {
 		// The program may have come to the exchange's end, or begun another one, without its being known here yet.
-		if _, err := s.inquire(ctx); err != nil {
+		if _, err := s.inquire(ctx, false); err != nil {
 			return nil, errors.New(why)
 		}
 		s.mu.Lock()
@@ -125,7 +125,7 @@ const childhood = 250 * time.Millisecond
 
 // unshared makes sure that nobody else holds the socket, and that the shim has seen all that was read from it.
 func (s *Stream) unshared(ctx context.Context) error {
-	info, err := s.inquire(ctx)
+	info, err := s.inquire(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -370,9 +370,12 @@ func (s *Stream) callableOff(err error) bool {
 // again turns the shim's refusal into errAgain where the exchange has moved on.
 func (s *Stream) again(err error) error {
 	var u *unmovedError
-	if errors.As(err, &u) && (u.why == "the exchange is over" || u.why == "the program stands in another part of the response" ||
-		u.why == "the program has yet to send what its TLS library wrote") {
-		return errAgain
+	if errors.As(err, &u) {
+		switch u.why {
+		case "the exchange is over", "the program stands in another part of the response", "the process has forked meanwhile",
+			"the program has yet to send what its TLS library wrote":
+			return errAgain
+		}
 	}
 	return err
 }

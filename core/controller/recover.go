@@ -407,6 +407,9 @@ func transient(err error) bool {
 
 // continueOn continues the exchange over the interface from where the program stands.
 func (s *Stream) continueOn(ctx context.Context, iface string, e *exchange) (*outcome, error) {
+	if err := s.unshared(ctx); err != nil {
+		return nil, err
+	}
 	return s.takeOver(ctx, iface, e)
 }
 

@@ -368,3 +368,67 @@ print(content() == all)`, host, path, t.TempDir())
 	close(last)
 	s.succeeds(p, "True")
 }
+
+// A child that is forked during a migration, and goes on with the download, has the old connection to itself.
+func TestAForkDuringAMigration(t *testing.T) {
+	s := newSite(t)
+	s.Configure("[failover]\nenabled = false\n")
+	all, path := s.film(300_000)
+	asked, goOn, rest := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.serve("wlan0", part(all, 100_000, func(c net.Conn) {
+		<-rest
+		c.Write(all[100_000:])
+	}))
+	s.serve("wwan0", func(c net.Conn, in *bufio.Reader) {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		once.Do(func() { close(asked) })
+		<-goOn
+		text, from := head(r, len(all))
+		c.Write([]byte(text))
+		c.Write(all[from:])
+	})
+	p := s.Midstream("python3", "-c", `import os, socket, sys
+s = socket.create_connection((sys.argv[1], 80))
+s.sendall(b"GET /film.mkv HTTP/1.1\r\nHost: download.example\r\n\r\n")
+b = b""
+content = lambda: b.partition(b"\r\n\r\n")[2]
+while len(content()) < 100000: b += s.recv(65536)
+sys.stdin.readline()
+child = os.fork()
+if child:
+    print("forked", flush=True)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+while len(content()) < 300000:
+    d = s.recv(65536)
+    if not d: sys.exit("it ended")
+    b += d
+print(content() == open(sys.argv[2], "rb").read(), flush=True)`, host, path)
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	c := s.control(p)
+	s.received(c, 100_000)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if moved, err := c.Migrate("wwan0"); err != nil || len(moved) != 1 || moved[0].OK {
+			t.Errorf("%+v, %v", moved, err)
+		}
+	}()
+	<-asked
+	fmt.Fprintln(in)
+	s.Await("the child", waitLimit, func() bool {
+		out, _ := p.Output()
+		return out != ""
+	})
+	close(goOn)
+	<-done
+	close(rest)
+	s.succeeds(p, "forked\nTrue")
+}
