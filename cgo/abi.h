@@ -98,7 +98,8 @@ enum ms_kind {
     MS_CLOSED,     /* the program closed the descriptor; answered by MS_RELEASE */
     MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN; b: received.
                       MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
-    MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over */
+    MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over; b: 1 if SHUT_RD had to be
+                      used on the former connection, which cannot be read on then */
     MS_UNMOVED,    /* an MS_ARM was not carried out. data: the reason, a text */
     MS_RESUMED,    /* the program was handed the first octets after a hand-over; a: nanoseconds since
                       it had been handed the last ones before it */
@@ -118,7 +119,7 @@ enum ms_kind {
 
     /* From the core. */
     MS_ARM = 32,   /* put the attached socket on the stream's descriptor; a: content offset its next
-                      octet has; b: exchange it holds for. MS_NOW or wait until the program is there */
+                      octet has; exchange: the one it holds for. MS_NOW or wait until the program is there */
     MS_DISARM,     /* forget an MS_ARM that has not been carried out; answered by MS_UNMOVED if so */
     MS_GIVE_UP,    /* let the held program see how its connection ended; a: errno, 0 for FIN */
     MS_ASK,        /* send MS_INFO; a: 1 if armings are to follow, which hold as long as the process does not fork */
@@ -145,6 +146,8 @@ enum ms_flag {
     MS_EXACT = 1 << 8,   /* with MS_IN_HEAD: exactly there, with MS_RELAY as well */
     MS_IN_TRAILER = 1 << 9, /* a is so many octets of the head and the trailer section: exactly there. Without it, a
                                program that stands inside a trailer field keeps its connection, unless MS_KEEP */
+    MS_BOUNDED = 1 << 10, /* the socket is read up to content offset b only, where the program then waits for another */
+    MS_SPARE = 1 << 11,   /* the old connection is not reset: the core goes on with it */
     MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant. data: struct ms_answer */
     MS_REFRAMED = 1 << 13, /* its answer is to be delivered in the framing that the program has begun to read */
 };

@@ -23,6 +23,7 @@ static bool is_amid_content(const struct stream *s, size_t length)
 static bool is_calm(const struct stream *s)
 {
     return !atomic_load_explicit(&s->gate, memory_order_relaxed) && !atomic_load_explicit(&s->armed, memory_order_relaxed)
+        && s->end_at == MS_NO_STOP
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
         && !atomic_load_explicit(&s->tls, memory_order_relaxed) && !s->opaque && !s->in.tail
         && !atomic_load_explicit(&s->resuming, memory_order_relaxed)

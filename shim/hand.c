@@ -98,10 +98,16 @@ static void drop_connection(int *fd)
 static void disarm(struct stream *s)
 {
     atomic_store(&s->armed, 0);
-    atomic_store(&s->counters->stop_at, MS_NO_STOP);
+    atomic_store(&s->counters->stop_at, s->end_at);
     twin_free(s->next_twin);
     s->next_twin = NULL;
     drop(&s->next_fd);
+}
+
+/* The program has read all that the present socket has for it, and waits at the gate for the core to bring the rest. */
+static bool is_at_end(const struct stream *s)
+{
+    return (int64_t)atomic_load(&s->counters->received) >= s->end_at;
 }
 
 static void refuse(struct stream *s, const char *why)
@@ -125,7 +131,9 @@ static void refuse(struct stream *s, const char *why)
         channel_send(s, MS_FAILED, MS_HELD, exchange, 0, at, NULL, 0);
         return;
     }
-    gate_open(s);
+    if (!is_at_end(s)) {
+        gate_open(s);
+    }
     channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
 }
 
@@ -155,7 +163,7 @@ static const char *obstacle(struct stream *s)
     if (s->arm_flags & RESTORE) {
         return stage == STAGE_OPEN || stage == STAGE_LEFT ? NULL : "the program has closed it";
     }
-    if (stage != STAGE_OPEN) {
+    if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->end_at == MS_NO_STOP)) {
         return "the stream has been left alone";
     }
     if (!(s->arm_flags & MS_KEEP) && fork_children() != s->forks_told) {
@@ -260,10 +268,15 @@ static void exchange_sockets(struct stream *s)
     s->seen = 0;
     s->seen_base = taken < 0 ? 0 : (uint64_t)taken;
     s->relayed = s->arm_flags & MS_RELAY;
+    bool woken = s->woken;
     s->woken = false;
     atomic_fetch_add(&s->generation, 1);
     atomic_store(&s->armed, 0);
-    atomic_store(&s->counters->stop_at, MS_NO_STOP);
+    if (s->arm_flags & MS_KEEP) {
+        s->kept_end = s->end_at;
+    }
+    s->end_at = restore ? s->kept_end : s->arm_end;
+    atomic_store(&s->counters->stop_at, s->end_at);
     struct ms_position p;
     position(s, &p);
     p.nanoseconds = held;
@@ -274,11 +287,14 @@ static void exchange_sockets(struct stream *s)
     atomic_store(&s->resuming, !(s->arm_flags & MS_KEEP) && s->in.phase != MS_IDLE);
     gate_open(s);
     /* The program goes on; the rest is nobody's wait. */
+    if (s->arm_flags & MS_SPARE) {
+        drop(&old);
+    }
     if (!(s->arm_flags & MS_KEEP)) {
         drop_connection(&old);
         drop_connection(&s->kept_fd);
     }
-    channel_send(s, MS_MOVED, s->arm_flags & ~RESTORE, s->arm_exchange, (int64_t)p.received, 0, &p, sizeof p);
+    channel_send(s, MS_MOVED, s->arm_flags & ~RESTORE, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
 }
 
 static void put_off(struct stream *s)
@@ -298,6 +314,9 @@ static void put_off(struct stream *s)
  */
 static bool may_wake(const struct stream *s)
 {
+    if (s->arm_flags & MS_SPARE) {
+        return false; /* it has to go on, and the reader that has come to the offset is on its way out */
+    }
     int64_t excess = (int64_t)atomic_load(&s->counters->received) - s->arm_at;
     if (s->next_twin) {
         return s->arm_flags & MS_NOW || !excess; /* records tell nothing of what they hold */
@@ -481,7 +500,7 @@ static void look_at_due(void)
 
 static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const struct ms_answer *answer)
 {
-    if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE)) {
+    if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE) && s->end_at == MS_NO_STOP) {
         load_disown(fd);
         REAL(syscall)(SYS_close, fd);
         twin_free(twin);
@@ -493,6 +512,7 @@ static void arm(struct stream *s, const struct ms_message *m, int fd, struct twi
     s->next_twin = twin;
     s->arm_flags = m->flags;
     s->arm_at = m->a;
+    s->arm_end = m->flags & MS_BOUNDED ? m->b : MS_NO_STOP;
     s->arm_exchange = s->arm_sent = m->exchange;
     if (twin && answer) {
         twin_expect(twin, answer, m->flags & MS_REFRAMED);
@@ -509,12 +529,12 @@ static void arm(struct stream *s, const struct ms_message *m, int fd, struct twi
         return;
     }
     bool at_end = m->flags & MS_AT_END;
-    atomic_store(&s->counters->stop_at, at_end ? MS_NO_STOP : s->arm_at);
+    atomic_store(&s->counters->stop_at, at_end || s->end_at < s->arm_at ? s->end_at : s->arm_at);
     atomic_store(&s->armed, 1);
     /* A reader that passed the offset before it was set does not look again. */
     if (at_end ? atomic_load(&s->answered) >= m->exchange
                : (int64_t)atomic_load(&s->counters->received) >= s->arm_at || atomic_load(&s->counters->exchange) != m->exchange) {
-        if (gate_close(s)) {
+        if (gate_close(s) || (is_at_end(s) && atomic_load(&s->gate) == GATE_CLOSED)) {
             attempt(s);
         }
     }
@@ -668,7 +688,8 @@ static bool is_idle(void)
         /* Of several downloads one may be waited for by another thread, already, with a hand that is there. */
         answers += atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->sent) > atomic_load(&s->answered);
         if (atomic_load(&s->stage) != STAGE_FREE
-            && (atomic_load(&s->armed) || s->next_fd >= 0 || s->kept_fd >= 0 || atomic_load(&s->gate))) {
+            && (atomic_load(&s->armed) || s->next_fd >= 0 || s->kept_fd >= 0 || s->end_at != MS_NO_STOP
+                || atomic_load(&s->gate))) {
             return false;
         }
     }

@@ -127,6 +127,7 @@ struct stream *stream_new(int fd, int domain)
     s->inode = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
+    s->end_at = s->kept_end = s->arm_end = MS_NO_STOP;
     s->moved = s->relayed = false;
     s->domain = domain;
     s->pending_error = 0;
@@ -539,10 +540,10 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
 
 void stream_check_stop(struct stream *s)
 {
-    if (atomic_load(&s->armed)
-        && ((int64_t)s->in.content >= atomic_load(&s->counters->stop_at)
-            || (s->arm_flags & MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange))
-        && gate_close(s)) {
+    int64_t content = (int64_t)s->in.content;
+    bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at)
+               || (s->arm_flags & MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
+    if ((due || content >= s->end_at) && gate_close(s)) {
         hand_due(s);
     }
 }
@@ -587,7 +588,8 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->error = 0;
     call->token = 0;
     call->id = s->id;
-    call->tracked = atomic_load(&s->stage) != STAGE_LEFT && fork_is_mine() && gate_enter(s);
+    /* Where the present socket does not bring all of the response, it is followed to that place in any case. */
+    call->tracked = (atomic_load(&s->stage) != STAGE_LEFT || s->end_at != MS_NO_STOP) && fork_is_mine() && gate_enter(s);
     if (!call->tracked) {
         return SIZE_MAX;
     }
@@ -608,7 +610,10 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     }
     call->generation = atomic_load(&s->generation);
     int64_t stop = atomic_load(&s->counters->stop_at);
-    if (stop != MS_NO_STOP && atomic_load(&s->armed)) {
+    if ((int64_t)s->in.content >= s->end_at) {
+        call->error = ECONNRESET; /* nobody has brought the rest for as long as the gate waits */
+    }
+    if (stop != MS_NO_STOP && (atomic_load(&s->armed) || s->end_at != MS_NO_STOP)) {
         /* Content is never longer than the octets that carry it, so this cannot pass the offset. */
         int64_t left = stop - (int64_t)s->in.content;
         if (s->in.phase != MS_IDLE && left > 0) {

@@ -101,6 +101,8 @@ struct stream {
     bool here;          /* the peer is this host, where no other interface leads */
     uint32_t forks;     /* the process's count of children at the opening */
     uint32_t forks_told; /* the same when the core asked last whether there are any */
+    int64_t end_at;     /* content offset up to which the present socket is read (MS_BOUNDED), else MS_NO_STOP */
+    int64_t kept_end;   /* the same of kept_fd */
     bool moved;         /* the names below are what the program believes in */
     bool relayed;
     int domain;
@@ -127,6 +129,7 @@ struct stream {
     uint64_t arming;    /* its number, 0 none */
     uint16_t arm_flags;
     int64_t arm_at;
+    int64_t arm_end;    /* end_at of the new socket */
     uint64_t arm_exchange;
     uint64_t arm_sent;  /* the last exchange whose request has been sent on the new connection */
     int64_t gate_closed_at, deadline, roused_at;

@@ -72,6 +72,8 @@ const (
 	AtEnd
 	Exact
 	InTrailer
+	Bounded
+	Spare
 )
 
 const (

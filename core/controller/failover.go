@@ -311,12 +311,10 @@ func (s *Stream) leaveIdle() {
 	if len(others) == 0 {
 		return // there is nowhere to go: the network may come back
 	}
-	select {
-	case s.moving <- struct{}{}:
-		defer func() { <-s.moving }()
-	case <-ctx.Done():
+	if s.takeMoving(ctx) != nil {
 		return
 	}
+	defer func() { <-s.moving }()
 	s.mu.Lock()
 	idle, last := s.current() == nil && s.last != nil && s.why() == "", s.last
 	lost := s.pathLost() != ""

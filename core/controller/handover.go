@@ -29,15 +29,21 @@ func (s *Stream) armAnswer(conn *dial.Conn, exchange uint64, at int64, flags cha
 			return err
 		}
 	}
-	s.arming <- struct{}{}
-	err := s.sendArm(conn, exchange, at, flags, answer)
-	if err != nil {
-		<-s.arming
-	}
-	return err
+	return s.sendArm(conn, exchange, at, 0, flags, answer)
 }
 
-func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags, answer *channel.Answer) error {
+// armUntil is arm for a socket that is to be read up to the content offset end only.
+func (s *Stream) armUntil(conn *dial.Conn, exchange uint64, at, end int64) error {
+	return s.sendArm(conn, exchange, at, end, channel.Bounded, nil)
+}
+
+func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags channel.Flags, answer *channel.Answer) (err error) {
+	s.arming <- struct{}{}
+	defer func() {
+		if err != nil {
+			<-s.arming
+		}
+	}()
 	s.mu.Lock()
 	if flags&channel.Keep != 0 && (s.failed == nil || !s.failed.held) {
 		s.mu.Unlock()
@@ -49,7 +55,7 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at int64, flags chann
 	m := s.message(channel.Arm)
 	m.Arming = s.armings
 	s.mu.Unlock()
-	m.Exchange, m.A, m.Flags = exchange, at, flags
+	m.Exchange, m.A, m.B, m.Flags = exchange, at, end, flags
 	if answer != nil {
 		m.Data = answer.Encode()
 	}
@@ -77,6 +83,9 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 	for {
 		s.mu.Lock()
 		reply, closed, left, changed := s.reply, s.closed, s.left, s.changed
+		if s.bounded {
+			left = "" // it needs the rest all the same
+		}
 		held := s.failed != nil && s.failed.held
 		if reply != nil {
 			s.reply = nil

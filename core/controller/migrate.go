@@ -30,17 +30,10 @@ var errAgain = errors.New("the stream changed during the migration")
 
 // migrate moves the stream to the interface. One migration of a stream at a time; a second one waits.
 func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migration, error) {
-	s.mu.Lock()
-	if s.returning != nil {
-		s.returning()
-	}
-	s.mu.Unlock()
-	select {
-	case s.moving <- struct{}{}:
-		defer func() { <-s.moving }()
-	case <-ctx.Done():
+	if s.takeMoving(ctx) != nil {
 		return nil, errors.New("another migration of it is under way")
 	}
+	defer func() { <-s.moving }()
 	s.delay = 0
 	s.setMigrating(true)
 	defer s.setMigrating(false)
@@ -364,7 +357,7 @@ func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest
 // callableOff reports whether the refusal means no more than that the program did not reach the offset.
 func (s *Stream) callableOff(err error) bool {
 	var u *unmovedError
-	return errors.As(err, &u) && u.why == "called off"
+	return errors.As(err, &u) && (u.why == "called off" || u.why == "the program has not come as far")
 }
 
 // again turns the shim's refusal into errAgain where the exchange has moved on.

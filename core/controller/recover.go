@@ -99,7 +99,7 @@ func (s *Stream) recover(cause string) {
 func (s *Stream) recoverOnce(cause string) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s.moving <- struct{}{}
+	s.takeMoving(ctx)
 	defer func() { <-s.moving }()
 	s.mu.Lock()
 	e := s.current()

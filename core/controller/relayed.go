@@ -129,9 +129,10 @@ type relayed struct {
 
 	writing sync.Mutex // held to write a request
 
-	mu    sync.Mutex
-	conn  *dial.Conn // that takes requests; nil if there is none
-	again []byte     // the last request, where it may be sent a second time
+	mu      sync.Mutex
+	conn    *dial.Conn // that takes requests; nil if there is none
+	again   []byte     // the last request, where it may be sent a second time
+	leaving bool       // the connection goes on without the relay
 }
 
 // anything stands for the method of a request that nobody understands, and of all that follow it.
@@ -143,7 +144,7 @@ func (d *relayed) end() {
 		close(d.over)
 		d.core.Close()
 		d.mu.Lock()
-		if d.conn != nil {
+		if d.conn != nil && !d.leaving {
 			d.conn.Close()
 		}
 		d.mu.Unlock()
@@ -171,12 +172,16 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 	}()
 	guard.Go(func() { d.requests(r.reusable) })
 	if first != nil {
-		if err := first(); err != nil {
+		err := first()
+		switch {
+		case err == errApart:
+			return
+		case err != nil && err != errEnds:
 			d.fail(err)
 			return
 		}
 		d.s.mu.Lock()
-		persistent := e.persistent()
+		persistent := e.persistent() && err == nil
 		d.s.mu.Unlock()
 		if !persistent {
 			d.finish()
@@ -209,10 +214,21 @@ func (d *relayed) feed(e *exchange, r *rest, at channel.Position) error {
 			r.left -= gap
 		}
 	}
-	f := relay.Feed{To: d.core, Content: r.content, At: at, Kind: e.framing.Kind, Left: r.left, Longer: r.longer,
-		Whole: r.whole, Ending: r.ending}
-	_, err := f.Run()
-	return err
+	f := d.feedOf(e, r, at)
+	for {
+		n, err := f.Run()
+		if n == 0 || err != nil {
+			return err
+		}
+		r.left = f.Left
+		left, again := d.leave(e, r, at.Received+f.Sent, n)
+		if left {
+			return errApart
+		}
+		if !again {
+			f.Apart = nil
+		}
+	}
 }
 
 // fail lets the program's end see what happened to the new connection, as it would without a relay.

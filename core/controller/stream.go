@@ -52,7 +52,11 @@ type Stream struct {
 	armings   uint64             // number of the last Arm
 	waiting   []byte             // requests that the program had sent on the former connection, without an answer, at that moment
 	bound     bool               // a request has authenticated the connection (RFC 4559 §6)
-	returning context.CancelFunc // ends the wait for the stream's return to direct delivery, nil if none waits
+	returning context.CancelFunc // ends the wait of a relay for its turn, with moving, nil if none waits
+	movers    int                // migrations that want to have moving
+	moves     int                // how often the descriptor has been given another connection
+	shut      bool               // the last time, the former one was shut down for reading
+	bounded   bool               // the connection on the descriptor does not bring all of the response
 	info      *channel.Message
 	resumed   time.Duration // the last Resumed, -1 none yet
 	history   []control.Migration
@@ -169,6 +173,8 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Failed:
 		s.fail(m)
 	case channel.Moved:
+		s.moves++
+		s.shut, s.bounded = m.B != 0, false
 		if s.moved(m) && s.answers(m) {
 			s.reply = &m
 			s.waiting = nil

@@ -153,6 +153,9 @@ func (f *Feed) copy() (apart int64, err error) {
 			if err != nil {
 				return 0, err
 			}
+			if f.Kind == http1.Length {
+				run = min(run, f.Left-1) // with the last octet the response is over for the program
+			}
 			if run >= f.ApartLeast && f.Apart() {
 				return run, nil
 			}

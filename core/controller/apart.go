@@ -1,0 +1,253 @@
+// Relays that are left: where the octets that the program expects and those that the new server sends are the same for
+// long, the new connection itself is put on the descriptor for that long, and content does not take the way through
+// the pair.
+package controller
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/guard"
+	"midstream/core/http1"
+	"midstream/core/relay"
+)
+
+// apartLeast is for how many octets of content it is worth to leave a relay. A hand-over costs some hundred microseconds.
+const apartLeast = 4 << 20
+
+// errApart ends a relay that has been left.
+var errApart = errors.New("the program has been given the connection")
+
+// feedOf returns what delivers the rest of the response in progress.
+func (d *relayed) feedOf(e *exchange, r *rest, at channel.Position) *relay.Feed {
+	f := &relay.Feed{To: d.core, Content: r.content, At: at, Kind: e.framing.Kind, Left: r.left, Longer: r.longer,
+		Whole: r.whole, Ending: r.ending}
+	d.s.mu.Lock()
+	persistent := e.persistent()
+	d.s.mu.Unlock()
+	// A server that is going to close drops what the program sends there ahead of time.
+	if d.route.untouched() && !r.elsewhere && len(d.waiting) == 0 && (r.reusable || !persistent) && !r.whole && r.ending == nil {
+		f.Apart, f.ApartLeast = d.s.tryMoving, apartLeast
+		f.Alike = e.framing.Kind == http1.Chunked && r.framing.Kind == http1.Chunked && !r.longer
+	}
+	return f
+}
+
+// tryMoving takes moving if nobody has it or waits for it.
+func (s *Stream) tryMoving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.movers > 0 {
+		return false
+	}
+	select {
+	case s.moving <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// takeMoving waits for moving. It calls off the wait of a relay for its turn.
+func (s *Stream) takeMoving(ctx context.Context) error {
+	s.mu.Lock()
+	s.movers++
+	if s.returning != nil {
+		s.returning()
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.movers--
+		s.change()
+		s.mu.Unlock()
+	}()
+	select {
+	case s.moving <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// callable lets a migration end ctx as soon as it wants to have moving, which the caller holds. False: one does already.
+func (s *Stream) callable() (ctx context.Context, done func(), ok bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.movers > 0 {
+		cancel()
+		return ctx, cancel, false
+	}
+	s.returning = cancel
+	return ctx, func() {
+		s.mu.Lock()
+		s.returning = nil
+		s.mu.Unlock()
+		cancel()
+	}, true
+}
+
+// leave puts the new connection itself on the descriptor, whose next octet is that of content offset at: for n octets of
+// content, or relay.ToTheEnd. It takes over moving, which is held. Unless it has left, the relay goes on; again says that
+// it was only called off.
+func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
+	s := d.s
+	defer func() {
+		if !left {
+			<-s.moving
+		}
+	}()
+	ctx, done, ok := s.callable()
+	if !ok {
+		return false, true
+	}
+	if !d.keepConn(true) {
+		done()
+		return false, false
+	}
+	var err error
+	if n == relay.ToTheEnd {
+		err = s.arm(r.conn, e.number, at, 0)
+	} else {
+		err = s.armUntil(r.conn, e.number, at, at+n)
+	}
+	if err == nil {
+		_, err = s.awaitReply(ctx, 0)
+	}
+	calledOff := ctx.Err() != nil
+	done()
+	if err != nil {
+		d.keepConn(false)
+		s.c.log.Debug().Str("session", s.name()).Err(err).Msg("the relay stays")
+		return false, calledOff
+	}
+	s.c.log.Debug().Str("session", s.name()).Int64("at", at).Int64("octets", n).Msg("the relay is left")
+	if n == relay.ToTheEnd {
+		r.conn.Close()
+		<-s.moving
+		return true, false
+	}
+	r.content.Passed(n)
+	if r.at = at + n; r.left >= 0 {
+		r.left -= n
+	}
+	s.mu.Lock()
+	s.bounded = true
+	moves := s.moves
+	s.mu.Unlock()
+	guard.Go(func() { s.rejoin(e, r, r.at, moves) })
+	return true, false
+}
+
+// keepConn says whether the end of the relay is to leave its connection open. False if it has ended.
+func (d *relayed) keepConn(keep bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leaving = keep
+	select {
+	case <-d.over:
+		if !keep && d.conn != nil {
+			d.conn.Close()
+		}
+		return false
+	default:
+		return true
+	}
+}
+
+// rejoinPause is the time between two attempts to come back to a program that waits.
+const rejoinPause = 5 * time.Millisecond
+
+// rejoin puts a new pair on the descriptor when the program has read the connection there up to the offset, and goes
+// on relaying. Migrations come first; where one has taken place there is nothing left to be done. Moving is held.
+func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int) {
+	for {
+		ctx, done, ok := s.callable()
+		var d *relayed
+		var position channel.Position
+		err := context.Canceled
+		if ok {
+			d, position, err = s.putPair(ctx, e.number, at, channel.Spare, 0, r.route)
+			done()
+		}
+		if err == nil {
+			s.mu.Lock()
+			unread := s.shut // the rest of its content cannot be had any more
+			s.mu.Unlock()
+			ends := d.adopt(e, r)
+			<-s.moving
+			d.serve(r, func() error {
+				if unread && r.left != 0 {
+					return &relay.SourceError{Err: syscall.ECONNRESET}
+				}
+				if err := d.feed(e, r, position); err != nil || !ends {
+					return err
+				}
+				return errEnds
+			}, e)
+			return
+		}
+		<-s.moving
+		if ctx.Err() == nil {
+			s.c.log.Debug().Str("session", s.name()).Err(err).Msg("the relay is taken up again later")
+			time.Sleep(rejoinPause) // the shim has refused: nothing will announce that it does not any more
+		}
+		if !s.letMove(moves) {
+			break
+		}
+	}
+	r.conn.Close()
+}
+
+// letMove lets migrations have moving first, and takes it then. False if the stream has moved meanwhile, or is closed.
+func (s *Stream) letMove(moves int) bool {
+	s.await(context.Background(), func() (bool, error) { return s.closed || s.moves != moves || s.movers == 0, nil })
+	s.moving <- struct{}{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.moves != moves {
+		<-s.moving
+		return false
+	}
+	return true
+}
+
+// errEnds says that the program's connection has to end with the response.
+var errEnds = errors.New("the connection cannot be used for another request")
+
+// adopt takes over the requests that the program has sent on the connection itself. It reports whether the relay has to
+// end with the response, because they can be answered nowhere.
+func (d *relayed) adopt(e *exchange, r *rest) (ends bool) {
+	s := d.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bounded = false
+	repeatable := true
+	var methods []string
+	for _, later := range s.exchanges {
+		if later.number <= e.number {
+			continue
+		}
+		if later.request == nil || later.request.Has("Upgrade") {
+			r.reusable = false // the rest of it comes by another way
+		} else {
+			methods = append(methods, later.request.Method)
+		}
+		repeatable = repeatable && later.why == "" && later.request != nil
+	}
+	if r.reusable = r.reusable && !s.shut; r.reusable {
+		d.waiting = nil
+		for _, method := range methods {
+			d.asked <- method
+		}
+		return false
+	}
+	if !repeatable {
+		d.waiting = nil
+	}
+	return !repeatable
+}
