@@ -29,9 +29,11 @@ func (d *relayed) feedOf(e *exchange, r *rest, at channel.Position) *relay.Feed 
 	persistent := e.persistent()
 	d.s.mu.Unlock()
 	// A server that is going to close drops what the program sends there ahead of time.
-	if d.route.untouched() && !r.elsewhere && len(d.waiting) == 0 && (r.reusable || !persistent) && !r.whole && r.ending == nil {
+	if d.route.untouched() && !r.elsewhere && len(d.waiting) == 0 && (r.reusable || !persistent) && r.ending == nil {
 		f.Apart, f.ApartLeast = d.s.tryMoving, apartLeast
-		f.Alike = e.framing.Kind == http1.Chunked && r.framing.Kind == http1.Chunked && !r.longer
+		// A trailer section may say something of the answer that does not hold for the whole of the response.
+		f.Alike = e.framing.Kind == http1.Chunked && r.framing.Kind == http1.Chunked && !r.longer &&
+			(r.whole || !r.answer.Has("Trailer"))
 	}
 	return f
 }

@@ -47,6 +47,7 @@ type Feed struct {
 	begun bool
 	read  digits // of the present chunk-size line
 	chunk int64  // octets of content to be delivered until the program expects framing again
+	bare  bool   // nothing of them has been delivered
 }
 
 // ToTheEnd is what Run returns where all that is left of the response is as the program expects it.
@@ -148,7 +149,9 @@ func (f *Feed) sent(n int64) {
 func (f *Feed) copy() (apart int64, err error) {
 	for f.chunk > 0 {
 		piece := f.chunk
-		if f.Apart != nil && !f.Alike && f.chunk >= f.ApartLeast {
+		if f.bare {
+			piece = min(f.chunk, lead)
+		} else if f.Apart != nil && !f.Alike && f.chunk >= f.ApartLeast {
 			run, err := f.Content.together(f.chunk)
 			if err != nil {
 				return 0, err
@@ -159,16 +162,21 @@ func (f *Feed) copy() (apart int64, err error) {
 			if run >= f.ApartLeast && f.Apart() {
 				return run, nil
 			}
-			piece = min(f.chunk, f.ApartLeast)
+			piece = min(f.chunk, max(f.ApartLeast/16, 1))
 		}
 		if err := f.Content.CopyTo(f.To, piece); err != nil {
 			return 0, err
 		}
 		f.chunk -= piece
+		f.bare = false
 		f.sent(piece)
 	}
 	return 0, nil
 }
+
+// lead is what follows a chunk's beginning at least before anything else is done, in octets: where the program stands is
+// told by the octets of content that it has received, and that must mean that it has read the chunk-size line.
+const lead = 1
 
 // finish reads the answer to its end, which must be here, and writes the last octets.
 func (f *Feed) finish(last string) error {
@@ -241,7 +249,7 @@ func (f *Feed) chunked() (apart int64, err error) {
 			f.read = digits(f.At.ChunkDigits)
 		}
 		if run > 0 {
-			f.chunk, f.read = run, none
+			f.chunk, f.read, f.bare = run, none, write != ""
 		}
 	}
 	for {
@@ -301,7 +309,7 @@ func (f *Feed) next() error {
 	if _, err := pieces.WriteTo(f.To); err != nil {
 		return err
 	}
-	f.chunk = 0
+	f.chunk, f.bare = 0, false
 	f.sent(int64(len(octets)))
 	return nil
 }
@@ -322,7 +330,7 @@ func (f *Feed) line(n int64) []byte {
 		line = append(line, "\r\n"...)
 	}
 	line = strconv.AppendInt(line, n, 16)
-	f.read, f.chunk = none, n
+	f.read, f.chunk, f.bare = none, n, true
 	return append(line, "\r\n"...)
 }
 
@@ -343,14 +351,13 @@ func (f *Feed) level() (apart int64, err error) {
 	if err := f.head(n); err != nil {
 		return 0, err
 	}
-	if ahead := min(n, int64(len(f.Content.ahead))); ahead > 0 {
-		if err := f.Content.CopyTo(f.To, ahead); err != nil {
-			return 0, err
-		}
-		f.chunk -= ahead
-		f.sent(ahead)
+	ahead := min(n, max(int64(len(f.Content.ahead)), lead))
+	if err := f.Content.CopyTo(f.To, ahead); err != nil {
+		return 0, err
 	}
-	if f.chunk > 0 && f.Apart() {
+	f.chunk, f.bare = f.chunk-ahead, false
+	f.sent(ahead)
+	if f.chunk > 0 && len(f.Content.ahead) == 0 && f.Apart() {
 		return ToTheEnd, nil
 	}
 	return 0, nil

@@ -190,7 +190,7 @@ func (c shape) check(t *testing.T) {
 	to.written.Write(before.octets[:cut])
 	content := NewContent(source, framing)
 	feed := &Feed{To: to, Content: content, At: at, Kind: c.old, Left: left}
-	toTheEnd := false
+	toTheEnd, received := false, at.Received
 	for {
 		if c.apart {
 			feed.ApartLeast, feed.Alike = 5, c.old == http1.Chunked && c.new == http1.Chunked
@@ -206,6 +206,18 @@ func (c shape) check(t *testing.T) {
 		if apart == 0 {
 			break
 		}
+		if c.old == http1.Chunked {
+			// The program is given the connection at an offset of the content.
+			var body http1.ChunkDecoder
+			written, upTo := to.written.Bytes(), received+feed.Sent
+			for n, used := int64(0), 0; n < upTo; {
+				content, _, _, _ := body.Scan(written[used : used+1])
+				n += content
+				if used++; n == upTo && used != len(written) && len(written) > cut {
+					t.Fatalf("%+v: at %+v: %q stands between the offset and the connection", c, at, written[used:])
+				}
+			}
+		}
 		if apart == ToTheEnd {
 			io.Copy(&to.written, source)
 			toTheEnd = true
@@ -215,6 +227,7 @@ func (c shape) check(t *testing.T) {
 			t.Fatalf("%+v: at %+v: %d octets apart: %v", c, at, apart, err)
 		}
 		content.Passed(apart)
+		received += feed.Sent + apart
 		then := channel.Position{Phase: before.at[0].Phase}
 		if c.old == http1.Chunked {
 			if then = (channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: feed.chunk - apart}); then.ChunkLeft == 0 {

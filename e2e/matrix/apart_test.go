@@ -3,6 +3,7 @@
 package matrix
 
 import (
+	"io"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -35,27 +36,9 @@ func kernelPeer(pid, fd int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(name.Addr), name.Port<<8|name.Port>>8)
 }
 
-// hasRead waits until the program has received so many octets, and returns its session. nil: it has ended; where a server
-// was asked twice, the first answer is the one that was held.
-func (d *download) hasRead(octets int64) (last *lab.Session) {
-	d.t.Helper()
-	d.lab.Await("what the new server has sent", 10*time.Second, func() bool {
-		select {
-		case <-d.program.Ended():
-			last = nil
-			return true
-		default:
-		}
-		if all, err := d.control.Sessions(); err == nil && len(all) > 0 {
-			last = &all[len(all)-1]
-		}
-		return last != nil && last.Received > octets
-	})
-	return last
-}
-
-// longSource reads a long answer, sends the next request in the middle of it, and a third one after it. Arguments: how many
-// octets to read before the second request, or 0 to send it after the first answer; whether to send the third.
+// longSource reads a long answer, sends the next request in the middle of it, and a third one after it. Once it has read
+// pause octets, it waits for a line. Arguments: how many octets to read before the second request, or 0 to send it after
+// the first answer; whether to send the third.
 const longSource = `
 import hashlib, http.client, socket, sys
 s = socket.create_connection(("files.example", 80), timeout=8)
@@ -70,10 +53,11 @@ def answer(early):
     r.begin()
     digest, size = hashlib.sha256(), 0
     while not ended:
-        octets = r.read(min(65536, early - size) if size < early else 65536)
+        octets = r.read(65536)
         digest.update(octets)
         size += len(octets)
         if size == early: ask("/x?n=1")
+        if size == 8 << 20: sys.stdin.readline()
     print(r.status, size, digest.hexdigest()[:16], flush=True)
 early = int(sys.argv[1])
 ask("/file")
@@ -89,7 +73,6 @@ print(s.getpeername())
 // Long answers that differ only in their framing come over the new connection itself; nothing else is different.
 func TestLongRelaysAreLeft(t *testing.T) {
 	body := content(24 << 20)
-	const stopped = 1 << 20 // octets of the old answer
 	for name, c := range map[string]struct {
 		old, next script
 		early     int
@@ -105,37 +88,54 @@ func TestLongRelaysAreLeft(t *testing.T) {
 		"with a request in the middle":  {old: script{framing: "chunked"}, next: script{framing: "length", ranges: true}, early: 12 << 20},
 		"with one, of a closing server": {old: script{framing: "chunked"}, next: script{framing: "length", ranges: true, final: true}, early: 12 << 20, stays: true},
 		"with one amid chunks":          {old: script{framing: "chunked"}, next: script{framing: "chunked", ranges: true}, early: 12 << 20},
-		"with one amid a large chunk":   {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 10 << 20}, early: 9 << 20, stays: true},
+		"with one amid a large chunk":   {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 10 << 20}, early: 9 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
 			near, far := l.Networks()[0], l.Networks()[1]
-			c.old.body, c.old.etag, c.old.modified, c.old.hold = body, strong, modified, stopped
-			c.next.body, c.next.etag, c.next.modified, c.next.hold = body, strong, modified, 18<<20
+			c.old.body, c.old.etag, c.old.modified, c.old.hold = body, strong, modified, 1<<20
+			c.next.body, c.next.etag, c.next.modified, c.next.hold = body, strong, modified, 2<<20
+			c.next.each = true
 			first, second := serve(t, near, c.old), serve(t, far, c.next)
 			third := "1"
 			if c.next.final || c.next.framing == "close" {
 				third = "0" // the second answer ends the connection, and says so
 			}
-			p := l.Midstream("python3", "-c", longSource, strconv.Itoa(c.early), third).Start()
-			d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), 10*time.Second)}
+			args := []string{"python3", "-c", longSource, strconv.Itoa(c.early), third}
+			d, goOn := startLong(t, l, args)
 			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > stopped/2 })
+			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
 			if m := d.move(far.Name); m.Delivery != "relayed" {
 				t.Errorf("it was delivered %s", m.Delivery)
 			}
-			<-second.held
-			if s := d.hasRead(15 << 20); s != nil {
-				if at := kernelPeer(s.PID, s.FD); (at.Addr().String() != second.address) != c.stays {
-					t.Errorf("the program's socket is connected to %v", at)
-				}
-			}
 			second.release()
-			under := p.Wait()
+			d.isApart(second, !c.stays)
+			goOn.Close()
+			under := d.program.Wait()
 			first.release()
-			lab.Compare(t, l.Command("python3", "-c", longSource, strconv.Itoa(c.early), third).Run(), under)
+			lab.Compare(t, l.Command(args...).Run(), under)
 		})
+	}
+}
+
+// startLong starts longSource; what it waits for comes with the end of its input.
+func startLong(t *testing.T, l *lab.Lab, args []string) (*download, io.Closer) {
+	p := l.Midstream(args...)
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	return &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), 10*time.Second)}, in
+}
+
+// isApart checks whether the program, where longSource waits, has a connection to the server itself.
+func (d *download) isApart(server *origin, want bool) {
+	d.t.Helper()
+	s := d.reads("what it waits after", func(s lab.Session) bool { return s.Received >= 8<<20 })
+	if at := kernelPeer(s.PID, s.FD); (at.Addr().String() == server.address) != want {
+		d.t.Errorf("the program's socket is connected to %v", at)
 	}
 }
 
@@ -152,35 +152,33 @@ func TestLeftRelaysMoveOn(t *testing.T) {
 		"to chunks":            {script: script{framing: "chunked", ranges: true, body: body, etag: strong}},
 		"not to other content": {script: script{framing: "length", ranges: true, body: other[:len(other)-1], etag: `"v2"`}, fails: "the new server"},
 	} {
-		for _, hold := range []int{12 << 20, 23 << 20} {
+		for _, late := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				l := lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{}), lab.Net("eth0", lab.Link{}))
 				named(l)
 				n := l.Networks()
 				first := serve(t, n[0], script{framing: "chunked", body: body, etag: strong, modified: modified, hold: 1 << 20})
-				second := serve(t, n[1], script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: hold - 1<<20})
+				second := serve(t, n[1], script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
 				third.modified, third.hold = modified, -1
 				serve(t, n[2], third.script)
-				d := start(t, l, plainly.curl()...)
+				args := []string{"python3", "-c", longSource, "0", "1"}
+				d, goOn := startLong(t, l, args)
 				<-first.held
 				d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
 				d.move(n[1].Name)
-				<-second.held
-				s := d.hasRead(int64(hold) - 2<<20)
-				if s == nil {
-					d.ends(body)
-					return
+				second.release()
+				d.isApart(second, true)
+				if late {
+					goOn.Close() // it may come to the end before the migration does
 				}
-				if at := kernelPeer(s.PID, s.FD); at.Addr().String() != second.address {
-					t.Errorf("the program's socket is connected to %v", at)
-				}
-				if third.fails == "" {
-					d.moveOrEnd(n[2].Name)
-				} else if moved, err := d.control.Migrate(n[2].Name); err == nil && (len(moved) != 1 || moved[0].OK || !strings.Contains(moved[0].Reason, third.fails)) {
+				moved, err := d.control.Migrate(n[2].Name)
+				if err == nil && (len(moved) != 1 || !late && moved[0].OK != (third.fails == "") || !strings.Contains(moved[0].Reason, third.fails)) || err != nil && !late {
 					t.Errorf("%+v, %v", moved, err)
 				}
-				second.release()
-				d.ends(body)
+				goOn.Close()
+				under := d.program.Wait()
+				first.release()
+				lab.Compare(t, l.Command(args...).Run(), under)
 			})
 		}
 	}

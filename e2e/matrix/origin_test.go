@@ -33,6 +33,7 @@ type script struct {
 	final    bool // Connection: close
 	// hold stops the answer to the first request after so many octets of it, until the test lets it go on; -1 never.
 	hold int
+	each bool // stops every answer there
 	// status is sent instead, with an empty body, where it is not 0.
 	status    int
 	location  string
@@ -207,9 +208,11 @@ func (o *origin) converse(conn net.Conn) {
 			<-o.resume
 			wire = wire[k:]
 		}
-		if first && o.hold >= 0 && o.hold <= len(wire) {
+		if (first || o.each) && o.hold >= 0 && o.hold <= len(wire) {
 			conn.Write(wire[:o.hold])
-			close(o.held)
+			if first {
+				close(o.held)
+			}
 			<-o.resume
 			o.mu.Lock()
 			dead := o.dead
