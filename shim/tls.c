@@ -284,21 +284,20 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
 /*
  * After a read. What has been read ahead is shown to those who wait until it is gone: from then on the library is as far as
  * it would be without a hand-over. Where an answer is reframed, what is left may be what no record has brought.
+ * True when those who wait by epoll have to be shown it, once the call has left.
  */
-static void check_surplus(struct tls *t, struct stream *s)
+static bool check_surplus(struct tls *t, struct stream *s)
 {
     struct twin *w = atomic_load(&t->live);
     if (atomic_load(&t->aside.on)) {
-        return; /* whoever feeds a library reads from it until it has nothing */
+        return false; /* whoever feeds a library reads from it until it has nothing */
     }
     bool had = atomic_load_explicit(&s->surplus, memory_order_relaxed);
     bool has = w && atomic_load(&t->plain_fd) < 0 && (had || w->framed) && twin_is_ready(w);
     if (has != had) {
         atomic_store(&s->surplus, has);
     }
-    if (has && !had) {
-        epoll_show(s);
-    }
+    return has && !had;
 }
 
 /* One try of a data call. */
@@ -389,20 +388,27 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         int saved = errno;
         errno = result < 0 ? error : saved;
         struct iovec part = { data->buffer, data->length };
+        bool show = false;
+        if (result > 0 && call.alone) {
+            /* Before the call leaves: the hand may replace the twin from then on. */
+            struct tls_frame after;
+            tls_begin(&after, t->library, t->handle, t);
+            t->library->kind->refresh(t);
+            if (atomic_load_explicit(&s->surplus, memory_order_relaxed) || atomic_load(&t->live)) {
+                show = check_surplus(t, s);
+            }
+            tls_end(&after);
+            errno = result < 0 ? error : saved;
+        }
         bool again = read_end(&call, result, &part, 1);
+        if (show) {
+            epoll_show(s);
+        }
         errno = saved;
         if (frame.kept && !frame.failed && data->outcome == TLS_AGAIN) {
             /* It was the hand that woke the call: a program with a blocking socket is not prepared to try again. */
             gate_wait(s);
             again = !atomic_load(&s->gate);
-        }
-        if (result > 0 && call.alone) {
-            tls_begin(&frame, t->library, t->handle, t);
-            t->library->kind->refresh(t);
-            if (atomic_load_explicit(&s->surplus, memory_order_relaxed) || atomic_load(&t->live)) {
-                check_surplus(t, s);
-            }
-            tls_end(&frame);
         }
         bool moved = call.tracked && atomic_load(&s->generation) != call.generation;
         if (again && (moved || frame.kept || data->outcome == TLS_AGAIN)) {
