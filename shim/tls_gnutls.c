@@ -9,8 +9,6 @@
 #include "tls.h"
 #include "twin.h"
 
-#define CALLER tls_caller(__builtin_return_address(0))
-
 /* gnutls.h */
 #define GNUTLS_CLIENT (1 << 1)
 #define GNUTLS_CRD_CERTIFICATE 1
@@ -53,22 +51,7 @@ typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsig
     MARK                                                                                           \
     F(void, gnutls_memset, (void *data, int value, size_t size))
 
-#define NUMBER(result, name, parameters) F_##name,
-#define OPTIONAL F_MARK,
-enum { FUNCTIONS(NUMBER, OPTIONAL) };
-#undef OPTIONAL
-
-#define NAME(result, name, parameters) #name,
-#define OPTIONAL "",
-static const char *const function_names[] = { FUNCTIONS(NAME, OPTIONAL) NULL };
-#undef OPTIONAL
-
-#define TYPE(result, name, parameters) typedef result(*name##_type) parameters;
-#define OPTIONAL
-FUNCTIONS(TYPE, OPTIONAL)
-#undef OPTIONAL
-
-#define F(library, name) ((name##_type)tls_call_of(library)->functions[F_##name])
+#include "tls_functions.h"
 
 /* What the program has set on a session, for which the library has no getters. */
 struct notes {
@@ -372,23 +355,7 @@ static void destroy(struct twin *w)
 }
 
 const struct tls_kind tls_gnutls = {
-    .functions = function_names,
-    .loaded = loaded,
-    .begun = begun,
-    .describe = describe,
-    .capture = capture,
-    .refresh = refresh,
-    .release = release,
-    .say = say,
-    .pending = pending,
-    .read = twin_read,
-    .write = twin_write,
-    .make = make,
-    .handshake = handshake,
-    .judge = judge,
-    .facts = version_of,
-    .attach = attach,
-    .destroy = destroy,
+    KIND_IN_COMMON,
 };
 
 /* The hooks. */

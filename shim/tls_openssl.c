@@ -9,8 +9,6 @@
 #include "tls.h"
 #include "twin.h"
 
-#define CALLER tls_caller(__builtin_return_address(0))
-
 /* ssl.h */
 #define SSL_ERROR_SSL 1
 #define SSL_ERROR_SYSCALL 5
@@ -134,22 +132,7 @@
     MARK                                                                                           \
     F(void, ERR_clear_last_mark, (void))
 
-#define NUMBER(result, name, parameters) F_##name,
-#define OPTIONAL F_MARK,
-enum { FUNCTIONS(NUMBER, OPTIONAL) };
-#undef OPTIONAL
-
-#define NAME(result, name, parameters) #name,
-#define OPTIONAL "",
-static const char *const function_names[] = { FUNCTIONS(NAME, OPTIONAL) NULL };
-#undef OPTIONAL
-
-#define TYPE(result, name, parameters) typedef result(*name##_type) parameters;
-#define OPTIONAL
-FUNCTIONS(TYPE, OPTIONAL)
-#undef OPTIONAL
-
-#define F(library, name) ((name##_type)tls_call_of(library)->functions[F_##name])
+#include "tls_functions.h"
 
 /* Lists that the program has chosen, as SSL_ctrl(3) takes them. The library does not give them back. */
 struct choice {
@@ -723,23 +706,7 @@ static void destroy(struct twin *w)
 }
 
 const struct tls_kind tls_openssl = {
-    .functions = function_names,
-    .loaded = loaded,
-    .begun = begun,
-    .describe = describe,
-    .capture = capture,
-    .refresh = refresh,
-    .release = release,
-    .say = say,
-    .pending = pending,
-    .read = twin_read,
-    .write = twin_write,
-    .make = make,
-    .handshake = handshake,
-    .judge = judge,
-    .facts = version_of,
-    .attach = attach,
-    .destroy = destroy,
+    KIND_IN_COMMON,
     .memory = memory,
     .memory_hello = memory_hello,
     .memory_look = memory_look,
