@@ -114,7 +114,8 @@ enum ms_kind {
                         version, ALPN result, server name, host:port of a CONNECT; a: 1 if a twin can be made */
     MS_TWIN_READY,   /* the answer to MS_TWIN. data: version, ALPN result, how the server was judged; ended by NUL */
     MS_TWIN_FAILED,  /* the twin is of no further use. data: the reason, a text */
-    MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come */
+    MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come;
+                        MS_IN_TRAILER: of the trailer section */
     MS_TWIN_SKIPPED, /* the answer to MS_TWIN_SKIP */
 
     /* From the core. */
@@ -132,6 +133,7 @@ enum ms_kind {
     MS_TWIN_READ,  /* take up to a octets, and pass them on */
     MS_TWIN_SKIP,  /* throw a octets away, as they come */
     MS_TWIN_CLOSE, /* it is not needed */
+    MS_TWIN_PUT,   /* the program is to be handed the data before what comes on the connection */
 };
 
 enum ms_flag {
@@ -189,7 +191,7 @@ struct ms_answer {
     int64_t left;    /* octets of content from a on to the response's end, -1 unknown */
     uint64_t sent;   /* the last exchange whose request the new server has been sent */
     uint32_t longer; /* the answer goes on after `left` */
-    uint32_t reserved;
+    uint32_t whole;  /* it is that to the request itself, so that its trailer section is that of the response */
 };
 
 struct ms_info {

@@ -460,7 +460,7 @@ static bool hand_over(struct stream *s)
         }
         struct ms_position p;
         position(s, &p);
-        if (s->next_twin && (why = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->rest != s->in.left
+        if (s->next_twin && (why = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->expected.left != s->in.left
                                        ? "the new content has another length" : twin_fits(s->next_twin, &p))) {
             refuse(s, why);
             return true;
@@ -624,6 +624,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
     case MS_TWIN_READ:
     case MS_TWIN_SKIP:
     case MS_TWIN_CLOSE:
+    case MS_TWIN_PUT:
         twin_message(s, m, data, length, fd);
         break;
     case MS_RELEASE:

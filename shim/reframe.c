@@ -7,7 +7,6 @@
 /* How many hexadecimal digits of a chunk size programs accept, leading zeros included: curl takes 16. */
 #define DIGITS_MAX 16
 
-#define BEHIND_LAST (-1)
 #define BEFORE_CRLF (-1)
 
 bool content_is_over(struct framing *f)
@@ -30,7 +29,7 @@ size_t content_next(struct framing *f, const uint8_t **at, const uint8_t *end, s
             n = f->left < n ? (size_t)f->left : n;
             return n < most ? n : most;
         }
-        if (f->phase == MS_BROKEN) {
+        if (f->phase == MS_BROKEN || f->phase == MS_TRAILER) {
             return 0;
         }
         framing_read(f, *at, 1, &used);
@@ -47,6 +46,14 @@ void content_take(struct framing *f, const uint8_t **at, size_t n)
         *at += used;
         n -= used;
     }
+}
+
+size_t trailer_take(struct framing *f, const uint8_t **at, const uint8_t *end, size_t most)
+{
+    size_t n = (size_t)(end - *at), used;
+    framing_read(f, *at, n < most ? n : most, &used);
+    *at += used;
+    return used;
 }
 
 static void put(struct reframe *r, const char *text)
@@ -67,13 +74,13 @@ static const char *in_chunk(struct reframe *r, const char *text, uint64_t run)
     return NULL;
 }
 
-static const char *behind_last(struct reframe *r, const char *text)
+static const char *behind_last(struct reframe *r, const char *text, int64_t where)
 {
     if (r->left > 0) {
         return "the program has read the last chunk already, and the new server has more";
     }
     put(r, text);
-    r->run = BEHIND_LAST;
+    r->run = where;
     return NULL;
 }
 
@@ -95,33 +102,35 @@ static const char *begin_chunked(struct reframe *r, const struct ms_position *p)
             return in_chunk(r, "\r\n", p->chunk_size);
         }
         if (p->chunk_digits >= DIGITS_MAX && r->left) {
-            return behind_last(r, "\r\n\r\n");
+            return behind_last(r, "\r\n", REFRAME_IN_TRAILER);
         }
         r->digits = (int32_t)p->chunk_digits;
         return NULL;
     case MS_CHUNK_EXT:
-        return p->chunk_size ? in_chunk(r, "\r\n", p->chunk_size) : behind_last(r, "\r\n\r\n");
+        return p->chunk_size ? in_chunk(r, "\r\n", p->chunk_size) : behind_last(r, "\r\n", REFRAME_IN_TRAILER);
     case MS_CHUNK_SIZE_LF:
-        return p->chunk_size ? in_chunk(r, "\n", p->chunk_size) : behind_last(r, "\n\r\n");
+        return p->chunk_size ? in_chunk(r, "\n", p->chunk_size) : behind_last(r, "\n", REFRAME_IN_TRAILER);
     case MS_TRAILER:
-        if (p->line) {
+        if (p->line && !p->cr) {
             return "the program is reading a trailer field, which nobody else can finish";
         }
-        return behind_last(r, p->cr ? "\n" : "\r\n");
+        return behind_last(r, p->line ? "\n\r\n" : p->cr ? "\n" : "\r\n", REFRAME_AT_END);
     }
     return "the program is not in content";
 }
 
-const char *reframe_begin(struct reframe *r, const struct ms_position *p, const struct framing *source, int64_t left, bool longer)
+const char *reframe_begin(struct reframe *r, const struct ms_position *p, const struct framing *source,
+                          const struct ms_answer *answer)
 {
     memset(r, 0, sizeof *r);
     r->source = *source;
     r->source.tail = NULL;
-    r->left = left;
-    r->longer = longer;
+    r->left = answer->left;
+    r->longer = answer->longer;
+    r->whole = answer->whole;
     switch (p->phase) {
     case MS_LENGTH:
-        return left < 0 ? "nobody knows how much is left" : NULL;
+        return r->left < 0 ? "nobody knows how much is left" : NULL;
     case MS_CLOSE:
         r->closes = true;
         return NULL;
@@ -146,13 +155,36 @@ static bool finish(struct reframe *r)
         return false;
     }
     if (r->chunked && r->run == 0) {
-        put(r, r->digits == BEFORE_CRLF ? "\r\n0\r\n\r\n" : r->digits > 0 ? "\r\n\r\n" : "0\r\n\r\n");
-        r->run = BEHIND_LAST;
+        put(r, r->digits == BEFORE_CRLF ? "\r\n0\r\n" : r->digits > 0 ? "\r\n" : "0\r\n");
+        r->run = REFRAME_IN_TRAILER;
+        return true;
+    }
+    if (r->chunked && r->run == REFRAME_IN_TRAILER && r->source.phase != MS_TRAILER) {
+        put(r, "\r\n");
+        r->run = REFRAME_AT_END;
         return true;
     }
     r->over = true;
     r->spent = r->closes || !content_is_over(&r->source);
     return false;
+}
+
+/* In the source's trailer section, which the program is handed or is not. */
+static size_t pass_trailer(struct reframe *r, const uint8_t **at, const uint8_t *end, uint8_t *to, size_t room)
+{
+    const uint8_t *from = *at;
+    bool passes = r->chunked && r->run == REFRAME_IN_TRAILER && r->whole;
+    size_t n = trailer_take(&r->source, at, end, passes ? room : SIZE_MAX);
+    if (!passes) {
+        return 0;
+    }
+    if (to) {
+        memcpy(to, from, n);
+    }
+    if (content_is_over(&r->source)) {
+        r->run = REFRAME_AT_END;
+    }
+    return n;
 }
 
 /* The size line of a chunk that n octets are at hand for. */
@@ -196,6 +228,17 @@ size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *u
             continue;
         }
         size_t n = content_next(&r->source, &at, end, SIZE_MAX);
+        if (r->source.phase == MS_TRAILER) {
+            if ((r->left > 0 || r->run >= 0) && r->chunked) {
+                finish(r);
+                continue;
+            }
+            if (at == end || made == room) {
+                break;
+            }
+            made += pass_trailer(r, &at, end, to ? to + made : NULL, room - made);
+            continue;
+        }
         if (!n) {
             if (r->source.phase == MS_BROKEN) {
                 r->wrong = true;
@@ -204,7 +247,7 @@ size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *u
             }
             break;
         }
-        if (r->left == 0 || (r->chunked && r->run == BEHIND_LAST)) {
+        if (r->left == 0 || (r->chunked && r->run < 0)) {
             r->wrong = true; /* it has more than it should */
             break;
         }

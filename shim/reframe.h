@@ -17,8 +17,9 @@ struct reframe {
     struct framing source; /* the answer's, behind its head */
     int64_t left;          /* octets of content from the source's next one to the response's end; -1 unknown */
     bool longer;           /* the answer goes on after them */
+    bool whole;            /* it is that to the request itself: its trailer section is handed on as well */
     bool chunked, closes;  /* what the program reads; else a Content-Length */
-    int64_t run;           /* octets of the program's chunk to come; 0: between chunks; -1: behind the last */
+    int64_t run;           /* octets of the program's chunk to come; 0: between chunks; or one of the next */
     int32_t digits;        /* run 0: digits of a size that it has read, zeros all; -1: it has still to read CR LF */
     bool over;             /* all of the response has been made */
     bool spent;            /* over, and nothing more can come on the connection that is the program's */
@@ -27,16 +28,23 @@ struct reframe {
     uint8_t out_at, out_end;
 };
 
+/* For run: in the trailer section (RFC 9112 §7.1.2), or behind all. */
+#define REFRAME_IN_TRAILER (-1)
+#define REFRAME_AT_END (-2)
+
 /* How much of an answer is content, and where. */
 
 /*
  * Steps over framing, up to the next content: *at moves over what has been read. Returns how many octets of content
- * follow there, `most` at most; 0: none before `end`, or none ever (framing_is_over), or the framing is broken.
+ * follow there, `most` at most; 0: none before `end`, or none ever (content_is_over, or the phase is MS_TRAILER), or the framing is broken.
  */
 size_t content_next(struct framing *f, const uint8_t **at, const uint8_t *end, size_t most);
 
 /* Takes n of those octets. */
 void content_take(struct framing *f, const uint8_t **at, size_t n);
+
+/* In a trailer section: takes octets of it, `most` at most, and returns how many. */
+size_t trailer_take(struct framing *f, const uint8_t **at, const uint8_t *end, size_t most);
 
 /* The answer, whose head has been read, has been read to its end. One without a length never is. */
 bool content_is_over(struct framing *f);
@@ -45,7 +53,8 @@ bool content_is_over(struct framing *f);
  * Begins at the position, which the source's next octet of content has to continue. Returns why that cannot be, or NULL;
  * then nothing is to be delivered.
  */
-const char *reframe_begin(struct reframe *r, const struct ms_position *position, const struct framing *source, int64_t left, bool longer);
+const char *reframe_begin(struct reframe *r, const struct ms_position *position, const struct framing *source,
+                          const struct ms_answer *answer);
 
 /*
  * Makes up to `room` octets of the response from the `count` octets of the answer, and stores how many of these were used

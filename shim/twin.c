@@ -70,14 +70,37 @@ static void wipe(void *octets, size_t length)
     __asm__ volatile("" : : "r"(octets) : "memory");
 }
 
+/* Octets that wait: a request, or what the program is handed first. */
+static void drop_kept(uint8_t **octets, size_t *length)
+{
+    if (*octets) {
+        wipe(*octets, *length);
+        free(*octets);
+    }
+    *octets = NULL;
+    *length = 0;
+}
+
+static bool add_kept(uint8_t **octets, size_t *length, const void *more, size_t count)
+{
+    size_t had = *length;
+    uint8_t *larger = malloc(had + count);
+    if (!larger) {
+        return false;
+    }
+    if (had) {
+        memcpy(larger, *octets, had);
+    }
+    memcpy(larger + had, more, count);
+    drop_kept(octets, length);
+    *octets = larger;
+    *length = had + count;
+    return true;
+}
+
 static void drop_request(struct twin *w)
 {
-    if (w->request) {
-        wipe(w->request, w->request_length);
-        free(w->request);
-    }
-    w->request = NULL;
-    w->request_length = 0;
+    drop_kept(&w->request, &w->request_length);
 }
 
 static void take_out(struct twin *w)
@@ -105,6 +128,7 @@ static void destroy(struct twin *w)
         wipe(w->stash, w->stash_room);
         free(w->stash);
     }
+    drop_kept(&w->first, &w->first_length);
     free(w);
 }
 
@@ -276,7 +300,7 @@ static void take_octets(struct twin *w, size_t n)
         w->clear -= n;
     } else {
         content_take(&w->answer, &at, n);
-        w->rest -= w->rest >= 0 ? (int64_t)n : 0;
+        w->expected.left -= w->expected.left >= 0 ? (int64_t)n : 0;
     }
     consume(w, n);
 }
@@ -292,10 +316,24 @@ static size_t drop_octets(struct twin *w, size_t n)
     return gone;
 }
 
-/* The answer has been taken to its end. */
+/* All of the answer's content has been taken. */
 static bool is_over(struct twin *w)
 {
-    return w->head_done && !w->clear && (w->answer.phase == MS_BROKEN || content_is_over(&w->answer));
+    return w->head_done && !w->clear
+        && (w->answer.phase == MS_BROKEN || w->answer.phase == MS_TRAILER || content_is_over(&w->answer));
+}
+
+/* Passes a piece of the trailer section on. False when there is none, now. */
+static bool tell_trailer(struct twin *w)
+{
+    const uint8_t *start = w->stash + w->stash_start, *at = start;
+    if (!stashed(w) || w->answer.phase != MS_TRAILER) {
+        return false;
+    }
+    size_t n = trailer_take(&w->answer, &at, w->stash + w->stash_end, MS_DATA_MAX);
+    tell(w, MS_TWIN_OCTETS, MS_IN_TRAILER, 0, start, n);
+    consume(w, n);
+    return true;
 }
 
 /* Answers what can be answered from the stash. True when the core waits for more. */
@@ -320,7 +358,9 @@ static bool answer_core(struct twin *w)
             tell(w, MS_TWIN_OCTETS, 0, 0, w->stash + w->stash_start, n);
             take_octets(w, n);
             w->take = 0;
-        } else if (is_over(w)) {
+        } else if (tell_trailer(w)) {
+            w->take = 0;
+        } else if (is_over(w) && w->answer.phase != MS_TRAILER) {
             tell(w, MS_TWIN_OCTETS, MS_LAST, 0, NULL, 0);
             w->take = 0;
         }
@@ -495,7 +535,7 @@ static const char *begin(struct stream *s, const struct ms_message *m, int fd)
     w->slot = m->slot;
     w->stream = m->stream;
     w->id = (uint64_t)m->b;
-    w->peek = w->rest = -1;
+    w->peek = w->expected.left = -1;
     framing_reset(&w->answer, false);
     w->next = twins;
     twins = w;
@@ -505,24 +545,38 @@ static const char *begin(struct stream *s, const struct ms_message *m, int fd)
 
 static bool add_request(struct twin *w, const void *data, size_t length, bool holds)
 {
-    uint8_t *larger = malloc(w->request_length + length);
-    if (!larger) {
+    if (!add_kept(&w->request, &w->request_length, data, length)) {
         return false;
     }
-    size_t had = w->request_length;
-    if (had) {
-        memcpy(larger, w->request, had);
-    }
-    memcpy(larger + had, data, length);
-    drop_request(w);
-    w->request = larger;
-    w->request_length = had + length;
     w->holds = holds;
     /* Unless an answer is still to be read, a new one follows. */
-    if (!holds && !stashed(w) && is_over(w)) {
+    if (!holds && !stashed(w) && is_over(w) && w->answer.phase != MS_TRAILER) {
         framing_reset(&w->answer, false);
         w->head_done = false;
     }
+    return true;
+}
+
+/* What the program is to be handed first comes before the stash. */
+static bool stash_first(struct twin *w)
+{
+    size_t had = stashed(w), first = w->first_length;
+    uint8_t *larger = first ? malloc(first + had) : NULL;
+    if (!larger) {
+        return !first;
+    }
+    memcpy(larger, w->first, first);
+    if (had) {
+        memcpy(larger + first, w->stash + w->stash_start, had);
+    }
+    if (w->stash) {
+        wipe(w->stash, w->stash_room);
+        free(w->stash);
+    }
+    drop_kept(&w->first, &w->first_length);
+    w->stash = larger;
+    w->stash_start = 0;
+    w->stash_end = w->stash_room = first + had;
     return true;
 }
 
@@ -548,7 +602,7 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
     if (w && m->kind == MS_TWIN_CLOSE) {
         destroy(w);
     } else if (w && w->state == TWIN_READY) {
-        if (m->kind != MS_TWIN_WRITE) {
+        if (m->kind != MS_TWIN_WRITE && m->kind != MS_TWIN_PUT) {
             /* A question that has been given up is not answered any more. */
             w->question = m->exchange;
             w->peek = -1;
@@ -557,6 +611,11 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
         switch (m->kind) {
         case MS_TWIN_WRITE:
             if (!add_request(w, data, length, m->flags & MS_HELD)) {
+                fail(w, "out of memory");
+            }
+            break;
+        case MS_TWIN_PUT:
+            if (!add_kept(&w->first, &w->first_length, data, length)) {
                 fail(w, "out of memory");
             }
             break;
@@ -618,7 +677,10 @@ int64_t twin_drain(struct twin *w)
     int64_t drained = 0;
     begin_work(&frame);
     size_t held = w->handle ? stashed(w) + w->library->kind->pending(w->library, w->handle) : 0;
-    int64_t left = w->rest < 0 && w->head_done && w->answer.phase == MS_LENGTH ? (int64_t)w->answer.left : w->rest;
+    int64_t left = w->expected.left;
+    if (left < 0 && w->head_done && w->answer.phase == MS_LENGTH) {
+        left = (int64_t)w->answer.left;
+    }
     if (held && !w->clear && left > (int64_t)held) {
         drained = (int64_t)drop_octets(w, held);
         while (w->library->kind->pending(w->library, w->handle)) {
@@ -650,8 +712,7 @@ int64_t twin_skip(struct twin *w, int64_t n)
 
 void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes)
 {
-    w->rest = answer->left;
-    w->longer = answer->longer;
+    w->expected = *answer;
     w->reframes = reframes;
 }
 
@@ -661,7 +722,11 @@ const char *twin_fits(struct twin *w, const struct ms_position *position)
     begin_work(&frame);
     w->holds = false;
     enum tls_outcome sent = send_request(w);
+    bool ready = stash_first(w);
     end_work(&frame);
+    if (!ready) {
+        return "out of memory";
+    }
     if (sent != TLS_DATA) {
         return "the new server does not take the requests that wait";
     }
@@ -671,7 +736,7 @@ const char *twin_fits(struct twin *w, const struct ms_position *position)
     if (!w->head_done || w->clear || w->answer.phase == MS_BROKEN) {
         return "the new server's answer is framed in a way that is not understood";
     }
-    const char *why = reframe_begin(&w->frame, position, &w->answer, w->rest, w->longer);
+    const char *why = reframe_begin(&w->frame, position, &w->answer, &w->expected);
     w->framed = !why;
     return why;
 }

@@ -37,8 +37,9 @@ struct twin {
     size_t stash_start, stash_end, stash_room;
     struct framing answer;   /* of the answer: as far as it has been taken, or its head has been looked at */
     bool head_done;          /* the head's end has been found */
-    int64_t rest;            /* octets of content from what has been taken to the response's end, -1 unknown */
-    bool longer;             /* the answer goes on after them */
+    struct ms_answer expected; /* `left` from what has been taken on */
+    uint8_t *first;          /* the program is handed these before what is in the stash */
+    size_t first_length;
     bool reframes;           /* what the program is handed is to be made by `frame` ... */
     bool framed;             /* ... from now on, up to the response's end */
     struct reframe frame;

@@ -47,6 +47,7 @@ const (
 	TwinRead
 	TwinSkip
 	TwinClose
+	TwinPut
 )
 
 // From the core.
@@ -88,6 +89,7 @@ type Answer struct {
 	Left   int64  // octets of content from the offset on to the response's end, -1 unknown
 	Sent   uint64 // the last exchange whose request the new server has been sent
 	Longer bool   // the answer goes on after Left
+	Whole  bool   // it is that to the request itself: its trailer section is that of the response
 }
 
 // Encode returns it as a message's data.
@@ -97,6 +99,9 @@ func (a Answer) Encode() []byte {
 	order.PutUint64(b[8:], a.Sent)
 	if a.Longer {
 		order.PutUint32(b[16:], 1)
+	}
+	if a.Whole {
+		order.PutUint32(b[20:], 1)
 	}
 	return b
 }

@@ -401,12 +401,6 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome
 		}
 		overlap = max(overlap, e.overlap())
 		read, trailing := s.inTrailer(e)
-		if e.secure {
-			if insideField(read) {
-				return refuse("over TLS, a trailer field that has been read in part goes on nowhere else")
-			}
-			read, trailing = nil, false
-		}
 		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, trailing: trailing, read: read})
 		if err != nil {
 			var more *refusal

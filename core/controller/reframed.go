@@ -17,9 +17,18 @@ import (
 // deliverTwin is deliver for a stream that carries TLS.
 func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, now channel.Flags, limit time.Duration) (*outcome, error) {
 	defer r.conn.Close()
-	answer := channel.Answer{Left: r.left, Longer: r.longer || r.answer.Status == 416}
-	delivery := control.DeliveryDirect
-	if !r.direct(e) {
+	answer := channel.Answer{Left: r.left, Longer: r.longer || r.answer.Status == 416, Whole: r.whole}
+	delivery, at := control.DeliveryDirect, r.at
+	switch {
+	case r.ending != nil:
+		if err := handFirst(r.conn, r.ending); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		at, now = int64(len(e.answer)+len(r.read)), now|channel.InTrailer
+		s.mu.Unlock()
+		answer.Left, delivery = 0, control.DeliveryReframed
+	case !r.direct(e):
 		now |= channel.Reframed
 		delivery = control.DeliveryReframed
 	}
@@ -28,7 +37,7 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, now chan
 	if answer.Sent, err = s.repeatWaiting(r.conn, e, reusable); err != nil {
 		return nil, err
 	}
-	if err := s.armAnswer(r.conn, e.number, r.at, now, &answer); err != nil {
+	if err := s.armAnswer(r.conn, e.number, at, now, &answer); err != nil {
 		return nil, err
 	}
 	position, err := s.awaitReply(ctx, limit)
@@ -41,15 +50,19 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, now chan
 	return &outcome{conn: r.conn, offset: position.Received, delivery: delivery, resumes: true}, nil
 }
 
-// restartTwin is the end of restartOn for a stream that carries TLS: the program has had so many octets of the head.
-func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, a *http1.Response, begun int64) (*outcome, error) {
+// restartTwin is the end of restartOn for a stream that carries TLS: the program has had so many octets of the head, and is
+// handed begin before the answer's content.
+func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, a *http1.Response, head, begin []byte, begun int64) (*outcome, error) {
 	defer conn.Close()
 	f, err := a.Framing(e.request.Method)
 	if err != nil {
 		return nil, refuse("the new server's answer is framed in a way that is not understood")
 	}
-	if _, err := conn.Discard(int(begun)); err != nil {
+	if _, err := conn.Discard(len(head)); err != nil {
 		return nil, broken(ctx, err)
+	}
+	if err := handFirst(conn, begin); err != nil {
+		return nil, err
 	}
 	answer := channel.Answer{Left: -1}
 	if answer.Sent, err = s.repeatWaiting(conn, e, a.Persistent() && f.Kind != http1.Close); err != nil {
@@ -88,9 +101,20 @@ func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (las
 	}
 	t, ok := conn.Over().(*twin)
 	if !ok {
-		return 0, errors.New("no TLS session lies over the connection")
+		return 0, errNoTLS
 	}
 	return last, t.writeLater(octets)
+}
+
+var errNoTLS = errors.New("no TLS session lies over the connection")
+
+// handFirst has the program handed the octets before what comes on the connection.
+func handFirst(conn *dial.Conn, octets []byte) error {
+	t, ok := conn.Over().(*twin)
+	if !ok {
+		return errNoTLS
+	}
+	return t.put(octets)
 }
 
 // renew gives a stream whose connection serves this exchange only another one for the next.

@@ -36,14 +36,12 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	if !inHead {
 		return nil, errAgain
 	}
-	if _, err := continued(had, begun, interims, head); err != nil {
+	begin, err := continued(had, begun, interims, head)
+	if err != nil {
 		return nil, err
 	}
 	if e.secure {
-		if !bytes.HasPrefix(head, begun) {
-			return nil, refuse("over TLS, an interim response that has been read in part goes on nowhere else")
-		}
-		return s.restartTwin(ctx, conn, e, answer, int64(len(begun)))
+		return s.restartTwin(ctx, conn, e, answer, head, begin, int64(len(begun)))
 	}
 	if len(begun) == 0 && had >= len(interims) && taken == 0 && alone && rt.untouched() {
 		defer conn.Close()
@@ -66,7 +64,7 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	s.mu.Lock()
 	begun, had = bytes.Clone(e.answer), e.interims
 	s.mu.Unlock()
-	begin, err := continued(had, begun, interims, head)
+	begin, err = continued(had, begun, interims, head)
 	if err != nil {
 		d.fail(err)
 		d.end()

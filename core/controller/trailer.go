@@ -4,6 +4,7 @@ package controller
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 
 	"midstream/core/channel"
@@ -29,16 +30,36 @@ func insideField(read []byte) bool {
 	return n > 0 && read[n-1] != '\n' && read[n-1] != '\r'
 }
 
+var errMoreContent = errors.New("the new server has more content than the old one")
+
+// trailer reads the answer to its end, and returns its trailer section with the line that ends it.
+func (r *rest) trailer() ([]byte, error) {
+	if t, ok := r.conn.Over().(*twin); ok {
+		if n, err := r.content.Read(make([]byte, 1)); n > 0 {
+			return nil, errMoreContent
+		} else if err != io.EOF {
+			return nil, err
+		}
+		return bytes.Clone(t.trailer), nil
+	}
+	if _, err := r.content.Run(); err == nil {
+		return nil, errMoreContent
+	} else if err != io.EOF {
+		return nil, err
+	}
+	return append(r.content.Trailer(), "\r\n"...), nil
+}
+
 // endAfter finds out how the response ends for a program that has read so much of its trailer section: like the new answer, if
 // that is one to the same request. The trailer section of a part may speak of that part alone.
 func (r *rest) endAfter(ctx context.Context, read []byte) error {
 	if r.whole && r.framing.Kind == http1.Chunked {
-		if _, err := r.content.Run(); err == nil {
-			return refuse("the new server has more content than the old one")
-		} else if err != io.EOF {
+		all, err := r.trailer()
+		if errors.Is(err, errMoreContent) {
+			return refuse(err.Error())
+		} else if err != nil {
 			return broken(ctx, err)
 		}
-		all := append(r.content.Trailer(), "\r\n"...)
 		if len(read) < len(all) && bytes.HasPrefix(all, read) {
 			r.read, r.ending = read, all[len(read):]
 			return nil

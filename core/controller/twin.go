@@ -11,6 +11,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/dial"
+	"midstream/core/http1"
 )
 
 // twin is a dial.Over. One goroutine uses it at a time; the deadlines may be set by any.
@@ -23,6 +24,7 @@ type twin struct {
 	asked   uint64 // questions
 	seen    []byte // octets that have been peeked at, and are still to be taken
 	over    error  // why the shim has given it up
+	trailer []byte // the answer's trailer section, with the line that ends it, as far as it has been read
 	armed   bool
 
 	mu       sync.Mutex
@@ -139,9 +141,19 @@ func (t *twin) writeLater(p []byte) error {
 	return err
 }
 
+// put has the program handed the octets before what comes on the connection.
+func (t *twin) put(p []byte) error {
+	_, err := t.pass(channel.TwinPut, p, 0)
+	return err
+}
+
 func (t *twin) write(p []byte, flags channel.Flags) (sent int, err error) {
+	return t.pass(channel.TwinWrite, p, flags)
+}
+
+func (t *twin) pass(kind channel.Kind, p []byte, flags channel.Flags) (sent int, err error) {
 	for sent < len(p) {
-		m := t.message(channel.TwinWrite)
+		m := t.message(kind)
 		m.Flags = flags
 		m.Data = p[sent:min(len(p), sent+channel.DataMax)]
 		if err := t.s.c.send(m, -1); err != nil {
@@ -180,6 +192,12 @@ func (t *twin) Read(p []byte) (int, error) {
 	}
 	if answer.Flags&channel.Last != 0 {
 		return 0, io.EOF
+	}
+	if answer.Flags&channel.InTrailer != 0 {
+		if t.trailer = append(t.trailer, answer.Data...); len(t.trailer) > http1.MaxHead {
+			return 0, t.unknown(http1.ErrTooLarge)
+		}
+		return t.Read(p)
 	}
 	t.taken(len(answer.Data))
 	return copy(p, answer.Data), nil

@@ -14,7 +14,9 @@ const hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 
 // A program that has read a part of an interim response is moved, when it is asked for and when the connection dies, from every
 // octet where that can be done: the new server sends the same one, or it can be ended without a word of Midstream's own.
-func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
+func TestInterimResponsesContinueFromEveryOctet(t *testing.T) { both(t, testInterims) }
+
+func testInterims(t *testing.T, over transport) {
 	body := content(3000)
 	l := lab.New(t)
 	l.Configure("[failover]\npatience = \"1s\"\n")
@@ -30,8 +32,9 @@ func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
 					continue // these wait until Midstream gives up
 				}
 				cases = append(cases, testCase{fmt.Sprintf("%s/%d/%v", name, hold, dies), func(t *testing.T, s seat) {
-					old := script{body: body, etag: strong, modified: modified, ranges: true, interim: hints, hold: hold}
+					old := script{body: body, etag: strong, modified: modified, ranges: true, interim: hints, hold: hold, over: over}
 					next := old
+					args := append(over.client("curl", s.host, s.out), "-i")
 					next.interim, next.hold = interim, -1
 					final, _ := (&origin{script: next}).answer(getFile)
 					// What the program is to see; nil if it cannot be moved.
@@ -47,7 +50,7 @@ func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
 					}
 					first, second := s.serve(t, 0, old), s.serve(t, 1, next)
 					d := &download{t: t, lab: s.Lab, out: s.out}
-					d.program = s.Midstream("curl", "-sSi", "-o", d.out, "http://"+s.host+"/file").Start()
+					d.program = s.Midstream(args...).Start()
 					first.awaits(t, d.program)
 					d.control = s.Control(d.program.Pid(), 10e9)
 					d.reads("the request", func(s lab.Session) bool { return s.State == "active" })
@@ -66,7 +69,7 @@ func TestInterimResponsesContinueFromEveryOctet(t *testing.T) {
 					if want == nil { // as natively
 						under, octets := d.program.Wait(), file(d.out)
 						dead := s.serve(t, 0, old)
-						native := s.Command("curl", "-sSi", "-o", d.out, "http://"+s.host+"/file").Start()
+						native := s.Command(args...).Start()
 						dead.awaits(t, native)
 						dead.stop()
 						lab.Compare(t, native.Wait(), under)

@@ -14,7 +14,9 @@ const trailer = "Digest: none\r\nOther: 1\r\n"
 // A program that has read a part of a trailer section is moved, when it is asked for and when the connection dies, from every octet
 // where that can be done: the new server sends the same trailer section, or the program stands between two fields. Inside a field
 // that nobody sends again, a migration is refused, and a connection that dies is an error, as natively.
-func TestTrailersContinueFromEveryOctet(t *testing.T) {
+func TestTrailersContinueFromEveryOctet(t *testing.T) { both(t, testTrailers) }
+
+func testTrailers(t *testing.T, over transport) {
 	body := content(3000)
 	l := lab.New(t)
 	l.Configure("[failover]\npatience = \"1s\"\n")
@@ -29,7 +31,7 @@ func TestTrailersContinueFromEveryOctet(t *testing.T) {
 		"none, with a Content-Length": {framing: "length", ranges: true},
 		"none, to the end":            {framing: "close", ranges: true},
 	} {
-		old := script{framing: "chunked", trailer: trailer, body: body, etag: strong, modified: modified, ranges: true}
+		old := script{framing: "chunked", trailer: trailer, body: body, etag: strong, modified: modified, ranges: true, over: over}
 		end := old.wireLength()
 		start := end - len(trailer) - 2
 		for hold := start - len(last); hold < end; hold++ {
@@ -49,9 +51,10 @@ func TestTrailersContinueFromEveryOctet(t *testing.T) {
 				cases = append(cases, testCase{fmt.Sprintf("%s/%q/%v", name, read, dies), func(t *testing.T, s seat) {
 					old, next := old, next
 					old.hold = hold
+					next.over = over
 					next.body, next.etag, next.modified, next.hold = body, strong, modified, -1
 					heads := s.out + ".heads"
-					args := []string{"curl", "-sS", "-D", heads, "-o", s.out, "http://" + s.host + "/file"}
+					args := append(over.client("curl", s.host, s.out), "-D", heads)
 					first, second := s.serve(t, 0, old), s.serve(t, 1, next)
 					d := &download{t: t, lab: s.Lab, out: s.out}
 					d.program = s.Midstream(args...).Start()
