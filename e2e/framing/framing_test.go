@@ -68,6 +68,13 @@ func TestMain(m *testing.M) {
 		if err := follow.Start(); err != nil {
 			panic(err)
 		}
+		more, stop, err := startHelper(folder, "reframe", "reframe/reframe.c", "../../shim/reframe.c", "../../shim/framing.c")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer stop()
+		reframer.in, reframer.out = more.in, more.out
 		code := m.Run()
 		helper.in.Close()
 		if err := follow.Wait(); err != nil && code == 0 {
@@ -77,6 +84,32 @@ func TestMain(m *testing.M) {
 		return code
 	}()
 	os.Exit(code)
+}
+
+// pipes are a helper's.
+type pipes struct {
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// startHelper compiles a helper with checks, and starts it.
+func startHelper(folder, name string, sources ...string) (p pipes, stop func(), err error) {
+	program := filepath.Join(folder, name)
+	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I../../shim", "-o", program}
+	if text, err := exec.Command("cc", append(args, sources...)...).CombinedOutput(); err != nil {
+		return p, nil, fmt.Errorf("compile %s: %v\n%s", name, err, text)
+	}
+	cmd := exec.Command(program)
+	cmd.Stderr = os.Stderr
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return p, nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return p, nil, err
+	}
+	p.out = bufio.NewReader(out)
+	return p, func() { p.in.Close(); cmd.Wait() }, cmd.Start()
 }
 
 // followed is what the shim's state machine made of a message: see follow.c.
