@@ -9,7 +9,7 @@ BUILD := build
 CFLAGS ?= -O2 -g
 SHIM_CFLAGS := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden -fexceptions \
 	-ftls-model=initial-exec -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wno-missing-field-initializers
-SHIM_LDFLAGS := -shared -Wl,-z,now,-z,relro,-z,noexecstack,-z,nodelete -Wl,--as-needed
+SHIM_LDFLAGS := -shared -Wl,-Bsymbolic-functions -Wl,-z,now,-z,relro,-z,noexecstack,-z,nodelete -Wl,--as-needed
 SHIM_SOURCES := $(wildcard shim/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:shim/%.c=$(BUILD)/shim/%.o)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
