@@ -22,6 +22,9 @@
 #define LOOK_NS 250000000LL
 #define LOOK_AGAIN_NS 1000000000LL
 
+/* After so long, with two packets repeated in vain, the others are asked once: the path may swallow everything. */
+#define SILENT_NS 3000000000LL
+
 _Atomic uint32_t attempts_open;
 
 /* Not after the first attempt_due of all; INT64_MAX: none is to be looked at. */
@@ -41,7 +44,8 @@ void attempt_begin(struct stream *s, const struct sockaddr *address, socklen_t l
     memcpy(&s->peer, address, length < sizeof s->peer ? length : sizeof s->peer);
     s->way_count = s->way_next = 0;
     s->own_way = 0;
-    set_due(s, coarse_now_ns() + LOOK_NS);
+    s->attempt_since = coarse_now_ns();
+    set_due(s, s->attempt_since + LOOK_NS);
     atomic_fetch_add(&attempts_open, 1);
     atomic_store(&s->attempt, ATTEMPT_FIRST);
 }
@@ -224,9 +228,11 @@ static void look(struct stream *s, int64_t now)
         uint32_t way;
         bool cut = detour_is_cut_off(s->fd, (struct sockaddr *)&s->peer, &way);
         s->own_way = s->own_way ? s->own_way : way;
-        if (cut) {
+        if (cut || now - s->attempt_since >= SILENT_NS) {
             find_ways(s);
-            try_next(s);
+            if (!try_next(s) && !cut) {
+                atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
+            }
         }
     }
     gate_open(s);

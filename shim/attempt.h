@@ -4,7 +4,9 @@
  * A non-blocking connect() that fails because there is no way there fails in poll(), select() or epoll_wait(), seconds
  * later. Those do not show it: a socket of the same kind, on its way over the next interface, takes the place of the
  * program's, which is kept. Where no interface helps, the program's own socket comes back, with its error. A server
- * that has answered, be it with RST, is not asked elsewhere. As long as nothing fails, this costs no system call.
+ * that has answered, be it with RST, is not asked elsewhere. An attempt that nobody has answered for three seconds, or whose
+ * interface has lost its carrier, is dealt with likewise, and goes on where no other interface helps. As long as nothing
+ * fails, this costs no system call.
  */
 #ifndef MIDSTREAM_ATTEMPT_H
 #define MIDSTREAM_ATTEMPT_H

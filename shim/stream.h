@@ -116,6 +116,7 @@ struct stream {
     /* A connection that is being made (attempt.c); to `peer`. */
     _Atomic uint32_t attempt;       /* enum stream_attempt */
     _Atomic int64_t attempt_due;    /* by the coarse clock: when it is to be looked at */
+    int64_t attempt_since;          /* likewise: when it was begun */
     int64_t attempt_limit;          /* ns for each other way */
     uint32_t own_way;               /* the interface it went over first; 0 not yet looked for */
     uint32_t ways[DETOUR_WAYS];     /* interfaces to try */

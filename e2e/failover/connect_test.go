@@ -284,6 +284,36 @@ func TestConnectingToNowhere(t *testing.T) {
 	t.Logf("natively %v, with another network that leads nowhere %v", native.Elapsed, under.Elapsed)
 }
 
+// A path that swallows everything fails nothing for minutes; only a program that waits in connect is left to that.
+func TestConnectingIntoTheVoid(t *testing.T) {
+	s := newAnycast(t)
+	s.Network("wlan0").Drop(lab.Both)
+	for _, p := range []program{later[0], later[4], later[5], later[7], later[3].over6()} {
+		t.Run(p.name, func(t *testing.T) { s.arrives(p, true) })
+	}
+	// Where the others are silent as well, the program's own attempt goes on, and ends as the program says.
+	s.Network("wwan0").Drop(lab.Both)
+	const script = `import socket, select
+s = socket.socket()
+s.setblocking(False)
+print(s.connect_ex(("` + common + `", 80)))
+print(select.select([s], [s], [s], 6), s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), s.connect_ex(("` + common + `", 80)))
+print(s.getsockname()[0])
+try:
+    socket.create_connection(("` + common + `", 80), 6)
+except OSError as e:
+    print(e)`
+	lab.Compare(t, s.Command("python3", "-c", script).Run(), s.Midstream("python3", "-c", script).Run())
+	// A way that opens late is taken by whoever still tries.
+	d := s.download(true, "curl", "-sS", "--connect-timeout", "20", "-o", "out", "-w", "%{local_ip}", from)
+	d.Start()
+	time.Sleep(5500 * time.Millisecond) // the others have been asked by then
+	s.Network("wlan0").Pass()
+	if r := d.Wait(); r.Status != 0 || r.Stdout != s.Network("wlan0").Phone() || lab.Sum(d.out()) != s.sum {
+		t.Errorf("%v", r)
+	}
+}
+
 // Whoever has answered is not asked elsewhere, even where another would accept.
 func TestConnectingToARefusal(t *testing.T) {
 	s := newAnycast(t)
