@@ -332,19 +332,25 @@ func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest
 		if !errors.As(err, &to) {
 			return r, err
 		}
-		if q.e.secure {
-			return nil, to.refuse("redirects of TLS streams are not followed")
-		}
 		if hops == maxRedirects {
 			return nil, to.refuse("it redirects without end")
 		}
 		host, port := s.hostOf(q.e)
-		request, err := q.request.Redirected(to.location, authority(host, port))
+		location := to.location
+		if q.e.secure {
+			var own bool
+			if location, own = ownLocation(location, host, port); !own {
+				return nil, to.refuse("over TLS, it is not followed to another name")
+			}
+		}
+		request, err := q.request.Redirected(location, authority(host, port))
 		if err != nil {
 			return nil, to.refuse(err.Error())
 		}
-		rt, err := s.routeOf(q.route.iface, request)
-		if err != nil {
+		rt := q.route
+		if q.e.secure {
+			rt.form = http1.Form{Kind: http1.OriginForm}
+		} else if rt, err = s.routeOf(q.route.iface, request); err != nil {
 			return nil, to.refuse(err.Error())
 		}
 		q.request, q.route, q.moved = request, rt, true

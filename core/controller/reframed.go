@@ -5,6 +5,8 @@ package controller
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"midstream/core/channel"
@@ -104,6 +106,40 @@ func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (las
 		return 0, errNoTLS
 	}
 	return last, t.writeLater(octets)
+}
+
+// ownLocation returns a redirect's location without the server, if that is the one that the TLS session is with: whatever
+// bears another name would have to show a certificate for it that the program has never asked for.
+func ownLocation(location, host string, port uint16) (relative string, own bool) {
+	rest := location
+	switch {
+	case len(rest) >= 8 && strings.EqualFold(rest[:8], "https://"):
+		rest = rest[8:]
+	case strings.HasPrefix(rest, "//"):
+		rest = rest[2:]
+	default:
+		first, _, _ := strings.Cut(location, "/")
+		return location, !strings.Contains(first, ":")
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	name, number := rest[:end], uint64(443)
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, ']') {
+		var err error
+		if number, err = strconv.ParseUint(name[at+1:], 10, 16); err != nil {
+			return "", false
+		}
+		name = name[:at]
+	}
+	if !strings.EqualFold(strings.Trim(name, "[]"), host) || number != uint64(port) {
+		return "", false
+	}
+	if rest = rest[end:]; !strings.HasPrefix(rest, "/") {
+		rest = "/" + rest
+	}
+	return rest, true
 }
 
 var errNoTLS = errors.New("no TLS session lies over the connection")

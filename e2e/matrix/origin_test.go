@@ -270,7 +270,7 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 	if n := o.redirect(request); n > 0 {
 		status, content, contentRange, location = "302 Found", nil, "", fmt.Sprintf("/hop/%d", n-1)
 	}
-	if o.status != 0 {
+	if o.status != 0 && request.URL.Path != "/there" {
 		status, content = fmt.Sprintf("%d Scripted", o.status), nil
 	}
 	fmt.Fprintf(&head, "%s %s\r\nDate: Sun, 06 Nov 2022 08:49:37 GMT\r\n", version, status)

@@ -162,3 +162,30 @@ func TestRedirectsAreFollowedWithoutCredentials(t *testing.T) {
 		t.Error("the mirror was not asked")
 	}
 }
+
+// Over TLS, a redirect is followed as far as the name stays the same.
+func TestRedirectsOverTLSKeepTheName(t *testing.T) {
+	body := content(300_000)
+	for location, follows := range map[string]bool{
+		"/there": true, "https://" + host + "/there": true, "//" + host + ":443/there": true,
+		"https://mirror.example/there": false, "http://" + host + "/there": false, "https://" + host + ":444/there": false,
+	} {
+		t.Run(location, func(t *testing.T) {
+			d, moved, first, second := between(t, overTLS, "", script{body: body, etag: strong, framing: "chunked"},
+				script{body: body, etag: strong, ranges: true, status: 302, location: location})
+			for _, m := range moved {
+				if m.OK != follows && m.Reason != "the program has closed it" {
+					t.Errorf("moved %v: %s", m.OK, m.Reason)
+				}
+			}
+			if !follows {
+				first.release()
+			}
+			d.ends(body)
+			asked := second.requests()
+			if followed := len(asked) > 0 && asked[len(asked)-1].URL.Path == "/there"; followed != follows {
+				t.Errorf("it was asked for %v", asked)
+			}
+		})
+	}
+}
