@@ -160,6 +160,7 @@ func (s *Stream) handle(m channel.Message) {
 		s.c.log.Debug().Str("session", s.name()).Str("why", s.left).Msg("left alone")
 	case channel.Closed:
 		s.closed = true
+		s.closeTwins()
 		if s.pair != nil {
 			s.pair.Core.Close()
 			s.pair = nil

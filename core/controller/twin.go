@@ -44,6 +44,13 @@ func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
 	}
 	s.twins[t.number] = t
 	s.twinsMu.Unlock()
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		t.Close()
+		return nil, errClosed
+	}
 	m := t.message(channel.Twin)
 	var sent error
 	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil || sent != nil {
@@ -64,6 +71,15 @@ func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
 	t.version, t.how = facts[0], facts[2]
 	s.c.log.Debug().Str("session", s.name()).Str("version", t.version).Str("judged", t.how).Msg("TLS with a new server")
 	return t, nil
+}
+
+// closeTwins ends the waits for messages about twins: the shim forgets them with their stream, and says nothing more of them.
+func (s *Stream) closeTwins() {
+	s.twinsMu.Lock()
+	defer s.twinsMu.Unlock()
+	for _, t := range s.twins {
+		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: []byte(errClosed.Error())})
+	}
 }
 
 func (t *twin) message(kind channel.Kind) channel.Message {

@@ -4,10 +4,16 @@
  *
  *     tlsfetch CA HOST PORT PATH OUT [SETTING[=VALUE]…]
  *
+ * With churn=THREADS that many threads download it again and again, some times on each connection, and compare it with the file
+ * OUT, until standard input ends.
+ *
  * No headers of the libraries are needed; link with -l:libssl.so.3 -l:libcrypto.so.3 or -l:libgnutls.so.30.
  */
 #define _GNU_SOURCE
 #include "http.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 static void fail(const char *what)
 {
@@ -51,7 +57,7 @@ int gnutls_x509_crt_get_fingerprint(void *certificate, int digest, void *octets,
 void gnutls_x509_crt_deinit(void *certificate);
 int gnutls_fingerprint(int digest, const void *data, void *octets, size_t *length);
 
-static void *credentials;
+static _Thread_local void *credentials;
 
 static void look_at(void *session, char **settings)
 {
@@ -150,7 +156,7 @@ const void *EVP_sha256(void);
 void X509_free(void *certificate);
 void ERR_print_errors_fp(FILE *to);
 
-static void *context;
+static _Thread_local void *context;
 static int calls;
 
 static int verify(int good, void *store)
@@ -227,11 +233,124 @@ static void end(void *ssl)
 
 #endif
 
+static char **arguments;
+static char *expected;
+static long long expected_length;
+static atomic_int over, downloads;
+
+/* One request on a session, and the head of its answer. Returns how much content has come with it, which lies at *content. */
+static size_t request(void *session, char *buffer, size_t room, char **content, long long *length)
+{
+    const char *field = setting(arguments + 6, "field");
+    int n = snprintf(buffer, room, "GET %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", arguments[4], arguments[2], field ? field : "",
+                     field ? "\r\n" : "");
+    if (put(session, buffer, (size_t)n) != n) {
+        fail("the request is not taken");
+    }
+    size_t have = 0;
+    char *end = NULL;
+    while (!end) {
+        ssize_t got = get(session, buffer + have, room - 1 - have);
+        if (got <= 0) {
+            fail("no answer");
+        }
+        have += (size_t)got;
+        buffer[have] = 0;
+        end = strstr(buffer, "\r\n\r\n");
+    }
+    char *announced = strcasestr(buffer, "\r\nContent-Length:");
+    if (!announced || announced > end) {
+        fail("no length");
+    }
+    *length = atoll(announced + 17);
+    *content = end + 4;
+    return have - (size_t)(*content - buffer);
+}
+
+static void *churn(void *unused)
+{
+    static _Thread_local char buffer[16384];
+    (void)unused;
+    while (!atomic_load(&over)) {
+        struct addrinfo *list = look_up(arguments[2], arguments[3]);
+        int fd = dial(list, 0);
+        freeaddrinfo(list);
+        if (fd < 0) {
+            die("connect");
+        }
+        void *session = begin(fd, arguments[1], arguments[2], arguments + 6);
+        for (int i = 0; i < 6 && !atomic_load(&over); i++) {
+            char *content;
+            long long length, have = 0;
+            size_t n = request(session, buffer, sizeof buffer, &content, &length);
+            if (length != expected_length) {
+                fail("another length");
+            }
+            for (;;) {
+                if (memcmp(content, expected + have, n)) {
+                    fail("other octets");
+                }
+                have += (long long)n;
+                if (have == length) {
+                    break;
+                }
+                content = buffer;
+                size_t most = length - have < (long long)sizeof buffer ? (size_t)(length - have) : sizeof buffer;
+                ssize_t got = get(session, buffer, most);
+                if (got <= 0) {
+                    fail("it broke off");
+                }
+                n = (size_t)got;
+            }
+            atomic_fetch_add(&downloads, 1);
+        }
+        end(session);
+        close(fd);
+    }
+    return NULL;
+}
+
+static int churn_all(int count)
+{
+    pthread_t threads[64];
+    char octet;
+    FILE *file = fopen(arguments[5], "r");
+    if (!file || fseek(file, 0, SEEK_END) || (expected_length = ftell(file)) <= 0) {
+        die(arguments[5]);
+    }
+    rewind(file);
+    expected = malloc((size_t)expected_length);
+    if (!expected || fread(expected, 1, (size_t)expected_length, file) != (size_t)expected_length) {
+        die(arguments[5]);
+    }
+    fclose(file);
+    count = count < 64 ? count : 64;
+    for (int i = 0; i < count; i++) {
+        if (pthread_create(&threads[i], NULL, churn, NULL)) {
+            fail("no thread");
+        }
+    }
+    while (read(0, &octet, 1) > 0) {
+    }
+    atomic_store(&over, 1);
+    for (int i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    free(expected);
+    printf("%d downloads\n", atomic_load(&downloads));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static char buffer[16384];
     if (argc < 6) {
         fail("tlsfetch CA HOST PORT PATH OUT [SETTING[=VALUE]…]");
+    }
+    arguments = argv;
+    const char *churners = setting(argv + 6, "churn");
+    if (churners) {
+        return churn_all(atoi(churners));
     }
     struct addrinfo *list = look_up(argv[2], argv[3]);
     int fd = dial(list, 0);
@@ -240,31 +359,13 @@ int main(int argc, char **argv)
         die("connect");
     }
     void *session = begin(fd, argv[1], argv[2], argv + 6);
-    const char *field = setting(argv + 6, "field");
-    int length = snprintf(buffer, sizeof buffer, "GET %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", argv[4], argv[2],
-                          field ? field : "", field ? "\r\n" : "");
-    if (put(session, buffer, (size_t)length) != length) {
-        fail("the request is not taken");
-    }
-    size_t have = 0;
-    char *rest = NULL;
-    while (!rest) {
-        ssize_t n = get(session, buffer + have, sizeof buffer - 1 - have);
-        if (n <= 0) {
-            fail("no answer");
-        }
-        have += (size_t)n;
-        buffer[have] = 0;
-        rest = strstr(buffer, "\r\n\r\n");
-    }
-    char *field_length = strcasestr(buffer, "\r\nContent-Length:");
-    long long left = field_length && field_length < rest ? atoll(field_length + 17) : -1;
+    char *rest;
+    long long left;
+    size_t n = request(session, buffer, sizeof buffer, &rest, &left);
     FILE *out = fopen(argv[5], "w");
-    if (left < 0 || !out) {
-        fail("no content");
+    if (!out) {
+        die(argv[5]);
     }
-    rest += 4;
-    size_t n = have - (size_t)(rest - buffer);
     memmove(buffer, rest, n);
     while (left > 0) {
         if (fwrite(buffer, 1, n, out) != n || fflush(out)) {
