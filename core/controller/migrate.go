@@ -502,7 +502,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 		m.StallMS = milliseconds(s.resumed)
 	}
 	s.iface, s.local, s.server = to, o.conn.Local(), o.conn.Remote()
-	s.failed = nil
+	// A failure that is known by now is the new connection's: that of the old one was forgotten with the hand-over.
 	if s.pair != nil {
 		s.pair.Core.Close() // the program's end has been replaced
 		s.pair = nil
