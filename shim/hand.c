@@ -378,6 +378,27 @@ static bool may_be_blocked(const struct stream *s)
     return atomic_load(&s->reading) || atomic_load(&s->receiving) || atomic_load(&s->peeking);
 }
 
+/*
+ * Calls are inside that are neither reads nor writes: one of them may be epoll_ctl(), whose change to a set must not come
+ * between taking the descriptor out of it and putting it in again. No call enters while this looks, but some leave.
+ */
+static bool others_are_inside(const struct stream *s)
+{
+    uint32_t inside = atomic_load(&s->inside);
+    return inside > (uint32_t)!!atomic_load(&s->reading) + !!atomic_load(&s->writing) + !!atomic_load(&s->peeking)
+        + atomic_load(&s->receiving);
+}
+
+/* Calls are to leave first. True when they have been waited for in vain. */
+static bool wait_for_calls(struct stream *s, int64_t now)
+{
+    if (now < s->deadline) {
+        return false;
+    }
+    refuse(s, "a call of the program's on the descriptor does not return");
+    return true;
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
@@ -394,6 +415,12 @@ static bool hand_over(struct stream *s)
         s->gate_closed_at = now;
         s->deadline = now + PATIENCE_NS;
     }
+    for (int i = 0; i < 200 && others_are_inside(s); i++) {
+        sched_yield();
+    }
+    if (others_are_inside(s)) {
+        return wait_for_calls(s, now);
+    }
     epoll_part(s, s->fd);
     if (atomic_load(&s->inside) && may_be_blocked(s) && !s->woken && may_wake(s)) {
         s->woken = true;
@@ -407,11 +434,7 @@ static bool hand_over(struct stream *s)
         caller_look(s);
     }
     if (atomic_load(&s->inside)) {
-        if (now < s->deadline) {
-            return false;
-        }
-        refuse(s, "a call of the program's on the descriptor does not return");
-        return true;
+        return wait_for_calls(s, now);
     }
     /* A call that has left meanwhile may have been one that closes: the number may be another file's by now. */
     why = obstacle(s);

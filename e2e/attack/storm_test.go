@@ -300,3 +300,38 @@ func TestEveryWayOfReading(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 }
+
+// Threads that share one epoll set, in which each event is for one of them, lose no event.
+func TestAPoolOfThreads(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(map[bool]string{false: "moved", true: "moved and reset"}[fails], func(t *testing.T) {
+			s := newSite(t)
+			_, path := s.film(700_001)
+			for _, n := range s.Networks() {
+				n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 2 << 20})
+			}
+			p := s.Midstream(s.CC("pool"), "6", "20", path, host, "80", "/film.mkv")
+			in, err := p.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Start()
+			stop := make(chan struct{})
+			moved, wait := s.storm(p, stop)
+			for i := 0; i < 6 && fails; i++ {
+				s.storms(p, moved, 250*time.Millisecond)
+				s.Networks()[i%2].ResetConnections()
+			}
+			s.storms(p, moved, 2*time.Second)
+			close(stop)
+			refused := wait()
+			in.Close()
+			r := p.Wait()
+			t.Logf("%d moved, %d not; %s", moved.Load(), refused, strings.TrimSpace(r.Stdout))
+			native := fails && strings.HasPrefix(r.Stderr, "send: ")
+			if r.Status != 0 && !native || r.Status == 0 && moved.Load() < enough {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
