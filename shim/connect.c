@@ -92,7 +92,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
         }
     } else if ((family == AF_INET || family == AF_INET6) && (!result || saved == EINPROGRESS || saved == EINTR)
                && fork_same_process()) {
-        if (names_note_port(fd, address, length)) {
+        s = stream_of(fd);
+        uint32_t stage = s ? atomic_load(&s->stage) : STAGE_FREE;
+        if (stage == STAGE_HTTP || stage == STAGE_OPEN || stage == STAGE_LEFT) {
+            /* It has been connected for long: the last answer to a connect that did not wait. */
+        } else if (names_note_port(fd, address, length)) {
             /* The program's own resolver. */
         } else if (is_tcp(fd)) {
             fork_watch();

@@ -133,6 +133,7 @@ type relayed struct {
 	conn    *dial.Conn // that takes requests; nil if there is none
 	again   []byte     // the last request, where it may be sent a second time
 	leaving bool       // the connection goes on without the relay
+	last    bool       // the program has ended its side: it will send no more
 }
 
 // anything stands for the method of a request that nobody understands, and of all that follow it.
@@ -194,7 +195,12 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 			d.mu.Lock()
 			d.conn.Close()
 			d.conn = nil
+			last := d.last
 			d.mu.Unlock()
+			if last {
+				d.finish()
+				return
+			}
 		}
 	}
 	close(d.free)
@@ -317,9 +323,13 @@ func (d *relayed) lost(conn *dial.Conn, err error) bool {
 		d.conn = nil
 	}
 	conn.Close()
-	outstanding, again := len(d.asked), d.again
+	outstanding, again, last := len(d.asked), d.again, d.last
 	d.again = nil
 	d.mu.Unlock()
+	if last && outstanding == 0 {
+		d.finish()
+		return false
+	}
 	if len(d.answers) > 0 || outstanding == 0 {
 		return true // it was given up for another, or nobody waits for an answer
 	}
@@ -434,9 +444,12 @@ func (d *relayed) closedByProgram(err error) {
 	}
 	d.mu.Lock()
 	conn := d.conn
+	d.last = true
 	d.mu.Unlock()
 	if conn != nil {
 		conn.CloseWrite()
+	} else {
+		d.finish() // the server has ended already; the program waits for that now
 	}
 	<-d.over
 }
