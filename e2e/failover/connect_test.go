@@ -225,6 +225,14 @@ func TestConnectingInTheManagersOrder(t *testing.T) {
 	if r := s.download(true, where...).Run(); r.Stdout != s.Network("usb0").Phone() {
 		t.Errorf("the manager's order: %v", r)
 	}
+	// So it is where a person has asked for one that leads nowhere.
+	if r := s.Ctl("use", "wwan0").Run(); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	s.forget()
+	if r := s.download(true, where...).Run(); r.Stdout != s.Network("usb0").Phone() {
+		t.Errorf("a person's choice: %v", r)
+	}
 	daemon.Process.Signal(syscall.SIGTERM)
 	<-daemon.Ended()
 	if text, err := os.Readlink(link); err == nil {
