@@ -51,6 +51,7 @@ func (c *Conn) Receive() (Message, error) {
 	if n == 0 {
 		return Message{}, io.EOF
 	}
+	defer clear(buffer[:n]) // it may hold credentials
 	return decode(buffer[:n])
 }
 
@@ -61,6 +62,7 @@ func (c *Conn) Send(m Message, fd int) error {
 		rights = syscall.UnixRights(fd)
 	}
 	octets := m.encode()
+	defer clear(octets) // they may hold credentials
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var failed error

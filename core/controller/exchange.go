@@ -13,12 +13,12 @@ import (
 // exchange is guarded by its stream's mutex until its response's head is complete, and constant afterwards.
 type exchange struct {
 	number   uint64
-	secure   bool   // over TLS
-	octets   []byte // of the request's head
-	request  *http1.Request
-	interims int    // 1xx heads that the program has read before it
-	answer   []byte // of the response's head, or of an interim one that has not ended
-	trailer  []byte // of the trailer section, if the program has read a part of it
+	secure   bool           // over TLS
+	octets   []byte         // of the request's head, overwritten when they are not needed any more
+	request  *http1.Request // without what authenticates the program: see Stream.complete
+	interims int            // 1xx heads that the program has read before it
+	answer   []byte         // of the response's head, or of an interim one that has not ended
+	trailer  []byte         // of the trailer section, if the program has read a part of it
 	response *http1.Response
 	framing  http1.Framing
 	begun    time.Time // when the program had read the response's head
@@ -53,7 +53,7 @@ func (e *exchange) url(peer string) string {
 
 // requested takes the complete head of the request.
 func (e *exchange) requested() {
-	request, err := http1.ParseRequest(e.octets)
+	request, err := http1.ParseRequest(http1.Conceal(e.octets))
 	if err != nil {
 		e.why = "the request is malformed: " + err.Error()
 		return

@@ -20,6 +20,10 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	if octets == nil {
 		return nil, errors.New("the request cannot be repeated")
 	}
+	if err := s.complete(e, octets); err != nil {
+		return nil, err
+	}
+	defer clear(octets)
 	answer, head, taken, interims, err := exchangeHeads(ctx, conn, octets)
 	if err != nil {
 		return nil, err

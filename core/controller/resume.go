@@ -88,6 +88,10 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 	if octets == nil {
 		return nil, errors.New("the request cannot be written with a Range")
 	}
+	if err := s.complete(e, octets); err != nil {
+		return nil, err
+	}
+	defer clear(octets)
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
 		if stop() {

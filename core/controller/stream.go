@@ -126,7 +126,8 @@ func (s *Stream) handle(m channel.Message) {
 			e = &exchange{number: m.Exchange, secure: s.tls != nil, last: -1, total: -1, proof: s.c.config.Migration.Proof}
 			s.exchanges = append(s.exchanges, e)
 		}
-		e.octets = append(e.octets, m.Data...)
+		e.octets = appendSecret(e.octets, m.Data)
+		clear(m.Data)
 		if m.Flags&channel.Last != 0 {
 			e.requested()
 			if e.request != nil && e.request.BoundToConnection() {
@@ -161,6 +162,7 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Closed:
 		s.closed = true
 		s.closeTwins()
+		s.forgetSecrets()
 		if s.pair != nil {
 			s.pair.Core.Close()
 			s.pair = nil
@@ -216,6 +218,7 @@ func (s *Stream) done(m channel.Message) {
 		}
 		e.done = true
 		e.received.Store(m.A)
+		clear(e.octets)
 		e.octets, e.answer, e.trailer = nil, nil, nil
 		s.last = e
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
