@@ -5,7 +5,7 @@
  *
  *   gate closed → calls under way have left (blocked ones woken by SHUT_RD) → epoll memberships taken out →
  *   overlap dropped from the new socket → names kept, attributes copied → dup3 → memberships put in →
- *   old connection reset, or kept → gate opened → MS_MOVED.
+ *   MS_MOVED → gate opened → old connection reset, or kept.
  *
  * What has to be waited for does not block the hand: the stream is put on the pending list and looked at
  * again when something leaves, or after a millisecond.
@@ -285,6 +285,8 @@ static void exchange_sockets(struct stream *s)
         s->kept_fd = old;
     }
     atomic_store(&s->resuming, !(s->arm_flags & MS_KEEP) && s->in.phase != MS_IDLE);
+    /* Before the program goes on: what it then meets, a failure for instance, is the new connection's. */
+    channel_send(s, MS_MOVED, s->arm_flags & ~RESTORE, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
     gate_open(s);
     /* The program goes on; the rest is nobody's wait. */
     if (s->arm_flags & MS_SPARE) {
@@ -294,7 +296,6 @@ static void exchange_sockets(struct stream *s)
         drop_connection(&old);
         drop_connection(&s->kept_fd);
     }
-    channel_send(s, MS_MOVED, s->arm_flags & ~RESTORE, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
 }
 
 static void put_off(struct stream *s)

@@ -39,7 +39,6 @@ with open(sys.argv[2], "wb") as f:
 // client is a real program that fetches /file into the seat's file, then perhaps more on the same connection.
 type client struct {
 	name string
-	more bool // it fetches more
 	args func(s seat) []string
 	env  []string
 	// input is written to its standard input, which is closed once its output says that it is done.
@@ -58,14 +57,14 @@ func clients(l *lab.Lab, over transport) []client {
 		ca = authority().file
 	}
 	return []client{
-		{name: "curl", more: true, args: func(s seat) []string {
+		{name: "curl", args: func(s seat) []string {
 			there := over.at(s.host)
 			return append(placed(there.curl("-w", "%{http_code} %{size_download} %{num_connects}\n"), s.out), there.to(more[0]))
 		}},
 		{name: "wget", args: func(s seat) []string {
 			return placed(over.at(s.host).wget("--tries=1", "--timeout=8"), s.out)
 		}},
-		{name: "python", more: true, args: func(s seat) []string {
+		{name: "python", args: func(s seat) []string {
 			return append([]string{"python3", "-c", python, s.host, s.out, ca, "/file"}, more...)
 		}},
 		{name: "aria2", args: func(s seat) []string {
@@ -75,11 +74,11 @@ func clients(l *lab.Lab, over transport) []client {
 			answer.extension = `;name="va lue"` // no white space before it
 			return true
 		}},
-		{name: "libcurl multi", more: true, args: func(s seat) []string {
+		{name: "libcurl multi", args: func(s seat) []string {
 			return append([]string{multi, over.at(s.host).to(""), s.out, "/file"}, more...)
 		}, env: []string{"CURL_CA_BUNDLE=" + ca}},
 		// apt's method has all requests under way at once.
-		{name: "apt", more: true, args: func(seat) []string { return []string{"/usr/lib/apt/methods/" + over.name} }, input: func(s seat) string {
+		{name: "apt", args: func(seat) []string { return []string{"/usr/lib/apt/methods/" + over.name} }, input: func(s seat) string {
 			text := "601 Configuration\nConfig-Item: Acquire::Send-URI-Encoded=1\nConfig-Item: APT::Sandbox::User=root\n"
 			if over.secure {
 				text += "Config-Item: Acquire::https::CAInfo=" + ca + "\n"
@@ -205,8 +204,7 @@ func testClients(t *testing.T, over transport) {
 			for _, at := range old.structure() {
 				next := news[turn%len(news)]
 				turn++
-				// Later requests are answered in that framing; over TLS, a client that has some does not bear the end of the connection yet.
-				for c.bears != nil && !c.bears(&next) || over.secure && c.more && (next.framing == "close" || next.framing == "http10") {
+				for c.bears != nil && !c.bears(&next) { // later requests are answered in that framing
 					next = news[turn%len(news)]
 					turn++
 				}
