@@ -925,6 +925,7 @@ void write_end_unseen(struct call *call, ssize_t result)
 bool stream_failed_in_wait(struct stream *s)
 {
     int unread = 0;
+    uint32_t generation = atomic_load(&s->generation);
     if (atomic_load(&s->stage) != STAGE_OPEN || !atomic_load(&s->counters->guard) || !fork_is_mine()
         || caller_other_reads(s)) {
         return false;
@@ -936,8 +937,14 @@ bool stream_failed_in_wait(struct stream *s)
     if (REAL(ioctl)(s->fd, FIONREAD, &unread) || unread > 0) {
         return false; /* what has arrived is read first; the reader meets the end */
     }
-    if (!hold(s, UNKNOWN_ERROR)) {
+    /* Inside, so that the hand leaves alone what is looked at. */
+    if (!gate_enter(s)) {
         return false;
+    }
+    bool moved = atomic_load(&s->generation) != generation, held = !moved && hold(s, UNKNOWN_ERROR);
+    gate_leave(s);
+    if (!held) {
+        return moved;
     }
     gate_wait(s);
     if (atomic_load(&s->gate)) {
