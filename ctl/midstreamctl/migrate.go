@@ -19,7 +19,7 @@ const migrateHelp = `usage: midstreamctl migrate --to INTERFACE [--pid PID] [--s
 
 Continues downloads over another interface, from another server where that is the
 one there. Returns when each has moved or failed. A download that cannot be moved
-goes on as it is.
+goes on as it is. Root moves those of all users.
 
   --to INTERFACE   the interface to move to, as "ip link" names it
   --pid PID        only those of this process

@@ -18,7 +18,7 @@ import (
 const watchHelp = `usage: midstreamctl watch [--json]
 
 Prints one line for each event of the programs under Midstream, those that start
-later included, until it is interrupted.
+later included, until it is interrupted; for root of the programs of all users.
 
   --json   print one JSON object a line
 
