@@ -4,8 +4,9 @@
  *     pool THREADS CONNECTIONS COPY HOST PORT PATH
  *
  * Every connection is in the set with EPOLLONESHOT, some with EPOLLET too: whoever gets its event reads for a while, and
- * arms it again by EPOLL_CTL_MOD. Every octet is compared with a local copy. When standard input ends, no download is
- * begun any more; once all are complete, their number is printed. Exit status 1 at the first difference.
+ * arms it again by EPOLL_CTL_MOD, or takes it out and puts it in. Every octet is compared with a local copy. When standard
+ * input ends, no download is begun any more; once all are complete, their number is printed. Exit status 1 at the first
+ * difference.
  */
 #define _GNU_SOURCE
 #include "http.h"
@@ -84,8 +85,9 @@ static void *work(void *unused)
         struct one *o = e.data.ptr;
         if (go_on(o, buffer, sizeof buffer)) {
             e.events = o->events;
-            if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, o->fd, &e))
-                fail("EPOLL_CTL_MOD");
+            if (rand_r(&o->seed) % 3 ? epoll_ctl(epoll_fd, EPOLL_CTL_MOD, o->fd, &e)
+                                     : epoll_ctl(epoll_fd, EPOLL_CTL_DEL, o->fd, NULL) || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, o->fd, &e))
+                fail("epoll_ctl");
             continue;
         }
         complete++;
