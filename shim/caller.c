@@ -12,6 +12,7 @@
 #include "calls.h"
 #include "fork.h"
 #include "gate.h"
+#include "hand.h"
 
 static _Thread_local uint32_t own_tid, calls;
 
@@ -28,8 +29,11 @@ static uint32_t own(void)
     return own_tid;
 }
 
-/* System calls that a thread may be in while it is in such a call; of most of them the descriptor is the first argument. */
-static bool may_be_in_it(long number, unsigned long first, int fd)
+/*
+ * System calls that a thread may be in while it is in such a call; of most of them the descriptor is the first argument. A
+ * poll() is the hook's own (recv.c) if it is of one descriptor, for as long as a read waits without the hand.
+ */
+static bool may_be_in_it(long number, const unsigned long *arguments, int fd)
 {
     switch (number) {
     case SYS_read:
@@ -40,13 +44,15 @@ static bool may_be_in_it(long number, unsigned long first, int fd)
     case SYS_writev:
     case SYS_sendto:
     case SYS_sendmsg:
-        return first == (unsigned long)fd;
-    case SYS_splice:
-    case SYS_sendfile:
-    case SYS_ppoll:
+        return arguments[0] == (unsigned long)fd;
 #ifdef SYS_poll
     case SYS_poll:
+        return arguments[1] == 1 && arguments[2] == HAND_ABSENCE_MS;
 #endif
+    case SYS_ppoll:
+        return arguments[1] == 1;
+    case SYS_splice:
+    case SYS_sendfile:
         return true;
     }
     return false;
@@ -82,7 +88,12 @@ static bool is_gone(const struct stream *s, uint64_t token)
     text[n > 0 ? n : 0] = 0;
     char *end;
     long number = strtol(text, &end, 10);
-    return end > text && number >= 0 && !may_be_in_it(number, strtoul(end, NULL, 16), s->fd);
+    unsigned long arguments[3];
+    bool known = end > text && number >= 0;
+    for (int i = 0; i < 3; i++) {
+        arguments[i] = strtoul(end, &end, 16);
+    }
+    return known && !may_be_in_it(number, arguments, s->fd);
 }
 
 /* True when the place is free. */
@@ -137,6 +148,13 @@ bool caller_other_reads(const struct stream *s)
 {
     uint64_t token = atomic_load(&s->reading);
     return token && thread_of(token) != own();
+}
+
+void caller_look_for_own(struct stream *s)
+{
+    if (thread_of(atomic_load(&s->reading)) == own()) {
+        clear_place(s, &s->reading);
+    }
 }
 
 void caller_forget(void)

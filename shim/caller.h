@@ -36,6 +36,9 @@ void caller_leave(struct stream *s, _Atomic uint64_t *place, uint64_t token);
 /* Undoes calls that were left for good. Costs some system calls if there are any calls at all. */
 void caller_look(struct stream *s);
 
+/* The same for a read of this thread's: it is about to wait for the descriptor instead. */
+void caller_look_for_own(struct stream *s);
+
 /* Whether another thread reads, as far as this one can tell: of its own only such a call may be left. */
 bool caller_other_reads(const struct stream *s);
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "attempt.h"
+#include "caller.h"
 #include "hand.h"
 #include "stream.h"
 
@@ -110,6 +111,9 @@ struct wait_streams {
 
 static inline void wait_announce(struct wait_streams *streams, struct stream *s)
 {
+    if (atomic_load_explicit(&s->reading, memory_order_relaxed)) {
+        caller_look_for_own(s);
+    }
     if (streams->count < WAIT_STREAMS) {
         streams->list[streams->count++] = s;
         atomic_fetch_add(&s->polled, 1);

@@ -16,7 +16,7 @@ import (
 
 // A blocked read that a handler leaves by siglongjmp, or in which a thread is cancelled, holds nothing up.
 func TestReadsThatAreLeftForGood(t *testing.T) {
-	for _, way := range []string{"jump", "peek", "cancel"} {
+	for _, way := range []string{"jump", "poll", "peek", "cancel"} {
 		t.Run(way, func(t *testing.T) {
 			s := newSite(t)
 			all, path := s.film(300_000)

@@ -4,13 +4,15 @@
  *     left WAY OCTETS COPY HOST PORT PATH
  *
  * Reads the response up to so many octets of content, then leaves reads that wait in vain: WAY is "jump" for a handler
- * that leaves them by siglongjmp, "peek" for the same with MSG_PEEK, "cancel" for threads that are cancelled in them.
- * Then prints "left", waits for a line on standard input, and reads the rest. All of it is compared with a local copy.
+ * that leaves them by siglongjmp, "poll" for the same and a wait in poll() afterwards, "peek" for the same with MSG_PEEK,
+ * "cancel" for threads that are cancelled in them. Then prints "left", waits for a line on standard input, and reads the
+ * rest. All of it is compared with a local copy.
  */
 #define _GNU_SOURCE
 #include "http.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -99,6 +101,9 @@ int main(int argc, char **argv)
     }
     printf("left\n");
     fflush(stdout);
+    struct pollfd both[2] = { { .fd = 0, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+    while (!strcmp(argv[1], "poll") && !both[0].revents)
+        poll(both, 2, -1);
     if (read(0, buffer, 1) != 1)
         return 1;
     receive(&r, copy, s.st_size, s.st_size);
