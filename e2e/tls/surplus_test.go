@@ -105,7 +105,7 @@ func (s *site) answerer(network string, answer func(c *tls.Conn, r *http.Request
 	}()
 }
 
-// After a failure the new server sends all that is left in one record, which is decrypted before the program continues, and
+// After a failure, or when it is asked to take over a download that has come to a stop, the new server sends all that is left in one record, which is decrypted before the program continues, and
 // then nothing: a program that waits before it reads is told of it.
 func TestDecryptedOctetsAreReadable(t *testing.T) {
 	s := newSite(t, lab.Link{})
@@ -143,20 +143,30 @@ func TestDecryptedOctetsAreReadable(t *testing.T) {
 		clients[how] = []string{"/usr/bin/python3", "-c", waits, how, s.ca.certificate, host, s.out(how)}
 	}
 	for label, args := range clients {
-		t.Run(label, func(t *testing.T) {
-			s.t = t
-			broken = make(chan struct{})
-			out := s.out(label)
-			p := s.Midstream(args...).Start()
-			reached := s.reached(p, out, int64(len(content)-last))
-			close(broken)
-			if !reached {
-				t.Fatalf("%v", p.Wait())
-			}
-			if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
-				t.Errorf("%v", r)
-			}
-			s.intact(label, out)
-		})
+		for how, strike := range map[string]func(){
+			"failure": func() { close(broken) },
+			"request": func() { s.migrate("wwan0") }, // the program may be over before there is an answer
+		} {
+			t.Run(label+", "+how, func(t *testing.T) {
+				s.t = t
+				broken = make(chan struct{})
+				out := s.out(label)
+				os.Remove(out)
+				p := s.Midstream(args...).Start()
+				if !s.reached(p, out, int64(len(content)-last)) {
+					close(broken)
+					t.Fatalf("%v", p.Wait())
+				}
+				s.known(p)
+				strike()
+				if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
+					t.Errorf("%v", r)
+				}
+				if how == "request" {
+					close(broken)
+				}
+				s.intact(label, out)
+			})
+		}
 	}
 }
