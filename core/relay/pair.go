@@ -22,10 +22,11 @@ type Pair struct {
 }
 
 // What is asked for as SO_RCVBUF at the program's end and as SO_SNDBUF at the core's, in octets: together, doubled by
-// the kernel, within 512 kB a stream with the pipe in between. The larger one decides how seldom both ends have to wake.
+// the kernel, and with the pipe or the buffer in between and what the process needs, within 512 kB a stream. Larger ones
+// gain nothing. The first has to hold several segments.
 const (
-	receiveBuffer = 160 << 10
-	sendBuffer    = 64 << 10
+	receiveBuffer = 96 << 10
+	sendBuffer    = 48 << 10
 )
 
 // NewPair connects a pair whose program's end is a socket of the family domain. It fails where the loopback

@@ -46,6 +46,7 @@ var measurements = []struct {
 	{"streams", streams},
 	{"chunks", chunks},
 	{"relay", relayed},
+	{"relay memory", relayMemory},
 }
 
 func main() {

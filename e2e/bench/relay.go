@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"midstream/e2e/lab"
@@ -24,6 +25,7 @@ type chunkServer struct {
 	stop     int64
 	etag     string
 	modified string
+	sent     atomic.Int64 // octets of content that the kernel has taken
 }
 
 func (s *chunkServer) serve() {
@@ -68,8 +70,13 @@ func (s *chunkServer) answer(conn net.Conn) {
 		} else if left < piece {
 			octets = octets[:left]
 		}
-		if _, err := conn.Write(octets); err != nil {
-			return
+		for rest := octets; len(rest) > 0; {
+			n, err := conn.Write(rest[:min(len(rest), 64<<10)])
+			if err != nil {
+				return
+			}
+			s.sent.Add(int64(n))
+			rest = rest[n:]
 		}
 	}
 	if s.chunked {
