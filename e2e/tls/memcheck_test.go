@@ -96,20 +96,37 @@ func compileSanitized(t *testing.T, folder string) {
 	if text, err := exec.Command("gcc", last...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, text)
 	}
+	if err := os.Symlink(lab.Build(t, "libmidstream-core.so"), filepath.Join(folder, "libmidstream-core.so")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sanitized is a program under a sanitized shim, and what fails the test if anything was reported.
+func (s *site) sanitized(folder, label string, args []string) (p *lab.Program, reports func()) {
+	s.t.Helper()
+	runtime, err := exec.Command("gcc", "-print-file-name=libasan.so").Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	preload := strings.TrimSpace(string(runtime)) + ":" + filepath.Join(folder, "libmidstream.so")
+	path := filepath.Join(folder, "report-"+label)
+	p = s.Command(args...)
+	p.Env = append(p.Env, "LD_PRELOAD="+preload,
+		fmt.Sprintf("ASAN_OPTIONS=detect_leaks=0:log_path=%s:exitcode=9", path), "UBSAN_OPTIONS=print_stacktrace=1:log_path="+path)
+	return p, func() {
+		s.t.Helper()
+		found, _ := filepath.Glob(path + "*")
+		for _, file := range slices.Sorted(slices.Values(found)) {
+			text, _ := os.ReadFile(file)
+			s.t.Errorf("%s", text)
+		}
+	}
 }
 
 // The same with the shim compiled for AddressSanitizer and UndefinedBehaviorSanitizer.
 func TestSanitizers(t *testing.T) {
 	folder := t.TempDir()
 	compileSanitized(t, folder)
-	if err := os.Symlink(lab.Build(t, "libmidstream-core.so"), filepath.Join(folder, "libmidstream-core.so")); err != nil {
-		t.Fatal(err)
-	}
-	runtime, err := exec.Command("gcc", "-print-file-name=libasan.so").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	preload := strings.TrimSpace(string(runtime)) + ":" + filepath.Join(folder, "libmidstream.so")
 	s := newSite(t, lab.Link{})
 	s.serve(nil)
 	out := s.out("out")
@@ -121,19 +138,12 @@ func TestSanitizers(t *testing.T) {
 	for label, args := range clients {
 		t.Run(label, func(t *testing.T) {
 			s.t = t
-			reports := filepath.Join(folder, "report-"+label)
-			p := s.Command(args...)
-			p.Env = append(p.Env, "LD_PRELOAD="+preload,
-				fmt.Sprintf("ASAN_OPTIONS=detect_leaks=0:log_path=%s:exitcode=9", reports), "UBSAN_OPTIONS=print_stacktrace=1:log_path="+reports)
+			p, reports := s.sanitized(folder, label, args)
 			r := s.travel(p, out)
 			if r.Status != 0 || r.Stderr != "" {
 				t.Errorf("%v", r)
 			}
-			found, _ := filepath.Glob(reports + "*")
-			for _, file := range slices.Sorted(slices.Values(found)) {
-				text, _ := os.ReadFile(file)
-				t.Errorf("%s", text)
-			}
+			reports()
 		})
 	}
 }
