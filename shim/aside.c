@@ -106,14 +106,14 @@ void aside_end(struct stream *s)
     }
 }
 
-bool aside_is_through(const struct stream *s)
+bool aside_is_through(const struct stream *s, bool orderly)
 {
     if (!aside_is_on(s)) {
         return false;
     }
     struct tls *t = atomic_load(&((struct stream *)s)->tls);
-    if (atomic_load(&t->aside.ended)) {
-        return true;
+    if (atomic_load(&t->aside.ended) || !orderly) {
+        return atomic_load(&t->aside.ended);
     }
     /* Records are a little longer than what they hold, so that a response that lacks its last octets passes for whole. */
     struct tls_library *library = t->library;

@@ -54,10 +54,10 @@ void aside_sent(struct stream *s, size_t count);
 bool aside_is_on(const struct stream *s);
 
 /*
- * The connection has ended. Whether that may be shown to the program all the same: it has all of the response, if not
- * decrypted yet, or has seen the end before.
+ * The connection has ended, orderly or not. Whether that is to be shown to the program all the same: it has all of the
+ * response before an orderly end, if not decrypted yet, or has seen the end before.
  */
-bool aside_is_through(const struct stream *s);
+bool aside_is_through(const struct stream *s, bool orderly);
 
 /* The program is about to see that end. */
 void aside_end(struct stream *s);

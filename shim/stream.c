@@ -660,14 +660,18 @@ static bool is_complete(const struct stream *s, int error)
 bool stream_would_hold(const struct stream *s)
 {
     return atomic_load(&s->sent) > atomic_load(&s->answered) && atomic_load(&s->counters->guard)
-        && atomic_load(&s->stage) == STAGE_OPEN && !aside_is_through(s);
+        && atomic_load(&s->stage) == STAGE_OPEN;
 }
 
 static bool hold(struct stream *s, int error)
 {
     /* FIN is how a response without a length ends; a wait leaves it to the reader to tell FIN from RST. */
-    bool ends = s->in.phase == MS_CLOSE && (!error || error == UNKNOWN_ERROR);
-    bool held = !ends && stream_would_hold(s) && gate_hold(s);
+    bool orderly = !error || error == UNKNOWN_ERROR;
+    bool ends = (s->in.phase == MS_CLOSE && orderly) || aside_is_through(s, orderly);
+    bool would = !ends && stream_would_hold(s), held = would && gate_hold(s);
+    if (would && !held) {
+        return true; /* the hand has closed it meanwhile: what is there afterwards is looked at anew */
+    }
     if (error == UNKNOWN_ERROR) {
         if (!held) {
             return false;
