@@ -18,13 +18,19 @@ static inline bool wait_is_watched(void)
 }
 
 /*
+ * A call looks again after so long at the latest: on a machine so busy that it did not run for a tenth of a second after the
+ * hand had woken it, it would otherwise sleep on behind a connection that has been replaced.
+ */
+#define WAIT_LONGEST_MS 1000
+
+/*
  * How long, in ns, a call may sleep at a time: without a hand that could wake it (it sleeps on `many` streams, not all of
  * them announced, or there is no hand), or until an attempt is to be looked at.
  */
 static inline int64_t wait_piece(bool many)
 {
-    bool alone = atomic_load_explicit(&stream_open_count, memory_order_relaxed) && (many || !hand_is_there());
-    int64_t piece = alone ? HAND_ABSENCE_MS * 1000000LL : INT64_MAX, left = attempts_left();
+    bool watched = atomic_load_explicit(&stream_open_count, memory_order_relaxed), alone = many || !hand_is_there();
+    int64_t piece = !watched ? INT64_MAX : (alone ? HAND_ABSENCE_MS : WAIT_LONGEST_MS) * 1000000LL, left = attempts_left();
     return left < piece ? left : piece;
 }
 
