@@ -182,7 +182,7 @@ func testClients(t *testing.T, over transport) {
 	natively := map[string]string{}
 	var first, second []testCase
 	turn := 0
-	for _, c := range clients(l, over) {
+	for i, c := range clients(l, over) {
 		for _, old := range olds {
 			if c.bears != nil && !c.bears(&old) {
 				continue
@@ -207,6 +207,9 @@ func testClients(t *testing.T, over transport) {
 				for c.bears != nil && !c.bears(&next) { // later requests are answered in that framing
 					next = news[turn%len(news)]
 					turn++
+				}
+				if over.secure && (turn+i)%3 != 0 {
+					continue // over TLS each client takes a third of them
 				}
 				if over.secure && strings.HasSuffix(at.name, "trailer field") {
 					continue // it stays

@@ -24,6 +24,9 @@ func testInterims(t *testing.T, over transport) {
 	other := strings.Replace(hints, "style", "other", 1)
 	for name, interim := range map[string]string{"the same": hints, "none": "", "another": other, "two": hints + other} {
 		for hold := range len(hints) + 1 {
+			if (name == "another" || name == "two") && hold%3 != len(name)%3 {
+				continue // they share the octets
+			}
 			for _, dies := range []bool{false, true} {
 				if dies != (hold%2 == 0) && name != "none" {
 					continue // the two take turns
