@@ -96,22 +96,26 @@ bool aside_is_on(const struct stream *s)
 
 void aside_sent(struct stream *s, size_t count)
 {
-    atomic_fetch_add(&atomic_load(&s->tls)->aside.sent, (int64_t)count);
+    struct tls *t = atomic_load(&s->tls);
+    if (t) { /* another thread may close the descriptor meanwhile */
+        atomic_fetch_add(&t->aside.sent, (int64_t)count);
+    }
 }
 
 void aside_end(struct stream *s)
 {
-    if (aside_is_on(s)) {
-        atomic_store(&atomic_load(&s->tls)->aside.ended, true);
+    struct tls *t = atomic_load(&s->tls);
+    if (t && atomic_load(&t->aside.on)) {
+        atomic_store(&t->aside.ended, true);
     }
 }
 
 bool aside_is_through(const struct stream *s, bool orderly)
 {
-    if (!aside_is_on(s)) {
+    struct tls *t = atomic_load(&((struct stream *)s)->tls);
+    if (!t || !atomic_load(&t->aside.on)) {
         return false;
     }
-    struct tls *t = atomic_load(&((struct stream *)s)->tls);
     if (atomic_load(&t->aside.ended) || !orderly) {
         return atomic_load(&t->aside.ended);
     }
@@ -160,7 +164,7 @@ void aside_called(struct tls *t, uint64_t before, bool whole)
 const char *aside_obstacle(const struct stream *s)
 {
     struct tls *t = atomic_load(&((struct stream *)s)->tls);
-    if (!aside_is_on(s)) {
+    if (!t || !atomic_load(&t->aside.on)) {
         return NULL;
     }
     const struct tls_kind *kind = t->library->kind;
@@ -191,7 +195,7 @@ size_t aside_fill(struct stream *s, void *buffer, size_t length)
 {
     struct tls *t = atomic_load(&s->tls);
     size_t n = length < 5 ? length : 5; /* as long as a record's header */
-    if (!aside_is_on(s) || s->seen || !atomic_exchange(&s->surplus, 0)) {
+    if (!t || !atomic_load(&t->aside.on) || s->seen || !atomic_exchange(&s->surplus, 0)) {
         return 0;
     }
     memset(buffer, 0, n);

@@ -22,7 +22,8 @@ static bool is_amid_content(const struct stream *s, size_t length)
 /* Nothing is under way that a read would have to mind. To be asked by a call that is counted as inside. */
 static bool is_calm(const struct stream *s)
 {
-    return !atomic_load_explicit(&s->gate, memory_order_relaxed) && !atomic_load_explicit(&s->armed, memory_order_relaxed)
+    /* Not before the call is counted: whoever closes the gate looks then who is inside. */
+    return !atomic_load(&s->gate) && !atomic_load(&s->armed)
         && s->end_at == MS_NO_STOP
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
         && !atomic_load_explicit(&s->tls, memory_order_relaxed) && !s->opaque && !s->in.tail
@@ -65,7 +66,7 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
     atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
     /* As `publish` does: the hand arms, then looks here; what was armed is looked for after this. */
     atomic_store(&s->counters->received, s->in.content);
-    if (atomic_load_explicit(&s->armed, memory_order_relaxed)) {
+    if (atomic_load(&s->armed)) {
         stream_check_stop(s);
     }
     if (hand_note_read() % CLOCK_READS == 0 || (size_t)result < length) {

@@ -214,13 +214,19 @@ static bool has_more(int count, const fd_set *readable, const fd_set *writable, 
         && bulk_has_more(s);
 }
 
+/* Some programs wait for as long as the type can say. */
+static bool is_longer(const struct timeval *timeout, int64_t piece)
+{
+    return timeout->tv_sec > INT_MAX || timeout->tv_usec > INT_MAX
+        || timeout->tv_sec * 1000000000LL + timeout->tv_usec * 1000LL > piece;
+}
+
 /* Linux leaves what was left in the time-out (select(2)): a repetition gets that. `cut`: not the whole wait. */
 static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout,
                         bool many, bool *cut)
 {
     int64_t piece = wait_piece(many);
-    *cut = piece < INT64_MAX && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0
-                                              && timeout->tv_sec * 1000000000LL + timeout->tv_usec * 1000LL > piece));
+    *cut = piece < INT64_MAX && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0 && is_longer(timeout, piece)));
     if (!*cut) {
         return REAL(select)(count, readable, writable, exceptional, timeout);
     }

@@ -818,8 +818,10 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
 
 void read_leave(struct call *call)
 {
+    int saved = errno;
     errno = EAGAIN;
     finish_read(call, -1, false);
+    errno = saved;
 }
 
 bool read_end_unseen(struct call *call, ssize_t result)

@@ -214,7 +214,7 @@ func (s *Stream) lookAtPath() {
 	why := s.pathLost()
 	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""
 	iface, busy := s.iface, s.recovering || s.leaving
-	s.leaving = s.leaving || why != "" && !guarded && idle && s.c.config.Failover.Enabled
+	s.leaving = s.leaving || why != "" && !guarded && idle && !busy && s.c.config.Failover.Enabled
 	s.mu.Unlock()
 	if why == "" {
 		return

@@ -163,6 +163,16 @@ while s.connect_ex(("` + common + `", 80)) in (errno.EINPROGRESS, errno.EALREADY
 ` + fetch}, nil},
 }
 
+// forEver waits as long as the type of a time-out can say.
+var forEver = program{"select for ever", []string{"python3", "-c", `import ctypes, socket
+s = socket.socket()
+s.setblocking(False)
+s.connect_ex(("` + common + `", 80))
+writable = (ctypes.c_long * 16)()
+writable[s.fileno() // 64] = 1 << s.fileno() % 64
+print(ctypes.CDLL(None).select(s.fileno() + 1, None, writable, None, (ctypes.c_long * 2)(2**63 - 1, 0)))
+` + fetch}, nil}
+
 // fetch reads the film from a connected socket s.
 const fetch = `s.setblocking(True)
 s.sendall(b"GET /film.mkv HTTP/1.0\r\nHost: x\r\n\r\n")
@@ -296,7 +306,7 @@ func TestConnectingToNowhere(t *testing.T) {
 func TestConnectingIntoTheVoid(t *testing.T) {
 	s := newAnycast(t)
 	s.Network("wlan0").Drop(lab.Both)
-	for _, p := range []program{later[0], later[4], later[5], later[7], later[3].over6()} {
+	for _, p := range []program{later[0], later[4], later[5], later[7], later[3].over6(), forEver} {
 		t.Run(p.name, func(t *testing.T) { s.arrives(p, true) })
 	}
 	// Where the others are silent as well, the program's own attempt goes on, and ends as the program says.
