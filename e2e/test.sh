@@ -11,7 +11,7 @@ trap 'rm -f "$out"' EXIT
 status=0
 repeated=
 for package in $("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./e2e/...); do
-	if "$go" test -timeout 10m "$@" "$package" >"$out" 2>&1; then
+	if "$go" test -timeout 20m "$@" "$package" >"$out" 2>&1; then
 		cat "$out"
 		continue
 	fi
@@ -22,7 +22,7 @@ for package in $("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPat
 		continue
 	fi
 	echo "test.sh: once more: $failed"
-	if "$go" test -count=1 -timeout 10m "$@" -run "^($failed)\$" "$package"; then
+	if "$go" test -count=1 -timeout 20m "$@" -run "^($failed)\$" "$package"; then
 		repeated="$repeated $failed"
 	else
 		status=1

@@ -118,13 +118,16 @@ func TestSettingsHold(t *testing.T) {
 				for i := range list {
 					list[i] = strings.ReplaceAll(list[i], "LIST", revoked)
 				}
-				native := s.Command(list...).Run()
-				s.intact("natively", out)
-				os.Remove(out)
+				strict := label == "strict"
+				var native lab.Result // it says nothing
+				if strict {
+					native = s.Command(list...).Run()
+					s.intact("natively", out)
+					os.Remove(out)
+				}
 				r, moved := s.move(s.Midstream(list...), out, 1)
 				lab.Compare(t, native, r)
 				s.intact(label, out)
-				strict := label == "strict"
 				if len(moved) != 1 || moved[0].OK == strict || strict && !strings.Contains(moved[0].Reason, c.reason) {
 					t.Errorf("%s: %+v", label, moved)
 				}
