@@ -274,6 +274,8 @@ static void exchange_sockets(struct stream *s)
     atomic_store(&s->armed, 0);
     if (s->arm_flags & MS_KEEP) {
         s->kept_end = s->end_at;
+    } else if (!restore) {
+        atomic_store(&s->pending_error, 0); /* the old connection's */
     }
     s->end_at = restore ? s->kept_end : s->arm_end;
     atomic_store(&s->counters->stop_at, s->end_at);

@@ -774,6 +774,14 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
             gate_open(s);
             again = false;
         }
+        if (again && result < 0 && s->id == call->id && atomic_load(&s->generation) == call->generation) {
+            /* Nothing has come in its place, and the kernel tells an error once: the next time it says that all is over. */
+            int none = 0;
+            again = atomic_load(&s->stage) == STAGE_OPEN;
+            if (again) {
+                atomic_compare_exchange_strong(&s->pending_error, &none, saved);
+            }
+        }
     }
     errno = saved;
     return again;
