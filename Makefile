@@ -64,7 +64,7 @@ demo:
 	$(MAKE) all
 	$(GO) run ./e2e/demo
 
-# Laboratories are big and measure time: one package of theirs at a time.
+# The end-to-end packages have a script of their own: a laboratory mostly waits, so two of them run side by side.
 .PHONY: test
 test: setup
 	$(MAKE) all check
