@@ -210,7 +210,9 @@ static bool has_more(int count, const fd_set *readable, const fd_set *writable, 
 {
     int fd = readable ? next_member(readable, 0, count) : -1;
     struct stream *s = fd >= 0 ? stream_of(fd) : NULL;
-    return s && next_member(readable, fd + 1, count) < 0 && is_empty(writable, count) && is_empty(exceptional, count)
+    /* The kernel writes whole words: what stands there beyond `count` would have to go. */
+    int whole = (count + NFDBITS - 1) / NFDBITS * NFDBITS;
+    return s && next_member(readable, fd + 1, whole) < 0 && is_empty(writable, whole) && is_empty(exceptional, whole)
         && bulk_has_more(s);
 }
 
