@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	stagger      = 10 * time.Millisecond  // between the beginnings of attempts on different candidates
+	stagger      = 3 * time.Millisecond   // between the beginnings of attempts on different candidates
 	attemptLimit = 5 * time.Second        // for one attempt to connect
 	hedge        = 120 * time.Millisecond // after so long a candidate is tried once more: the first packets may be lost
 	lastHedge    = time.Second            // the same for later ones, by doubling
