@@ -44,11 +44,12 @@ static void wait_without_hand(int fd, int flags)
 /* Whether a read may wait while the hand is not there. */
 static int waits_without_hand(struct stream *s, int fd, int flags)
 {
-    if (hand_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN) {
-        return BLOCKING_NEVER;
-    }
-    if (atomic_load_explicit(&s->looked, memory_order_relaxed) && !(flags & MSG_WAITALL)) {
+    /* What a wait has found counts for one read, whatever comes of it: a later one could wait for ever with nobody to wake it. */
+    bool looked = atomic_load_explicit(&s->looked, memory_order_relaxed);
+    if (looked) {
         atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
+    }
+    if (hand_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN || (looked && !(flags & MSG_WAITALL))) {
         return BLOCKING_NEVER;
     }
     int32_t blocking = atomic_load(&s->blocking);

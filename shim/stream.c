@@ -835,6 +835,7 @@ void read_leave(struct call *call)
 bool read_end_unseen(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
+    atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
     int saved = errno;
     if (!call->tracked || !resume(call, result)) {
         errno = saved;
