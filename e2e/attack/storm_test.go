@@ -59,6 +59,26 @@ func (s *site) storm(p *lab.Program, stop <-chan struct{}) (moved *atomic.Int64,
 // enough migrations make a storm.
 const enough = 50
 
+// through starts a program that works until its standard input ends, moves its streams all the time while meanwhile runs, and
+// returns how many were moved, and how the program ended.
+func (s *site) through(p *lab.Program, meanwhile func(moved *atomic.Int64)) (int64, lab.Result) {
+	s.t.Helper()
+	in, err := p.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p.Start()
+	stop := make(chan struct{})
+	moved, wait := s.storm(p, stop)
+	meanwhile(moved)
+	close(stop)
+	refused := wait()
+	in.Close()
+	r := p.Wait()
+	s.t.Logf("%d moved, %d not; %s, %d kB", moved.Load(), refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+	return moved.Load(), r
+}
+
 // storms lets it last for that long, and until it is one.
 func (s *site) storms(p *lab.Program, moved *atomic.Int64, least time.Duration) {
 	s.t.Helper()
@@ -203,34 +223,24 @@ func resets(t *testing.T, program string) {
 		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 2 << 20})
 	}
 	p := s.Midstream(s.CC(program), "12", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv")
-	in, err := p.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Start()
-	c := s.control(p)
-	s.Await("downloads", waitLimit, func() bool {
-		all, err := c.Sessions()
-		return err == nil && len(all) >= 12
-	})
-	stop := make(chan struct{})
-	moved, wait := s.storm(p, stop)
-	for i := range 12 {
-		select {
-		case <-time.After(250 * time.Millisecond):
-			s.Networks()[i%2].ResetConnections()
-		case <-p.Ended():
+	moved, r := s.through(p, func(moved *atomic.Int64) {
+		c := s.control(p)
+		s.Await("downloads", waitLimit, func() bool {
+			all, err := c.Sessions()
+			return err == nil && len(all) >= 12
+		})
+		for i := range 12 {
+			select {
+			case <-time.After(250 * time.Millisecond):
+				s.Networks()[i%2].ResetConnections()
+			case <-p.Ended():
+			}
 		}
-	}
-	s.storms(p, moved, 0)
-	close(stop)
-	refused := wait()
-	in.Close()
-	r := p.Wait()
-	t.Logf("%d moved, %d not; %s, %d kB", moved.Load(), refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+		s.storms(p, moved, 0)
+	})
 	// A reset between two exchanges is the program's to deal with, and one in the answer's head cannot be mended.
 	native := strings.Contains(r.Stderr, "with 0 octets left") || strings.HasPrefix(r.Stderr, "send: ")
-	if r.Status != 0 && !native || r.Status == 0 && moved.Load() < enough {
+	if r.Status != 0 && !native || r.Status == 0 && moved < enough {
 		t.Errorf("%v", r)
 	}
 }
@@ -243,20 +253,8 @@ func TestNumbersOfMidstreamsOwn(t *testing.T) {
 		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 4 << 20})
 	}
 	p := s.Midstream(s.CC("squat"), "8", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv")
-	in, err := p.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Start()
-	stop := make(chan struct{})
-	moved, wait := s.storm(p, stop)
-	s.storms(p, moved, 3*time.Second)
-	close(stop)
-	refused := wait()
-	in.Close()
-	r := p.Wait()
-	t.Logf("%d moved, %d not; %s", moved.Load(), refused, strings.TrimSpace(r.Stdout))
-	if r.Status != 0 || moved.Load() < enough {
+	moved, r := s.through(p, func(moved *atomic.Int64) { s.storms(p, moved, 3*time.Second) })
+	if r.Status != 0 || moved < enough {
 		t.Errorf("%v", r)
 	}
 }
@@ -284,19 +282,8 @@ func TestEveryWayOfReading(t *testing.T) {
 		t.Fatalf("does not work natively: %v", r)
 	}
 	p := s.Midstream(arguments...)
-	if in, err = p.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	p.Start()
-	stop := make(chan struct{})
-	moved, wait := s.storm(p, stop)
-	s.storms(p, moved, 5*time.Second)
-	close(stop)
-	refused := wait()
-	in.Close()
-	r := p.Wait()
-	t.Logf("%d moved, %d not; %s", moved.Load(), refused, strings.TrimSpace(r.Stdout))
-	if r.Status != 0 || moved.Load() < enough {
+	moved, r := s.through(p, func(moved *atomic.Int64) { s.storms(p, moved, 5*time.Second) })
+	if r.Status != 0 || moved < enough {
 		t.Errorf("%v", r)
 	}
 }
@@ -311,25 +298,15 @@ func TestAPoolOfThreads(t *testing.T) {
 				n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 2 << 20})
 			}
 			p := s.Midstream(s.CC("pool"), "6", "20", path, host, "80", "/film.mkv")
-			in, err := p.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.Start()
-			stop := make(chan struct{})
-			moved, wait := s.storm(p, stop)
-			for i := 0; i < 6 && fails; i++ {
-				s.storms(p, moved, 250*time.Millisecond)
-				s.Networks()[i%2].ResetConnections()
-			}
-			s.storms(p, moved, 2*time.Second)
-			close(stop)
-			refused := wait()
-			in.Close()
-			r := p.Wait()
-			t.Logf("%d moved, %d not; %s", moved.Load(), refused, strings.TrimSpace(r.Stdout))
+			moved, r := s.through(p, func(moved *atomic.Int64) {
+				for i := 0; i < 6 && fails; i++ {
+					s.storms(p, moved, 250*time.Millisecond)
+					s.Networks()[i%2].ResetConnections()
+				}
+				s.storms(p, moved, 2*time.Second)
+			})
 			native := fails && strings.HasPrefix(r.Stderr, "send: ")
-			if r.Status != 0 && !native || r.Status == 0 && moved.Load() < enough {
+			if r.Status != 0 && !native || r.Status == 0 && moved < enough {
 				t.Errorf("%v", r)
 			}
 		})
