@@ -12,11 +12,8 @@ import (
 	"midstream/core/dial"
 	"midstream/core/guard"
 	"midstream/core/http1"
+	"midstream/core/relay"
 )
-
-// slack is what is added to the look-ahead: time for the answer's head to be checked and the hand-over to be
-// prepared, in which the old connection goes on delivering.
-const slack = 3 * time.Millisecond
 
 // shortfall is how much longer than its pace lets expect the old connection may take to reach the offset, at least. It may have
 // fallen silent, which is a stall; what it has not delivered is then asked for as well.
@@ -197,12 +194,16 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		now := s.received(e)
 		rate := e.rate(now, now-before, time.Since(begun))
-		ahead := int64(rate * (max(conn.RTT(), s.delay).Seconds()*s.c.config.Migration.LookAhead + slack.Seconds()))
-		if exact {
-			ahead = 0
+		at, length := now, e.length()
+		if !exact {
+			l := lookAhead{rate: rate, rtt: conn.RTT(), wait: max(conn.RTT(), s.delay), factor: s.c.config.Migration.LookAhead,
+				left: relay.Unknown, room: conn.MakeRoom}
+			if length >= 0 {
+				l.left = max(length-now, 0)
+			}
+			at += l.octets()
 		}
-		at := now + ahead
-		if length := e.length(); length >= 0 && at >= length {
+		if length >= 0 && at >= length {
 			// The old connection will be done before the new one has answered: let it, if it keeps its pace.
 			if s.finishes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
 				return errAgain

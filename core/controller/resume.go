@@ -235,7 +235,7 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 		return 0, broken(ctx, err)
 	}
 	// The old connection may not have come as far yet.
-	s.reaches(ctx, q.e, q.at-q.overlap/4, 50*time.Millisecond)
+	s.reaches(ctx, q.e, q.at-q.overlap/4, r.conn.RTT()+standstill)
 	defer clear(octets)
 	has := s.kept(q)
 	if len(has.octets) < len(had.octets) {
@@ -260,10 +260,20 @@ func (s *Stream) collects(ctx context.Context, e *exchange, limit time.Duration)
 	}
 }
 
-// reaches waits, limit at most, until the program has received so much.
+// reaches waits until the program has received so much, or nothing for as long as limit; for no longer than a look-ahead lasts.
 func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, limit time.Duration) {
-	for end := time.Now().Add(limit); s.received(e) < octets && time.Now().Before(end) && ctx.Err() == nil; {
-		time.Sleep(500 * time.Microsecond) // nothing announces what the program reads
+	begun, first := time.Now(), s.received(e)
+	for now, heard := first, begun; now < octets && time.Since(heard) < limit && time.Since(begun) < 2*longestRamp && ctx.Err() == nil; {
+		// Nothing announces what the program reads. To look again after half of the time that it needs for the rest, as it
+		// seems, finds the octet soon, with few looks.
+		pause := 500 * time.Microsecond
+		if now > first {
+			pause = time.Duration(float64(time.Since(begun)) * float64(octets-now) / float64(now-first) / 2)
+		}
+		time.Sleep(min(max(pause, 50*time.Microsecond), 5*time.Millisecond))
+		if last := now; s.received(e) != last {
+			now, heard = s.received(e), time.Now()
+		}
 	}
 }
 

@@ -278,6 +278,23 @@ func (c *Conn) Buffered() (n int, err error) {
 	return n, c.explain("look into", err)
 }
 
+// MakeRoom makes the receive buffer large enough for n octets that wait to be read, as far as the system allows, and
+// returns for how many it is large enough. The kernel's own tuning of the buffer goes by what is read, goes on
+// afterwards, and is not switched off, as SO_RCVBUF would (tcp(7)): a low-water mark that the buffer could not hold
+// would never be reached, so the kernel enlarges it for SO_RCVLOWAT.
+func (c *Conn) MakeRoom(n int64) int64 {
+	var size int
+	c.raw.Control(func(fd uintptr) {
+		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, int(min(n, maxRoom)))
+		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, 1)
+		size, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF)
+	})
+	return int64(size) / 2 // the rest is for the kernel's own data
+}
+
+// maxRoom bounds what MakeRoom asks for, in octets.
+const maxRoom = 64 << 20
+
 // Fd calls f with the descriptor, which stays open and non-blocking during the
 // call: to set options, or to send a copy by SCM_RIGHTS.
 func (c *Conn) Fd(f func(fd int)) error { return c.raw.Control(func(fd uintptr) { f(int(fd)) }) }

@@ -526,3 +526,47 @@ func TestHostGivesThePreferredFamilyAMomentToTurnUp(t *testing.T) {
 	}
 	c.Close()
 }
+
+// TestMakeRoom: the buffer holds what nobody reads, and the kernel's own tuning of it goes on.
+func TestMakeRoom(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, opts Options) {
+		c, peer := pair(t, opts)
+		const size = 1 << 20
+		if room := c.MakeRoom(size); room < size && !opts.Multipath {
+			t.Skipf("net.ipv4.tcp_rmem allows a receive buffer of %d octets only", room)
+		} else if room < size {
+			t.Logf("room for %d octets", room)
+			return // not every kernel makes room for MPTCP
+		}
+		sent := make(chan error, 1)
+		go func() {
+			_, err := peer.Write(make([]byte, size))
+			sent <- err
+		}()
+		if _, err := c.Discard(1); err != nil { // no low-water mark is left
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(5 * time.Second); ; {
+			n, err := c.Buffered()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == size-1 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d octets of %d have come", n, size-1)
+			}
+			time.Sleep(time.Millisecond) // the kernel tells of the first octet only
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		const bufLock = 72 // SO_BUF_LOCK, asm-generic/socket.h
+		c.Fd(func(fd int) {
+			if locks, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, bufLock); err != nil || locks != 0 {
+				t.Errorf("the buffers are fixed: %d, %v", locks, err)
+			}
+		})
+	})
+}

@@ -119,7 +119,7 @@ func migrations(b *bench) {
 		moved, arrived = append(moved, inMS(p)), append(arrived, float64(e)/1e3)
 		stall, difference = append(stall, m.StallMS), append(difference, moved[len(moved)-1]-native[len(native)-1])
 		asked := f.web[1].WaitRequest("206", 10*time.Second, func(r lab.Request) bool {
-			return r.Status == 206 && r.FirstOctet() <= m.Offset && r.FirstOctet() > m.Offset-1<<20
+			return r.Status == 206 && r.At.After(m.At) && r.FirstOctet() <= m.Offset && r.FirstOctet() > m.Offset-1<<20
 		})
 		twice = append(twice, float64(m.Offset-asked.FirstOctet())/1e3)
 	}
