@@ -214,7 +214,11 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		overlap = max(overlap, e.overlap())
 		asked := time.Now()
-		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap})
+		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap}
+		if at > now && rate > 0 {
+			q.expected = time.Duration(float64(at-now) / rate * float64(time.Second))
+		}
+		r, err := s.obtain(ctx, conn, q)
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {

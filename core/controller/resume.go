@@ -59,7 +59,9 @@ type question struct {
 	route   route
 	at      int64 // content offset wanted
 	overlap int64 // octets before it that are asked for as well
-	moved   bool  // request is not e's own
+	// expected is how long the old connection is going to need up to the octet at, at its pace.
+	expected time.Duration
+	moved    bool // request is not e's own
 	// trailing: the program stands in the trailer section, of which it has read these octets.
 	trailing bool
 	read     []byte
@@ -235,7 +237,7 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 		return 0, broken(ctx, err)
 	}
 	// The old connection may not have come as far yet.
-	s.reaches(ctx, q.e, q.at-q.overlap/4, r.conn.RTT()+standstill)
+	s.reaches(ctx, q.e, q.at-q.overlap/4, r.conn.RTT()+standstill, 2*q.expected+50*time.Millisecond)
 	defer clear(octets)
 	has := s.kept(q)
 	if len(has.octets) < len(had.octets) {
@@ -260,10 +262,11 @@ func (s *Stream) collects(ctx context.Context, e *exchange, limit time.Duration)
 	}
 }
 
-// reaches waits until the program has received so much, or nothing for as long as limit; for no longer than a look-ahead lasts.
-func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, limit time.Duration) {
+// reaches waits until the program has received so much, for no longer than limit, and until it has received nothing for as
+// long as still.
+func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, still, limit time.Duration) {
 	begun, first := time.Now(), s.received(e)
-	for now, heard := first, begun; now < octets && time.Since(heard) < limit && time.Since(begun) < 2*longestRamp && ctx.Err() == nil; {
+	for now, heard := first, begun; now < octets && time.Since(heard) < still && time.Since(begun) < limit && ctx.Err() == nil; {
 		// Nothing announces what the program reads. To look again after half of the time that it needs for the rest, as it
 		// seems, finds the octet soon, with few looks.
 		pause := 500 * time.Microsecond
