@@ -14,8 +14,10 @@
 #include "close.h"
 #include "fork.h"
 #include "gate.h"
+#include "hand.h"
 #include "load.h"
 #include "stream.h"
+#include "tls.h"
 
 #define DUPLICATED "the connection has several descriptors"
 
@@ -98,16 +100,39 @@ EXPORT int dup3(int fd, int to, int flags)
     return dup_onto(fd, to, flags, true);
 }
 
+/*
+ * F_SETFL and F_SETFD, of which wget makes two for each record of TLS. The flags are copied while the gate is closed: a call
+ * before and after which it was open, and not closed in between, has been in nobody's way.
+ */
+static int set_flags(int fd, int command, void *argument)
+{
+    struct stream *s = tls_inside() ? NULL : stream_of(fd);
+    if (!s || !fork_is_mine()) {
+        return REAL(fcntl)(fd, command, argument);
+    }
+    hand_check();
+    uint32_t changes = atomic_load(&gate_changes);
+    bool open = !atomic_load(&s->gate);
+    int result = open ? REAL(fcntl)(fd, command, argument) : -1;
+    if (!open || atomic_load(&s->gate) || atomic_load(&gate_changes) != changes) {
+        s = gate_enter(s) ? s : NULL;
+        result = REAL(fcntl)(fd, command, argument);
+        gate_leave_if(s);
+    }
+    if (s && command == F_SETFL && result >= 0) {
+        bool waits = !((uintptr_t)argument & O_NONBLOCK);
+        atomic_store_explicit(&s->blocking, waits ? atomic_load(&s->waiting) : BLOCKING_NEVER, memory_order_relaxed);
+    }
+    return result;
+}
+
 static int control(int fd, int command, void *argument)
 {
+    if (command == F_SETFL || command == F_SETFD) {
+        return set_flags(fd, command, argument);
+    }
     if (command != F_DUPFD && command != F_DUPFD_CLOEXEC) {
-        struct stream *s = command == F_SETFL || command == F_SETFD ? gate_enter_fd(fd) : NULL;
-        int result = REAL(fcntl)(fd, command, argument);
-        if (s) {
-            atomic_store(&s->blocking, BLOCKING_UNKNOWN);
-        }
-        gate_leave_if(s);
-        return result;
+        return REAL(fcntl)(fd, command, argument);
     }
     struct stream *s = gate_enter_fd(fd);
     int twin = note_duplicate(fd, REAL(fcntl)(fd, command, argument));

@@ -688,8 +688,8 @@ static void core_gone(void)
 }
 
 /* So many reads in so short a time are a download faster than most networks, where each system call counts. */
-#define FAST_READS 1024
-#define FAST_NS 50000000LL
+#define FAST_READS 128
+#define FAST_NS 6250000LL
 
 /* So many times in a row, before the hand leaves: a burst is often followed by a pause. */
 #define FAST_TIMES 8
@@ -789,7 +789,7 @@ static void *hand_main(void *unused)
         }
         int64_t now = now_ns();
         fast = now - since < FAST_NS * (count / FAST_READS) ? fast + 1 : 0;
-        if (fast >= FAST_TIMES && is_idle() && leave()) {
+        if (fast >= FAST_TIMES && told && is_idle() && leave()) {
             return NULL;
         }
         mark += count;

@@ -57,7 +57,9 @@ static int waits_without_hand(struct stream *s, int fd, int flags)
         int saved = errno, least = 1;
         socklen_t length = sizeof least;
         REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &least, &length);
-        blocking = REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK ? BLOCKING_NEVER : least > 1 ? BLOCKING_MORE : BLOCKING_ANY;
+        int32_t waiting = least > 1 ? BLOCKING_MORE : BLOCKING_ANY;
+        blocking = REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK ? BLOCKING_NEVER : waiting;
+        atomic_store(&s->waiting, waiting);
         atomic_store(&s->blocking, blocking);
         errno = saved;
     }
@@ -120,7 +122,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     if (is_aside(s, flags)) {
         return receive(fd, buffer, length, how, from, from_length);
     }
-    if (!(flags & ~MSG_DONTWAIT) && bulk_begin(&call, s, length)) {
+    if (!(flags & ~MSG_DONTWAIT) && !tls_inside() && bulk_begin(&call, s, length)) {
         ssize_t result = receive_watched(s, fd, buffer, length, how, from, from_length);
         if (!bulk_end(&call, result, buffer, length)) {
             return result;

@@ -61,6 +61,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
     }
     if (s && level == SOL_SOCKET && name == SO_RCVLOWAT) {
         atomic_store(&s->blocking, BLOCKING_UNKNOWN);
+        atomic_store(&s->waiting, BLOCKING_UNKNOWN);
     }
     gate_leave_if(s);
     return result;

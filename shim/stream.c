@@ -115,6 +115,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->drained, 1);
     atomic_store(&s->looked, 0);
     atomic_store(&s->blocking, BLOCKING_UNKNOWN);
+    atomic_store(&s->waiting, BLOCKING_UNKNOWN);
     atomic_store(&s->generation, generation);
     framing_reset(&s->out, true);
     framing_reset(&s->in, false);

@@ -83,6 +83,7 @@ struct stream {
     uint64_t first;                  /* the first request the core was told of */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic int32_t blocking;        /* enum stream_blocking */
+    _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
     _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
     _Atomic uint32_t looked;         /* a wait has just found something to read */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "bulk.h"
 #include "calls.h"
 #include "channel.h"
 #include "epoll.h"
@@ -348,6 +349,24 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     return outcome;
 }
 
+/* The only try of a call in the middle of content (bulk.h). What has come is looked at before the call leaves. */
+static enum tls_outcome try_amid(struct tls_data *data, tls_carry *carry, struct tls_frame *frame)
+{
+    struct tls *t = data->t;
+    data->done = 0;
+    data->handle = t->last = t->handle;
+    t->said = 0;
+    tls_now = frame;
+    enum tls_outcome outcome = carry(data);
+    if (outcome == TLS_DATA) {
+        int saved = errno;
+        t->library->kind->refresh(t);
+        errno = saved;
+    }
+    tls_now = NULL;
+    return outcome;
+}
+
 void tls_read(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
@@ -364,7 +383,8 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             return;
         }
         struct call call;
-        size_t limit = read_begin_clear(&call, s, data->peek);
+        bool amid = !data->peek && bulk_begin_clear(&call, s, t, wanted);
+        size_t limit = amid ? SIZE_MAX : read_begin_clear(&call, s, data->peek);
         data->length = wanted < limit ? wanted : limit;
         if (call.error) {
             t->replay = true;
@@ -372,7 +392,10 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         }
         frame.generation = call.generation;
         frame.reading = call.tracked && call.alone;
-        data->outcome = try_once(data, carry, &frame);
+        data->outcome = amid ? try_amid(data, carry, &frame) : try_once(data, carry, &frame);
+        if (amid && data->outcome == TLS_DATA && bulk_end_clear(&call, data->done, wanted)) {
+            return;
+        }
         ssize_t result = -1;
         int error = EAGAIN;
         if (data->outcome == TLS_DATA) {
