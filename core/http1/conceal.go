@@ -2,14 +2,19 @@
 
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // concealed are the names of the fields whose values are kept out of strings, which nobody can overwrite.
 var concealed = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// credentials calls each with the index in concealed, and the octets, of the values in a head. The scheme of an
-// Authorization field (RFC 9110 §11.4) is none of them.
+// credentials calls each with the index in concealed, and the octets, of the values in a head: one call for each line of a value that
+// is folded (RFC 9112 §5.2). The scheme of an Authorization field (RFC 9110 §11.4) is none of them; a value in one word is a
+// scheme only where that authenticates the connection, and else a secret that lacks one.
 func credentials(head []byte, each func(kind int, value []byte)) {
+	kind, scheme := -1, false // of the present field; its scheme is still to come
 	for len(head) > 0 {
 		line := head
 		if end := bytes.IndexByte(head, '\n'); end >= 0 {
@@ -17,20 +22,27 @@ func credentials(head []byte, each func(kind int, value []byte)) {
 		} else {
 			head = nil
 		}
-		colon := bytes.IndexByte(line, ':')
-		if colon < 0 {
+		value := line
+		if len(line) == 0 || line[0] != ' ' && line[0] != '\t' {
+			colon := bytes.IndexByte(line, ':')
+			kind = slices.IndexFunc(concealed, func(is string) bool {
+				return colon >= 0 && bytes.EqualFold(bytes.TrimRight(line[:colon], " \t"), []byte(is))
+			})
+			value, scheme = line[colon+1:], true
+		}
+		value = bytes.Trim(value, " \t\r")
+		if kind < 0 || len(value) == 0 {
 			continue
 		}
-		name, value := line[:colon], bytes.Trim(line[colon+1:], " \t\r")
-		for kind, is := range concealed {
-			if !bytes.EqualFold(name, []byte(is)) {
-				continue
+		if scheme && concealed[kind] != "Cookie" {
+			if end := bytes.IndexAny(value, " \t"); end >= 0 {
+				value = value[end+1:]
+			} else if authenticatesConnection(value) {
+				value = nil
 			}
-			if is != "Cookie" {
-				_, value, _ = bytes.Cut(value, []byte(" "))
-			}
-			each(kind, value)
 		}
+		scheme = false
+		each(kind, value)
 	}
 }
 

@@ -38,8 +38,30 @@ func TestConcealedHeadsAreRevealed(t *testing.T) {
 	}
 }
 
+// What authenticates is not always written as it should be.
+func TestSecretsAreConcealedInAnyForm(t *testing.T) {
+	for head, want := range map[string]string{
+		"Authorization: c2VjcmV0\r\n":                 "Authorization: ********\r\n",
+		"Authorization: Basic\tc2VjcmV0\r\n":          "Authorization: Basic\t********\r\n",
+		"Authorization:\r\n Basic c2Vj\r\n\tcmV0\r\n": "Authorization:\r\n Basic ****\r\n\t****\r\n",
+		"Cookie: a=1;\n b=2\nX: y\n z\n":              "Cookie: ****\n ***\nX: y\n z\n",
+		"Cookie : a=1\n":                              "Cookie : ***\n",
+		"Authorization: Negotiate\r\n":                "Authorization: Negotiate\r\n",
+		"Proxy-Authorization: NTLM\tabc\r\n":          "Proxy-Authorization: NTLM\t***\r\n",
+	} {
+		got := Conceal([]byte(head))
+		if string(got) != want {
+			t.Errorf("%q has become %q, want %q", head, got, want)
+		}
+		if Reveal(got, []byte(head)); string(got) != head {
+			t.Errorf("%q is revealed as %q", head, got)
+		}
+	}
+}
+
 func FuzzConceal(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nCookie: a\r\nAuthorization: Basic x\r\n\r\n"))
+	f.Add([]byte("Cookie: a\n b\n\tc\nAuthorization:\n\n Basic x\n"))
 	f.Add([]byte("Cookie:*\nCookie: \t\r\nAuthorization:\n"))
 	f.Fuzz(func(t *testing.T, head []byte) {
 		c := Conceal(head)

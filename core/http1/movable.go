@@ -2,7 +2,10 @@
 
 package http1
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Movable reports whether the request can be repeated elsewhere for the rest of
 // its content; why is a short sentence where it cannot. The response has its own
@@ -60,12 +63,17 @@ func (r *Request) connectionScheme() string {
 		if !f.Is("Authorization") && !f.Is("Proxy-Authorization") {
 			continue
 		}
-		scheme, _, _ := strings.Cut(f.Value, " ")
-		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
-			return scheme
+		if scheme := strings.FieldsFunc(f.Value, isBlank); len(scheme) > 0 && authenticatesConnection([]byte(scheme[0])) {
+			return scheme[0]
 		}
 	}
 	return ""
+}
+
+func isBlank(r rune) bool { return r == ' ' || r == '\t' }
+
+func authenticatesConnection(scheme []byte) bool {
+	return bytes.EqualFold(scheme, []byte("NTLM")) || bytes.EqualFold(scheme, []byte("Negotiate"))
 }
 
 func (r *Request) hasContent() bool {

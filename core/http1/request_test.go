@@ -71,6 +71,7 @@ func TestOnlySafeRepeatableRequestsAreMovable(t *testing.T) {
 		{"GET / HTTP/1.1\r\nUpgrade: h2c", "Upgrade"},
 		{"GET / HTTP/1.1\r\nAuthorization: ntlm abc", "ntlm"},
 		{"GET / HTTP/1.1\r\nProxy-Authorization: Negotiate abc", "Negotiate"},
+		{"GET / HTTP/1.1\r\nAuthorization: NTLM\tabc", "NTLM"},
 		{"GET / HTTP/1.1\r\nHost: a\r\nHost: b", "Host"},
 		{"GET ftp://h/ HTTP/1.1", "http"},
 		{"GET http:///x HTTP/1.1", "host"},
