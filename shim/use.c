@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../cgo/abi.h"
@@ -20,6 +21,8 @@
 
 /* Where root's midstreamd keeps what holds for all users. */
 #define HOST_FOLDER "/run/midstream"
+
+#define FOLDER_MAX 200
 
 static long link_text(const char *path, char *text, size_t size)
 {
@@ -58,11 +61,14 @@ static bool runtime_folder(char *folder, size_t size)
     return (size_t)snprintf(folder, size, "%s/midstream", base) < size;
 }
 
-/* The text of a link in the runtime folder, or else in the host's; 0 where there is none to be trusted. */
-static long ordered(const char *link, char *text, size_t size)
+/*
+ * The text of a link in the runtime folder, or else in the host's; 0 where there is none to be trusted. That folder's path
+ * goes to `folder`.
+ */
+static long ordered(const char *link, char *text, size_t size, char folder[FOLDER_MAX])
 {
-    char folder[200], path[256];
-    if (!runtime_folder(folder, sizeof folder)) {
+    char path[256];
+    if (!runtime_folder(folder, FOLDER_MAX)) {
         return 0;
     }
     snprintf(path, sizeof path, "%s/%s", folder, link);
@@ -74,13 +80,31 @@ static long ordered(const char *link, char *text, size_t size)
     if (given && *given) {
         return 0;
     }
-    snprintf(path, sizeof path, HOST_FOLDER "/%s", link);
+    strcpy(folder, HOST_FOLDER);
+    snprintf(path, sizeof path, "%s/%s", folder, link);
     length = link_text(path, text, size);
     return length > 0 ? length : 0;
 }
 
+/* Whether a midstreamd serves the folder: one that was killed leaves its order behind, and a socket that nobody listens on. */
+static bool is_served(const char *folder)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    if ((size_t)snprintf(name.sun_path, sizeof name.sun_path, "%s/midstreamd.sock", folder) >= sizeof name.sun_path) {
+        return false;
+    }
+    int fd = (int)REAL(syscall)(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return false;
+    }
+    bool served = !REAL(syscall)(SYS_connect, fd, &name, sizeof name) || errno == EAGAIN;
+    REAL(syscall)(SYS_close, fd);
+    return served;
+}
+
 void use_read_order(struct use_order *order)
 {
+    char folder[FOLDER_MAX];
     order->names[0] = 0;
     for (order->count = 0; order->count < MS_ORDER; order->count++) {
         order->index[order->count] = atomic_load_explicit(&shared.order[order->count], memory_order_relaxed);
@@ -88,7 +112,7 @@ void use_read_order(struct use_order *order)
             break;
         }
     }
-    if (!order->count && !ordered("order", order->names, sizeof order->names)) {
+    if (!order->count && (!ordered("order", order->names, sizeof order->names, folder) || !is_served(folder))) {
         order->names[0] = 0;
     }
 }
@@ -117,7 +141,7 @@ unsigned use_rank(const struct use_order *order, const char *name, uint32_t inde
 static unsigned used(int fd)
 {
     uint32_t index = atomic_load_explicit(&shared.use_index, memory_order_relaxed);
-    char name[IFNAMSIZ + 1];
+    char name[IFNAMSIZ + 1], folder[FOLDER_MAX];
     struct ifreq request = { 0 };
     if (index == MS_USE_NONE) {
         return 0;
@@ -125,7 +149,7 @@ static unsigned used(int fd)
     if (index != MS_USE_ALL) {
         return index;
     }
-    long length = ordered("use", name, sizeof name);
+    long length = ordered("use", name, sizeof name, folder);
     if (length <= 0) {
         return 0;
     }

@@ -2,7 +2,8 @@
 // processes and midstreamctl all look.
 //
 //	use             a symbolic link whose text is the interface to use; also read by the shim before connect()
-//	order           likewise the daemon's order of the interfaces, best first; read by the shim where connect() fails
+//	order           likewise the daemon's order of the interfaces, best first; read by the shim where connect() fails, which
+//	                takes it for nothing where nobody listens on midstreamd.sock
 //	manager.json    hints and conditional triggers
 //	manager.lock    locked (flock(2)) while one of them is changed
 package manager

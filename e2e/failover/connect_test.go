@@ -248,6 +248,22 @@ func TestConnectingInTheManagersOrder(t *testing.T) {
 	if text, err := os.Readlink(link); err == nil {
 		t.Errorf("it has left %q", text)
 	}
+	// One that was killed cannot take its order back: nobody stands behind it any more.
+	if r := s.Ctl("use", "auto").Run(); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	daemon = s.Command(lab.Build(t, "midstreamd"))
+	daemon.Start()
+	s.Await("the manager's order", 5*time.Second, func() bool { text, _ := os.Readlink(link); return text != "" })
+	daemon.Process.Kill()
+	<-daemon.Ended()
+	s.forget()
+	if r := s.download(true, where...).Run(); r.Stdout != s.Network("eth0").Phone() {
+		t.Errorf("the kernel's order, with what a killed daemon has left: %v", r)
+	}
+	if text, err := os.Readlink(link); err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
 }
 
 // What the other networks say is no more than what the chosen one has said.
