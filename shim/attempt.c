@@ -44,6 +44,7 @@ void attempt_begin(struct stream *s, const struct sockaddr *address, socklen_t l
     memcpy(&s->peer, address, length < sizeof s->peer ? length : sizeof s->peer);
     s->way_count = s->way_next = 0;
     s->own_way = 0;
+    s->inode = socket_inode(s->fd);
     s->attempt_since = coarse_now_ns();
     set_due(s, s->attempt_since + LOOK_NS);
     atomic_fetch_add(&attempts_open, 1);
@@ -83,6 +84,7 @@ static bool put(struct stream *s, int *socket)
     epoll_part(s, s->fd);
     bool done = flags >= 0 && REAL(syscall)(SYS_dup3, *socket, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
     drop(socket);
+    s->inode = socket_inode(s->fd);
     epoll_join(s, s->fd);
     return done;
 }
@@ -158,8 +160,12 @@ static enum turn take_turn(struct stream *s)
     }
     bool follows = !atomic_load(&s->inside) && attempt_is_open(s) && stream_of(s->fd) == s
         && atomic_load(&s->stage) == STAGE_CANDIDATE && fork_children() == s->forks;
-    if (!follows) {
+    bool replaced = follows && socket_inode(s->fd) != s->inode;
+    if (!follows || replaced) {
         gate_open(s);
+        if (replaced) {
+            stream_closed(s); /* the number was closed and used again without any hook seeing it */
+        }
         return NEVER;
     }
     return MINE;

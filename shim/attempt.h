@@ -6,7 +6,7 @@
  * program's, which is kept. Where no interface helps, the program's own socket comes back, with its error. A server
  * that has answered, be it with RST, is not asked elsewhere. An attempt that nobody has answered for three seconds, or whose
  * interface has lost its carrier, is dealt with likewise, and goes on where no other interface helps. As long as nothing
- * fails, this costs no system call.
+ * fails, this costs one system call in connect().
  */
 #ifndef MIDSTREAM_ATTEMPT_H
 #define MIDSTREAM_ATTEMPT_H

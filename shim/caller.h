@@ -22,11 +22,12 @@ uint64_t caller_enter(struct stream *s, _Atomic uint64_t *place);
 /* The call has returned from the kernel. False when it has been undone meanwhile: nothing of the stream is its to change. */
 static inline bool caller_returns(_Atomic uint64_t *place, uint64_t *token)
 {
-    if (atomic_load_explicit(place, memory_order_relaxed) != *token) {
+    /* In one step: a signal handler that reads, or another thread, may undo the call at any time. */
+    uint64_t was = *token;
+    if (!atomic_compare_exchange_strong_explicit(place, &was, *token | CALLER_COUNTS, memory_order_relaxed, memory_order_relaxed)) {
         return false;
     }
     *token |= CALLER_COUNTS;
-    atomic_store_explicit(place, *token, memory_order_relaxed);
     return true;
 }
 

@@ -349,7 +349,7 @@ static bool may_rouse(const struct stream *s)
  */
 static bool has_sleepers(struct stream *s, int64_t now)
 {
-    if (!atomic_load(&s->polled)) {
+    if (!stream_sleepers(s)) {
         return false;
     }
     if (!s->woken) {
@@ -357,13 +357,13 @@ static bool has_sleepers(struct stream *s, int64_t now)
         s->roused_at = now;
         REAL(shutdown)(s->fd, SHUT_RD);
     }
-    for (int i = 0; i < 200 && atomic_load(&s->polled); i++) {
+    for (int i = 0; i < 200 && stream_sleepers(s); i++) {
         sched_yield();
     }
     if (now - s->roused_at > SLEEPERS_NS) {
-        atomic_store(&s->polled, 0); /* the next hand-over need not wait for those */
+        stream_no_sleepers(s); /* the next hand-over need not wait for those */
     }
-    return atomic_load(&s->polled);
+    return stream_sleepers(s);
 }
 
 /* Whoever stands inside a trailer field can only go on with octets that are known to follow those. */
@@ -679,9 +679,9 @@ static void core_gone(void)
         disarm(s);
         atomic_store(&s->counters->guard, 0);
         gate_open(s);
-        if (stage == STAGE_OPEN) {
-            atomic_store(&s->stage, STAGE_LEFT);
-        } else if (stage == STAGE_CLOSED) {
+        /* The program may close it meanwhile. */
+        stage = STAGE_OPEN;
+        if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_LEFT)) {
             stream_release(s);
         }
     }

@@ -66,8 +66,8 @@ static struct stream *claim(void)
         }
     }
     uint32_t slot = used;
-    if (used < MS_SLOTS && (slot = atomic_fetch_add(&slots_used, 1)) < MS_SLOTS) {
-        atomic_store(&slots[slot].stage, STAGE_CANDIDATE);
+    /* From that instant on, others find it free as well. */
+    if (used < MS_SLOTS && (slot = atomic_fetch_add(&slots_used, 1)) < MS_SLOTS && take(&slots[slot])) {
         return &slots[slot];
     }
     for (slot = 0; slot < MS_SLOTS; slot++) {
@@ -108,7 +108,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->writing, 0);
     atomic_store(&s->peeking, 0);
     atomic_store(&s->records, 0);
-    atomic_store(&s->polled, 0);
+    stream_no_sleepers(s);
     atomic_store(&s->last_read, 0);
     atomic_store(&s->resuming, 0);
     atomic_store(&s->surplus, 0);
@@ -166,27 +166,48 @@ static bool tell_closed(const struct stream *s)
     return channel_send(s, MS_CLOSED, 0, atomic_load(&s->counters->exchange), (int64_t)s->in.content, 0, NULL, 0);
 }
 
-void stream_closed(struct stream *s)
+static void unmark(struct stream *s)
 {
-    uint32_t stage = atomic_load(&s->stage);
     if (stream_of(s->fd) == s) {
         stream_mark(s->fd, NULL);
     }
-    tls_part(s);
-    if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
-        forget(s);
-    } else if (stage == STAGE_OPEN || stage == STAGE_LEFT) {
-        if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_CLOSED)
-            && (stage != STAGE_LEFT || !atomic_compare_exchange_strong(&s->stage, &stage, STAGE_CLOSED))) {
-            return; /* another thread has closed it as well */
+}
+
+/* Changes the stage of a stream that the core knows, or does not know yet. False: it is not that, or another thread was first. */
+static bool advance(struct stream *s, bool known, uint32_t to)
+{
+    uint32_t stage = atomic_load(&s->stage);
+    while (known ? stage == STAGE_OPEN || stage == STAGE_LEFT : stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
+        if (atomic_compare_exchange_weak(&s->stage, &stage, to)) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* A stream that the core does not know is forgotten. */
+static void abandon(struct stream *s)
+{
+    if (advance(s, false, STAGE_PARTING)) {
+        unmark(s);
+        tls_part(s);
+        forget(s);
+    }
+}
+
+void stream_closed(struct stream *s)
+{
+    abandon(s);
+    if (advance(s, true, STAGE_CLOSED)) {
+        unmark(s);
+        tls_part(s);
         atomic_fetch_sub(&stream_open_count, 1);
         /* What the hand holds for the stream is the hand's to drop, when MS_RELEASE comes. */
         if (tell_closed(s)) {
             return;
         }
         if (atomic_load(&load_state) == LOAD_FAILED) {
-            forget(s);
+            stream_release(s);
         } else if (!atomic_exchange(&s->untold, 1)) {
             atomic_fetch_add(&stream_untold_count, 1);
             hand_ensure();
@@ -213,7 +234,8 @@ void stream_tell_closed(void)
 
 void stream_release(struct stream *s)
 {
-    if (atomic_load(&s->stage) == STAGE_CLOSED) {
+    uint32_t closed = STAGE_CLOSED;
+    if (atomic_compare_exchange_strong(&s->stage, &closed, STAGE_PARTING)) {
         forget(s);
     }
 }
@@ -227,10 +249,8 @@ void stream_leave(struct stream *s, const char *why)
             return;
         }
         channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
-    } else if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
-        stream_mark(s->fd, NULL);
-        tls_part(s);
-        forget(s);
+    } else {
+        abandon(s);
     }
 }
 
@@ -270,10 +290,14 @@ static bool open_stream(struct stream *s)
     /* From the first octet on: the core may hear of the response only when the program has read much of it. */
     atomic_store(&s->counters->keep, 1);
     atomic_store(&s->counters->stream, s->id);
-    atomic_store(&s->stage, STAGE_OPEN);
+    if (!advance(s, false, STAGE_OPEN)) {
+        return false; /* another thread has closed it meanwhile */
+    }
     atomic_fetch_add(&stream_open_count, 1);
     if (!channel_send(s, MS_OPENED, 0, s->first, 0, 0, &opened, sizeof opened)) {
-        atomic_fetch_sub(&stream_open_count, 1);
+        if (advance(s, true, STAGE_HTTP)) {
+            atomic_fetch_sub(&stream_open_count, 1);
+        }
         return false;
     }
     tls_opened(s);
@@ -321,8 +345,7 @@ static bool recognise(struct stream *s, const uint8_t *octets, size_t count)
         stream_leave(s, "it is not HTTP");
         return false;
     }
-    atomic_store(&s->stage, STAGE_HTTP);
-    return true;
+    return advance(s, false, STAGE_HTTP);
 }
 
 /* A ClientHello that offers HTTP by ALPN (RFC 7301): the list of names is in the clear. */
@@ -376,8 +399,7 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
         } else if (open_stream(s)) {
             stream_leave(s, tls_works_aside() ? "its TLS library works on memory, and no descriptor could be found for that" : "TLS by a library that Midstream does not know");
         } else {
-            stream_mark(s->fd, NULL);
-            forget(s);
+            abandon(s);
         }
     } else if (s->opaque && octets[0] > HANDSHAKE) {
         stream_leave(s, "a tunnel through a proxy");
@@ -421,8 +443,7 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                 }
                 if (matched < 5 && match_method(s->start, s->matched) == 1) {
                     if (!open_stream(s)) {
-                        stream_mark(s->fd, NULL);
-                        forget(s);
+                        abandon(s);
                         return;
                     }
                     channel_send_head(s, MS_REQUEST, 0, number, 0, 0, s->start, matched);

@@ -42,6 +42,7 @@ enum stream_stage {
     STAGE_OPEN,      /* known to the core */
     STAGE_LEFT,      /* known to the core, but not moved any more */
     STAGE_CLOSED,    /* the program has closed it, the core has not yet released it */
+    STAGE_PARTING,   /* one thread is about to make it STAGE_FREE */
 };
 
 /* Interfaces that one connection attempt is tried over at most, besides the one the kernel chooses. */
@@ -69,7 +70,7 @@ struct stream {
     _Atomic uint64_t records;    /* one of those that read records for a TLS session that works on memory */
     _Atomic uint32_t receiving;  /* how many there are of those */
     _Atomic uint64_t peeking;    /* one of those that read without being counted */
-    _Atomic uint32_t polled;     /* calls that sleep in poll() or select() on it */
+    _Atomic uint64_t polled;     /* calls that sleep in poll() or select() on it; above 32 bits, the stream they mean */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
 
     /* The exchanges. */
@@ -175,6 +176,18 @@ static inline struct stream *stream_of(int fd)
 {
     struct stream *s = stream_entry(fd);
     return (uintptr_t)s > 3 ? s : NULL;
+}
+
+/* Calls that sleep in poll() or select() on it. */
+static inline uint32_t stream_sleepers(const struct stream *s)
+{
+    return (uint32_t)atomic_load(&((struct stream *)s)->polled);
+}
+
+/* None, from now on: calls on the record's former streams that have still to leave do not count. */
+static inline void stream_no_sleepers(struct stream *s)
+{
+    atomic_store(&s->polled, s->id << 32);
 }
 
 static inline void stream_mark(int fd, struct stream *mark)

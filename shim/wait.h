@@ -111,6 +111,7 @@ static inline bool wait_goes_on(const struct wait_clock *clock, int result)
 
 struct wait_streams {
     struct stream *list[WAIT_STREAMS];
+    uint32_t meant[WAIT_STREAMS]; /* by each: its record may be taken for another meanwhile */
     unsigned count;
     bool many; /* there are more: such a wait looks again now and then */
 };
@@ -121,8 +122,8 @@ static inline void wait_announce(struct wait_streams *streams, struct stream *s)
         caller_look_for_own(s);
     }
     if (streams->count < WAIT_STREAMS) {
-        streams->list[streams->count++] = s;
-        atomic_fetch_add(&s->polled, 1);
+        streams->list[streams->count] = s;
+        streams->meant[streams->count++] = (uint32_t)(atomic_fetch_add(&s->polled, 1) >> 32);
     } else {
         streams->many = true;
     }
@@ -131,10 +132,11 @@ static inline void wait_announce(struct wait_streams *streams, struct stream *s)
 static inline void wait_withdraw(struct wait_streams *streams)
 {
     while (streams->count) {
-        _Atomic uint32_t *polled = &streams->list[--streams->count]->polled;
-        uint32_t n = atomic_load(polled);
-        while (n && !atomic_compare_exchange_weak(polled, &n, n - 1)) {
-            /* 0: the record has been taken for another stream meanwhile. */
+        unsigned i = --streams->count;
+        _Atomic uint64_t *polled = &streams->list[i]->polled;
+        uint64_t n = atomic_load(polled);
+        while (n >> 32 == streams->meant[i] && (uint32_t)n && !atomic_compare_exchange_weak(polled, &n, n - 1)) {
+            /* 0: the hand has given up waiting for the call. */
         }
     }
 }

@@ -6,6 +6,7 @@ package failover
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -316,6 +317,45 @@ func TestConnectingToNowhere(t *testing.T) {
 		t.Errorf("%v", native)
 	}
 	t.Logf("natively %v, with another network that leads nowhere %v", native.Elapsed, under.Elapsed)
+}
+
+// A number that was closed and used again past all hooks is another connection's, which goes where its program says.
+const squatted = `import ctypes, mmap, select, socket, struct
+memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+memory.write(bytes.fromhex("4889f84889f74889d64889ca0f05c3"))  # syscall(number, three arguments)
+syscall = ctypes.CFUNCTYPE(*[ctypes.c_long] * 5)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+def begin(number, to):
+    name = ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack("!H", 80) + socket.inet_aton(to) + bytes(8))
+    return syscall(42, number, ctypes.addressof(name), 16)
+s = socket.socket()
+s.setblocking(False)
+s.connect_ex(("` + common + `", 80))
+number = s.detach()
+print(syscall(3, number, 0, 0), syscall(41, socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0) == number)
+print(begin(number, "203.0.113.81"))
+p = select.poll()
+p.register(number, select.POLLOUT)
+print([e for _, e in p.poll()])
+t = socket.socket(fileno=number)
+print(t.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+try:
+    print(t.getpeername())
+except OSError as e:
+    print(e)`
+
+func TestNumbersUsedAgainAreNotConnectedElsewhere(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the program makes its system calls in the code of x86-64")
+	}
+	s := newAnycast(t)
+	s.routerless("wlan0")
+	native := s.Command("python3", "-c", squatted)
+	native.Start()
+	under := s.Midstream("python3", "-c", squatted).Run()
+	result := native.Wait()
+	if lab.Compare(t, result, under); !strings.HasPrefix(result.Stdout, "0 True\n-115\n") {
+		t.Errorf("%v", result)
+	}
 }
 
 // A path that swallows everything fails nothing for minutes; only a program that waits in connect is left to that.
