@@ -87,13 +87,15 @@ static const void *base_of(const void *address)
 }
 
 /*
- * Objects that were there before one was opened with RTLD_DEEPBIND; a process with more is left as it is. Under `binding`.
+ * Objects that were there before one was opened with RTLD_DEEPBIND; a process with more is left as it is. Under `binding`,
+ * with which nobody asks the dynamic linker for more than a walk of its list, and nobody waits for it in such a walk.
  */
 #define OBJECTS 1024
 static pthread_mutex_t binding = PTHREAD_MUTEX_INITIALIZER;
 static ElfW(Addr) objects[OBJECTS];
 static unsigned object_count;
-static _Atomic uint32_t deep; /* such an object may have come since */
+static _Atomic uint32_t deep; /* there has been one such call */
+static _Atomic uint64_t bound; /* how many objects had ever come when they were looked at last (dl_iterate_phdr(3)) */
 
 /* True when it was not known before. */
 static bool note_object(ElfW(Addr) base)
@@ -174,11 +176,15 @@ static void bind_table(const struct object *o, const ElfW(Rela) *r, size_t size)
     }
 }
 
-static int bind_object(struct dl_phdr_info *info, size_t size, void *unused)
+/* `count`: of the objects that may be looked at; where there are more, all wait for the next time. */
+static int bind_object(struct dl_phdr_info *info, size_t size, void *count)
 {
     struct object o = { .base = info->dlpi_addr, .low = UINTPTR_MAX };
     const ElfW(Dyn) *d = NULL;
-    (void)size, (void)unused;
+    (void)size;
+    if (info->dlpi_adds != *(uint64_t *)count) {
+        return 1;
+    }
     if (!note_object(o.base)) {
         return 0;
     }
@@ -215,14 +221,30 @@ static int bind_object(struct dl_phdr_info *info, size_t size, void *unused)
     return 0;
 }
 
+static int count_objects(struct dl_phdr_info *info, size_t size, void *count)
+{
+    (void)size;
+    *(uint64_t *)count = info->dlpi_adds;
+    return 1; /* one tells it for all */
+}
+
 static void bind_deep(void)
 {
-    pthread_mutex_lock(&binding);
-    if (atomic_exchange(&deep, 0) && object_count < OBJECTS) {
-        for (int i = 0; i < CALL_COUNT; i++) {
-            calls_get((enum call_index)i); /* not within the walk, which holds the dynamic linker's lock */
-        }
-        dl_iterate_phdr(bind_object, NULL);
+    uint64_t count = 0;
+    dl_iterate_phdr(count_objects, &count);
+    if (count == atomic_load(&bound)) {
+        return;
+    }
+    /* Neither within the walk nor with `binding`, for this takes the dynamic linker's lock. */
+    for (int i = 0; i < CALL_COUNT; i++) {
+        calls_get((enum call_index)i);
+    }
+    lookup_real(RTLD_DEFAULT, "dlsym"); /* waits until what other threads open has been relocated */
+    if (pthread_mutex_trylock(&binding)) {
+        return; /* another thread is at it; this one may be in a walk of the program's, for which that one waits */
+    }
+    if (object_count >= OBJECTS || !dl_iterate_phdr(bind_object, &count)) {
+        atomic_store(&bound, count);
     }
     pthread_mutex_unlock(&binding);
 }

@@ -28,6 +28,14 @@ static _Atomic uintptr_t handles[TABLE];
 static _Atomic(struct tls *) sessions[TABLE];
 static _Atomic uint32_t count;
 
+/*
+ * Records of sessions that have gone, the oldest first. Another thread, or the hand, may have found one in a stream just before:
+ * it looks at what is not a session any more, but is not the allocator's either. Under tls_mutex.
+ */
+#define RESTING 64
+static struct tls *resting, **resting_end = &resting;
+static unsigned resting_count;
+
 static _Thread_local bool aside;
 
 bool tls_works_aside(void)
@@ -57,6 +65,18 @@ struct tls *tls_find(const void *handle)
     return NULL;
 }
 
+static struct tls *new_record(void)
+{
+    struct tls *t = resting;
+    if (resting_count <= RESTING) {
+        return calloc(1, sizeof *t);
+    }
+    resting = t->next;
+    resting_count--;
+    memset(t, 0, sizeof *t);
+    return t;
+}
+
 struct tls *tls_get(struct tls_library *library, void *handle)
 {
     struct tls *t = tls_find(handle);
@@ -64,31 +84,38 @@ struct tls *tls_get(struct tls_library *library, void *handle)
         return t;
     }
     int saved = errno;
-    t = calloc(1, sizeof *t);
-    if (t) {
+    pthread_mutex_lock(&tls_mutex);
+    t = tls_find(handle); /* another thread may have come first */
+    bool is_new = !t && atomic_load(&count) < TABLE / 2 && (t = new_record());
+    if (is_new) {
         t->handle = t->last = handle;
         t->library = library;
         atomic_store(&t->plain_fd, -1);
-        pthread_mutex_lock(&tls_mutex);
         uint32_t at = start_of(handle);
-        if (atomic_load(&count) >= TABLE / 2) {
-            free(t);
-            t = NULL;
-        } else {
-            while (atomic_load(&handles[at]) > GONE) {
-                at = (at + 1) & (TABLE - 1);
-            }
-            atomic_store(&sessions[at], t);
-            atomic_store(&handles[at], (uintptr_t)handle);
-            atomic_fetch_add(&count, 1);
+        while (atomic_load(&handles[at]) > GONE) {
+            at = (at + 1) & (TABLE - 1);
         }
-        pthread_mutex_unlock(&tls_mutex);
-        if (t) {
-            library->kind->begun(t);
-        }
+        atomic_store(&sessions[at], t);
+        atomic_store(&handles[at], (uintptr_t)handle);
+        atomic_fetch_add(&count, 1);
+    }
+    pthread_mutex_unlock(&tls_mutex);
+    if (is_new) {
+        library->kind->begun(t);
     }
     errno = saved;
     return t;
+}
+
+/* The record is not used any more, but by whoever is about to find that out. */
+static void lay_to_rest(struct tls *t)
+{
+    pthread_mutex_lock(&tls_mutex);
+    t->next = NULL;
+    *resting_end = t;
+    resting_end = &t->next;
+    resting_count++;
+    pthread_mutex_unlock(&tls_mutex);
 }
 
 static void take_out(const struct tls *t)
@@ -140,10 +167,12 @@ void tls_gone(struct tls *t)
     pthread_mutex_lock(&tls_mutex);
     take_out(t);
     aside_gone(t);
+    atomic_store(&t->aside.on, false);
     pthread_mutex_unlock(&tls_mutex);
     twin_session_gone(t);
     t->library->kind->release(t);
-    free(t);
+    t->captured = t->noted = NULL;
+    lay_to_rest(t);
     errno = saved;
 }
 

@@ -139,6 +139,7 @@ struct tls {
     bool replay;
     int replay_error;                /* errno, 0 for an end of file */
     struct aside aside;
+    struct tls *next;                /* tls.c's, once the session has gone */
 };
 
 /*

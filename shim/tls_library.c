@@ -10,6 +10,7 @@
 _Thread_local uint32_t tls_meant;
 _Thread_local struct tls_library *tls_last;
 
+/* Not held while the dynamic linker is called. */
 static pthread_mutex_t finding = PTHREAD_MUTEX_INITIALIZER;
 static struct tls_library libraries[TLS_LIBRARIES];
 static _Atomic uint32_t known;
@@ -63,9 +64,14 @@ static void *look(const char *function, const void *caller)
     return found;
 }
 
-static bool fill(struct tls_library *library, const char *name)
+/*
+ * Looks up all that a copy has. Not with `finding`: a constructor, within the dynamic linker's lock, may wait for that. So
+ * two threads may do it at once, and it has to be no harm that what one of them has made is dropped.
+ */
+static bool look_up(struct tls_library *library, const char *name)
 {
     const struct tls_kind *kind = library->kind;
+    struct tls_library *before = tls_last;
     library->object = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     size_t count = 0;
     while (kind->functions[count]) {
@@ -89,6 +95,23 @@ static bool fill(struct tls_library *library, const char *name)
     if (complete) {
         kind->loaded(library);
     }
+    tls_last = before;
+    return true;
+}
+
+static bool fill(struct tls_library *library, const char *name)
+{
+    struct tls_library made = { .kind = library->kind, .base = library->base };
+    if (!look_up(&made, name)) {
+        return false;
+    }
+    pthread_mutex_lock(&finding);
+    if (library->functions) {
+        free(made.functions);
+    } else {
+        *library = made;
+    }
+    pthread_mutex_unlock(&finding);
     return true;
 }
 
@@ -125,11 +148,9 @@ static struct tls_library *find(enum tls_call call, const struct tls_kind *kind,
     }
     pthread_mutex_lock(&finding);
     library = at_base(base, kind);
-    if (library && !library->functions && !fill(library, name)) {
-        library = NULL;
-    }
+    bool known_well = library && library->functions;
     pthread_mutex_unlock(&finding);
-    return library;
+    return known_well || (library && fill(library, name)) ? library : NULL;
 }
 
 #if defined(__x86_64__) && defined(__LP64__)

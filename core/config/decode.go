@@ -4,7 +4,9 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -91,6 +93,51 @@ func (d *decoder) text(p path, value any, wanted string) (string, bool) {
 	return s, ok
 }
 
+// number reads one with or without a fraction.
+func (d *decoder) number(p path, value any, least, most float64, wanted string) float64 {
+	f, ok := value.(float64)
+	if i, whole := value.(int64); whole {
+		f, ok = float64(i), true
+	}
+	switch {
+	case !ok:
+		d.mistyped(p, value, wanted)
+	case !(f >= least && f <= most): // NaN too
+		d.fail(p, strconv.FormatFloat(f, 'g', -1, 64)+" is out of range", "write "+wanted)
+	}
+	return f
+}
+
+func (d *decoder) duration(p path, value any, least, most time.Duration, bounds string) time.Duration {
+	wanted := "a duration from " + bounds
+	text, ok := d.text(p, value, wanted)
+	if !ok {
+		return least
+	}
+	t, err := time.ParseDuration(text)
+	if err != nil {
+		d.fail(p, strconv.Quote(text)+" is no duration", "write "+wanted)
+	} else if t < least || t > most {
+		d.fail(p, strconv.Quote(text)+" is out of range", "write "+wanted)
+	}
+	return t
+}
+
+// choice reads one of several words; the problem with any other is that it is not one of those.
+func choice[T ~string](d *decoder, p path, value any, problem string, words ...T) T {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = strconv.Quote(string(word))
+	}
+	last := len(quoted) - 1
+	wanted := strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+	text, ok := d.text(p, value, wanted)
+	if ok && !slices.Contains(words, T(text)) {
+		d.fail(p, strconv.Quote(text)+" is "+problem, "write "+wanted)
+	}
+	return T(text)
+}
+
 func (d *decoder) array(p path, value any, wanted string) []any {
 	switch a := value.(type) {
 	case []any:
@@ -132,12 +179,14 @@ func (d *decoder) interfaces(p path, value any) map[string]Interface {
 			"dns":      func(p path, v any) { i.DNS = d.dns(p, v) },
 			"proxy":    func(p path, v any) { i.Proxy = d.proxy(p, v) },
 			"no_proxy": func(p path, v any) { i.NoProxy = d.noProxy(p, v) },
-			"kind":     func(p path, v any) { i.Kind = d.kind(p, v) },
+			"kind": func(p path, v any) {
+				i.Kind = choice(d, p, v, "no kind of interface", "ethernet", "wifi", "wwan", "other")
+			},
 			"metered": func(p path, v any) {
 				metered := d.boolean(p, v)
 				i.Metered = &metered
 			},
-			"cost":     func(p path, v any) { i.Cost = d.cost(p, v) },
+			"cost":     func(p path, v any) { i.Cost = d.number(p, v, 0, math.MaxFloat64, "a number, 0 or more") },
 			"provider": func(p path, v any) { i.Provider, _ = d.text(p, v, "the provider's name") },
 			"never":    func(p path, v any) { i.Never = d.boolean(p, v) },
 		})
@@ -156,6 +205,16 @@ func ValidInterfaceName(name string) bool {
 func (d *decoder) interfaceName(p path, name string) {
 	if !ValidInterfaceName(name) {
 		d.fail(p, strconv.Quote(name)+" is no name for a network interface", "use one that `ip link` shows (at most 15 octets, no slash, colon or space)")
+	}
+}
+
+// named reads the name of an interface.
+func (d *decoder) named(to *string) func(path, any) {
+	return func(p path, v any) {
+		text, ok := d.text(p, v, "the name of an interface")
+		if *to = text; ok {
+			d.interfaceName(p, text)
+		}
 	}
 }
 
@@ -216,40 +275,14 @@ func (d *decoder) noProxy(p path, value any) []HostPattern {
 func (d *decoder) migration(p path, value any, m *Migration) {
 	d.table(p, value, keys{
 		"single":     func(p path, v any) { m.Single = d.boolean(p, v) },
-		"look_ahead": func(p path, v any) { m.LookAhead = d.lookAhead(p, v) },
-		"proof":      func(p path, v any) { m.Proof = d.proof(p, v) },
+		"look_ahead": func(p path, v any) { m.LookAhead = d.number(p, v, MinLookAhead, MaxLookAhead, "a number from 1 to 16") },
+		"proof": func(p path, v any) {
+			m.Proof = choice(d, p, v, "no kind of proof", ProofOverlap, ProofStrict, ProofTrust)
+		},
 		"skip_limit": func(p path, v any) { m.SkipLimit = d.size(p, v) },
-		"timeout":    func(p path, v any) { m.Timeout = d.timeout(p, v) },
+		"timeout":    func(p path, v any) { m.Timeout = d.duration(p, v, MinTimeout, MaxTimeout, `"100ms" to "10m"`) },
 		"pairs":      func(p path, v any) { m.Pairs = d.pairs(p, v) },
 	})
-}
-
-func (d *decoder) lookAhead(p path, value any) float64 {
-	const wanted = "a number from 1 to 16"
-	f, ok := value.(float64)
-	if i, whole := value.(int64); whole {
-		f, ok = float64(i), true
-	}
-	switch {
-	case !ok:
-		d.mistyped(p, value, wanted)
-	case !(f >= MinLookAhead && f <= MaxLookAhead): // NaN too
-		d.fail(p, strconv.FormatFloat(f, 'g', -1, 64)+" is out of range", "write "+wanted)
-	}
-	return f
-}
-
-func (d *decoder) proof(p path, value any) Proof {
-	const wanted = `"overlap", "strict" or "trust"`
-	text, ok := d.text(p, value, wanted)
-	switch proof := Proof(text); proof {
-	case ProofOverlap, ProofStrict, ProofTrust:
-		return proof
-	}
-	if ok {
-		d.fail(p, strconv.Quote(text)+" is no kind of proof", "write "+wanted)
-	}
-	return ProofOverlap
 }
 
 func (d *decoder) size(p path, value any) int64 {
@@ -285,38 +318,15 @@ func parseSize(text string) (int64, bool) {
 	return int64(n) * unit, true
 }
 
-func (d *decoder) timeout(p path, value any) time.Duration {
-	const wanted = `a duration from "100ms" to "10m"`
-	text, ok := d.text(p, value, wanted)
-	if !ok {
-		return 0
-	}
-	t, err := time.ParseDuration(text)
-	if err != nil {
-		d.fail(p, strconv.Quote(text)+" is no duration", "write "+wanted)
-	} else if t < MinTimeout || t > MaxTimeout {
-		d.fail(p, strconv.Quote(text)+" is out of range", "write "+wanted)
-	}
-	return t
-}
-
 func (d *decoder) pairs(p path, value any) []Pair {
 	pairs := []Pair{}
 	first := map[[2]string]int{}
 	for i, value := range d.array(p, value, "a table for each pair: [[migration.pairs]]") {
 		at := p.with(index(i))
 		pair := Pair{Single: true}
-		name := func(to *string) func(path, any) {
-			return func(p path, v any) {
-				text, ok := d.text(p, v, "the name of an interface")
-				if *to = text; ok {
-					d.interfaceName(p, text)
-				}
-			}
-		}
 		d.table(at, value, keys{
-			"from":   name(&pair.From),
-			"to":     name(&pair.To),
+			"from":   d.named(&pair.From),
+			"to":     d.named(&pair.To),
 			"single": func(p path, v any) { pair.Single = d.boolean(p, v) },
 		})
 		if t, ok := value.(map[string]any); ok && (t["from"] == nil || t["to"] == nil) {

@@ -2,11 +2,9 @@
 package config
 
 import (
-	"math"
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"midstream/core/policy"
 )
@@ -15,7 +13,7 @@ func (d *decoder) policy(p path, value any, to *Policy) {
 	d.table(p, value, keys{
 		"prefer":      func(p path, v any) { to.Prefer = d.interfaceNames(p, v) },
 		"providers":   func(p path, v any) { to.Providers = d.texts(p, v, `names of providers: ["campus", "telco"]`) },
-		"dwell":       func(p path, v any) { to.Dwell = d.dwell(p, v) },
+		"dwell":       func(p path, v any) { to.Dwell = d.duration(p, v, 0, MaxDwell, `"0s" to "24h"`) },
 		"in_need":     func(p path, v any) { to.InNeed = d.boolean(p, v) },
 		"performance": func(p path, v any) { to.Performance = d.boolean(p, v) },
 		"rules":       func(p path, v any) { to.Rules = d.rules(p, v) },
@@ -41,66 +39,15 @@ func (d *decoder) interfaceNames(p path, value any) []string {
 	return all
 }
 
-func (d *decoder) dwell(p path, value any) time.Duration {
-	const wanted = `a duration from "0s" to "24h"`
-	text, ok := d.text(p, value, wanted)
-	if !ok {
-		return 0
-	}
-	t, err := time.ParseDuration(text)
-	if err != nil {
-		d.fail(p, strconv.Quote(text)+" is no duration", "write "+wanted)
-	} else if t < 0 || t > MaxDwell {
-		d.fail(p, strconv.Quote(text)+" is out of range", "write "+wanted)
-	}
-	return t
-}
-
-func (d *decoder) kind(p path, value any) string {
-	const wanted = `"ethernet", "wifi", "wwan" or "other"`
-	text, ok := d.text(p, value, wanted)
-	switch text {
-	case "ethernet", "wifi", "wwan", "other":
-		return text
-	}
-	if ok {
-		d.fail(p, strconv.Quote(text)+" is no kind of interface", "write "+wanted)
-	}
-	return ""
-}
-
-func (d *decoder) cost(p path, value any) float64 {
-	const wanted = "a number, 0 or more"
-	f, ok := value.(float64)
-	if i, whole := value.(int64); whole {
-		f, ok = float64(i), true
-	}
-	switch {
-	case !ok:
-		d.mistyped(p, value, wanted)
-	case !(f >= 0) || math.IsInf(f, 0):
-		d.fail(p, strconv.FormatFloat(f, 'g', -1, 64)+" is out of range", "write "+wanted)
-	}
-	return f
-}
-
 func (d *decoder) rules(p path, value any) []Rule {
 	rules := []Rule{}
 	for i, value := range d.array(p, value, "a table for each rule: [[policy.rules]]") {
 		at := p.with(index(i))
 		var r Rule
-		name := func(to *string) func(path, any) {
-			return func(p path, v any) {
-				text, ok := d.text(p, v, "the name of an interface")
-				if *to = text; ok {
-					d.interfaceName(p, text)
-				}
-			}
-		}
 		d.table(at, value, keys{
 			"when":  func(p path, v any) { r.When = d.condition(p, v) },
-			"use":   name(&r.Use),
-			"avoid": name(&r.Avoid),
+			"use":   d.named(&r.Use),
+			"avoid": d.named(&r.Avoid),
 		})
 		if t, ok := value.(map[string]any); ok {
 			switch {

@@ -4,7 +4,6 @@ package config
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 )
 
@@ -51,39 +50,13 @@ func (d *decoder) failover(p path, value any, f *Failover) {
 	d.table(p, value, keys{
 		"enabled":  func(p path, v any) { f.Enabled = d.boolean(p, v) },
 		"patience": func(p path, v any) { f.Patience = d.duration(p, v, MinPatience, MaxPatience, `"1s" to "24h"`) },
-		"standby":  func(p path, v any) { f.Standby = d.standby(p, v) },
+		"standby": func(p path, v any) {
+			f.Standby = choice(d, p, v, "no choice here", StandbyAuto, StandbyAlways, StandbyNever)
+		},
 		"suspect_after": func(p path, v any) {
 			f.SuspectAfter = d.duration(p, v, MinSuspectAfter, MaxSuspectAfter, `"50ms" to "10m"`)
 		},
 	})
-}
-
-func (d *decoder) duration(p path, value any, least, most time.Duration, bounds string) time.Duration {
-	wanted := "a duration from " + bounds
-	text, ok := d.text(p, value, wanted)
-	if !ok {
-		return least
-	}
-	t, err := time.ParseDuration(text)
-	if err != nil {
-		d.fail(p, strconv.Quote(text)+" is no duration", "write "+wanted)
-	} else if t < least || t > most {
-		d.fail(p, strconv.Quote(text)+" is out of range", "write "+wanted)
-	}
-	return t
-}
-
-func (d *decoder) standby(p path, value any) Standby {
-	const wanted = `"auto", "always" or "never"`
-	text, ok := d.text(p, value, wanted)
-	switch standby := Standby(text); standby {
-	case StandbyAuto, StandbyAlways, StandbyNever:
-		return standby
-	}
-	if ok {
-		d.fail(p, strconv.Quote(text)+" is no choice here", "write "+wanted)
-	}
-	return StandbyAuto
 }
 
 // String writes the section as TOML.

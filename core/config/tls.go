@@ -3,7 +3,6 @@ package config
 
 import (
 	"fmt"
-	"strconv"
 )
 
 // TLS says how the program's TLS sessions are treated.
@@ -24,21 +23,8 @@ const (
 
 func (d *decoder) tls(p path, value any, t *TLS) {
 	d.table(p, value, keys{
-		"http2": func(p path, v any) { t.HTTP2 = d.http2(p, v) },
+		"http2": func(p path, v any) { t.HTTP2 = choice(d, p, v, "no way to treat HTTP/2", HTTP2Avoid, HTTP2Keep) },
 	})
-}
-
-func (d *decoder) http2(p path, value any) HTTP2 {
-	const wanted = `"avoid" or "keep"`
-	text, ok := d.text(p, value, wanted)
-	switch h := HTTP2(text); h {
-	case HTTP2Avoid, HTTP2Keep:
-		return h
-	}
-	if ok {
-		d.fail(p, strconv.Quote(text)+" is no way to treat HTTP/2", "write "+wanted)
-	}
-	return HTTP2Avoid
 }
 
 // String is the section as it would stand in a file.
