@@ -60,3 +60,26 @@ func TestStoreDoesNotBelieveEverything(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(`{"hints":{"wlan0":[{"key":"cost","value":"1"},{"key":"free","value":"true","expires":"2030-01-01T00:00:00Z"}]},"whens":[{"id":"1","condition":"wlan0.rtt > 3","use":"wwan0","once":true}]}`))
+	f.Add([]byte("{"))
+	s := Store{f.TempDir()}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(filepath.Join(s.Dir, storeFile), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := s.Load()
+		if err != nil {
+			return
+		}
+		if len(d.Hints) > MaxHinted || len(d.Whens) > MaxWhens {
+			t.Errorf("%d hints, %d triggers", len(d.Hints), len(d.Whens))
+		}
+		for _, w := range d.Whens {
+			if CheckWhen(w.Condition, w.Use) != nil {
+				t.Errorf("%+v", w)
+			}
+		}
+	})
+}

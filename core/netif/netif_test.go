@@ -197,7 +197,7 @@ func BenchmarkByAddress(b *testing.B) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, kind := range []int{syscall.RTM_GETLINK, syscall.RTM_GETADDR} {
+	for _, kind := range []int{syscall.RTM_GETLINK, syscall.RTM_GETADDR, syscall.RTM_GETROUTE} {
 		wire, err := syscall.NetlinkRIB(kind, syscall.AF_UNSPEC)
 		if err != nil {
 			f.Fatal(err)
@@ -205,6 +205,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(wire)
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
+		losses(wire, func(l Loss) {
+			if !l.Down && l.Addr.IsValid() && l.Addr.Zone() != "" {
+				t.Errorf("%+v", l)
+			}
+		})
 		msgs, err := syscall.ParseNetlinkMessage(wire)
 		if err != nil {
 			return
@@ -212,6 +217,14 @@ func FuzzParse(f *testing.F) {
 		for _, i := range parse(msgs, msgs) {
 			if i.Name == "" {
 				t.Error("an interface without a name")
+			}
+		}
+		for i := range msgs {
+			if index, _, ok := parseDefault(&msgs[i]); ok && index == 0 {
+				t.Error("a route over no interface")
+			}
+			if way, ok := parseWay(&msgs[i]); ok && (way.Index == 0 || !way.To.IsValid()) {
+				t.Errorf("%+v", way)
 			}
 		}
 	})

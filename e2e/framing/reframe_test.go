@@ -172,6 +172,27 @@ func TestAnyFramingContinuesAsAnyOther(t *testing.T) {
 	}
 }
 
+// Whatever both servers send, the program is handed no more than fits, and memory is left alone (AddressSanitizer).
+func FuzzReframe(f *testing.F) {
+	const content = "HTTP/1.1 200 OK\r\n"
+	bodies := []string{"Content-Length: 9\r\n\r\n123456", "Transfer-Encoding: chunked\r\n\r\n5;x\r\n12345\r\n4\r\n6", "\r\n123456", "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b"}
+	for _, old := range bodies {
+		for _, next := range bodies {
+			f.Add([]byte(content+old), []byte(content+next+"789"), int64(3), true, false, uint32(1))
+			f.Add([]byte(content+old), []byte(content+next+"789\r\n0\r\nT: u\r\n\r\n"), int64(-1), false, true, uint32(2))
+		}
+	}
+	f.Fuzz(func(t *testing.T, old, next []byte, left int64, longer, whole bool, seed uint32) {
+		if len(old) > 3000 || len(next) > 3000 || left < -1 {
+			return
+		}
+		m := reframe(t, old, next, left, longer, whole, seed)
+		if m.used > len(next) || m.over && m.wrong {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
 // contentOf is how much content the octets hold.
 func contentOf(t *testing.T, framing string, octets []byte) int {
 	if framing != "chunked" {

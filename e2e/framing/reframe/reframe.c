@@ -84,7 +84,12 @@ int main(void)
         size_t at = follow(&source, octets, count, true), made = 0;
         struct ms_position p = position(&in);
         struct reframe r;
-        const char *why = reframe_begin(&r, &p, &source, &answer);
+        /* What hand.c and twin.c refuse before it comes to that. */
+        bool stands = in.phase >= MS_LENGTH && in.phase != MS_BROKEN, known = source.phase >= MS_LENGTH && source.phase != MS_BROKEN;
+        const char *why = stands && known ? reframe_begin(&r, &p, &source, &answer) : "there is no content";
+        if (why) {
+            memset(&r, 0, sizeof r);
+        }
         size_t room = count * 12 + 1000;
         uint8_t *out = malloc(room);
         if (!out) {
