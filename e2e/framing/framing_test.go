@@ -3,6 +3,7 @@ package framing
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -302,6 +303,25 @@ var parts = []string{
 	"ETag: \"v\"\r\n", "X: y\r\n", " folded\r\n", "no colon\r\n", "Bare\rCR: 1\r\n", ": none\r\n",
 	"\r\n", "\n", "\r", " ", "\t", "\x00", ";", ";ext=\"a;b\"", " ;x", "0", "5", "a", "F", "00000000000000000", "7fffffffffffffff", "8000000000000000",
 	"0\r\n\r\n", "0\n\n", "5\r\nhello\r\n", "005\nhello\n", "5 ;n=v\r\nhello\r\n", "3\r\nabcd", "1\r\nxx\r\n", "Digest: none\r\n", "hello", "x",
+}
+
+// Most chunks here are plain and follow each other; in between stands what is not plain, or no chunk at all.
+func TestRunsOfPlainChunksAreFollowedAsAnyOthers(t *testing.T) {
+	random := rand.New(rand.NewSource(2))
+	odd := []string{"\r", "\n", "0", "00000000", "000000001\r\nx\r\n", "0\r\n\r\n", "5;x\r\nhello\r\n", "5\nhello\n", "5\r\nhello\n", "g\r\n", "5 \r\nhello\r\n"}
+	for i := range 3_000 {
+		b := []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for range 1 + random.Intn(12) {
+			if random.Intn(12) == 0 {
+				b = append(b, odd[random.Intn(len(odd))]...)
+				continue
+			}
+			n := 1 + random.Intn(300)
+			b = fmt.Appendf(b, []string{"%x\r\n", "%X\r\n", "%08x\r\n"}[random.Intn(3)], n)
+			b = append(append(b, bytes.Repeat([]byte{"a\r\n5"[random.Intn(4)]}, n)...), "\r\n"...)
+		}
+		check(t, response, append(b, []string{"", "0\r\n\r\n", "1", "1\r"}[random.Intn(4)]...), int64(i))
+	}
 }
 
 // Messages are put together at random, most of them nearly well-formed.

@@ -32,7 +32,7 @@ int main(void)
         unsigned phase = f.phase;
         for (uint32_t i = 0; i < pieces; i++) {
             /* In memory of its own, so that whoever checks memory sees a read beyond the piece. */
-            uint8_t *piece = malloc(sizes[i] + 1);
+            uint8_t *piece = malloc(sizes[i] ? sizes[i] : 1);
             if (!piece || !take(piece, sizes[i])) {
                 return 1;
             }
