@@ -96,7 +96,7 @@ func chunks(b *bench) {
 	go (&chunkServer{Listener: listener, chunked: true, etag: `"z"`}).serve()
 	args := []string{"curl", "-s", "-o", "/dev/null", "http://" + loopback + "/zeros"}
 	var rate [2]sample
-	for i := range runs(7) + 1 {
+	for i := range runs(15) + 1 {
 		for k := range 2 {
 			p := l.Command(args...)
 			if (k+i)%2 == 1 {
