@@ -1,5 +1,6 @@
 #!/bin/sh
-# test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, two at a time, for a laboratory mostly waits.
+# test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, one more at a time than there are processors (three at least),
+# for a laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well.
 #
 # What fails is run once more, alone, and named: programs, servers and networks of several processes on a busy machine
 # miss a moment now and then, and a second failure in a row is no such accident.
@@ -10,19 +11,39 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
-# Those that take longest come first, so that both lanes end at about the same time.
-list() {
-	all=$("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./e2e/...)
-	long=midstream/e2e/tls\|midstream/e2e/failover\|midstream/e2e/matrix\|midstream/e2e/migration\|midstream/e2e/manager
-	echo "$all" | grep -Ex "$long" | sort -r
-	echo "$all" | grep -Evx "$long"
+# A line a part: a package and, where that is run in several parts, the tests of this one. Those that take longest come
+# first, so that all lanes end at about the same time.
+parts() {
+	for package in tls failover matrix migration manager; do
+		split "$package" "$([ "$package" = tls ] && echo 3 || echo 1)"
+	done
+	"$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./e2e/... |
+		grep -Ev '/(tls|failover|matrix|migration|manager)$'
 }
 
-# One package: the name of its output ends in what became of it.
+# A package in that many parts. Tests of one file stay together, as far as that goes: they may share what takes time to make.
+split() {
+	[ "$2" -gt 1 ] || { echo "midstream/e2e/$1"; return; }
+	sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*testing\.T).*/\1/p' e2e/"$1"/*_test.go |
+		awk -v package="midstream/e2e/$1" -v parts="$2" '
+			{ name[NR] = $1 }
+			END {
+				for (p = 0; p < parts; p++) {
+					list = ""
+					for (i = int(NR * p / parts) + 1; i <= int(NR * (p + 1) / parts); i++)
+						list = list "|" name[i]
+					print package, "^(" substr(list, 2) ")$"
+				}
+			}'
+}
+
+# One part: the name of its output ends in what became of it.
 run_one() {
-	out=$work/$(echo "$1" | tr / .)
-	package=$1
-	shift
+	out=$work/$1
+	package=$2
+	only=$3
+	shift 3
+	[ -z "$only" ] || set -- -run "$only" "$@"
 	if "$go" test -timeout 20m "$@" "$package" >"$out" 2>&1; then
 		cat "$out"
 	else
@@ -31,21 +52,27 @@ run_one() {
 	fi
 }
 
-list >"$work/packages" || exit 1
+parts >"$work/parts" || exit 1
 lane() {
 	while :; do
-		# A folder can be made only once: whoever makes it has the package.
+		# A folder can be made only once: whoever makes it has the part.
+		number=0
 		next=
-		while read -r package; do
-			mkdir "$work/taken.$(echo "$package" | tr / .)" 2>/dev/null || continue
+		while read -r package only; do
+			number=$((number + 1))
+			mkdir "$work/taken.$number" 2>/dev/null || continue
 			next=$package
 			break
-		done <"$work/packages"
+		done <"$work/parts"
 		[ -n "$next" ] || return 0
-		run_one "$next" "$@"
+		run_one "$number" "$next" "$only" "$@"
 	done
 }
-lane "$@" &
+lanes=$(($(nproc) + 1))
+while [ "$lanes" -gt 1 ]; do
+	lane "$@" &
+	lanes=$((lanes - 1))
+done
 lane "$@"
 wait
 

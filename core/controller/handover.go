@@ -69,6 +69,10 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags 
 	return sent
 }
 
+// shimLimit is how long the shim may take to answer when an arming is called off: its thread may have a thousand streams to look
+// after, on a busy machine.
+const shimLimit = 5 * time.Second
+
 // awaitReply waits for Moved or Unmoved. With a time-out of its own (not 0) the arming is called off then; the
 // shim's answer to that decides.
 func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.Position, error) {
@@ -101,24 +105,24 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		case left != "" && !calledOff:
 			// The arming may have been carried out already: its answer is waited for.
 			s.callOff()
-			calledOff, done, limit, timer = true, nil, 0, time.After(2*time.Second)
+			calledOff, done, limit, timer = true, nil, 0, time.After(shimLimit)
 		case held && limit > 0:
 			// The old connection has ended: it will not deliver up to the offset.
 			s.callOff()
-			limit, timer = 0, time.After(2*time.Second)
+			limit, timer = 0, time.After(shimLimit)
 		}
 		select {
 		case <-changed:
 		case <-timer:
 			s.callOff()
-			timer = time.After(2 * time.Second)
+			timer = time.After(shimLimit)
 			if limit == 0 {
 				return channel.Position{}, errors.New("the shim does not answer")
 			}
 			limit = 0
 		case <-done:
 			s.callOff()
-			done, limit, timer = nil, 0, time.After(2*time.Second)
+			done, limit, timer = nil, 0, time.After(shimLimit)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // taken is what requestReader makes of the octets when they come in pieces of these sizes: the heads as they are parsed, the octets of
 // the contents between them, and the end.
 func taken(octets, sizes []byte) (out []byte) {
-	r := newRequestReader(&pieces{octets: bytes.Clone(octets), sizes: bytes.Clone(sizes)})
+	r := newRequestReader(inPieces(octets, sizes))
 	for {
 		piece, request, err := r.next(true)
 		switch {

@@ -3,37 +3,22 @@ package controller
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"testing"
 
 	"midstream/core/http1"
+	"midstream/core/internal/pieces"
 )
 
-// pieces is a connection whose octets come in pieces of these sizes, by turns, and that keeps what is written to it.
-type pieces struct {
-	net.Conn
-	octets  []byte
-	sizes   []byte
-	written bytes.Buffer
-}
-
-func (c *pieces) Read(p []byte) (int, error) {
-	if len(c.octets) == 0 {
-		return 0, io.EOF
+// inPieces is a connection with these octets, in pieces of up to 256.
+func inPieces(octets, sizes []byte) *pieces.Conn {
+	c := &pieces.Conn{Octets: bytes.Clone(octets)}
+	for _, size := range sizes {
+		c.Sizes = append(c.Sizes, 1+int(size))
 	}
-	n := len(c.octets)
-	if len(c.sizes) > 0 {
-		n = min(n, 1+int(c.sizes[0]))
-		c.sizes = append(c.sizes[1:], c.sizes[0])
-	}
-	n = copy(p, c.octets[:n])
-	c.octets = c.octets[n:]
-	return n, nil
+	return c
 }
-
-func (c *pieces) Write(p []byte) (int, error) { return c.written.Write(p) }
 
 // passed is what responseReader made of one response.
 type passed struct {
@@ -45,20 +30,20 @@ type passed struct {
 
 // pass passes on all responses to requests with these methods.
 func pass(octets string, methods []string, sizes []byte) (all []passed, left string) {
-	from := &pieces{octets: []byte(octets), sizes: bytes.Clone(sizes)}
+	from := inPieces([]byte(octets), sizes)
 	reader := responseReader{conn: from}
 	for _, method := range methods {
-		to := &pieces{}
+		to := &pieces.Conn{}
 		if reader.wait() != nil {
 			break
 		}
 		kind, open, err := reader.pass(to, method)
-		all = append(all, passed{kind, open, err != nil, to.written.String()})
+		all = append(all, passed{kind, open, err != nil, to.Written.String()})
 		if err != nil || !open || kind == http1.Close || kind == http1.Tunnel {
 			break
 		}
 	}
-	return all, string(reader.have) + string(from.octets)
+	return all, string(reader.have) + string(from.Octets)
 }
 
 var passedResponses = []string{
@@ -114,7 +99,7 @@ func (lastWrite) Write([]byte) (int, error) { return 0, errGone }
 
 func TestAProgramThatHasGoneIsNoFaultOfTheServers(t *testing.T) {
 	for _, octets := range passedResponses {
-		reader := responseReader{conn: &pieces{octets: []byte(octets)}}
+		reader := responseReader{conn: inPieces([]byte(octets), nil)}
 		if _, _, err := reader.pass(lastWrite{}, "GET"); err == nil || isEnd(err) != strings.HasSuffix(octets, "Content-Len") {
 			t.Errorf("%q: %v", octets, err)
 		}

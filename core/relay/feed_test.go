@@ -7,38 +7,14 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"testing"
 
 	"midstream/core/channel"
 	"midstream/core/http1"
+	"midstream/core/internal/pieces"
 )
-
-// pieces is a connection whose octets come in pieces of these sizes, by turns, and that keeps what is written to it.
-type pieces struct {
-	net.Conn
-	octets  []byte
-	sizes   []int
-	written bytes.Buffer
-}
-
-func (c *pieces) Read(p []byte) (int, error) {
-	if len(c.octets) == 0 {
-		return 0, io.EOF
-	}
-	n := len(c.octets)
-	if len(c.sizes) > 0 {
-		n = min(n, c.sizes[0])
-		c.sizes = append(c.sizes[1:], c.sizes[0])
-	}
-	n = copy(p, c.octets[:n])
-	c.octets = c.octets[n:]
-	return n, nil
-}
-
-func (c *pieces) Write(p []byte) (int, error) { return c.written.Write(p) }
 
 // response is a response's octets after its head, and where a program stands that has read the first n of them.
 type response struct {
@@ -166,28 +142,28 @@ func (c shape) check(t *testing.T) {
 	cut := c.cut % len(before.octets)
 	at := before.at[cut]
 	rest := c.content[at.Received:]
-	source := &pieces{sizes: append([]int(nil), c.reads...)}
+	source := &pieces.Conn{Sizes: append([]int(nil), c.reads...)}
 	framing := http1.Framing{Kind: c.new}
 	switch c.new {
 	case http1.Chunked:
-		source.octets = chunked(rest, c.newSizes, c.extension, 1, c.trailer).octets
+		source.Octets = chunked(rest, c.newSizes, c.extension, 1, c.trailer).octets
 	case http1.Length:
 		framing.Length = int64(len(rest))
-		source.octets = rest
+		source.Octets = rest
 	default:
-		source.octets = rest
+		source.Octets = rest
 	}
-	source.octets = bytes.Clone(source.octets)
+	source.Octets = bytes.Clone(source.Octets)
 	surplus := []byte("HTTP/1.1 200 the next response")
 	if c.new != http1.Close {
-		source.octets = append(source.octets, surplus...)
+		source.Octets = append(source.Octets, surplus...)
 	}
 	left := int64(len(rest))
 	if c.unknown && c.old != http1.Length {
 		left = Unknown
 	}
-	to := &pieces{}
-	to.written.Write(before.octets[:cut])
+	to := &pieces.Conn{}
+	to.Written.Write(before.octets[:cut])
 	content := NewContent(source, framing)
 	feed := &Feed{To: to, Content: content, At: at, Kind: c.old, Left: left}
 	toTheEnd, received := false, at.Received
@@ -209,7 +185,7 @@ func (c shape) check(t *testing.T) {
 		if c.old == http1.Chunked {
 			// The program is given the connection at an offset of the content.
 			var body http1.ChunkDecoder
-			written, upTo := to.written.Bytes(), received+feed.Sent
+			written, upTo := to.Written.Bytes(), received+feed.Sent
 			for n, used := int64(0), 0; n < upTo; {
 				content, _, _, _ := body.Scan(written[used : used+1])
 				n += content
@@ -219,11 +195,11 @@ func (c shape) check(t *testing.T) {
 			}
 		}
 		if apart == ToTheEnd {
-			io.Copy(&to.written, source)
+			io.Copy(&to.Written, source)
 			toTheEnd = true
 			break
 		}
-		if _, err := io.CopyN(&to.written, source, apart); err != nil {
+		if _, err := io.CopyN(&to.Written, source, apart); err != nil {
 			t.Fatalf("%+v: at %+v: %d octets apart: %v", c, at, apart, err)
 		}
 		content.Passed(apart)
@@ -240,9 +216,9 @@ func (c shape) check(t *testing.T) {
 		}
 		feed = &Feed{To: to, Content: content, At: then, Kind: c.old, Left: left}
 	}
-	got, after, err := reads(c.old, to.written.Bytes(), len(c.content))
+	got, after, err := reads(c.old, to.Written.Bytes(), len(c.content))
 	if err != nil || !bytes.Equal(got, c.content) {
-		t.Fatalf("%+v: at %+v: %v: the program got %q in %q", c, at, err, got, to.written.Bytes())
+		t.Fatalf("%+v: at %+v: %v: the program got %q in %q", c, at, err, got, to.Written.Bytes())
 	}
 	switch {
 	case toTheEnd:
@@ -349,15 +325,15 @@ func TestContentThatIsTooShortOrTooLongIsNotCompleted(t *testing.T) {
 		{"8\r\n01234567\r\nx", http1.Chunked, 0, 8, http1.ErrMalformed},
 	} {
 		for _, kind := range kinds {
-			to := &pieces{}
+			to := &pieces.Conn{}
 			at := channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 2, Received: 40}
-			f := Feed{To: to, Content: NewContent(&pieces{octets: []byte(c.octets)}, http1.Framing{Kind: c.kind, Length: c.length}),
+			f := Feed{To: to, Content: NewContent(&pieces.Conn{Octets: []byte(c.octets)}, http1.Framing{Kind: c.kind, Length: c.length}),
 				At: at, Kind: kind, Left: c.left}
 			if _, err := f.Run(); !errors.Is(err, c.want) {
 				t.Errorf("%q for %v with %d octets left: %v", c.octets, kind, c.left, err)
 			}
-			if bytes.HasSuffix(to.written.Bytes(), []byte("0\r\n\r\n")) {
-				t.Errorf("%q for %v: ended by %q", c.octets, kind, to.written.Bytes())
+			if bytes.HasSuffix(to.Written.Bytes(), []byte("0\r\n\r\n")) {
+				t.Errorf("%q for %v: ended by %q", c.octets, kind, to.Written.Bytes())
 			}
 		}
 	}

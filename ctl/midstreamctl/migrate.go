@@ -34,7 +34,7 @@ configuration; 3 nothing matched.
 `
 
 // answerSlack is what an answer may take on top of the migration's own time-out.
-const answerSlack = 2 * time.Second
+const answerSlack = 6 * time.Second
 
 // unanswered is a process that gave no result as a whole.
 type unanswered struct {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -22,7 +21,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 const (
 	host      = "download.example"
 	etag      = `"attacked"`
-	waitLimit = 15 * time.Second
+	waitLimit = lab.Patience
 )
 
 // site is a phone with two networks that know the same name.
@@ -58,27 +57,7 @@ func (s *site) film(size int64) ([]byte, string) {
 func (s *site) serve(network string, answer func(c net.Conn, in *bufio.Reader)) {
 	s.t.Helper()
 	n := s.Network(network)
-	var l net.Listener
-	err := n.Do(func() (err error) {
-		l, err = net.Listen("tcp", net.JoinHostPort(n.Content(), "80"))
-		return err
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				answer(c, bufio.NewReader(c))
-			}()
-		}
-	}()
+	n.Answer(s.t, n.Content(), "80", func(c net.Conn) { answer(c, bufio.NewReader(c)) })
 }
 
 // head is that of the right answer: 200, or 206 from the octet asked for, which is returned too.

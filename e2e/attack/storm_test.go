@@ -4,10 +4,9 @@ package attack
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,45 +14,17 @@ import (
 )
 
 // storm moves random sessions to random networks from several control connections until stop is closed.
-func (s *site) storm(p *lab.Program, stop <-chan struct{}) (moved *atomic.Int64, wait func() (refused int64)) {
+func (s *site) storm(p *lab.Program, stop <-chan struct{}) *lab.Storm {
 	s.t.Helper()
-	var movers sync.WaitGroup
-	var refused atomic.Int64
-	moved = new(atomic.Int64)
-	for range 4 {
-		c := s.control(p)
-		movers.Add(1)
-		go func() {
-			defer movers.Done()
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				to := []string{"wlan0", "wwan0"}[rand.IntN(2)]
-				var results []lab.Moved
-				if rand.IntN(10) == 0 {
-					results, _ = c.Migrate(to)
-				} else if all, err := c.Sessions(); err != nil {
-					return
-				} else if len(all) > 0 {
-					results, _ = c.MigrateSession(all[rand.IntN(len(all))].ID, to)
-				}
-				for _, r := range results {
-					if r.OK {
-						moved.Add(1)
-					} else {
-						refused.Add(1)
-					}
-				}
-			}
-		}()
-	}
-	return moved, func() int64 {
-		movers.Wait()
-		return refused.Load()
-	}
+	s.control(p)
+	return s.Storm(p.Pid(), rand.Uint64(), 4, 10, func(int64) bool {
+		select {
+		case <-stop:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // enough migrations make a storm.
@@ -61,7 +32,7 @@ const enough = 50
 
 // through starts a program that works until its standard input ends, moves its streams all the time while meanwhile runs, and
 // returns how many were moved, and how the program ended.
-func (s *site) through(p *lab.Program, meanwhile func(moved *atomic.Int64)) (int64, lab.Result) {
+func (s *site) through(p *lab.Program, meanwhile func(storm *lab.Storm)) (int64, lab.Result) {
 	s.t.Helper()
 	in, err := p.StdinPipe()
 	if err != nil {
@@ -69,18 +40,19 @@ func (s *site) through(p *lab.Program, meanwhile func(moved *atomic.Int64)) (int
 	}
 	p.Start()
 	stop := make(chan struct{})
-	moved, wait := s.storm(p, stop)
-	meanwhile(moved)
+	storm := s.storm(p, stop)
+	meanwhile(storm)
 	close(stop)
-	refused := wait()
+	storm.Wait()
 	in.Close()
 	r := p.Wait()
-	s.t.Logf("%d moved, %d not; %s, %d kB", moved.Load(), refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
-	return moved.Load(), r
+	moved := storm.Moved.Load()
+	s.t.Logf("%d moved, %d not; %s, %d kB", moved, storm.Refused(), strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+	return moved, r
 }
 
 // storms lets it last for that long, and until it is one.
-func (s *site) storms(p *lab.Program, moved *atomic.Int64, least time.Duration) {
+func (s *site) storms(p *lab.Program, storm *lab.Storm, least time.Duration) {
 	s.t.Helper()
 	begun := time.Now()
 	s.Await("enough migrations", 2*waitLimit, func() bool {
@@ -88,7 +60,7 @@ func (s *site) storms(p *lab.Program, moved *atomic.Int64, least time.Duration) 
 		case <-p.Ended():
 			return true
 		default:
-			return time.Since(begun) >= least && moved.Load() >= enough
+			return time.Since(begun) >= least && storm.Moved.Load() >= enough
 		}
 	})
 }
@@ -123,6 +95,27 @@ func sockets(fds map[int]string) (n int) {
 	return n
 }
 
+// endsTheWork has reopen end its work, looks for what is left of that, and has it end.
+func (s *site) endsTheWork(p *lab.Program, c *lab.Control, in io.WriteCloser) lab.Result {
+	s.t.Helper()
+	fmt.Fprint(in, "x")
+	ended := false
+	s.Await("the end of the work", waitLimit, func() bool {
+		out, _ := p.Output()
+		select {
+		case <-p.Ended():
+			ended = true
+		default:
+		}
+		return ended || out != ""
+	})
+	if !ended {
+		s.nothingLeft(p, c)
+	}
+	in.Close()
+	return p.Wait()
+}
+
 // Connections are closed while they are moved, and their numbers used again at once.
 func TestNumbersUsedAgain(t *testing.T) {
 	s := newSite(t)
@@ -138,29 +131,14 @@ func TestNumbersUsedAgain(t *testing.T) {
 	p.Start()
 	c := s.control(p)
 	stop := make(chan struct{})
-	moved, wait := s.storm(p, stop)
-	s.storms(p, moved, 3*time.Second)
+	storm := s.storm(p, stop)
+	s.storms(p, storm, 3*time.Second)
 	close(stop)
-	refused := wait()
-	fmt.Fprint(in, "x")
-	s.Await("the end of the work", waitLimit, func() bool {
-		out, _ := p.Output()
-		select {
-		case <-p.Ended():
-			return true
-		default:
-			return out != ""
-		}
-	})
-	select {
-	case <-p.Ended():
-	default:
-		s.nothingLeft(p, c)
-	}
-	in.Close()
-	r := p.Wait()
-	t.Logf("%d moved, %d not; %s, %d kB", moved.Load(), refused, strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
-	if r.Status != 0 || moved.Load() < enough {
+	storm.Wait()
+	r := s.endsTheWork(p, c, in)
+	moved := storm.Moved.Load()
+	t.Logf("%d moved, %d not; %s, %d kB", moved, storm.Refused(), strings.TrimSpace(r.Stdout), r.MaxRSS>>10)
+	if r.Status != 0 || moved < enough {
 		t.Errorf("%v", r)
 	}
 }
@@ -186,23 +164,7 @@ func TestAnOverloadedCore(t *testing.T) {
 	case <-p.Ended():
 	}
 	before := rss(p.Pid())
-	fmt.Fprint(in, "x")
-	s.Await("the end of the work", waitLimit, func() bool {
-		out, _ := p.Output()
-		select {
-		case <-p.Ended():
-			return true
-		default:
-			return out != ""
-		}
-	})
-	select {
-	case <-p.Ended():
-	default:
-		s.nothingLeft(p, c)
-	}
-	in.Close()
-	r := p.Wait()
+	r := s.endsTheWork(p, c, in)
 	t.Logf("%s, %d kB, %d kB before the end", strings.TrimSpace(r.Stdout), r.MaxRSS>>10, before>>10)
 	if r.Status != 0 {
 		t.Errorf("%v", r)
@@ -223,7 +185,7 @@ func resets(t *testing.T, program string) {
 		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 2 << 20})
 	}
 	p := s.Midstream(s.CC(program), "12", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv")
-	moved, r := s.through(p, func(moved *atomic.Int64) {
+	moved, r := s.through(p, func(storm *lab.Storm) {
 		c := s.control(p)
 		s.Await("downloads", waitLimit, func() bool {
 			all, err := c.Sessions()
@@ -236,7 +198,7 @@ func resets(t *testing.T, program string) {
 			case <-p.Ended():
 			}
 		}
-		s.storms(p, moved, 0)
+		s.storms(p, storm, 0)
 	})
 	// A reset between two exchanges is the program's to deal with, and one in the answer's head cannot be mended.
 	native := strings.Contains(r.Stderr, "with 0 octets left") || strings.HasPrefix(r.Stderr, "send: ")
@@ -253,7 +215,7 @@ func TestNumbersOfMidstreamsOwn(t *testing.T) {
 		n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 4 << 20})
 	}
 	p := s.Midstream(s.CC("squat"), "8", fmt.Sprint(rand.IntN(1000)), path, host, "80", "/film.mkv")
-	moved, r := s.through(p, func(moved *atomic.Int64) { s.storms(p, moved, 3*time.Second) })
+	moved, r := s.through(p, func(storm *lab.Storm) { s.storms(p, storm, 3*time.Second) })
 	if r.Status != 0 || moved < enough {
 		t.Errorf("%v", r)
 	}
@@ -282,7 +244,7 @@ func TestEveryWayOfReading(t *testing.T) {
 		t.Fatalf("does not work natively: %v", r)
 	}
 	p := s.Midstream(arguments...)
-	moved, r := s.through(p, func(moved *atomic.Int64) { s.storms(p, moved, 5*time.Second) })
+	moved, r := s.through(p, func(storm *lab.Storm) { s.storms(p, storm, 5*time.Second) })
 	if r.Status != 0 || moved < enough {
 		t.Errorf("%v", r)
 	}
@@ -298,12 +260,12 @@ func TestAPoolOfThreads(t *testing.T) {
 				n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: 2 << 20})
 			}
 			p := s.Midstream(s.CC("pool"), "6", "20", path, host, "80", "/film.mkv")
-			moved, r := s.through(p, func(moved *atomic.Int64) {
+			moved, r := s.through(p, func(storm *lab.Storm) {
 				for i := 0; i < 6 && fails; i++ {
-					s.storms(p, moved, 250*time.Millisecond)
+					s.storms(p, storm, 250*time.Millisecond)
 					s.Networks()[i%2].ResetConnections()
 				}
-				s.storms(p, moved, 2*time.Second)
+				s.storms(p, storm, 2*time.Second)
 			})
 			native := fails && strings.HasPrefix(r.Stderr, "send: ")
 			if r.Status != 0 && !native || r.Status == 0 && moved < enough {

@@ -7,21 +7,15 @@
  * downloads were complete. Exit status 1 at the first wrong octet or early end.
  */
 #define _GNU_SOURCE
-#include "http.h"
+#include "copy.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/select.h>
-#include <sys/stat.h>
 
 static const char *host, *path;
 static struct addrinfo *addresses;
-static const char *copy;
-static int64_t size;
 static _Atomic int stop;
 static _Atomic long downloads;
 
@@ -121,24 +115,12 @@ int main(int argc, char **argv)
     }
     int threads = atoi(argv[1]);
     host = argv[4], path = argv[6];
-    int fd = open(argv[3], O_RDONLY | O_CLOEXEC);
-    struct stat s;
-    if (fd < 0 || fstat(fd, &s))
-        die(argv[3]);
-    size = s.st_size;
-    copy = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (copy == MAP_FAILED)
-        die("mmap");
+    load_copy(argv[3]);
     addresses = look_up(host, argv[5]);
-    pthread_t *all = calloc((size_t)threads, sizeof *all);
-    for (int i = 0; i < threads; i++)
-        pthread_create(&all[i], NULL, work, (void *)(uintptr_t)(atoi(argv[2]) * 1000 + i + 1));
-    char line[64];
-    while (read(0, line, sizeof line) > 0)
-        ;
+    pthread_t *all = start(threads, argv[2], work);
+    await_input();
     stop = 1;
-    for (int i = 0; i < threads; i++)
-        pthread_join(all[i], NULL);
+    join(all, threads);
     printf("%ld downloads\n", downloads);
     return 0;
 }

@@ -8,28 +8,23 @@
  * status 1 at the first difference.
  */
 #define _GNU_SOURCE
-#include "http.h"
+#include "copy.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #define ROOM 65536
 
-static const char *host, *path, *copy;
+static const char *host, *path;
 static struct addrinfo *addresses;
-static int64_t size;
 static _Atomic int stop;
 static _Atomic long complete;
 static _Thread_local unsigned seed;
@@ -297,27 +292,18 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: nasty THREADS SEED COPY HOST PORT PATH\n");
         return 2;
     }
-    int threads = atoi(argv[1]), file = open(argv[3], O_RDONLY | O_CLOEXEC);
+    int threads = atoi(argv[1]);
     host = argv[4], path = argv[6];
-    struct stat s;
-    if (file < 0 || fstat(file, &s))
-        die(argv[3]);
-    size = s.st_size;
-    copy = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, file, 0);
+    load_copy(argv[3]);
     addresses = look_up(host, argv[5]);
     struct sigaction action = { .sa_handler = nothing };
     sigaction(SIGALRM, &action, NULL);
-    pthread_t all[64];
-    for (int i = 0; i < threads; i++)
-        pthread_create(&all[i], NULL, work, (void *)(uintptr_t)(atoi(argv[2]) * 1000 + i + 1));
+    pthread_t *all = start(threads, argv[2], work);
     struct itimerval often = { { 0, 3000 }, { 0, 3000 } };
     setitimer(ITIMER_REAL, &often, NULL);
-    char c;
-    while (read(0, &c, 1) < 0 && errno == EINTR)
-        ;
+    await_input();
     stop = 1;
-    for (int i = 0; i < threads; i++)
-        pthread_join(all[i], NULL);
+    join(all, threads);
     printf("%ld downloads\n", complete);
     return 0;
 }

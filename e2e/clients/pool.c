@@ -9,14 +9,10 @@
  * difference.
  */
 #define _GNU_SOURCE
-#include "http.h"
+#include "copy.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 struct one {
     int fd;
@@ -25,9 +21,8 @@ struct one {
     struct response r;
 };
 
-static const char *host, *path, *copy;
+static const char *host, *path;
 static struct addrinfo *addresses;
-static int64_t size;
 static int epoll_fd;
 static _Atomic int stop;
 static _Atomic long complete, open_ones;
@@ -106,13 +101,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: pool THREADS CONNECTIONS COPY HOST PORT PATH\n");
         return 2;
     }
-    int threads = atoi(argv[1]), connections = atoi(argv[2]), file = open(argv[3], O_RDONLY | O_CLOEXEC);
+    int threads = atoi(argv[1]), connections = atoi(argv[2]);
     host = argv[4], path = argv[6];
-    struct stat s;
-    if (file < 0 || fstat(file, &s))
-        die(argv[3]);
-    size = s.st_size;
-    copy = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, file, 0);
+    load_copy(argv[3]);
     addresses = look_up(host, argv[5]);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct one *all = calloc((size_t)connections, sizeof *all);
@@ -121,15 +112,10 @@ int main(int argc, char **argv)
         all[i].seed = (unsigned)i;
         begin(&all[i]);
     }
-    pthread_t pool[64];
-    for (int i = 0; i < threads; i++)
-        pthread_create(&pool[i], NULL, work, NULL);
-    char c;
-    if (read(0, &c, 1) < 0)
-        die("read");
+    pthread_t *pool = start(threads, "0", work);
+    await_input();
     stop = 1;
-    for (int i = 0; i < threads; i++)
-        pthread_join(pool[i], NULL);
+    join(pool, threads);
     printf("%ld downloads\n", complete);
     return 0;
 }

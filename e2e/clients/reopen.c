@@ -8,19 +8,13 @@
  * were begun, and waits for the next. Exit status 1 at the first wrong octet or foreign descriptor.
  */
 #define _GNU_SOURCE
-#include "http.h"
+#include "copy.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 static const char *host, *path;
 static struct addrinfo *addresses;
-static const char *copy;
-static int64_t size;
 static _Atomic int stop;
 static _Atomic long begun;
 
@@ -95,28 +89,14 @@ int main(int argc, char **argv)
     }
     int threads = atoi(argv[1]);
     host = argv[4], path = argv[6];
-    int fd = open(argv[3], O_RDONLY | O_CLOEXEC);
-    struct stat s;
-    if (fd < 0 || fstat(fd, &s))
-        die(argv[3]);
-    size = s.st_size;
-    copy = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (copy == MAP_FAILED)
-        die("mmap");
+    load_copy(argv[3]);
     addresses = look_up(host, argv[5]);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    pthread_t *all = calloc((size_t)threads, sizeof *all);
-    for (int i = 0; i < threads; i++)
-        pthread_create(&all[i], NULL, work, (void *)(uintptr_t)(atoi(argv[2]) * 1000 + i + 1));
-    char c;
-    if (read(0, &c, 1) < 0)
-        die("read");
+    pthread_t *all = start(threads, argv[2], work);
+    await_input();
     stop = 1;
-    for (int i = 0; i < threads; i++)
-        pthread_join(all[i], NULL);
+    join(all, threads);
     printf("%ld begun\n", begun);
-    if (read(0, &c, 1) < 0)
-        die("read");
+    await_input();
     return 0;
 }

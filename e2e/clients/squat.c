@@ -8,21 +8,16 @@
  * downloads were complete. Exit status 1 at the first wrong octet or foreign descriptor.
  */
 #define _GNU_SOURCE
-#include "http.h"
+#include "copy.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #define MOST 256
 
-static const char *host, *path, *copy;
+static const char *host, *path;
 static struct addrinfo *addresses;
-static int64_t size;
 static _Atomic int stop;
 static _Atomic long complete;
 
@@ -96,24 +91,17 @@ int main(int argc, char **argv)
         return 2;
     }
     struct rlimit limit = { MOST, MOST };
-    int threads = atoi(argv[1]), file = open(argv[3], O_RDONLY | O_CLOEXEC);
+    int threads = atoi(argv[1]);
     host = argv[4], path = argv[6];
-    struct stat s;
-    if (file < 0 || fstat(file, &s) || setrlimit(RLIMIT_NOFILE, &limit))
-        die(argv[3]);
-    size = s.st_size;
-    copy = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        die("setrlimit");
+    load_copy(argv[3]);
     addresses = look_up(host, argv[5]);
-    pthread_t all[64];
-    for (int i = 0; i < threads; i++)
-        pthread_create(&all[i], NULL, download, (void *)(uintptr_t)(atoi(argv[2]) * 1000 + i + 1));
-    pthread_create(&all[threads], NULL, squat, (void *)(uintptr_t)(atoi(argv[2]) * 1000));
-    char c;
-    if (read(0, &c, 1) < 0)
-        die("read");
+    pthread_t *all = start(threads, argv[2], download), *squatter = start(1, argv[2], squat);
+    await_input();
     stop = 1;
-    for (int i = 0; i <= threads; i++)
-        pthread_join(all[i], NULL);
+    join(all, threads);
+    join(squatter, 1);
     printf("%ld downloads\n", complete);
     return 0;
 }

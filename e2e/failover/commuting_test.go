@@ -101,7 +101,7 @@ func (c *commute) start() {
 	p := []program{curl, wget, python, aria2, ffmpeg}[c.random.IntN(5)]
 	d := c.s.download(true, p.args...)
 	d.Start()
-	c.s.Await(p.name+" to receive something", 20*time.Second, func() bool {
+	c.s.Await(p.name+" to receive something", lab.Patience, func() bool {
 		select {
 		case <-d.Ended():
 			return true

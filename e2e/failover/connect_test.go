@@ -231,7 +231,7 @@ func TestConnectingInTheManagersOrder(t *testing.T) {
 	daemon := s.Command(lab.Build(t, "midstreamd"))
 	daemon.Start()
 	link := filepath.Join(s.RuntimeDir(), "order")
-	s.Await("the manager's order", 5*time.Second, func() bool { text, _ := os.Readlink(link); return text == "wlan0 wwan0 usb0 eth0" })
+	s.Await("the manager's order", lab.Patience, func() bool { text, _ := os.Readlink(link); return text == "wlan0 wwan0 usb0 eth0" })
 	s.forget()
 	if r := s.download(true, where...).Run(); r.Stdout != s.Network("usb0").Phone() {
 		t.Errorf("the manager's order: %v", r)

@@ -86,7 +86,7 @@ func (s *site) strike(by []program, server string, happen func()) {
 		d.Start()
 		all = append(all, d)
 	}
-	s.Await("a part of every film", 20*time.Second, func() bool {
+	s.Await("a part of every film", lab.Patience, func() bool {
 		for i, d := range all {
 			select {
 			case <-d.Ended():
@@ -116,11 +116,11 @@ func TestAMovedDownloadStaysWhereItIs(t *testing.T) {
 	d.Start()
 	d.halfway()
 	s.Network("wlan0").Unplug()
-	s.Await("to be moved", 10*time.Second, func() bool { return len(s.migrations()) > 0 })
+	s.Await("to be moved", lab.Patience, func() bool { return len(s.migrations()) > 0 })
 	s.Network("usb0").RemoveAddresses()
 	s.ip("addr", "add", "192.0.2.9/32", "dev", "wwan0")
 	s.ip("addr", "delete", "192.0.2.9/32", "dev", "wwan0")
-	s.Await("most of the film", 10*time.Second, func() bool { return s.received() > size*3/4 })
+	s.Await("most of the film", lab.Patience, func() bool { return s.received() > size*3/4 })
 	if all := s.migrations(); len(all) != 1 || all[0].To.Interface != "wwan0" {
 		t.Errorf("%+v", all)
 	}
@@ -193,7 +193,7 @@ func TestNothingHelps(t *testing.T) {
 				if under {
 					d.halfway()
 				} else {
-					s.Await("the download to run", 10*time.Second, func() bool { return fileSize(d.out()) > size/3 })
+					s.Await("the download to run", lab.Patience, func() bool { return fileSize(d.out()) > size/3 })
 				}
 				test.strike(s)
 				ends = append(ends, d.Wait())
@@ -234,12 +234,12 @@ func TestTheOrderOfCandidates(t *testing.T) {
 	d.halfway()
 	now := s.sessions()[0].Server
 	servers[strings.TrimSuffix(now, ":80")].Kill()
-	s.Await("to be moved", 10*time.Second, func() bool { return len(s.migrations()) == 1 })
+	s.Await("to be moved", lab.Patience, func() bool { return len(s.migrations()) == 1 })
 	if m := s.migrations()[0]; m.To.Interface != "wlan0" || m.To.Server == now {
 		t.Errorf("first %+v", m)
 	}
 	first.CarrierDown()
-	s.Await("to be moved again", 10*time.Second, func() bool { return len(s.migrations()) == 2 })
+	s.Await("to be moved again", lab.Patience, func() bool { return len(s.migrations()) == 2 })
 	if m := s.migrations()[1]; m.To.Interface != "usb0" {
 		t.Errorf("then %+v", m)
 	}
@@ -265,7 +265,7 @@ func TestAForbiddenNetworkInNeed(t *testing.T) {
 			d.halfway()
 			s.Network("wlan0").CarrierDown()
 			if test.moves {
-				s.Await("to be moved", 10*time.Second, func() bool { return len(s.migrations()) == 1 })
+				s.Await("to be moved", lab.Patience, func() bool { return len(s.migrations()) == 1 })
 			} else {
 				time.Sleep(time.Second) // many times as long as a recovery takes
 				if all := s.migrations(); len(all) > 0 {

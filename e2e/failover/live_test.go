@@ -104,7 +104,7 @@ http.server.HTTPServer(("10.77.1.80", 80), Handler).serve_forever()`
 		server.Process.Kill()
 		server.Wait()
 	})
-	s.Await("the server", 10*time.Second, func() bool {
+	s.Await("the server", lab.Patience, func() bool {
 		c, err := net.Dial("tcp", "10.77.1.80:80")
 		if err == nil {
 			c.Close()
@@ -120,7 +120,7 @@ http.server.HTTPServer(("10.77.1.80", 80), Handler).serve_forever()`
 	time.Sleep(700 * time.Millisecond)
 	server.Process.Signal(syscall.SIGCONT)
 	var moved []lab.Migration
-	s.Await("its end", 30*time.Second, func() bool {
+	s.Await("its end", lab.Patience, func() bool {
 		if m := s.migrations(); len(m) > 0 {
 			moved = m
 		}
@@ -171,7 +171,7 @@ func TestNothingIsAnswered(t *testing.T) {
 				d.Start()
 				all = append(all, d)
 			}
-			s.Await("the requests", 10*time.Second, func() bool { return len(s.sessions()) >= len(by) })
+			s.Await("the requests", lab.Patience, func() bool { return len(s.sessions()) >= len(by) })
 			strike.do(s)
 			for i, d := range all {
 				d.named(by[i].name).intact(native[i], by[i].clean)
@@ -196,7 +196,7 @@ func TestASlowAnswer(t *testing.T) {
 
 func (s *site) requested() {
 	s.t.Helper()
-	s.Await("the request", 10*time.Second, func() bool {
+	s.Await("the request", lab.Patience, func() bool {
 		for _, one := range s.sessions() {
 			if strings.Contains(one.URL, "film") {
 				return true
@@ -226,9 +226,9 @@ for i in range(2):
     open("out%d" % i, "wb").write(data)
     while i == 0 and not os.path.exists("go"): time.sleep(0.01)`)
 			d.Start()
-			s.Await("the first file", 20*time.Second, func() bool { return fileSize(filepath.Join(d.folder, "out0")) == size })
+			s.Await("the first file", lab.Patience, func() bool { return fileSize(filepath.Join(d.folder, "out0")) == size })
 			strike.do(s.Network("wlan0"))
-			s.Await("the idle connection to move", 10*time.Second, func() bool { return len(s.migrations()) == 1 })
+			s.Await("the idle connection to move", lab.Patience, func() bool { return len(s.migrations()) == 1 })
 			if err := os.WriteFile(filepath.Join(d.folder, "go"), nil, 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -251,7 +251,7 @@ func TestIdleConnectionsOfPrograms(t *testing.T) {
 	for _, d := range all {
 		d.Start()
 	}
-	s.Await("the first files", 20*time.Second, func() bool {
+	s.Await("the first files", lab.Patience, func() bool {
 		return fileSize(filepath.Join(all[0].folder, "out0")) == size && fileSize(filepath.Join(all[1].folder, "film.mkv")) == size
 	})
 	s.Network("wlan0").CarrierDown()
@@ -278,7 +278,7 @@ func TestStandbyWhereItCosts(t *testing.T) {
 			s.Configure(test.text + "[failover]\nstandby = \"" + test.standby + "\"\n")
 			d := s.download(true, curl.args...)
 			d.Start()
-			events, err := s.Control(d.Pid(), 10*time.Second).Watch()
+			events, err := s.Control(d.Pid(), lab.Patience).Watch()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,7 +299,7 @@ func TestAStandbyIsRenewed(t *testing.T) {
 	s.sum = lab.Content(t, s.root, "film.mkv", 30<<20, 7)
 	d := s.download(true, curl.args...)
 	d.Start()
-	events, err := s.Control(d.Pid(), 10*time.Second).Watch()
+	events, err := s.Control(d.Pid(), lab.Patience).Watch()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +320,7 @@ func TestAStandbyIsRenewed(t *testing.T) {
 	s.Network("wwan0").ResetConnections()
 	standby()
 	s.web["wlan0"].Kill()
-	s.Await("the recovery", 5*time.Second, func() bool { return len(s.migrations()) == 1 })
+	s.Await("the recovery", lab.Patience, func() bool { return len(s.migrations()) == 1 })
 }
 
 // With failover switched off the program sees everything as it comes.

@@ -166,7 +166,7 @@ http.server.ThreadingHTTPServer(("10.77.1.80", 80), Handler).serve_forever()`
 		server.Process.Kill()
 		server.Wait()
 	})
-	s.Await("the server", 10*time.Second, func() bool {
+	s.Await("the server", lab.Patience, func() bool {
 		c, err := net.Dial("tcp", "10.77.1.80:80")
 		if err == nil {
 			c.Close()

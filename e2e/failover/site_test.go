@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -143,7 +142,7 @@ func (s *site) sessions() (all []lab.Session) {
 // halfway waits until the program has received a good part.
 func (d *download) halfway() {
 	d.s.t.Helper()
-	d.s.Await("a third of the film", 20*time.Second, func() bool {
+	d.s.Await("a third of the film", lab.Patience, func() bool {
 		select {
 		case <-d.Ended():
 			d.s.t.Fatalf("it ended before it could be disturbed: %v", d.Wait())

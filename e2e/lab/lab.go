@@ -218,6 +218,9 @@ func (l *Lab) showLogs() {
 	}
 }
 
+// Patience is how long a test waits for something that is bound to happen, and happens at once unless the machine is very busy.
+const Patience = time.Minute
+
 // Await waits until condition holds, looking every 2 ms, and fails the test after limit. It is for
 // events that nothing announces, such as a file that another program lets grow.
 func (l *Lab) Await(what string, limit time.Duration, condition func() bool) {

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { Main(m) }
 
 // waitLimit bounds every wait of these tests; nothing in them takes a tenth of it.
-const waitLimit = 10 * time.Second
+const waitLimit = Patience
 
 // handshake connects through a network to an address and returns how long it took.
 func handshake(n *Network, address string, limit time.Duration) (time.Duration, error) {

@@ -118,12 +118,12 @@ func (n *Network) settle() error {
 	}
 	for _, end := range ends {
 		end.Do(func() error {
-			await(startLimit, func() bool { return running(inner) })
+			await(Patience, func() bool { return running(inner) })
 			return nil
 		})
 	}
-	if !await(startLimit, func() bool { return running(n.Name) }) {
-		return fmt.Errorf("no carrier on %s after %v", n.Name, startLimit)
+	if !await(Patience, func() bool { return running(n.Name) }) {
+		return fmt.Errorf("no carrier on %s after %v", n.Name, Patience)
 	}
 	return nil
 }

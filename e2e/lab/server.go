@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// startLimit bounds how long a server may take until it accepts connections.
-const startLimit = 10 * time.Second
+// stopLimit is how long a server may take to end by itself.
+const stopLimit = 10 * time.Second
 
 // ServerOptions are the choices common to all content servers. The zero value is a server on port
 // 80 of the network's content addresses that sends as fast as it can.
@@ -127,7 +127,7 @@ func (s *Server) Restart() {
 		cmd.Wait()
 		close(gone)
 	}()
-	up := await(startLimit, func() bool { return s.exited() || s.accepts() })
+	up := await(Patience, func() bool { return s.exited() || s.accepts() })
 	if !up || s.exited() {
 		text, _ := os.ReadFile(s.errorFile)
 		t.Fatalf("lab: %s in %s does not accept connections at %v (%s):\n%s",
@@ -184,7 +184,7 @@ func (s *Server) signal(sig syscall.Signal, last bool) {
 	}
 	select {
 	case <-s.gone:
-	case <-time.After(startLimit):
+	case <-time.After(stopLimit):
 		syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 		<-s.gone
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"midstream/e2e/lab"
@@ -127,7 +126,7 @@ func startLong(t *testing.T, l *lab.Lab, args []string) (*download, io.Closer) {
 		t.Fatal(err)
 	}
 	p.Start()
-	return &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), 10*time.Second)}, in
+	return &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), lab.Patience)}, in
 }
 
 // isApart checks whether the program, where longSource waits, has a connection to the server itself.

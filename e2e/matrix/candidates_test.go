@@ -79,7 +79,7 @@ func TestTheNextNetworkIsTriedAfterOneThatCannot(t *testing.T) {
 				d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 				first.stop()
 				// Networks are tried by turns, but the one that connects first is asked first: the third comes when the second has been.
-				l.Await("request to the second network's server", 5e9, func() bool { return len(second.requests()) > 0 })
+				l.Await("request to the second network's server", lab.Patience, func() bool { return len(second.requests()) > 0 })
 				third := serve(t, l.Networks()[2], last)
 				if saved {
 					d.ends(body)
@@ -88,7 +88,7 @@ func TestTheNextNetworkIsTriedAfterOneThatCannot(t *testing.T) {
 					again := serve(t, l.Networks()[0], old)
 					native := l.Command("curl", "-sS", "-o", d.out, "http://"+host+"/file").Start()
 					again.awaits(t, native)
-					l.Await("half of the file", 5e9, func() bool { return sizeOf(d.out) > 100_000 })
+					l.Await("half of the file", lab.Patience, func() bool { return sizeOf(d.out) > 100_000 })
 					again.stop()
 					want := native.Wait()
 					if under.Status != want.Status || withoutCounts(under.Stderr) != withoutCounts(want.Stderr) || !strings.HasPrefix(string(body), got) {

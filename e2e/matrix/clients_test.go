@@ -226,7 +226,7 @@ func testClients(t *testing.T, over transport) {
 					near.awaits(t, d.program)
 					// Who does not wait for the last octets may be at its end.
 					socket := filepath.Join(l.RuntimeDir(), fmt.Sprintf("%d.sock", d.program.Pid()))
-					l.Await("the client", 10*time.Second, func() bool {
+					l.Await("the client", lab.Patience, func() bool {
 						if d.control == nil {
 							d.control, _ = l.ControlSocket(socket)
 						}

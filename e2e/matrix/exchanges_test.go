@@ -77,7 +77,7 @@ func testAgainAndAgain(t *testing.T, over transport) {
 		ask("GET /x?n=after")
 		k.answered()
 		if !over.secure {
-			l.Await("direct delivery", 5e9, func() bool { return !k.relayed() })
+			l.Await("direct delivery", lab.Patience, func() bool { return !k.relayed() })
 		}
 	}
 	round()

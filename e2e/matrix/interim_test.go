@@ -3,7 +3,6 @@ package matrix
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -52,10 +51,7 @@ func testInterims(t *testing.T, over transport) {
 						want = append([]byte(hints[:hold]+end), final[len(interim):]...)
 					}
 					first, second := s.serve(t, 0, old), s.serve(t, 1, next)
-					d := &download{t: t, lab: s.Lab, out: s.out}
-					d.program = s.Midstream(args...).Start()
-					first.awaits(t, d.program)
-					d.control = s.Control(d.program.Pid(), 10e9)
+					d := s.download(t, first, args)
 					d.reads("the request", func(s lab.Session) bool { return s.State == "active" })
 					if dies {
 						first.stop()
@@ -69,16 +65,8 @@ func testInterims(t *testing.T, over transport) {
 						want, _ = first.answer(getFile)
 						first.release()
 					}
-					if want == nil { // as natively
-						under, octets := d.program.Wait(), file(d.out)
-						dead := s.serve(t, 0, old)
-						native := s.Command(args...).Start()
-						dead.awaits(t, native)
-						dead.stop()
-						lab.Compare(t, native.Wait(), under)
-						if want := file(d.out); want != octets {
-							t.Errorf("it wrote %q, natively %q", octets, want)
-						}
+					if want == nil {
+						d.endsAsNatively(s, old, args, d.out)
 					} else {
 						d.ends(want)
 					}
@@ -113,11 +101,4 @@ func endOfHints(read int) (string, bool) {
 		return "\n", true
 	}
 	return "", false
-}
-
-// file is what a file holds, and takes it away; "" if there is none.
-func file(name string) string {
-	b, _ := os.ReadFile(name)
-	os.Remove(name)
-	return string(b)
 }

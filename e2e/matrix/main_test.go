@@ -59,7 +59,7 @@ func start(t *testing.T, l *lab.Lab, args ...string) *download {
 	t.Helper()
 	d := &download{t: t, lab: l, out: filepath.Join(l.Dir, fmt.Sprintf("out%d", rand.Int63()))}
 	d.program = l.Midstream(placed(args, d.out)...).Start()
-	d.control = l.Control(d.program.Pid(), 10*time.Second)
+	d.control = l.Control(d.program.Pid(), lab.Patience)
 	return d
 }
 
@@ -67,7 +67,7 @@ func start(t *testing.T, l *lab.Lab, args ...string) *download {
 func (d *download) reads(what string, condition func(lab.Session) bool) lab.Session {
 	d.t.Helper()
 	var last lab.Session
-	d.lab.Await(what, 10*time.Second, func() bool {
+	d.lab.Await(what, lab.Patience, func() bool {
 		all, err := d.control.Sessions()
 		if err != nil || len(all) == 0 {
 			return false

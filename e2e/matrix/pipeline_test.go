@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -79,7 +78,7 @@ func testPipelined(t *testing.T, over transport) {
 				args = append(args, authority().file)
 			}
 			p := l.Midstream(args...).Start()
-			d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), 10*time.Second)}
+			d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), lab.Patience)}
 			<-first.held
 			d.reads("what is there", func(s lab.Session) bool { return s.State == "active" && (c.hold < 1000 || s.Received > 100_000) })
 			d.move(far.Name)
@@ -129,10 +128,10 @@ func TestAptPipelines(t *testing.T) {
 	for _, name := range uris {
 		fmt.Fprintf(in, "600 URI Acquire\nURI: http://%s/%s\nFilename: %s\n\n", host, name, filepath.Join(out, name))
 	}
-	d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), 10*time.Second)}
+	d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), lab.Patience)}
 	d.reads("some of it", func(s lab.Session) bool { return s.Received > 100_000 })
 	d.move(far.Name)
-	l.Await("all files", 15*time.Second, func() bool {
+	l.Await("all files", lab.Patience, func() bool {
 		stdout, _ := p.Output()
 		return strings.Count(stdout, "201 URI Done") == 10
 	})

@@ -169,7 +169,7 @@ func TestTheEnvironmentNamesTheProxy(t *testing.T) {
 			d.program = l.Midstream("curl", "-sS", "--noproxy", "*", "-o", d.out, "http://"+host+"/file")
 			d.program.Env = append(d.program.Env, "http_proxy=http://"+user+far.Proxy()+":3128", "no_proxy="+c.noProxy)
 			d.program.Start()
-			d.control = l.Control(d.program.Pid(), 10e9)
+			d.control = l.Control(d.program.Pid(), lab.Patience)
 			<-first.held
 			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
 			d.moveOrEnd(far.Name)

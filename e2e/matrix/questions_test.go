@@ -4,7 +4,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -37,7 +36,7 @@ func TestARelayAnswersAsASocketDoes(t *testing.T) {
 				p.Start()
 				says := func(line string) {
 					t.Helper()
-					l.Await(line, 10*time.Second, func() bool {
+					l.Await(line, lab.Patience, func() bool {
 						out, _ := p.Output()
 						select {
 						case <-p.Ended():
@@ -49,7 +48,7 @@ func TestARelayAnswersAsASocketDoes(t *testing.T) {
 				}
 				says("ready")
 				if under {
-					d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), 10*time.Second)}
+					d := &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), lab.Patience)}
 					d.reads("what it has read", func(s lab.Session) bool { return s.Received == 100_000 })
 					if m := d.move(far.Name); m.Delivery != "relayed" {
 						t.Errorf("it was delivered %s", m.Delivery)

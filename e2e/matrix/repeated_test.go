@@ -36,7 +36,7 @@ func testThroughFramings(t *testing.T, over transport) {
 					far.asked = append(far.asked, nil) // its answers are all later ones
 					d := &download{t: t, lab: s.Lab, out: s.out}
 					d.program = s.Midstream(over.client(client, s.host, s.out)...).Start()
-					d.control = s.Control(d.program.Pid(), 10e9)
+					d.control = s.Control(d.program.Pid(), lab.Patience)
 					d.reads("some of it", func(s lab.Session) bool { return s.Received > 10_000 })
 					moves, deliveries := 0, map[string]int{}
 					for d.runs(time.Duration(rand.Intn(60)) * time.Millisecond) {

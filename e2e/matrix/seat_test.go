@@ -4,7 +4,9 @@ package matrix
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,4 +89,41 @@ func runAt(t *testing.T, places []seat, cases []testCase) {
 		}()
 	}
 	workers.Wait()
+}
+
+// download starts a program under Midstream that downloads from the first server to the seat's file.
+func (s seat) download(t *testing.T, first *origin, args []string) *download {
+	t.Helper()
+	d := &download{t: t, lab: s.Lab, out: s.out, program: s.Midstream(args...).Start()}
+	first.awaits(t, d.program)
+	d.control = s.Control(d.program.Pid(), lab.Patience)
+	return d
+}
+
+// endsAsNatively compares the end of a program whose connection has died, and the files it wrote, with those of one that
+// runs as it is and meets the same.
+func (d *download) endsAsNatively(s seat, old script, args []string, files ...string) {
+	d.t.Helper()
+	written := func() (all []string) {
+		for _, f := range files {
+			all = append(all, file(f))
+		}
+		return all
+	}
+	under, got := d.program.Wait(), written()
+	dead := s.serve(d.t, 0, old)
+	native := s.Command(args...).Start()
+	dead.awaits(d.t, native)
+	dead.stop()
+	lab.Compare(d.t, native.Wait(), under)
+	if want := written(); !slices.Equal(got, want) {
+		d.t.Errorf("it wrote %q, natively %q", got, want)
+	}
+}
+
+// file is what a file holds, and takes it away; "" if there is none.
+func file(name string) string {
+	b, _ := os.ReadFile(name)
+	os.Remove(name)
+	return string(b)
 }

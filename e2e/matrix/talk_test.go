@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -69,7 +68,7 @@ func (k *talk) asks(line string) {
 		k.t.Fatalf("%v: %v", err, k.program.Wait())
 	}
 	if k.control == nil && strings.Contains(k.program.Args[0], "midstream") {
-		k.control = k.lab.Control(k.program.Pid(), 10*time.Second)
+		k.control = k.lab.Control(k.program.Pid(), lab.Patience)
 	}
 	k.lines++
 }
@@ -77,7 +76,7 @@ func (k *talk) asks(line string) {
 // answered waits until it has printed the answer of every request.
 func (k *talk) answered() {
 	k.t.Helper()
-	k.lab.Await(fmt.Sprintf("answer %d", k.lines), 10*time.Second, func() bool {
+	k.lab.Await(fmt.Sprintf("answer %d", k.lines), lab.Patience, func() bool {
 		out, _ := k.program.Output()
 		return strings.Count(out, "\n") >= k.lines
 	})

@@ -56,10 +56,7 @@ func testTrailers(t *testing.T, over transport) {
 					heads := s.out + ".heads"
 					args := append(over.client("curl", s.host, s.out), "-D", heads)
 					first, second := s.serve(t, 0, old), s.serve(t, 1, next)
-					d := &download{t: t, lab: s.Lab, out: s.out}
-					d.program = s.Midstream(args...).Start()
-					first.awaits(t, d.program)
-					d.control = s.Control(d.program.Pid(), 10e9)
+					d := s.download(t, first, args)
 					d.reads("all of it", func(s lab.Session) bool { return s.Received == int64(len(body)) })
 					wire, _ := first.answer(getFile)
 					head := string(wire[:old.headLength()])
@@ -75,16 +72,8 @@ func testTrailers(t *testing.T, over transport) {
 					default:
 						d.moveOrEnd(s.far())
 					}
-					if inside && !same && dies { // as natively
-						under, got := d.program.Wait(), file(s.out)+file(heads)
-						dead := s.serve(t, 0, old)
-						native := s.Command(args...).Start()
-						dead.awaits(t, native)
-						dead.stop()
-						lab.Compare(t, native.Wait(), under)
-						if want := file(s.out) + file(heads); got != want {
-							t.Errorf("it wrote %d octets, natively %d", len(got), len(want))
-						}
+					if inside && !same && dies {
+						d.endsAsNatively(s, old, args, s.out, heads)
 						return
 					}
 					d.ends(body)

@@ -28,30 +28,12 @@ func (s *site) scripted(n *lab.Network, answer func(c net.Conn, r *http.Request)
 	s.t.Helper()
 	server := &scripted{}
 	for _, address := range []string{n.Content(), n.Content6()} {
-		var l net.Listener
-		err := n.Do(func() (err error) {
-			l, err = net.Listen("tcp", net.JoinHostPort(address, "80"))
-			return err
-		})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go server.serve(c, answer)
-			}
-		}()
+		n.Answer(s.t, address, "80", func(c net.Conn) { server.serve(c, answer) })
 	}
 	return server
 }
 
 func (server *scripted) serve(c net.Conn, answer func(c net.Conn, r *http.Request)) {
-	defer c.Close()
 	in := bufio.NewReader(c)
 	for {
 		r, err := http.ReadRequest(in)

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -18,7 +17,7 @@ import (
 func TestMain(m *testing.M) { lab.Main(m) }
 
 // waitLimit bounds every wait for something that should happen soon.
-const waitLimit = 20 * time.Second
+const waitLimit = lab.Patience
 
 const host = "download.example"
 

@@ -86,9 +86,9 @@ SetOutputFilter DEFLATE
 // received waits until the program has received so many octets of content.
 func (s *site) received(p *lab.Program, octets int64) {
 	s.t.Helper()
-	control := s.Control(p.Pid(), 10e9)
+	control := s.Control(p.Pid(), lab.Patience)
 	defer control.Close()
-	s.Await("some content", 10e9, func() bool {
+	s.Await("some content", lab.Patience, func() bool {
 		all, err := control.Sessions()
 		return err == nil && len(all) == 1 && all[0].Received > octets
 	})
@@ -158,8 +158,6 @@ func (s *site) moveCoded(ways []way) {
 
 // Answers are reframed by a shim compiled for AddressSanitizer and UndefinedBehaviorSanitizer.
 func TestSanitizersReframe(t *testing.T) {
-	folder := t.TempDir()
-	compileSanitized(t, folder)
 	s := newCodedSite(t)
 	for _, p := range codedPrograms {
 		if p.name == "curl" || p.name == "aria2" {
@@ -168,7 +166,7 @@ func TestSanitizersReframe(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			s.t = t
 			out := s.out(p.name)
-			run, reports := s.sanitized(folder, p.name, p.args(s, out))
+			run, reports := s.sanitized(p.name, p.args(s, out))
 			run.Start()
 			s.received(run, 300_000)
 			for _, m := range s.migrate("wwan0") {

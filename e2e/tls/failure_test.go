@@ -15,7 +15,7 @@ func (s *site) fail(p program, share float64, failure func()) {
 	s.t.Helper()
 	out := s.out(p.name)
 	os.Remove(out)
-	s.Await("the first network", 10*time.Second, func() bool {
+	s.Await("the first network", lab.Patience, func() bool {
 		conn, err := net.Dial("tcp", s.Network("wlan0").Content()+":443")
 		if err == nil {
 			conn.Close()

@@ -1,13 +1,16 @@
 package tls
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"midstream/e2e/lab"
@@ -72,44 +75,69 @@ func TestMemcheck(t *testing.T) {
 	}
 }
 
-// compileSanitized makes a shim with sanitizers in a folder. What stands in for dlsym is called before they are there.
-func compileSanitized(t *testing.T, folder string) {
-	t.Helper()
-	sources, err := filepath.Glob(filepath.Join(lab.Root(t), "shim", "*.c"))
-	if err != nil || len(sources) == 0 {
-		t.Fatalf("no sources: %v", err)
+// sanitizedShim is a folder with a shim that has sanitizers, and the core: compiled once, in the laboratory's own /run. What
+// stands in for dlsym is called before the sanitizers are there.
+var sanitizedShim = sync.OnceValues(func() (folder string, err error) {
+	sources, err := filepath.Glob("../../shim/*.c")
+	if err != nil {
+		return "", err
 	}
-	flags := []string{"-O1", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-U_FORTIFY_SOURCE", "-fPIC", "-fvisibility=hidden", "-fexceptions",
-		"-ftls-model=initial-exec", "-fno-omit-frame-pointer"}
-	early := filepath.Join(folder, "lookup.o")
-	last := append([]string{"-shared", "-fsanitize=address,undefined", "-Wl,-z,now,-z,nodelete", "-o", filepath.Join(folder, "libmidstream.so"),
-		"-Wl,--version-script=" + lab.Build(t, "shim/exports.map"), early}, flags...)
-	for _, source := range sources {
-		if filepath.Base(source) != "lookup.c" {
-			last = append(last, source)
-			continue
+	if folder, err = os.MkdirTemp("/run", "sanitized-"); err != nil {
+		return "", err
+	}
+	gcc := func(args ...string) error {
+		if text, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("gcc %s: %w\n%s", strings.Join(args, " "), err, text)
 		}
-		if text, err := exec.Command("gcc", append(slices.Clone(flags), "-c", "-o", early, source)...).CombinedOutput(); err != nil {
-			t.Fatalf("gcc: %v\n%s", err, text)
-		}
+		return nil
 	}
-	if text, err := exec.Command("gcc", last...).CombinedOutput(); err != nil {
-		t.Fatalf("gcc: %v\n%s", err, text)
+	objects := make([]string, len(sources))
+	errs := make([]error, len(sources))
+	work := make(chan int)
+	var compilers sync.WaitGroup
+	for range runtime.NumCPU() {
+		compilers.Go(func() {
+			for i := range work {
+				objects[i] = filepath.Join(folder, filepath.Base(sources[i])+".o")
+				args := []string{"-O1", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-U_FORTIFY_SOURCE", "-fPIC", "-fvisibility=hidden",
+					"-fexceptions", "-ftls-model=initial-exec", "-fno-omit-frame-pointer", "-c", "-o", objects[i], sources[i]}
+				if filepath.Base(sources[i]) != "lookup.c" {
+					args = append(args, "-fsanitize=address,undefined")
+				}
+				errs[i] = gcc(args...)
+			}
+		})
 	}
-	if err := os.Symlink(lab.Build(t, "libmidstream-core.so"), filepath.Join(folder, "libmidstream-core.so")); err != nil {
-		t.Fatal(err)
+	for i := range sources {
+		work <- i
 	}
-}
+	close(work)
+	compilers.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	core, err := filepath.Abs("../../build/libmidstream-core.so")
+	if err != nil {
+		return "", err
+	}
+	return folder, errors.Join(os.Symlink(core, filepath.Join(folder, "libmidstream-core.so")),
+		gcc(append([]string{"-shared", "-fsanitize=address,undefined", "-Wl,-z,now,-z,nodelete", "-o", filepath.Join(folder, "libmidstream.so"),
+			"-Wl,--version-script=../../build/shim/exports.map"}, objects...)...))
+})
 
 // sanitized is a program under a sanitized shim, and what fails the test if anything was reported.
-func (s *site) sanitized(folder, label string, args []string) (p *lab.Program, reports func()) {
+func (s *site) sanitized(label string, args []string) (p *lab.Program, reports func()) {
 	s.t.Helper()
-	runtime, err := exec.Command("gcc", "-print-file-name=libasan.so").Output()
+	folder, err := sanitizedShim()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	preload := strings.TrimSpace(string(runtime)) + ":" + filepath.Join(folder, "libmidstream.so")
-	path := filepath.Join(folder, "report-"+label)
+	library, err := exec.Command("gcc", "-print-file-name=libasan.so").Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	preload := strings.TrimSpace(string(library)) + ":" + filepath.Join(folder, "libmidstream.so")
+	path := s.out("report-" + label)
 	p = s.Command(args...)
 	p.Env = append(p.Env, "LD_PRELOAD="+preload,
 		fmt.Sprintf("ASAN_OPTIONS=detect_leaks=0:log_path=%s:exitcode=9", path), "UBSAN_OPTIONS=print_stacktrace=1:log_path="+path)
@@ -125,8 +153,6 @@ func (s *site) sanitized(folder, label string, args []string) (p *lab.Program, r
 
 // The same with the shim compiled for AddressSanitizer and UndefinedBehaviorSanitizer.
 func TestSanitizers(t *testing.T) {
-	folder := t.TempDir()
-	compileSanitized(t, folder)
 	s := newSite(t, lab.Link{})
 	s.serve(nil)
 	out := s.out("out")
@@ -138,7 +164,7 @@ func TestSanitizers(t *testing.T) {
 	for label, args := range clients {
 		t.Run(label, func(t *testing.T) {
 			s.t = t
-			p, reports := s.sanitized(folder, label, args)
+			p, reports := s.sanitized(label, args)
 			r := s.travel(p, out)
 			if r.Status != 0 || r.Stderr != "" {
 				t.Errorf("%v", r)

@@ -2,10 +2,6 @@ package tls
 
 import (
 	"bytes"
-	"crypto/tls"
-	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -164,32 +160,8 @@ func TestMemoryListed(t *testing.T) {
 // program that waits for its socket has to be woken for it.
 func TestMemoryWoken(t *testing.T) {
 	s := newSite(t, lab.Link{})
-	content, err := os.ReadFile(s.out("content/" + name))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var broken chan struct{}
-	write := func(c *tls.Conn, from, to int, short int) {
-		status, extra := "200 OK", ""
-		if from > 0 || to < len(content) {
-			status, extra = "206 Partial Content", fmt.Sprintf("Content-Range: bytes %d-%d/%d\r\n", from, to-1, len(content))
-		}
-		var b bytes.Buffer
-		fmt.Fprintf(&b, "HTTP/1.1 %s\r\nETag: \"film\"\r\nAccept-Ranges: bytes\r\n%sContent-Length: %d\r\n\r\n", status, extra, to-from)
-		b.Write(content[from : to-short])
-		c.Write(b.Bytes())
-	}
-	s.answerer("wlan0", func(c *tls.Conn, r *http.Request) {
-		write(c, 0, len(content), last)
-		<-broken
-		c.NetConn().(*net.TCPConn).SetLinger(0)
-		c.NetConn().Close()
-	})
-	s.answerer("wwan0", func(c *tls.Conn, r *http.Request) {
-		from, to := 0, len(content)-1
-		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
-		write(c, from, to+1, 0)
-	})
+	s.breakingOff(&broken)
 	for _, how := range []string{"blocking", "poll", "queue", "pair", "asyncio"} {
 		t.Run(how, func(t *testing.T) {
 			s.t = t
@@ -200,7 +172,7 @@ func TestMemoryWoken(t *testing.T) {
 				args = s.asyncio(out, "")
 			}
 			p := s.Midstream(args...).Start()
-			reached := s.reached(p, out, int64(len(content)-last))
+			reached := s.reached(p, out, size-last)
 			close(broken)
 			if !reached {
 				t.Fatalf("%v", p.Wait())

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -217,7 +216,7 @@ func TestFetchers(t *testing.T) {
 				var moved []lab.Moved
 				p.Start()
 				if move {
-					s.Await("a part of the file", 15*time.Second, func() bool { return largest(f.folder) > size/4 })
+					s.Await("a part of the file", lab.Patience, func() bool { return largest(f.folder) > size/4 })
 					moved = s.migrate("wwan0")
 				}
 				r := p.Wait()

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -149,7 +148,7 @@ func TestTunnels(t *testing.T) {
 					s.intact("moved", out)
 					s.keepsSecret(listed, fmt.Sprintf("%+v", moved))
 					if far != nil {
-						far.WaitLine("the tunnel", 10*time.Second, func(line string) bool { return strings.Contains(line, "CONNECT "+host+":443") })
+						far.WaitLine("the tunnel", lab.Patience, func(line string) bool { return strings.Contains(line, "CONNECT "+host+":443") })
 					}
 				})
 			}

@@ -1,28 +1,21 @@
 package tls
 
 import (
+	"flag"
 	"math/rand/v2"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"midstream/e2e/lab"
 )
 
-// refusals that a trigger at a random moment may meet: the download ended, or was between its requests.
-var refusals = []string{
-	"the program has closed it", "its connection has ended", "no request has been sent", "no such session", "the stream changed during the migration",
-	"the exchange has ended meanwhile", "the program has ended its TLS session", "its TLS session cannot be continued",
-}
+var randomMoves = flag.Int64("moves", 250, "how many migrations the randomised test makes of each library and version")
 
 // Kept-alive sessions of several threads are moved at random octets, to random networks, by several triggers at once; every octet
 // is compared.
 func TestMovedAtRandom(t *testing.T) {
-	const wanted = 250
 	for _, version := range []string{"TLSv1.3", "TLSv1.2"} {
 		for label, gnu := range map[string]bool{"OpenSSL": false, "GnuTLS": true} {
 			t.Run(label+" "+version, func(t *testing.T) {
@@ -38,59 +31,23 @@ func TestMovedAtRandom(t *testing.T) {
 				}
 				p.Start()
 				s.known(p)
-				path := filepath.Join(s.RuntimeDir(), strconv.Itoa(p.Pid())+".sock")
-				var moved atomic.Int64
-				deadline := time.Now().Add(25 * time.Second)
-				var movers sync.WaitGroup
-				for range 3 {
-					movers.Add(1)
-					go func() {
-						defer movers.Done()
-						c, err := s.ControlSocket(path)
-						if err != nil {
-							t.Errorf("control socket: %v", err)
-							return
-						}
-						defer c.Close()
-						for moved.Load() < wanted && time.Now().Before(deadline) {
-							sessions, err := c.Sessions()
-							if err != nil {
-								return // the program has ended: what it says is looked at below
-							}
-							if len(sessions) == 0 {
-								continue
-							}
-							results, _ := c.MigrateSession(sessions[rand.IntN(len(sessions))].ID, networks[rand.IntN(2)])
-							for _, r := range results {
-								if r.OK {
-									moved.Add(1)
-								} else if !allowed(r.Reason) {
-									t.Errorf("refused: %s", r.Reason)
-								}
-							}
-						}
-					}()
-				}
-				movers.Wait()
+				s.Control(p.Pid(), lab.Patience)
+				deadline := time.Now().Add(25*time.Second + time.Duration(*randomMoves)*50*time.Millisecond)
+				storm := s.Storm(p.Pid(), rand.Uint64(), 3, 1<<30, func(moved int64) bool { return moved >= *randomMoves || time.Now().After(deadline) })
+				storm.Wait()
 				in.Close()
 				if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
 					t.Errorf("%v", r)
 				} else {
-					t.Logf("%d migrations during %s", moved.Load(), strings.TrimSpace(r.Stdout))
+					t.Logf("%d migrations during %s", storm.Moved.Load(), strings.TrimSpace(r.Stdout))
 				}
-				if moved.Load() < 50 {
-					t.Errorf("%d migrations only", moved.Load())
+				if moved := storm.Moved.Load(); moved < 50 {
+					t.Errorf("%d migrations only", moved)
+				}
+				for _, reason := range storm.Illegitimate() {
+					t.Errorf("refused %s", reason)
 				}
 			})
 		}
 	}
-}
-
-func allowed(reason string) bool {
-	for _, r := range refusals {
-		if strings.Contains(reason, r) {
-			return true
-		}
-	}
-	return false
 }

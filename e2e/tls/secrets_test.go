@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"midstream/e2e/lab"
 )
@@ -93,7 +92,7 @@ func TestSecretsAreForgotten(t *testing.T) {
 					}
 				}
 			}
-			s.Await("the end of the download", 20*time.Second, func() bool {
+			s.Await("the end of the download", lab.Patience, func() bool {
 				stdout, _ := p.Output()
 				return strings.Contains(stdout, "all is here")
 			})

@@ -76,7 +76,7 @@ func (s *site) raw(network string, id identity, args ...string) *raw {
 
 func (r *raw) asked(p *lab.Program) {
 	r.s.t.Helper()
-	r.s.Await("a request", 15*time.Second, func() bool {
+	r.s.Await("a request", lab.Patience, func() bool {
 		select {
 		case <-p.Ended():
 			r.s.t.Fatalf("%v", p.Wait())
@@ -92,7 +92,7 @@ func (r *raw) send(octets []byte) {
 		r.s.t.Fatalf("openssl's server takes nothing: %v", err)
 	}
 	// A command has to be the beginning of what it reads at once, and all of it.
-	r.s.Await("openssl's server to read", 10*time.Second, func() bool {
+	r.s.Await("openssl's server to read", lab.Patience, func() bool {
 		var left int32
 		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, r.in.Fd(), syscall.TIOCINQ, uintptr(unsafe.Pointer(&left)))
 		return errno == 0 && left == 0
@@ -112,7 +112,6 @@ var validators = regexp.MustCompile(`(?mi)^(etag|last-modified): .*\r?\n`)
 // What happens to a TLS session after its handshake: new keys and new tickets are no reason not to move; where the peers
 // prove anew who they are, the program goes on as natively, and the stream is not moved any more.
 func TestLaterHandshakes(t *testing.T) {
-	lab.RunLimit = 15 * time.Second
 	const length = 3_000_000
 	const pause, rest = 1_500_000, 2_200_000
 	cases := []struct {

@@ -211,7 +211,7 @@ func (s *site) migrate(to string) []lab.Moved {
 // known waits until the core, which comes with the first request, knows of it.
 func (s *site) known(p *lab.Program) {
 	s.t.Helper()
-	s.Await("a session", 15*time.Second, func() bool {
+	s.Await("a session", lab.Patience, func() bool {
 		select {
 		case <-p.Ended():
 			return true
@@ -223,7 +223,7 @@ func (s *site) known(p *lab.Program) {
 
 // reached waits until the file has so many octets; false if the program ends before.
 func (s *site) reached(p *lab.Program, file string, octets int64) bool {
-	for limit := time.Now().Add(15 * time.Second); time.Now().Before(limit); time.Sleep(2 * time.Millisecond) {
+	for limit := time.Now().Add(lab.Patience); time.Now().Before(limit); time.Sleep(2 * time.Millisecond) {
 		if info, err := os.Stat(file); err == nil && info.Size() >= octets {
 			return true
 		}

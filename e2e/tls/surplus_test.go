@@ -74,47 +74,27 @@ func (s *site) answerer(network string, answer func(c *tls.Conn, r *http.Request
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var l net.Listener
-	if err := n.Do(func() (err error) {
-		l, err = net.Listen("tcp", n.Content()+":443")
-		return err
-	}); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { l.Close() })
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, DynamicRecordSizingDisabled: true}
-	go func() {
-		for {
-			c, err := l.Accept()
+	n.Answer(s.t, n.Content(), "443", func(c net.Conn) {
+		over := tls.Server(c, config)
+		for in := bufio.NewReader(over); ; {
+			r, err := http.ReadRequest(in)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				over := tls.Server(c, config)
-				in := bufio.NewReader(over)
-				for {
-					r, err := http.ReadRequest(in)
-					if err != nil {
-						return
-					}
-					answer(over, r)
-				}
-			}()
+			answer(over, r)
 		}
-	}()
+	})
 }
 
-// After a failure, or when it is asked to take over a download that has come to a stop, the new server sends all that is left in one record, which is decrypted before the program continues, and
-// then nothing: a program that waits before it reads is told of it.
-func TestDecryptedOctetsAreReadable(t *testing.T) {
-	s := newSite(t, lab.Link{})
+// breakingOff has the first server send all but the last octets, and reset the connection when what broken points to is
+// closed. The second sends all that it is asked for, and nothing more.
+func (s *site) breakingOff(broken *chan struct{}) {
+	s.t.Helper()
 	content, err := os.ReadFile(s.out("content/" + name))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	var broken chan struct{}
-	const fields = "ETag: \"film\"\r\nLast-Modified: Mon, 02 Nov 2026 10:00:00 GMT\r\nAccept-Ranges: bytes\r\nContent-Type: video/mp4\r\n"
 	write := func(c *tls.Conn, from, to int, short int) {
 		status, extra := "200 OK", ""
 		if from > 0 || to < len(content) {
@@ -122,14 +102,15 @@ func TestDecryptedOctetsAreReadable(t *testing.T) {
 			extra = fmt.Sprintf("Content-Range: bytes %d-%d/%d\r\n", from, to-1, len(content))
 		}
 		var b bytes.Buffer
-		fmt.Fprintf(&b, "HTTP/1.1 %s\r\nDate: %s\r\nServer: test\r\n%s%sContent-Length: %d\r\n\r\n", status,
-			time.Now().UTC().Format(http.TimeFormat), fields, extra, to-from)
+		fmt.Fprintf(&b, "HTTP/1.1 %s\r\nDate: %s\r\nServer: test\r\nETag: \"film\"\r\nLast-Modified: Mon, 02 Nov 2026 10:00:00 GMT\r\n"+
+			"Accept-Ranges: bytes\r\nContent-Type: video/mp4\r\n%sContent-Length: %d\r\n\r\n", status,
+			time.Now().UTC().Format(http.TimeFormat), extra, to-from)
 		b.Write(content[from : to-short])
 		c.Write(b.Bytes())
 	}
 	s.answerer("wlan0", func(c *tls.Conn, r *http.Request) {
 		write(c, 0, len(content), last)
-		<-broken
+		<-*broken
 		c.NetConn().(*net.TCPConn).SetLinger(0)
 		c.NetConn().Close()
 	})
@@ -138,6 +119,14 @@ func TestDecryptedOctetsAreReadable(t *testing.T) {
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
 		write(c, from, to+1, 0)
 	})
+}
+
+// After a failure, or when it is asked to take over a download that has come to a stop, the new server sends all that is left in one record, which is decrypted before the program continues, and
+// then nothing: a program that waits before it reads is told of it.
+func TestDecryptedOctetsAreReadable(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	var broken chan struct{}
+	s.breakingOff(&broken)
 	clients := map[string][]string{"curl": {"curl", "-sSN", "--cacert", s.ca.certificate, "-o", s.out("curl"), s.url()}}
 	for _, how := range []string{"select", "poll", "epoll", "edge", "oneshot"} {
 		clients[how] = []string{"/usr/bin/python3", "-c", waits, how, s.ca.certificate, host, s.out(how)}
@@ -153,7 +142,7 @@ func TestDecryptedOctetsAreReadable(t *testing.T) {
 				out := s.out(label)
 				os.Remove(out)
 				p := s.Midstream(args...).Start()
-				if !s.reached(p, out, int64(len(content)-last)) {
+				if !s.reached(p, out, size-last) {
 					close(broken)
 					t.Fatalf("%v", p.Wait())
 				}
