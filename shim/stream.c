@@ -254,10 +254,14 @@ void stream_leave(struct stream *s, const char *why)
     }
 }
 
-/* A connection may fail before the core has seen the request, and decided whether it is guarded: it is told, and decides then. */
+/*
+ * A connection may fail before the core has seen the request, and decided whether it is guarded: it is told, and decides then.
+ * The first one may even fail before the core is there.
+ */
 static void guard_early(struct stream *s)
 {
-    atomic_store(&s->counters->guard, !s->here && atomic_load(&shared.guard_new));
+    bool starting = atomic_load(&load_state) == LOAD_STARTING;
+    atomic_store(&s->counters->guard, !s->here && (starting || atomic_load(&shared.guard_new)));
 }
 
 /* The first GET: from here on the core knows the stream. */
@@ -690,7 +694,12 @@ static bool hold(struct stream *s, int error)
     /* FIN is how a response without a length ends; a wait leaves it to the reader to tell FIN from RST. */
     bool orderly = !error || error == UNKNOWN_ERROR;
     bool ends = (s->in.phase == MS_CLOSE && orderly) || aside_is_through(s, orderly);
-    bool would = !ends && stream_would_hold(s), held = would && gate_hold(s);
+    bool would = !ends && stream_would_hold(s);
+    if (would && atomic_load(&load_state) == LOAD_STARTING) {
+        load_wait(); /* for a while: a core that does not come would hold the program for good */
+        would = atomic_load(&load_state) == LOAD_UP && stream_would_hold(s);
+    }
+    bool held = would && gate_hold(s);
     if (would && !held) {
         return true; /* the hand has closed it meanwhile: what is there afterwards is looked at anew */
     }

@@ -186,8 +186,11 @@ func (c *Controller) handle(m channel.Message) {
 	}
 	c.mu.Unlock()
 	if s == nil {
-		if m.Kind == channel.Closed {
+		switch {
+		case m.Kind == channel.Closed:
 			c.send(channel.Message{Kind: channel.Release, Slot: m.Slot, Stream: m.Stream}, -1)
+		case m.Kind == channel.Failed && m.Flags&channel.Held != 0: // it was guarded before there was a core to ask
+			c.send(channel.Message{Kind: channel.GiveUp, Slot: m.Slot, Stream: m.Stream, A: m.A}, -1)
 		}
 		return
 	}
@@ -199,6 +202,9 @@ func (c *Controller) open(m channel.Message) {
 	if err != nil {
 		c.log.Error().Err(err).Msg("an opening was not understood")
 		return
+	}
+	if !c.config.Failover.Enabled {
+		c.shim.Guard(m.Slot, m.Stream, false)
 	}
 	if c.pointless() {
 		return // the shim's later messages about it are passed over

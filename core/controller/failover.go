@@ -58,7 +58,7 @@ func (s *Stream) fail(m channel.Message) {
 		return
 	}
 	e := s.current()
-	if e == nil || e.request == nil || s.why() != "" {
+	if e == nil || e.request == nil || !s.c.config.Failover.Enabled || s.why() != "" {
 		s.giveUpHeld("it cannot be moved")
 		return
 	}

@@ -72,3 +72,26 @@ func TestAConnectThatIsLeftForGood(t *testing.T) {
 		t.Errorf("%d octets, %v", len(got), err)
 	}
 }
+
+// A connection that breaks before the core has come into the process is continued as a later one is, or ends as natively.
+func TestAConnectionThatBreaksAtOnce(t *testing.T) {
+	for _, enabled := range []bool{true, false} {
+		t.Run(fmt.Sprintf("failover %v", enabled), func(t *testing.T) {
+			s := newSite(t)
+			all, _ := s.film(300_000)
+			s.Configure(fmt.Sprintf("[failover]\nenabled = %v\n", enabled))
+			s.serve("wlan0", part(all, 100_000, func(net.Conn) {}))
+			s.serve("wwan0", right(all))
+			out := filepath.Join(t.TempDir(), "out")
+			native, under := s.Both(nil, "curl", "-sS", "-w", "%{http_code}", "-o", out, "http://"+host+"/film.mkv")
+			if native.Status == 0 {
+				t.Fatalf("%v", native)
+			}
+			if !enabled {
+				lab.Compare(t, native, under)
+			} else if got, err := os.ReadFile(out); under.Status != 0 || under.Stdout != "200" || !bytes.Equal(got, all) {
+				t.Errorf("%v; %d octets, %v", under, len(got), err)
+			}
+		})
+	}
+}
