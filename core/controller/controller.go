@@ -28,6 +28,7 @@ import (
 	"midstream/core/log"
 	"midstream/core/manager"
 	"midstream/core/resolve"
+	"midstream/core/smallfile"
 )
 
 // Shim is what the controller needs of the process beside the channel.
@@ -139,7 +140,7 @@ func (c *Controller) serveControl() {
 
 // command returns the program's command line, for lists.
 func command() string {
-	b, err := os.ReadFile("/proc/self/cmdline")
+	b, err := smallfile.Read("/proc/self/cmdline")
 	if err != nil {
 		return ""
 	}

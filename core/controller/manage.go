@@ -135,11 +135,9 @@ func (c *Controller) watchStores(ctx context.Context) <-chan struct{} {
 		m.mu.Lock()
 		m.store = append(m.store, store)
 		m.mu.Unlock()
-		notices, err := store.Watch(ctx)
-		if err != nil {
+		notices := store.WatchFromProcess(ctx, func(err error) {
 			c.log.Error().Err(err).Msg("directives are not watched")
-			continue
-		}
+		})
 		go func() {
 			defer guard.Recover()
 			for range notices {

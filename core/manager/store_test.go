@@ -41,6 +41,28 @@ func TestStoreKeepsDirectivesAndTellsOfChanges(t *testing.T) {
 	}
 }
 
+func TestProcessesAreToldOfChanges(t *testing.T) {
+	for name, limit := range map[string]time.Duration{"while it is looked": time.Hour, "by the kernel": 0} {
+		s := Store{t.TempDir()}
+		ctx, cancel := context.WithCancel(context.Background())
+		notices := s.watchLater(ctx, limit, time.Millisecond, func(err error) { t.Errorf("%s: %v", name, err) })
+		for _, use := range []string{"wwan0", "wlan0", ""} {
+			if err := s.Update(func(d *Directives) error { d.Use = use; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			<-notices
+			for d, err := s.Load(); d.Use != use; d, err = s.Load() {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cancel()
+		for range notices {
+		}
+	}
+}
+
 func TestStoreDoesNotBelieveEverything(t *testing.T) {
 	s := Store{t.TempDir()}
 	os.Symlink("../../etc/passwd", filepath.Join(s.Dir, useLink))

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"midstream/core/smallfile"
 )
 
 // The kinds of an Interface.
@@ -64,7 +66,7 @@ func kindOf(sys string, i *Interface) string {
 		return KindLoopback
 	}
 	folder := filepath.Join(sys, i.Name)
-	uevent, _ := os.ReadFile(filepath.Join(folder, "uevent"))
+	uevent, _ := smallfile.Read(filepath.Join(folder, "uevent"))
 	for line := range strings.Lines(string(uevent)) {
 		switch strings.TrimSpace(line) {
 		case "DEVTYPE=wlan":
@@ -80,7 +82,7 @@ func kindOf(sys string, i *Interface) string {
 			return KindWiFi
 		}
 	}
-	hardware, _ := os.ReadFile(filepath.Join(folder, "type"))
+	hardware, _ := smallfile.Read(filepath.Join(folder, "type"))
 	switch strings.TrimSpace(string(hardware)) {
 	case arphrdEther:
 		return KindEthernet

@@ -4,10 +4,11 @@ package resolve
 
 import (
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"midstream/core/smallfile"
 )
 
 // linkFolders are systemd-resolved's and systemd-networkd's, with the key that has the servers.
@@ -20,7 +21,7 @@ var linkFolders = []struct{ folder, key string }{
 // none if they do not run, or keep their files to themselves.
 func Link(index int) []netip.AddrPort {
 	for _, f := range linkFolders {
-		text, err := os.ReadFile(filepath.Join(f.folder, strconv.Itoa(index)))
+		text, err := smallfile.Read(filepath.Join(f.folder, strconv.Itoa(index)))
 		if err != nil {
 			continue
 		}
