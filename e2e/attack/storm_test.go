@@ -17,7 +17,7 @@ import (
 func (s *site) storm(p *lab.Program, stop <-chan struct{}) *lab.Storm {
 	s.t.Helper()
 	s.control(p)
-	return s.Storm(p.Pid(), rand.Uint64(), 4, 10, func(int64) bool {
+	return s.Storm(s.SocketOf(p.Pid()), rand.Uint64(), 4, 10, func(int64) bool {
 		select {
 		case <-stop:
 			return true

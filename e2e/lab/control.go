@@ -84,11 +84,16 @@ type Control struct {
 	last   int
 }
 
+// SocketOf is where the control socket of a process is.
+func (l *Lab) SocketOf(pid int) string {
+	return filepath.Join(l.RuntimeDir(), fmt.Sprintf("%d.sock", pid))
+}
+
 // Control connects to the program's control socket. It waits for the socket, which exists from the
 // first HTTP request on; the test fails after limit.
 func (l *Lab) Control(pid int, limit time.Duration) *Control {
 	l.t.Helper()
-	path := filepath.Join(l.RuntimeDir(), fmt.Sprintf("%d.sock", pid))
+	path := l.SocketOf(pid)
 	var c *Control
 	var err error
 	if !await(limit, func() bool {

@@ -5,8 +5,6 @@ package lab
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,15 +19,14 @@ type Storm struct {
 	movers  sync.WaitGroup
 }
 
-// Storm begins to move the sessions of a program, which has to have a control socket, from so many control connections, one at a
+// Storm begins to move the sessions of the program with that control socket, which has to be there, from so many control connections, one at a
 // time or now and then (one trigger of `all`) all of them together. It ends when enough, asked before every trigger
 // and by several goroutines at once, returns true, or with the program.
-func (l *Lab) Storm(pid int, seed uint64, movers, all int, enough func(moved int64) bool) *Storm {
+func (l *Lab) Storm(socket string, seed uint64, movers, all int, enough func(moved int64) bool) *Storm {
 	l.t.Helper()
 	s := &Storm{refused: map[string]int{}}
-	path := filepath.Join(l.RuntimeDir(), strconv.Itoa(pid)+".sock")
 	for i := range movers {
-		c, err := l.ControlSocket(path)
+		c, err := l.ControlSocket(socket)
 		if err != nil {
 			l.t.Fatalf("lab: control socket: %v", err)
 		}

@@ -33,9 +33,8 @@ func TestDownloadsMovedAtRandomOctetsAreIntact(t *testing.T) {
 	}
 	j.Start()
 	j.awaitReceived(1)
-	s.Control(j.Pid(), waitLimit)
 	deadline := time.Now().Add(time.Minute + time.Duration(*randomMoves)*10*time.Millisecond)
-	storm := s.Storm(j.Pid(), seed, 4, 200, func(moved int64) bool { return moved >= *randomMoves || time.Now().After(deadline) })
+	storm := s.Storm(filepath.Join(j.runtime, strconv.Itoa(j.Pid())+".sock"), seed, 4, 200, func(moved int64) bool { return moved >= *randomMoves || time.Now().After(deadline) })
 	storm.Wait()
 	in.Close()
 	if r := j.Wait(); r.Status != 0 {

@@ -33,7 +33,7 @@ func TestMovedAtRandom(t *testing.T) {
 				s.known(p)
 				s.Control(p.Pid(), lab.Patience)
 				deadline := time.Now().Add(25*time.Second + time.Duration(*randomMoves)*50*time.Millisecond)
-				storm := s.Storm(p.Pid(), rand.Uint64(), 3, 1<<30, func(moved int64) bool { return moved >= *randomMoves || time.Now().After(deadline) })
+				storm := s.Storm(s.SocketOf(p.Pid()), rand.Uint64(), 3, 1<<30, func(moved int64) bool { return moved >= *randomMoves || time.Now().After(deadline) })
 				storm.Wait()
 				in.Close()
 				if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
