@@ -826,10 +826,32 @@ static enum tls_outcome carry_write_ex(struct tls_data *data)
     return outcome_of(data->library, data->handle, good);
 }
 
+/*
+ * A read or a look ahead of no octets fetches a record, so that SSL_pending() tells of it (SSL_pending(3)). As it says nothing of
+ * its own, it is made a look ahead of one. Its result is 0, and then SSL_get_error()'s is SSL_ERROR_SYSCALL.
+ */
+static int fetch_record(struct tls_data *data)
+{
+    char octet;
+    data->buffer = &octet;
+    data->length = 1;
+    data->peek = true;
+    tls_read(data, carry_peek);
+    if (data->outcome != TLS_DATA) {
+        return (int)data->raw;
+    }
+    data->t->said = SSL_ERROR_SYSCALL;
+    return 0;
+}
+
 EXPORT int SSL_read(void *ssl, void *buffer, int length)
 {
     struct tls_data data;
-    if (!data_call(&data, TLS_CALL_SSL_read, ssl, buffer, (size_t)length, CALLER) || length <= 0) {
+    bool ours = data_call(&data, TLS_CALL_SSL_read, ssl, buffer, (size_t)length, CALLER);
+    if (ours && !length && data.t) {
+        return fetch_record(&data);
+    }
+    if (!ours || length <= 0) {
         return data.library ? TLS_REAL(data.library, SSL_read)(ssl, buffer, length) : -1;
     }
     tls_read(&data, carry_read);
@@ -839,7 +861,12 @@ EXPORT int SSL_read(void *ssl, void *buffer, int length)
 EXPORT int SSL_read_ex(void *ssl, void *buffer, size_t length, size_t *done)
 {
     struct tls_data data;
-    if (!data_call(&data, TLS_CALL_SSL_read_ex, ssl, buffer, length, CALLER) || !length) {
+    bool ours = data_call(&data, TLS_CALL_SSL_read_ex, ssl, buffer, length, CALLER);
+    if (ours && !length && data.t) {
+        fetch_record(&data);
+        return 0;
+    }
+    if (!ours || !length) {
         return data.library ? TLS_REAL(data.library, SSL_read_ex)(ssl, buffer, length, done) : 0;
     }
     tls_read(&data, carry_read_ex);
@@ -850,7 +877,11 @@ EXPORT int SSL_read_ex(void *ssl, void *buffer, size_t length, size_t *done)
 EXPORT int SSL_peek(void *ssl, void *buffer, int length)
 {
     struct tls_data data;
-    if (!data_call(&data, TLS_CALL_SSL_peek, ssl, buffer, (size_t)length, CALLER) || length <= 0) {
+    bool ours = data_call(&data, TLS_CALL_SSL_peek, ssl, buffer, (size_t)length, CALLER);
+    if (ours && !length && data.t) {
+        return fetch_record(&data);
+    }
+    if (!ours || length <= 0) {
         return data.library ? TLS_REAL(data.library, SSL_peek)(ssl, buffer, length) : -1;
     }
     data.peek = true;
@@ -861,7 +892,12 @@ EXPORT int SSL_peek(void *ssl, void *buffer, int length)
 EXPORT int SSL_peek_ex(void *ssl, void *buffer, size_t length, size_t *done)
 {
     struct tls_data data;
-    if (!data_call(&data, TLS_CALL_SSL_peek_ex, ssl, buffer, length, CALLER) || !length) {
+    bool ours = data_call(&data, TLS_CALL_SSL_peek_ex, ssl, buffer, length, CALLER);
+    if (ours && !length && data.t) {
+        fetch_record(&data);
+        return 0;
+    }
+    if (!ours || !length) {
         return data.library ? TLS_REAL(data.library, SSL_peek_ex)(ssl, buffer, length, done) : 0;
     }
     data.peek = true;

@@ -98,6 +98,8 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		switch {
 		case reply != nil && reply.Kind == channel.Moved:
 			return channel.ParsePosition(reply.Data)
+		case reply != nil && left != "":
+			return channel.Position{}, &unmovedError{why: left, at: reply.A}
 		case reply != nil:
 			return channel.Position{}, &unmovedError{why: string(reply.Data), at: reply.A}
 		case closed:
