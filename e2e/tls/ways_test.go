@@ -32,7 +32,7 @@ func TestReadInEveryWay(t *testing.T) {
 			s.known(p)
 			s.Control(p.Pid(), lab.Patience)
 			deadline := time.Now().Add(lab.Patience)
-			storm := s.Storm(p.Pid(), rand.Uint64(), 1, 1<<30, func(moved int64) bool { return moved >= 60 || time.Now().After(deadline) })
+			storm := s.Storm(s.SocketOf(p.Pid()), rand.Uint64(), 1, 1<<30, func(moved int64) bool { return moved >= 60 || time.Now().After(deadline) })
 			storm.Wait()
 			in.Close()
 			r := p.Wait()
