@@ -108,6 +108,17 @@ func (s sample) median() float64 {
 	return (c[(len(c)-1)/2] + c[len(c)/2]) / 2
 }
 
+// fastest is the mean of the lowest quarter.
+func (s sample) fastest() float64 {
+	c := s.sorted()
+	c = c[:(len(c)+3)/4]
+	sum := 0.0
+	for _, v := range c {
+		sum += v
+	}
+	return sum / float64(len(c))
+}
+
 // ratios are those of the pairs.
 func ratios(under, native sample) sample {
 	r := make(sample, len(under))

@@ -82,13 +82,17 @@ func bulkTLS(b *bench) {
 }
 
 // transfers compares downloads over loopback with the same without the library.
+//
+// What else the machine does, and on which of its processors it happens to put client and server, only ever makes a run
+// longer, by up to a third: what is compared is the mean of the fastest quarter of each. Medians of as many runs differ by
+// five per cent from one time to the next.
 func (b *bench) transfers(what string, programs ...[]string) {
 	l := lab.New(b, lab.Net("wlan0", lab.Link{}))
 	l.LogLevel = "off"
 	serveLoopback(b)
 	for _, args := range programs {
 		var wall, cpu [2]sample
-		for i := range runs(9) + 1 {
+		for i := range runs(20) + 1 {
 			for k := range 2 {
 				p := l.Command(args...)
 				if (k+i)%2 == 1 {
@@ -104,12 +108,17 @@ func (b *bench) transfers(what string, programs ...[]string) {
 				}
 			}
 		}
-		for time, s := range map[string][2]sample{"wall": wall, "CPU": cpu} {
-			bound := map[string]float64{"wall": 1.03, "CPU": 1.05}[time]
-			ratio := s[1].median() / s[0].median()
-			b.reportMedian(args[0]+", "+what+", "+time+" time", ratio,
-				ratios(s[1], s[0]).text("%.3f"), "%.2f", bound)
-			b.note("natively %s s, under Midstream %s s; ratio of medians %.3f", s[0].text("%.3f"), s[1].text("%.3f"), ratio)
+		for _, m := range []struct {
+			time  string
+			s     [2]sample
+			bound float64
+		}{{"wall", wall, 1.03}, {"CPU", cpu, 1.05}} {
+			native, under := m.s[0], m.s[1]
+			ratio := under.fastest() / native.fastest()
+			b.reportMedian(args[0]+", "+what+", "+m.time+" time", ratio, fmt.Sprintf("%.3f", ratio), "%.2f", m.bound)
+			b.note("fastest quarter: natively %.3f s, under Midstream %.3f s", native.fastest(), under.fastest())
+			b.note("medians: natively %s s, under Midstream %s s; ratio %.3f; of the minima %.3f",
+				native.text("%.3f"), under.text("%.3f"), under.median()/native.median(), under.sorted()[0]/native.sorted()[0])
 		}
 	}
 }
