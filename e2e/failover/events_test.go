@@ -24,7 +24,7 @@ func without(expression string) lab.Normaliser {
 }
 
 var (
-	curl   = program{"curl", []string{"curl", "-sS", "-w", "%{http_code} %{size_download} %{num_connects} %{remote_ip}", "-o", "out", "URL"}, nil}
+	curl   = program{"curl", []string{"curl", "-sS", "--happy-eyeballs-timeout-ms", "30000", "-w", "%{http_code} %{size_download} %{num_connects} %{remote_ip}", "-o", "out", "URL"}, nil}
 	wget   = program{"wget", []string{"wget", "-nv", "-O", "out", "URL"}, without(`(?m)^[0-9-]* [0-9:]* `)}
 	python = program{"python urllib", []string{"python3", "-c", `import sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], timeout=30) as r, open("out", "wb") as f:

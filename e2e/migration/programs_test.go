@@ -26,7 +26,7 @@ var programs = []struct {
 	moves int // that the program's way of downloading has room for, with several
 }{
 	{"curl", []string{"curl", "-sS", "-o", "out", "URL"}, nil, 4},
-	{"curl -w", []string{"curl", "-s", "-o", "out", "-D", "/dev/stderr", "-w", "%{http_code} %{size_download} %{num_connects} %{remote_ip} %{remote_port} %{url_effective}", "URL"}, without(`(?m)^Date: .*\n`), 4},
+	{"curl -w", []string{"curl", "-s", "--happy-eyeballs-timeout-ms", "30000", "-o", "out", "-D", "/dev/stderr", "-w", "%{http_code} %{size_download} %{num_connects} %{remote_ip} %{remote_port} %{url_effective}", "URL"}, without(`(?m)^Date: .*\n`), 4},
 	{"curl over IPv4", []string{"curl", "-4", "-sS", "--http1.1", "--keepalive-time", "5", "-o", "out", "URL"}, nil, 4},
 	{"curl with a range", []string{"sh", "-c", `curl -sS -r 0-2499999 -o a "$0" && curl -sS -r 2500000- -o b "$0" && cat a b >out`, "URL"}, nil, 2},
 	{"curl through a pipe", []string{"sh", "-c", `curl -sS "$0" | cat >out`, "URL"}, nil, 4},

@@ -31,7 +31,7 @@ func TestEveryWayOfWaitingAndReadingIsMoved(t *testing.T) {
 			j := s.under(s.fetch(mode, "film.mkv")...)
 			var all []lab.Moved
 			for i, to := range []string{"wwan0", "wlan0", "wwan0", "wlan0", "wwan0"} {
-				j.awaitReceived(int64(i+1) * 250_000)
+				j.awaitReceived(int64(i+1) * 150_000)
 				all = append(all, j.mustMigrate(to)...)
 			}
 			r := j.succeeds("out", sum)
