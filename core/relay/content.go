@@ -2,13 +2,14 @@
 package relay
 
 import (
+	"bytes"
 	"io"
 	"net"
 
 	"midstream/core/http1"
 )
 
-// readAhead is how far a chunked answer is read ahead of what is asked for, in octets: many small chunks at once.
+// readAhead is how much content is read at once that has to be copied through this process, in octets.
 const readAhead = 64 << 10
 
 // spliceLeast is the run of content from which on it is worth not to be copied through this process, in octets.
@@ -25,6 +26,8 @@ type Content struct {
 	left   int64 // Length: octets to come
 	chunks http1.ChunkDecoder
 	ahead  []byte // Chunked: octets read, but not yet used
+	most   int    // Chunked: how many are read at once
+	block  *[blockSize]byte
 	buffer []byte
 	done   bool
 }
@@ -65,22 +68,6 @@ func (c *Content) Run() (int64, error) {
 			return 0, err
 		}
 	}
-}
-
-// more reads octets of a chunked answer ahead; those that were have been used.
-func (c *Content) more() error {
-	if c.buffer == nil {
-		c.buffer = make([]byte, readAhead)
-	}
-	n, err := c.conn.Read(c.buffer)
-	c.ahead = c.buffer[:n]
-	if n > 0 {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return &SourceError{err}
 }
 
 // gather returns the next octets of a chunked answer's content, at least one and at most limit, out of all chunks that
@@ -184,6 +171,7 @@ func (c *Content) took(n int64) {
 func (c *Content) CopyTo(dst net.Conn, n int64) error {
 	for n > 0 {
 		if c.kind == http1.Chunked && (len(c.ahead) > 0 || c.chunks.Remaining() < spliceLeast) {
+			c.most = room(dst)
 			octets, err := c.gather(n)
 			if err == io.EOF {
 				err = &SourceError{io.ErrUnexpectedEOF}
@@ -191,7 +179,7 @@ func (c *Content) CopyTo(dst net.Conn, n int64) error {
 			if err != nil {
 				return err
 			}
-			if _, err := dst.Write(octets); err != nil {
+			if err := c.write(dst, nil, octets); err != nil {
 				return err
 			}
 			n -= int64(len(octets))
@@ -259,4 +247,10 @@ func (c *Content) Trailer() (lines []byte) {
 }
 
 // Surplus returns octets that were read from the connection but follow the content, once Run has said io.EOF.
-func (c *Content) Surplus() []byte { return c.ahead }
+func (c *Content) Surplus() []byte {
+	if c.block != nil {
+		c.ahead = bytes.Clone(c.ahead)
+		c.release()
+	}
+	return c.ahead
+}

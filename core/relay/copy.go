@@ -50,8 +50,8 @@ func socket(c net.Conn) syscall.RawConn {
 
 func spliced(dst, src syscall.RawConn, pipe [2]int, n int64) (done int64, err error) {
 	for n < 0 || done < n {
-		want := copyPiece
-		if n >= 0 && n-done < copyPiece {
+		want := min(roomOf(dst), copyPiece) // what stands in the pipe is held as well
+		if n >= 0 && n-done < int64(want) {
 			want = int(n - done)
 		}
 		got, err := spliceIn(src, pipe[1], want)

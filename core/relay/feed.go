@@ -301,16 +301,17 @@ func (f *Feed) next() error {
 	case n >= spliceLeast && f.room() >= maxDigits-1:
 		return f.head(n)
 	}
+	f.Content.most = room(f.To)
 	octets, err := f.Content.some(limit)
 	if err != nil {
 		return err
 	}
-	pieces := net.Buffers{f.line(int64(len(octets))), octets}
-	if _, err := pieces.WriteTo(f.To); err != nil {
+	length := int64(len(octets))
+	if err := f.Content.write(f.To, f.line(length), octets); err != nil {
 		return err
 	}
 	f.chunk, f.bare = 0, false
-	f.sent(int64(len(octets)))
+	f.sent(length)
 	return nil
 }
 

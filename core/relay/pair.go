@@ -25,8 +25,8 @@ type Pair struct {
 // the kernel, and with the pipe or the buffer in between and what the process needs, within 512 kB a stream. Larger ones
 // gain nothing. The first has to hold several segments.
 const (
-	receiveBuffer = 96 << 10
-	sendBuffer    = 48 << 10
+	receiveBuffer = 104 << 10
+	sendBuffer    = 60 << 10
 )
 
 // NewPair connects a pair whose program's end is a socket of the family domain. It fails where the loopback
