@@ -809,7 +809,9 @@ void hand_forget(void)
 void hand_ensure(void)
 {
     uint32_t absent = 0, state = atomic_load(&load_state);
-    if ((state != LOAD_UP && state != LOAD_STARTING) || !atomic_compare_exchange_strong(&hand_there, &absent, 1)) {
+    /* Without a channel it would sleep for ever: where one is being made, it is started afterwards. */
+    if ((state != LOAD_UP && state != LOAD_STARTING) || atomic_load(&hand_event) < 0
+        || !atomic_compare_exchange_strong(&hand_there, &absent, 1)) {
         return;
     }
     int saved = errno;

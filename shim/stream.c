@@ -65,7 +65,7 @@ static struct stream *claim(void)
             return s;
         }
     }
-    uint32_t slot = used;
+    uint32_t slot;
     /* From that instant on, others find it free as well. */
     if (used < MS_SLOTS && (slot = atomic_fetch_add(&slots_used, 1)) < MS_SLOTS && take(&slots[slot])) {
         return &slots[slot];
@@ -742,16 +742,16 @@ static bool concerns_response(const struct call *call, int error)
 }
 
 /*
- * The call has returned from the kernel. False when it is not the stream's any more, for it seemed to have been left for
- * good: what it has read or written is not counted.
+ * The call has returned from the kernel. False when it is not the stream's, or not any more, for it seemed to have been left
+ * for good: what it has read or written is not counted. Keeps errno.
  */
 static bool resume(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
-    if (!call->token || caller_returns(call->place, &call->token)) {
+    if (call->tracked && (!call->token || caller_returns(call->place, &call->token))) {
         return true;
     }
-    if (result > 0 && s->id == call->id) {
+    if (call->tracked && result > 0 && s->id == call->id) {
         stream_leave(s, "a call was interrupted for long");
     }
     return false;
@@ -822,8 +822,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
 {
     struct stream *s = call->stream;
     int saved = errno;
-    if (!call->tracked || !resume(call, result)) {
-        errno = saved;
+    if (!resume(call, result)) {
         return was_woken(call, result);
     }
     if (result > 0 && call->counted) {
@@ -868,8 +867,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
     struct stream *s = call->stream;
     atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
     int saved = errno;
-    if (!call->tracked || !resume(call, result)) {
-        errno = saved;
+    if (!resume(call, result)) {
         return was_woken(call, result);
     }
     if (result > 0 && call->alone) {
@@ -925,8 +923,7 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
 {
     struct stream *s = call->stream;
     int saved = errno;
-    if (!call->tracked || !resume(call, result)) {
-        errno = saved;
+    if (!resume(call, result)) {
         return;
     }
     if (result > 0 && call->alone) {
@@ -953,8 +950,7 @@ void write_end_unseen(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
     int saved = errno;
-    if (!call->tracked || !resume(call, result)) {
-        errno = saved;
+    if (!resume(call, result)) {
         return;
     }
     if (result > 0 && call->alone) {

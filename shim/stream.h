@@ -58,7 +58,7 @@ struct stream_epoll {
 
 struct stream {
     struct ms_counters *counters;
-    uint64_t id;
+    _Atomic uint64_t id; /* the hand compares it while another thread may take the record */
     int fd;
     _Atomic uint32_t stage;
 
