@@ -18,8 +18,8 @@ const blockSize = 128 << 10
 // blocks are shared by all streams: none keeps one while it waits, for what comes or for a program that does not read.
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
-// roomInPair is how many octets the core's end of a pair holds, about, and leastPiece is what is read even if it is full:
-// what it does not take waits in this process, and only a call that finds it full is told when it is not any more.
+// roomInPair is how many octets the core's end of a pair holds, about. leastPiece is what is read even if it is full: what it
+// does not take waits in this process, but only who has found it full is told when it is not any more.
 const (
 	roomInPair = 2 * sendBuffer * 7 / 8
 	leastPiece = 16 << 10
@@ -36,7 +36,7 @@ func room(dst net.Conn) int {
 func roomOf(dst syscall.RawConn) int {
 	waiting := 0
 	dst.Control(func(fd uintptr) {
-		waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) // not read, and not on its way (tcp(7))
+		waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) // not acknowledged, or not even sent (tcp(7))
 	})
 	return min(max(roomInPair-waiting, leastPiece), blockSize)
 }

@@ -22,8 +22,8 @@ type Pair struct {
 }
 
 // What is asked for as SO_RCVBUF at the program's end and as SO_SNDBUF at the core's, in octets: together, doubled by
-// the kernel, and with the pipe or the buffer in between and what the process needs, within 512 kB a stream. Larger ones
-// gain nothing. The first has to hold several segments.
+// the kernel, and with what waits in between and what the process needs, within 512 kB a stream. Larger ones would be
+// faster, since either side would wait less often. The first has to hold several segments.
 const (
 	receiveBuffer = 104 << 10
 	sendBuffer    = 60 << 10
@@ -74,9 +74,9 @@ func smallSegments(fd int) error {
 	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, segment))
 }
 
-// unpaced has the core's end send at once. There is no network in between, and a congestion control that paces what it sends by a
-// timer (bbr), where the system's default is such a one, takes nearly half of the throughput. Every kernel has "reno",
-// for everybody; without it nothing but speed is missing.
+// unpaced has the core's end send at once. There is no network in between, and a congestion control that paces by a timer
+// (bbr), where the system's default is such a one, takes up to half of the throughput. Every kernel has "reno", for
+// everybody (tcp(7), tcp_allowed_congestion_control); without it nothing but speed is missing.
 func unpaced(core net.Conn) {
 	raw, err := core.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -2,9 +2,12 @@ package relay
 
 import (
 	"io"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestAPairCarriesOctetsBothWays(t *testing.T) {
@@ -29,5 +32,20 @@ func TestAPairCarriesOctetsBothWays(t *testing.T) {
 			}
 		}
 		t.Log(time.Since(begun))
+	}
+}
+
+func TestAPairIsNotPaced(t *testing.T) {
+	for _, domain := range []int{syscall.AF_INET, syscall.AF_INET6} {
+		p, err := NewPair(domain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		socket(p.Core).Control(func(fd uintptr) {
+			if name, err := unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION); strings.TrimRight(name, "\x00") != "reno" {
+				t.Errorf("congestion control %q, %v", name, err)
+			}
+		})
 	}
 }

@@ -76,7 +76,7 @@ func relayMemory(b *bench) {
 	}
 	all := make(sample, len(pair))
 	for i := range all {
-		all[i] = pair[i] + own[i] // where nothing has to be looked at, a pipe of 64 kB takes the place of the buffer in the process
+		all[i] = pair[i] + own[i] // where nothing has to be looked at, a pipe takes the place of the octets in the process
 	}
 	b.report("memory of a relayed stream that is not read, kB", all, "%.0f", 512)
 	b.note("its pair of sockets %s kB, in the process %s kB", pair.text("%.0f"), own.text("%.0f"))
