@@ -90,20 +90,42 @@ func (l *Lab) SocketOf(pid int) string {
 }
 
 // Control connects to the program's control socket. It waits for the socket, which exists from the
-// first HTTP request on; the test fails after limit.
+// first HTTP request on; the test fails after limit, or when the program has ended.
 func (l *Lab) Control(pid int, limit time.Duration) *Control {
 	l.t.Helper()
 	path := l.SocketOf(pid)
 	var c *Control
 	var err error
-	if !await(limit, func() bool {
+	var ended *Program
+	await(limit, func() bool {
+		ended = l.ended(pid)
 		c, err = l.ControlSocket(path)
-		return err == nil
-	}) {
+		return err == nil || ended != nil
+	})
+	if err != nil && ended != nil {
+		l.t.Fatalf("lab: no control socket of process %d, which has ended: %v", pid, ended.result)
+	}
+	if err != nil {
 		l.t.Fatalf("lab: no control socket of process %d within %v: %v\n%s", pid, limit, err, threads(pid))
 	}
 	l.t.Cleanup(c.Close)
 	return c
+}
+
+// ended is the program with that process id if it has ended.
+func (l *Lab) ended(pid int) *Program {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.programs {
+		select {
+		case <-p.ended:
+			if p.Pid() == pid {
+				return p
+			}
+		default:
+		}
+	}
+	return nil
 }
 
 // threads tells what the threads of a process are doing.

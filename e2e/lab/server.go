@@ -188,6 +188,10 @@ func (s *Server) signal(sig syscall.Signal, last bool) {
 		syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 		<-s.gone
 	}
+	// Its workers may live a little longer, and keep the next server from its port while they do.
+	if !await(stopLimit, func() bool { return syscall.Kill(-s.cmd.Process.Pid, 0) == syscall.ESRCH }) {
+		syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	}
 }
 
 // WaitLine returns the first line of the log for which match holds, as soon as there is one; the test fails after limit.
