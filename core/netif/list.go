@@ -37,7 +37,7 @@ func dump(kind int) ([]syscall.NetlinkMessage, error) {
 	wire, err := syscall.NetlinkRIB(kind, syscall.AF_UNSPEC)
 	if err == nil {
 		var msgs []syscall.NetlinkMessage
-		if msgs, err = syscall.ParseNetlinkMessage(wire); err == nil {
+		if msgs, err = messages(wire); err == nil {
 			return msgs, nil
 		}
 	}
@@ -86,7 +86,7 @@ func parseLink(m *syscall.NetlinkMessage) (Interface, bool) {
 	if m.Header.Type != syscall.RTM_NEWLINK || len(m.Data) < syscall.SizeofIfInfomsg {
 		return Interface{}, false
 	}
-	attrs, err := syscall.ParseNetlinkRouteAttr(m)
+	attrs, err := attributes(m, syscall.SizeofIfInfomsg)
 	if err != nil {
 		return Interface{}, false
 	}
@@ -115,7 +115,7 @@ func parseAddr(m *syscall.NetlinkMessage) (index int, addr netip.Addr, ok bool) 
 	if (m.Header.Type != syscall.RTM_NEWADDR && m.Header.Type != syscall.RTM_DELADDR) || len(m.Data) < syscall.SizeofIfAddrmsg {
 		return 0, addr, false
 	}
-	attrs, err := syscall.ParseNetlinkRouteAttr(m)
+	attrs, err := attributes(m, syscall.SizeofIfAddrmsg)
 	if err != nil {
 		return 0, addr, false
 	}

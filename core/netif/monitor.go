@@ -107,7 +107,7 @@ func awaitNews(raw syscall.RawConn, buf []byte, lost func(Loss)) error {
 
 // losses tells of those in the kernel's messages.
 func losses(wire []byte, lost func(Loss)) {
-	msgs, err := syscall.ParseNetlinkMessage(wire)
+	msgs, err := messages(wire)
 	if err != nil {
 		return
 	}

@@ -203,14 +203,17 @@ func FuzzParse(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(wire)
+		f.Add(wire[:len(wire)-1])
 	}
+	f.Add([]byte("\x17\x00\x00\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x08\x80\x00\x01\x00\x00"))                        // a message of 23 octets
+	f.Add([]byte("\x1f\x00\x00\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x08\x80\x00\x01\x00\x00\x00\x07\x00\x03\x00abc")) // an attribute of 7
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		losses(wire, func(l Loss) {
 			if !l.Down && l.Addr.IsValid() && l.Addr.Zone() != "" {
 				t.Errorf("%+v", l)
 			}
 		})
-		msgs, err := syscall.ParseNetlinkMessage(wire)
+		msgs, err := messages(wire)
 		if err != nil {
 			return
 		}

@@ -112,7 +112,7 @@ func parseDefault(m *syscall.NetlinkMessage) (index int, route Route, ok bool) {
 	if destination != 0 || table != rtTableMain || kind != rtnUnicast || flags&(rtnhFDead|rtnhFLinkDown) != 0 {
 		return 0, route, false
 	}
-	attrs, err := syscall.ParseNetlinkRouteAttr(m)
+	attrs, err := attributes(m, sizeofRtMsg)
 	if err != nil {
 		return 0, route, false
 	}

@@ -45,7 +45,7 @@ func parseWay(m *syscall.NetlinkMessage) (r Way, ok bool) {
 	if m.Header.Type != syscall.RTM_NEWROUTE || len(m.Data) < syscall.SizeofRtMsg || m.Data[7] != syscall.RTN_UNICAST {
 		return r, false
 	}
-	attrs, err := syscall.ParseNetlinkRouteAttr(m)
+	attrs, err := attributes(m, syscall.SizeofRtMsg)
 	if err != nil {
 		return r, false
 	}
