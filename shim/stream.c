@@ -65,17 +65,18 @@ static struct stream *claim(void)
             return s;
         }
     }
-    uint32_t slot;
-    /* From that instant on, others find it free as well. */
-    if (used < MS_SLOTS && (slot = atomic_fetch_add(&slots_used, 1)) < MS_SLOTS && take(&slots[slot])) {
-        return &slots[slot];
+    while (stream_slots_used() < MS_SLOTS) {
+        uint32_t slot = atomic_fetch_add(&slots_used, 1);
+        /* From that instant on, others find it free as well. */
+        if (slot < MS_SLOTS && take(&slots[slot])) {
+            return &slots[slot];
+        }
     }
-    for (slot = 0; slot < MS_SLOTS; slot++) {
+    for (uint32_t slot = 0; slot < MS_SLOTS; slot++) {
         if (take(&slots[slot])) {
             return &slots[slot];
         }
     }
-    atomic_store(&slots_used, MS_SLOTS);
     return NULL;
 }
 
@@ -696,8 +697,11 @@ static bool hold(struct stream *s, int error)
     bool ends = (s->in.phase == MS_CLOSE && orderly) || aside_is_through(s, orderly);
     bool would = !ends && stream_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
-        load_wait(); /* for a while: a core that does not come would hold the program for good */
-        would = atomic_load(&load_state) == LOAD_UP && stream_would_hold(s);
+        load_wait(); /* for a while, and once: a core that does not come would hold the program for good */
+        if (atomic_load(&load_state) != LOAD_UP) {
+            atomic_store(&s->counters->guard, 0);
+        }
+        would = stream_would_hold(s);
     }
     bool held = would && gate_hold(s);
     if (would && !held) {
