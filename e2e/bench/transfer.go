@@ -83,9 +83,8 @@ func bulkTLS(b *bench) {
 
 // transfers compares downloads over loopback with the same without the library.
 //
-// What else the machine does, and on which of its processors it happens to put client and server, only ever makes a run
-// longer, by up to a third: what is compared is the mean of the fastest quarter of each. Medians of as many runs differ by
-// five per cent from one time to the next.
+// What else the machine does only ever makes a run longer, by up to a third: medians of few runs differ by five per cent from
+// one time to the next. So there are many, and the mean of the fastest quarter of each is printed as well.
 func (b *bench) transfers(what string, programs ...[]string) {
 	l := lab.New(b, lab.Net("wlan0", lab.Link{}))
 	l.LogLevel = "off"
@@ -114,11 +113,10 @@ func (b *bench) transfers(what string, programs ...[]string) {
 			bound float64
 		}{{"wall", wall, 1.03}, {"CPU", cpu, 1.05}} {
 			native, under := m.s[0], m.s[1]
-			ratio := under.fastest() / native.fastest()
-			b.reportMedian(args[0]+", "+what+", "+m.time+" time", ratio, fmt.Sprintf("%.3f", ratio), "%.2f", m.bound)
-			b.note("fastest quarter: natively %.3f s, under Midstream %.3f s", native.fastest(), under.fastest())
-			b.note("medians: natively %s s, under Midstream %s s; ratio %.3f; of the minima %.3f",
-				native.text("%.3f"), under.text("%.3f"), under.median()/native.median(), under.sorted()[0]/native.sorted()[0])
+			ratio := under.median() / native.median()
+			b.reportMedian(args[0]+", "+what+", "+m.time+" time", ratio, ratios(under, native).text("%.3f"), "%.2f", m.bound)
+			b.note("natively %s s, under Midstream %s s; ratio of medians %.3f, of the fastest quarters %.3f, of the minima %.3f",
+				native.text("%.3f"), under.text("%.3f"), ratio, under.fastest()/native.fastest(), under.sorted()[0]/native.sorted()[0])
 		}
 	}
 }
