@@ -837,6 +837,7 @@ static int fetch_record(struct tls_data *data)
     data->length = 1;
     data->peek = true;
     tls_read(data, carry_peek);
+    data->buffer = NULL;
     if (data->outcome != TLS_DATA) {
         return (int)data->raw;
     }
