@@ -552,6 +552,14 @@ void tls_spoil(struct tls *t, const char *why)
     }
 }
 
+void tls_half_closed(struct tls *t)
+{
+    struct stream *s = t ? tls_stream(t) : NULL;
+    if (s && atomic_load(&s->sent) > atomic_load(&s->answered)) {
+        tls_spoil(t, "the program has ended its side of the TLS session");
+    }
+}
+
 static size_t append(char *text, size_t at, size_t room, const char *word)
 {
     size_t n = strlen(word) + 1;

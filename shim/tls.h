@@ -177,6 +177,9 @@ void tls_end(struct tls_frame *frame);
 /* The session cannot be followed, from now on. NULL is allowed. */
 void tls_spoil(struct tls *t, const char *why);
 
+/* The program ends its side of the session: a response that is still under way goes on, but on no other connection. NULL is allowed. */
+void tls_half_closed(struct tls *t);
+
 /* The library that is meant by a call of `call` from `caller`. NULL: none can be found. */
 struct tls_library *tls_library_of(enum tls_call call, const struct tls_kind *kind, const void *caller);
 

@@ -579,7 +579,8 @@ EXPORT void gnutls_record_cork(void *session)
 
 ON_PRESENT(size_t, gnutls_record_check_pending, (void *session), 0,
            tls_pending(t, TLS_REAL(library, gnutls_record_check_pending)(handle)))
-ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR, TLS_REAL(library, gnutls_bye)(handle, how))
+ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR,
+           (tls_half_closed(t), TLS_REAL(library, gnutls_bye)(handle, how)))
 ON_PRESENT(int, gnutls_record_uncork, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
            TLS_REAL(library, gnutls_record_uncork)(handle, flags))
 ON_PRESENT(int, gnutls_alert_get, (void *session), 0, TLS_REAL(library, gnutls_alert_get)(handle))

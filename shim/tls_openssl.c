@@ -966,7 +966,7 @@ EXPORT int SSL_has_pending(const void *ssl)
     ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_pending(t, 0) || TLS_REAL(library, SSL_has_pending)(handle))
 
 EXPORT int SSL_shutdown(void *ssl)
-    ON_PRESENT(int, SSL_shutdown, -1, ssl, TLS_REAL(library, SSL_shutdown)(handle))
+    ON_PRESENT(int, SSL_shutdown, -1, ssl, (tls_half_closed(t), TLS_REAL(library, SSL_shutdown)(handle)))
 
 EXPORT int SSL_get_shutdown(const void *ssl)
     ON_PRESENT(int, SSL_get_shutdown, 0, (void *)ssl,

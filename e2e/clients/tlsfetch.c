@@ -122,9 +122,14 @@ static ssize_t get(void *session, void *octets, size_t length)
     return n;
 }
 
+static void bye(void *session)
+{
+    gnutls_bye(session, 1); /* GNUTLS_SHUT_WR */
+}
+
 static void end(void *session)
 {
-    gnutls_bye(session, 1);
+    bye(session);
     gnutls_deinit(session);
     gnutls_certificate_free_credentials(credentials);
 }
@@ -221,9 +226,14 @@ static ssize_t get(void *ssl, void *octets, size_t length)
     return SSL_read(ssl, octets, (int)length);
 }
 
-static void end(void *ssl)
+static void bye(void *ssl)
 {
     SSL_shutdown(ssl);
+}
+
+static void end(void *ssl)
+{
+    bye(ssl);
     SSL_free(ssl);
     SSL_CTX_free(context);
     if (calls) {
@@ -367,6 +377,9 @@ int main(int argc, char **argv)
         die(argv[5]);
     }
     memmove(buffer, rest, n);
+    if (setting(argv + 6, "bye")) {
+        bye(session);
+    }
     while (left > 0) {
         if (fwrite(buffer, 1, n, out) != n || fflush(out)) {
             die("write");

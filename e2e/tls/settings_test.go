@@ -87,6 +87,8 @@ func TestSettingsHold(t *testing.T) {
 		{name: "groups of the session", far: extra(other + "ssl_ecdh_curve secp384r1;"), reason: "handshake",
 			strict: fetch(false, "groups=X25519:P-384", "own-groups=X25519"), lax: fetch(false, "groups=X25519", "own-groups=X25519:P-384")},
 		{name: "signatures", far: rsa, reason: "handshake", strict: fetch(false, "signatures=ECDSA+SHA256"), lax: fetch(false)},
+		{name: "no more to send", reason: "ended its side", strict: fetch(false, "bye"), lax: fetch(false)},
+		{name: "no more to send, GnuTLS", reason: "ended its side", strict: fetch(true, "bye"), lax: fetch(true)},
 		{name: "fingerprint, GnuTLS", reason: "itself", strict: fetch(true, "fingerprint"), lax: fetch(true)},
 		{name: "digest, GnuTLS", reason: "itself", strict: fetch(true, "digest"), lax: fetch(true)},
 		{name: "groups, GnuTLS", far: extra(other + "ssl_ecdh_curve secp384r1;"), reason: "handshake",
