@@ -691,8 +691,11 @@ static void core_gone(void)
 #define FAST_READS 128
 #define FAST_NS 6250000LL
 
-/* So many times in a row, before the hand leaves: a burst is often followed by a pause. */
-#define FAST_TIMES 8
+/*
+ * So many times in a row, before the hand leaves: a burst is often followed by a pause, in which nobody would start the hand
+ * for a migration. 20 MB read by 4 kB are not enough.
+ */
+#define FAST_TIMES 40
 
 static _Atomic uint32_t reads;
 
