@@ -61,9 +61,7 @@ bool bulk_begin(struct call *call, struct stream *s, size_t length)
 /* What the session reads comes from the program's own handle, and nothing is to be shown before. */
 static bool is_plain(const struct tls *t, const struct stream *s)
 {
-    return !atomic_load((struct twin *_Atomic *)&t->live) && atomic_load_explicit(&t->plain_fd, memory_order_relaxed) < 0
-        && !t->replay && !atomic_load_explicit(&t->aside.on, memory_order_relaxed)
-        && !atomic_load_explicit(&s->surplus, memory_order_relaxed);
+    return tls_is_own(t) && !t->replay && !atomic_load_explicit(&s->surplus, memory_order_relaxed);
 }
 
 bool bulk_begin_clear(struct call *call, struct stream *s, const struct tls *t, size_t length)

@@ -112,6 +112,18 @@ static bool is_aside(struct stream *s, int flags)
     return flags & (MSG_OOB | MSG_ERRQUEUE);
 }
 
+/* A TLS library's own. */
+static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
+                        socklen_t *from_length)
+{
+    ssize_t result;
+    if (!tls_own_replay(s, &result)) {
+        result = receive_watched(s, fd, buffer, length, how, from, from_length);
+        result = length && !(how != PLAIN_READ && how & MSG_PEEK) ? tls_own_result(s, result) : result;
+    }
+    return result;
+}
+
 static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
 {
@@ -122,7 +134,11 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     if (is_aside(s, flags)) {
         return receive(fd, buffer, length, how, from, from_length);
     }
-    if (!(flags & ~MSG_DONTWAIT) && !tls_inside() && bulk_begin(&call, s, length)) {
+    if (tls_inside()) {
+        if (tls_own_traffic(s, false)) {
+            return read_own(s, fd, buffer, length, how, from, from_length);
+        }
+    } else if (!(flags & ~MSG_DONTWAIT) && bulk_begin(&call, s, length)) {
         ssize_t result = receive_watched(s, fd, buffer, length, how, from, from_length);
         if (!bulk_end(&call, result, buffer, length)) {
             return result;
@@ -132,13 +148,6 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         struct iovec part = { (char *)buffer + done, length - done };
         size_t limit = read_begin(&call, s, peek), allowed = part.iov_len < limit ? part.iov_len : limit;
         ssize_t result;
-        if (call.own) {
-            if (!tls_own_replay(s, &result)) {
-                result = receive_watched(s, fd, buffer, length, how, from, from_length);
-                result = length && !peek ? tls_own_result(s, result) : result;
-            }
-            return result;
-        }
         ssize_t filled = fill(&call, &part, 1, flags);
         if (filled > 0) {
             read_leave(&call);

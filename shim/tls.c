@@ -533,6 +533,16 @@ void *tls_enter(struct tls_present *present, struct tls_library *library, struct
     return w ? w->handle : handle;
 }
 
+void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
+{
+    if (!t || !tls_is_own(t)) {
+        return tls_enter(present, library, t, handle);
+    }
+    present->held = NULL;
+    tls_begin(&present->frame, library, handle, t);
+    return handle;
+}
+
 void tls_leave(struct tls_present *present)
 {
     int saved = errno;

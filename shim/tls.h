@@ -273,8 +273,22 @@ struct tls_present {
 void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
 void tls_leave(struct tls_present *present);
 
+/*
+ * The same for a question that programs ask between any two reads. The gate is not passed as long as the session is the
+ * program's own: a hand-over may as well come just after the answer.
+ */
+void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
+
 /* The descriptor carries the stream in the clear from now on: one end of a pair. By the hand. */
 void tls_plain(struct tls *t, int fd);
+
+/* Data calls go to the program's own handle, with nothing of Midstream's in between. */
+static inline bool tls_is_own(const struct tls *t)
+{
+    return !atomic_load_explicit((struct twin *_Atomic *)&t->live, memory_order_acquire)
+        && atomic_load_explicit((_Atomic int *)&t->plain_fd, memory_order_relaxed) < 0
+        && !atomic_load_explicit((_Atomic bool *)&t->aside.on, memory_order_relaxed);
+}
 
 /*
  * Octets that the program can read without any that have still to come, where the library has `own` of them; t may be

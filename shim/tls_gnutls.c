@@ -566,19 +566,20 @@ EXPORT void gnutls_record_cork(void *session)
 }
 
 /* Calls that ask or tell something of the connection, not of the session the program made. */
-#define ON_PRESENT(result, name, parameters, missing, expression)                 \
+#define PRESENT(enter, result, name, parameters, missing, expression)             \
     EXPORT result name parameters                                                 \
     {                                                                             \
         LOOK_UP(name, session, missing)                                           \
         struct tls_present present;                                               \
-        void *handle = tls_enter(&present, library, t, session);                  \
+        void *handle = enter(&present, library, t, session);                      \
         result outcome = expression;                                              \
         tls_leave(&present);                                                      \
         return outcome;                                                           \
     }
+#define ON_PRESENT(...) PRESENT(tls_enter, __VA_ARGS__)
 
-ON_PRESENT(size_t, gnutls_record_check_pending, (void *session), 0,
-           tls_pending(t, TLS_REAL(library, gnutls_record_check_pending)(handle)))
+PRESENT(tls_enter_to_look, size_t, gnutls_record_check_pending, (void *session), 0,
+        tls_pending(t, TLS_REAL(library, gnutls_record_check_pending)(handle)))
 ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR,
            (tls_half_closed(t), TLS_REAL(library, gnutls_bye)(handle, how)))
 ON_PRESENT(int, gnutls_record_uncork, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,

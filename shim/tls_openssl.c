@@ -944,7 +944,7 @@ EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, si
 }
 
 /* Calls that ask or tell something of the connection, not of the session the program made. */
-#define ON_PRESENT(result, name, missing, ssl, expression)                        \
+#define PRESENT(enter, result, name, missing, ssl, expression)                         \
     {                                                                                   \
         struct tls *t = tls_find(ssl);                                                  \
         struct tls_library *library = library_of(TLS_CALL_##name, t, CALLER);           \
@@ -952,15 +952,17 @@ EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, si
             return missing;                                                             \
         }                                                                               \
         struct tls_present present;                                                     \
-        void *handle = tls_enter(&present, library, t, ssl);                            \
+        void *handle = enter(&present, library, t, ssl);                                \
         result outcome = expression;                                                    \
         tls_leave(&present);                                                            \
         return outcome;                                                                 \
     }
+#define ON_PRESENT(...) PRESENT(tls_enter, __VA_ARGS__)
+#define LOOK_AT_PRESENT(...) PRESENT(tls_enter_to_look, __VA_ARGS__)
 
 EXPORT int SSL_pending(const void *ssl)
-    ON_PRESENT(int, SSL_pending, 0, (void *)ssl,
-               (int)tls_pending(t, (size_t)TLS_REAL(library, SSL_pending)(handle)))
+    LOOK_AT_PRESENT(int, SSL_pending, 0, (void *)ssl,
+                    (int)tls_pending(t, (size_t)TLS_REAL(library, SSL_pending)(handle)))
 
 EXPORT int SSL_has_pending(const void *ssl)
     ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_pending(t, 0) || TLS_REAL(library, SSL_has_pending)(handle))
