@@ -263,6 +263,7 @@ static void exchange_sockets(struct stream *s)
         aside_continue(session, s, !as_it_was);
     }
     atomic_store(&s->surplus, surplus);
+    atomic_store(&s->shown, 0);
     epoll_join(s, s->fd);
     s->inode = inode;
     s->seen = 0;
@@ -402,6 +403,17 @@ static bool wait_for_calls(struct stream *s, int64_t now)
     return true;
 }
 
+/*
+ * Whether a look ahead has shown the program more than content: another server's framing and fields are other octets, and it may
+ * read as many as those were.
+ */
+static bool has_shown_framing(const struct stream *s)
+{
+    uint64_t shown = atomic_load(&((struct stream *)s)->shown);
+    bool amid = s->in.phase == MS_LENGTH || s->in.phase == MS_CHUNK_DATA;
+    return shown && s->in.phase != MS_CLOSE && !(amid && shown <= s->in.left);
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
@@ -446,6 +458,13 @@ static bool hand_over(struct stream *s)
     }
     if (why) {
         refuse(s, why);
+        return true;
+    }
+    if (!(s->arm_flags & RESTORE) && atomic_load(&s->gate) == GATE_CLOSED && !is_at_end(s) && has_shown_framing(s)) {
+        /* It is to read them first, which it can even if it was woken: the read closes the gate again (stream_check_stop). */
+        s->gate_closed_at = 0;
+        epoll_join(s, s->fd);
+        gate_open(s);
         return true;
     }
     if (may_rouse(s) && has_sleepers(s, now)) {

@@ -108,6 +108,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->receiving, 0);
     atomic_store(&s->writing, 0);
     atomic_store(&s->peeking, 0);
+    atomic_store(&s->shown, 0);
     atomic_store(&s->records, 0);
     stream_no_sleepers(s);
     atomic_store(&s->last_read, 0);
@@ -568,7 +569,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
 void stream_check_stop(struct stream *s)
 {
     int64_t content = (int64_t)s->in.content;
-    bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at)
+    bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at) || s->arm_flags & MS_NOW
                || (s->arm_flags & MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
     if ((due || content >= s->end_at) && gate_close(s)) {
         hand_due(s);
@@ -822,12 +823,28 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     return again;
 }
 
+/* What of the octets that a look ahead has shown is still to be read. */
+static void note_shown(const struct call *call, ssize_t result)
+{
+    struct stream *s = call->stream;
+    uint64_t shown = atomic_load_explicit(&s->shown, memory_order_relaxed), n = result > 0 ? (uint64_t)result : 0;
+    if (call->place == &s->peeking) {
+        shown = n > shown ? n : shown;
+    } else if (call->alone) {
+        shown = n < shown ? shown - n : 0;
+    }
+    atomic_store_explicit(&s->shown, shown, memory_order_relaxed);
+}
+
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
 {
     struct stream *s = call->stream;
     int saved = errno;
     if (!resume(call, result)) {
         return was_woken(call, result);
+    }
+    if (result > 0) {
+        note_shown(call, result);
     }
     if (result > 0 && call->counted) {
         s->seen += (uint64_t)result;
@@ -875,6 +892,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
         return was_woken(call, result);
     }
     if (result > 0 && call->alone) {
+        note_shown(call, result);
         s->seen += (uint64_t)result;
         if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {

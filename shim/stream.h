@@ -71,6 +71,7 @@ struct stream {
     _Atomic uint32_t receiving;  /* how many there are of those */
     _Atomic uint64_t peeking;    /* one of those that read without being counted */
     _Atomic uint64_t polled;     /* calls that sleep in poll() or select() on it; above 32 bits, the stream they mean */
+    _Atomic uint64_t shown;      /* octets that a look ahead (MSG_PEEK) has shown, and that have not been read since */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
 
     /* The exchanges. */
