@@ -535,7 +535,8 @@ void *tls_enter(struct tls_present *present, struct tls_library *library, struct
 
 void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
 {
-    if (!t || !tls_is_own(t)) {
+    struct stream *s = t ? tls_stream(t) : NULL;
+    if (!t || !tls_is_own(t) || (s && atomic_load(&s->gate))) {
         return tls_enter(present, library, t, handle);
     }
     present->held = NULL;

@@ -274,8 +274,9 @@ void *tls_enter(struct tls_present *present, struct tls_library *library, struct
 void tls_leave(struct tls_present *present);
 
 /*
- * The same for a question that programs ask between any two reads. The gate is not passed as long as the session is the
- * program's own: a hand-over may as well come just after the answer.
+ * The same for a question that programs ask between any two reads. The gate is passed only where it is closed, for then what
+ * the program's own session still has may never be read, or where that is not the session any more: a hand-over may as well
+ * come just after the answer.
  */
 void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
 
