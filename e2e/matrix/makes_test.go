@@ -13,7 +13,7 @@ import (
 // and the overlap have to do. Every download goes there and back.
 func TestServersOfDifferentMakeContinueEachOther(t *testing.T) {
 	root := t.TempDir()
-	lab.Content(t, root, "file", 8<<20, 1) // not all of it before the second move, even if a datagram or a SYN has to be sent twice
+	lab.Content(t, root, "file", 16<<20, 1) // not all of it before the second move, even if a datagram or a SYN has to be sent twice
 	want, err := os.ReadFile(filepath.Join(root, "file"))
 	if err != nil {
 		t.Fatal(err)
