@@ -712,9 +712,12 @@ static void core_gone(void)
 
 /*
  * So many times in a row, before the hand leaves: a burst is often followed by a pause, in which nobody would start the hand
- * for a migration. 20 MB read by 4 kB are not enough.
+ * for a migration. 20 MB read by 4 kB are not enough; but the hand does not stay where so many octets are left that the
+ * download's processor time counts more.
  */
 #define FAST_TIMES 40
+#define FAST_TIMES_LONG 2
+#define LONG_LEFT (256 << 20)
 
 static _Atomic uint32_t reads;
 
@@ -743,6 +746,20 @@ static bool is_idle(void)
         }
     }
     return answers <= 1 && !pending && !atomic_load(&due_list) && !atomic_load(&stream_untold_count) && !exit_is_near();
+}
+
+/* How many times a download has to have been fast before the hand leaves. */
+static int fast_times(void)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->counters->phase) == MS_LENGTH
+            && s->in.length - (int64_t)atomic_load(&s->counters->received) > LONG_LEFT) {
+            return FAST_TIMES_LONG;
+        }
+    }
+    return FAST_TIMES;
 }
 
 /* The hand leaves; false when something came in at the last moment. */
@@ -811,7 +828,7 @@ static void *hand_main(void *unused)
         }
         int64_t now = now_ns();
         fast = now - since < FAST_NS * (count / FAST_READS) ? fast + 1 : 0;
-        if (fast >= FAST_TIMES && told && is_idle() && leave()) {
+        if (fast >= FAST_TIMES_LONG && fast >= fast_times() && told && is_idle() && leave()) {
             return NULL;
         }
         mark += count;

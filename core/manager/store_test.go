@@ -42,10 +42,10 @@ func TestStoreKeepsDirectivesAndTellsOfChanges(t *testing.T) {
 }
 
 func TestProcessesAreToldOfChanges(t *testing.T) {
-	for name, limit := range map[string]time.Duration{"while it is looked": time.Hour, "by the kernel": 0} {
+	for name, looks := range map[string]int{"while it is looked": 40, "by the kernel": 0} {
 		s := Store{t.TempDir()}
 		ctx, cancel := context.WithCancel(context.Background())
-		notices := s.watchLater(ctx, limit, time.Millisecond, func(err error) { t.Errorf("%s: %v", name, err) })
+		notices := s.watchLater(ctx, time.Millisecond, looks, func(err error) { t.Errorf("%s: %v", name, err) })
 		for _, use := range []string{"wwan0", "wlan0", ""} {
 			if err := s.Update(func(d *Directives) error { d.Use = use; return nil }); err != nil {
 				t.Fatal(err)

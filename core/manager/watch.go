@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	lookFor   = 2 * time.Second        // how long
-	lookEvery = 100 * time.Millisecond // and how often
+	firstLook = 100 * time.Millisecond
+	looks     = 4 // each after twice as long as the one before: 1.5 s
 )
 
 // stamp tells one state of a store from another, whose files are replaced and never written to.
@@ -36,13 +36,14 @@ func (s Store) stamp() stamp {
 	return now
 }
 
-// WatchFromProcess is Watch for the processes of programs. A change in the first seconds is told of a tenth of a second
-// later. If the store cannot be watched, failed is called.
+// WatchFromProcess is Watch for the processes of programs. A change in the first seconds may be told of as much later as the
+// process has run until then, 0.8 s at most: a look wakes threads beside the program, which a very fast download feels.
+// If the store cannot be watched, failed is called.
 func (s Store) WatchFromProcess(ctx context.Context, failed func(error)) <-chan struct{} {
-	return s.watchLater(ctx, lookFor, lookEvery, failed)
+	return s.watchLater(ctx, firstLook, looks, failed)
 }
 
-func (s Store) watchLater(ctx context.Context, limit, every time.Duration, failed func(error)) <-chan struct{} {
+func (s Store) watchLater(ctx context.Context, first time.Duration, looks int, failed func(error)) <-chan struct{} {
 	notices := make(chan struct{}, 1)
 	notify := func() {
 		select {
@@ -53,23 +54,23 @@ func (s Store) watchLater(ctx context.Context, limit, every time.Duration, faile
 	before := s.stamp()
 	guard.Go(func() {
 		defer close(notices)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
+		pause := time.NewTimer(first)
+		defer pause.Stop()
 		look := func() {
 			if now := s.stamp(); now != before {
 				before = now
 				notify()
 			}
 		}
-		for range limit / every {
+		for i := range looks {
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case <-pause.C:
 				look()
+				pause.Reset(first << (i + 1))
 			}
 		}
-		tick.Stop()
 		news, err := s.Watch(ctx)
 		if err != nil {
 			failed(err)
