@@ -22,7 +22,10 @@ for i in range(int(sys.argv[1])):
     s = socket.create_connection((sys.argv[2], 80))
     s.sendall(b"GET /zeros HTTP/1.1\r\nHost: download.example\r\n\r\n")
     left = 512 << 10
-    while left: left -= len(s.recv(left))
+    while left:
+        octets = s.recv(left)
+        if not octets: sys.exit("the server closed the connection")
+        left -= len(octets)
     all.append(s)
 print("ready", flush=True)
 sys.stdin.readline()
