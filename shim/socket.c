@@ -101,6 +101,18 @@ int64_t socket_taken(int fd)
     return -1;
 }
 
+void socket_make_room(int fd, int octets)
+{
+    int saved = errno, least;
+    socklen_t length = sizeof least;
+    /* A low-water mark that the buffer could not hold would never be reached, so the kernel enlarges it (tcp_set_rcvlowat). */
+    if (!REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &least, &length) && least < octets) {
+        REAL(setsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets);
+        REAL(setsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+    }
+    errno = saved;
+}
+
 uint64_t socket_inode(int fd)
 {
     struct stat status;

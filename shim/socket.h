@@ -22,6 +22,12 @@ int64_t socket_taken(int fd);
 uint64_t socket_inode(int fd);
 
 /*
+ * Makes the receive buffer large enough for `octets`, as far as the system allows, unless the program has fixed its size. The
+ * kernel goes on tuning it by what is read.
+ */
+void socket_make_room(int fd, int octets);
+
+/*
  * File status flags, socket options and ownership, as far as they differ; nothing else may use `to` yet.
  * `buffers`: also the sizes of buffers that the program has fixed.
  */

@@ -78,6 +78,29 @@ func TestDownloadsAtFullSpeedAreMoved(t *testing.T) {
 	}
 }
 
+// The kernel enlarges a receive buffer where a reader is fast: of a process's first response, which the core starts beside, a
+// long one has room from the beginning, and what the program has asked for stays as it is.
+func TestALongFirstResponseHasRoom(t *testing.T) {
+	s := newSite(t)
+	s.file("long", 32<<20)
+	s.file("short", 1<<20)
+	s.nginx(lab.ServerOptions{})
+	get := `import socket,sys
+c=socket.socket()
+c.setsockopt(socket.SOL_SOCKET,socket.SO_RCVLOWAT,7)
+if sys.argv[3]=="fixed": c.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,20000)
+c.connect((sys.argv[1],80))
+c.sendall(("GET /%s HTTP/1.1\r\nHost: %s\r\n\r\n" % (sys.argv[2],sys.argv[1])).encode())
+h=b""
+while b"\r\n\r\n" not in h: h+=c.recv(7)
+print(c.getsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF)>256*1024, c.getsockopt(socket.SOL_SOCKET,socket.SO_RCVLOWAT))`
+	for _, c := range [][3]string{{"long", "own", "True 7\n"}, {"short", "own", "False 7\n"}, {"long", "fixed", "False 7\n"}} {
+		if r := s.under("python3", "-c", get, host, c[0], c[1]).Wait(); r.Stdout != c[2] {
+			t.Errorf("%s, %s: %v", c[0], c[1], r)
+		}
+	}
+}
+
 func TestSocketsThatCannotBeMovedSayWhy(t *testing.T) {
 	for mode, words := range map[string]string{
 		"child": "holds it as well",
