@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -19,6 +18,7 @@
 #include "epoll.h"
 #include "fork.h"
 #include "load.h"
+#include "settings.h"
 #include "socket.h"
 #include "stream.h"
 #include "use.h"
@@ -87,9 +87,9 @@ static bool find(int netlink, const struct sockaddr *to, uint32_t over, struct w
     memset(way, 0, sizeof *way);
     way->through = route->rtm_dst_len == 0;
     for (a = RTM_RTA(route); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-        if (a->rta_type == RTA_OIF) {
+        if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) >= sizeof way->index) {
             memcpy(&way->index, RTA_DATA(a), sizeof way->index);
-        } else if (a->rta_type == RTA_PRIORITY) {
+        } else if (a->rta_type == RTA_PRIORITY && RTA_PAYLOAD(a) >= sizeof way->metric) {
             memcpy(&way->metric, RTA_DATA(a), sizeof way->metric);
         } else if (a->rta_type == RTA_GATEWAY || a->rta_type == RTA_VIA) {
             way->through = true;
@@ -112,74 +112,6 @@ static bool has_carrier(int netlink, uint32_t index)
         || (answer.link.ifi_flags & (IFF_UP | IFF_LOWER_UP)) == (IFF_UP | IFF_LOWER_UP);
 }
 
-/* Reads a file line by line, without the C library's buffers: wget may leave connect() by siglongjmp. */
-struct lines {
-    int fd;
-    size_t at, have;
-    char buffer[512], line[256];
-};
-
-static bool next_line(struct lines *l)
-{
-    size_t length = 0;
-    for (;;) {
-        if (l->at == l->have) {
-            ssize_t n = REAL(read)(l->fd, l->buffer, sizeof l->buffer);
-            l->at = 0;
-            l->have = n > 0 ? (size_t)n : 0;
-            if (n <= 0) {
-                l->line[length] = 0;
-                return length > 0;
-            }
-        }
-        char c = l->buffer[l->at++];
-        if (c == '\n') {
-            l->line[length] = 0;
-            return true;
-        }
-        if (length < sizeof l->line - 1) {
-            l->line[length++] = c;
-        }
-    }
-}
-
-static bool open_lines(struct lines *l, const char *path)
-{
-    memset(l, 0, sizeof *l);
-    l->fd = (int)REAL(syscall)(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return l->fd >= 0;
-}
-
-/* The configuration, by the rules of core/config/find.go. */
-static bool open_configuration(struct lines *l)
-{
-    char path[256];
-    const char *given = getenv("MIDSTREAM_CONFIG"), *folder = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (given && *given) {
-        return open_lines(l, given);
-    }
-    path[0] = 0;
-    if (folder && *folder == '/') {
-        snprintf(path, sizeof path, "%s/midstream/config.toml", folder);
-    } else if (home && *home == '/') {
-        snprintf(path, sizeof path, "%s/.config/midstream/config.toml", home);
-    }
-    return (path[0] && open_lines(l, path)) || open_lines(l, "/etc/midstream/config.toml");
-}
-
-/* Copies without blanks and quotation marks, up to a character of `end`. */
-static const char *compact(char *to, size_t size, const char *from, const char *end)
-{
-    size_t n = 0;
-    for (; *from && !strchr(end, *from); from++) {
-        if (!strchr(" \t\r\"'", *from) && n + 1 < size) {
-            to[n++] = *from;
-        }
-    }
-    to[n] = 0;
-    return from;
-}
-
 static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
 
 /*
@@ -188,34 +120,21 @@ static bool starts(const char *text, const char *with) { return !strncmp(text, w
  */
 static bool is_forbidden(const char *name)
 {
-    struct lines l;
-    char section[96] = "", key[192], value[64], never[sizeof "interfaces..never" + IFNAMSIZ];
+    struct settings s;
+    char never[sizeof "interfaces..never" + IFNAMSIZ];
     bool forbidden = false;
     snprintf(never, sizeof never, "interfaces.%s.never", name);
-    if (!open_configuration(&l)) {
+    if (!settings_open(&s)) {
         return false;
     }
-    while (!forbidden && next_line(&l)) {
-        const char *text = l.line + strspn(l.line, " \t");
-        if (*text == '[') {
-            compact(section, sizeof section - 1, text + strspn(text, "["), "]#");
-            forbidden = starts(section, "sessions.");
-            strcat(section, ".");
-            continue;
-        }
-        size_t prefix = (size_t)snprintf(key, sizeof key, "%s", section);
-        text = compact(key + prefix, sizeof key - prefix, text, "=#");
-        if (*text != '=') {
-            continue;
-        }
-        compact(value, sizeof value, text + 1, "#");
-        forbidden = (!strcmp(key, "failover.enabled") && starts(value, "false"))
-            || (!strcmp(key, never) && starts(value, "true"))
-            || (!strcmp(key, "policy.rules.avoid") && !strcmp(value, name))
-            || (strchr(value, '{') && !starts(key, "policy.servers"))
-            || starts(key, "policy.rules.[") || (!strcmp(key, "policy.rules") && *value) || starts(key, "sessions.");
+    while (!forbidden && settings_next(&s)) {
+        forbidden = (!strcmp(s.key, "failover.enabled") && starts(s.value, "false"))
+            || (!strcmp(s.key, never) && starts(s.value, "true"))
+            || (!strcmp(s.key, "policy.rules.avoid") && !strcmp(s.value, name))
+            || (strchr(s.value, '{') && !starts(s.key, "policy.servers"))
+            || starts(s.key, "policy.rules.[") || (!strcmp(s.key, "policy.rules") && *s.value) || starts(s.key, "sessions.");
     }
-    REAL(syscall)(SYS_close, l.fd);
+    settings_close(&s);
     return forbidden;
 }
 
@@ -233,11 +152,11 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, struct w
     struct lines l;
     struct use_order order;
     int count = 0;
-    if (!open_lines(&l, "/proc/thread-self/net/dev")) {
+    if (!lines_open(&l, "/proc/thread-self/net/dev")) {
         return 0;
     }
     use_read_order(&order);
-    while (next_line(&l)) {
+    while (lines_next(&l)) {
         struct ifreq request = { 0 };
         struct way way;
         char *name = l.line + strspn(l.line, " "), *end = strchr(name, ':');
@@ -265,7 +184,7 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, struct w
             ways[at] = way;
         }
     }
-    REAL(syscall)(SYS_close, l.fd);
+    lines_close(&l);
     return count;
 }
 

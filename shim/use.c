@@ -112,8 +112,16 @@ void use_read_order(struct use_order *order)
             break;
         }
     }
-    if (!order->count && (!ordered("order", order->names, sizeof order->names, folder) || !is_served(folder))) {
+    if (order->count) {
+        return;
+    }
+    long length = ordered("order", order->names, sizeof order->names, folder);
+    if (length <= 0 || !is_served(folder)) {
         order->names[0] = 0;
+    } else if (length == sizeof order->names - 1) {
+        /* There may be more: the last name may be another's beginning. */
+        char *last = strrchr(order->names, ' ');
+        *(last ? last : order->names) = 0;
     }
 }
 

@@ -144,6 +144,10 @@ func command() string {
 	if err != nil {
 		return ""
 	}
+	return commandLine(b)
+}
+
+func commandLine(b []byte) string {
 	words := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
 	line := strings.Join(words, " ")
 	if len(line) > 512 {

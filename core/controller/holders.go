@@ -65,13 +65,18 @@ func search(pid int) map[uint64]int {
 		}
 		for _, link := range links {
 			target, err := os.Readlink(folder + "/" + link.Name())
-			if err != nil || !strings.HasPrefix(target, "socket:[") {
-				continue
-			}
-			if inode, err := strconv.ParseUint(target[8:len(target)-1], 10, 64); err == nil {
+			if inode, is := socketInode(target); err == nil && is {
 				found[inode] = other
 			}
 		}
 	}
 	return found
+}
+
+// socketInode reads a link of /proc/PID/fd (proc(5)).
+func socketInode(target string) (inode uint64, is bool) {
+	number, is := strings.CutPrefix(target, "socket:[")
+	number, closed := strings.CutSuffix(number, "]")
+	inode, err := strconv.ParseUint(number, 10, 64)
+	return inode, is && closed && err == nil
 }

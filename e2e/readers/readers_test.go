@@ -1,0 +1,399 @@
+// Package readers tests what the shim reads by itself – the configuration, the manager's order, netlink's answers, files of
+// /proc, DNS – against what the octets mean: however they are split, and with checks of memory.
+package readers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"unicode/utf8"
+
+	"midstream/core/config"
+)
+
+// In read/read.c.
+const (
+	route      = 'n'
+	link       = 'l'
+	forbidden  = 'f'
+	interfaces = 'd'
+	keepsHTTP2 = 'k'
+	keepsBy    = 'o' // the same by a file's name
+	order      = 'u'
+	fired      = 'e'
+	gone       = 's'
+	dns        = 'x'
+	tunnel     = 't'
+)
+
+var helper struct {
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		folder, err := os.MkdirTemp("", "readers")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(folder)
+		runtime := filepath.Join(folder, "runtime")
+		if err := os.Mkdir(runtime, 0o700); err != nil {
+			panic(err)
+		}
+		files, err := filepath.Glob("read/*.c")
+		if err != nil {
+			panic(err)
+		}
+		program := filepath.Join(folder, "read")
+		// The shim's files call each other; what is not tried here is not there.
+		args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+			"-fno-pie", "-no-pie", "-ftls-model=initial-exec", "-w", "-Wl,--unresolved-symbols=ignore-all", "-o", program, "../../shim/calls.c", "../../shim/settings.c"}
+		if text, err := exec.Command("cc", append(args, files...)...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "compile read/*.c: %v\n%s", err, text)
+			return 1
+		}
+		read := exec.Command(program)
+		read.Env = append(os.Environ(), "MIDSTREAM_RUNTIME_DIR="+runtime)
+		read.Stderr = os.Stderr
+		if helper.in, err = read.StdinPipe(); err != nil {
+			panic(err)
+		}
+		out, err := read.StdoutPipe()
+		if err != nil {
+			panic(err)
+		}
+		helper.out = bufio.NewReader(out)
+		if err := read.Start(); err != nil {
+			panic(err)
+		}
+		code := m.Run()
+		helper.in.Close()
+		if err := read.Wait(); err != nil && code == 0 {
+			fmt.Fprintf(os.Stderr, "read: %v\n", err)
+			code = 1
+		}
+		return code
+	}())
+}
+
+func once(t testing.TB, kind byte, seed uint32, name string, octets []byte) string {
+	t.Helper()
+	message := binary.NativeEndian.AppendUint32([]byte{kind}, seed)
+	message = binary.NativeEndian.AppendUint32(message, uint32(len(name)))
+	message = binary.NativeEndian.AppendUint32(message, uint32(len(octets)))
+	message = append(append(message, name...), octets...)
+	if _, err := helper.in.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	line, err := helper.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("read.c ended: %v", err)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// ask returns what the shim makes of the octets, which is to be the same however they come.
+func ask(t testing.TB, kind byte, name string, octets []byte) string {
+	t.Helper()
+	whole := once(t, kind, 0, name, octets)
+	for seed := range uint32(3) {
+		if split := once(t, kind, seed+1, name, octets); split != whole {
+			t.Fatalf("%c %q %q:\nin one piece %s\nin pieces    %s (%d)", kind, name, octets, whole, split, seed+1)
+		}
+	}
+	return whole
+}
+
+// attribute is one of rtnetlink(7)'s.
+func attribute(kind uint16, value ...byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
+	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
+	return append(b, make([]byte, -len(b)&3)...)
+}
+
+// answer is a message of netlink's, of RTM_NEWROUTE.
+func answer(length, kind byte, attributes ...[]byte) []byte {
+	body := append([]byte{2, length, 0, 0, 254, 3, 0, kind, 0, 0, 0, 0}, bytes.Join(attributes, nil)...)
+	b := binary.NativeEndian.AppendUint32(nil, uint32(16+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, 24)
+	return append(append(b, make([]byte, 10)...), body...)
+}
+
+// readRoute is what find() of detour.c is to make of an answer.
+func readRoute(b []byte) string {
+	b = b[:min(len(b), 1024)]
+	if len(b) < 28 || binary.NativeEndian.Uint16(b[4:]) != 24 || b[16+7] != 1 {
+		return "no"
+	}
+	var index, metric uint32
+	through := 0
+	if b[16+1] == 0 {
+		through = 1
+	}
+	for a := b[28:]; len(a) >= 4; {
+		length := int(binary.NativeEndian.Uint16(a))
+		if length < 4 || length > len(a) {
+			break
+		}
+		switch value := a[4:length]; binary.NativeEndian.Uint16(a[2:]) {
+		case 4: // RTA_OIF
+			if len(value) >= 4 {
+				index = binary.NativeEndian.Uint32(value)
+			}
+		case 6: // RTA_PRIORITY
+			if len(value) >= 4 {
+				metric = binary.NativeEndian.Uint32(value)
+			}
+		case 5, 18: // RTA_GATEWAY, RTA_VIA
+			through = 1
+		}
+		a = a[min(len(a), (length+3)&^3):]
+	}
+	return fmt.Sprint(index, metric, through)
+}
+
+func FuzzRoute(f *testing.F) {
+	index, metric := attribute(4, 3, 0, 0, 0), attribute(6, 100, 0, 0, 0)
+	f.Add(answer(0, 1, attribute(15, 254, 0, 0, 0), attribute(5, 10, 0, 0, 1), index, metric))
+	f.Add(answer(24, 1, index, attribute(18, 10, 0, 1, 2, 3, 4)))
+	f.Add(answer(0, 1, attribute(9, bytes.Repeat([]byte{8, 0, 0, 0}, 10)...)))
+	f.Add(answer(0, 7, index))
+	f.Add(append(answer(0, 1, index), 4, 0, 4, 0))
+	f.Add(answer(0, 1, attribute(1, make([]byte, 1024-28-8)...), []byte{4, 0, 4, 0}))
+	f.Add(answer(0, 1, attribute(1, make([]byte, 1024-28-8)...), []byte{4, 0, 6, 0}))
+	f.Add(answer(0, 1, []byte{0, 0, 4, 0}))
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		if got, want := ask(t, route, "", octets), readRoute(octets); got != want {
+			t.Fatalf("%x: %s, want %s", octets, got, want)
+		}
+	})
+}
+
+func FuzzLink(f *testing.F) {
+	seed := make([]byte, 32)
+	seed[4] = 16
+	for _, flags := range []byte{0, 1} {
+		seed[24], seed[26] = flags, flags
+		f.Add(bytes.Clone(seed))
+	}
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		const up = 1 | 1<<16 // IFF_UP, IFF_LOWER_UP
+		want := len(octets) < 32 || binary.NativeEndian.Uint16(octets[4:]) != 16 || binary.NativeEndian.Uint32(octets[24:])&up == up
+		if got := ask(t, link, "", octets) == "1"; got != want {
+			t.Fatalf("%x: %v", octets, got)
+		}
+	})
+}
+
+// must reports whether the configuration forbids new connections over the interface where the shim has to know.
+func must(c *config.Config, name string) bool {
+	for _, rule := range c.Policy.Rules {
+		if rule.Avoid == name {
+			return true
+		}
+	}
+	return c.Interfaces[name].Never || !c.Failover.Enabled || len(c.Sessions.Include)+len(c.Sessions.Exclude) > 0
+}
+
+var configurations = []string{
+	"",
+	"[tls]\nhttp2 = \"keep\"\n",
+	" [ tls ] # a\r\n\thttp2='keep' # b\r\n",
+	"tls.http2 = \"keep\"",
+	"[tls]\nhttp2 = \"avoid\"\n[failover]\nenabled = false\n",
+	"failover.enabled = false",
+	"tls = { http2 = \"keep\" }\n",
+	"[\"tls\"]\n\"http2\" = \"keep\"\n",
+	"tls . http2 = \"keep\"\n'tls'.x = 1",
+	"[interfaces.wwan0]\nnever = true\ncost = 2\n",
+	"[interfaces]\nwwan0.never=true",
+	"[interfaces.\"wwan0\"]\ndns = [ # all\n\"1.1.1.1\",\n\"[::1]:53\" ]\nnever\t=\ttrue",
+	"interfaces = { wwan0 = { never = true } }",
+	"interfaces.wwan0 = { never = true }",
+	"[[policy.rules]]\nwhen = 'wlan0.rtt > 3'\navoid = \"wwan0\"\n",
+	"policy.rules = [\n{ when = '''\nwlan0.rtt > 3''', avoid = \"wwan0\" } ]",
+	"[policy]\nprefer = [\"a\", \"b\"]\nrules = []",
+	"[[policy.servers]]\nhost = \"*\"\nprefer = [\"10.0.0.0/8\"]\n[[sessions.exclude]]\ncommand = \"wget\"",
+	"[sessions]\nexclude = [{ port = 80 }]",
+	"sessions.include = [\n {host='a'}]\n",
+	"[migration]\nsingle = true\n[[migration.pairs]]\nfrom='a'\nto='b'\nsingle=false\n",
+	"[interfaces.w]\nprovider = \"\"\"\n[tls]\nhttp2 = 'keep'\"\"\"\n",
+	"[interfaces.w]\nprovider = '''\n[tls]'''\n[failover]\nenabled=false",
+}
+
+// What is left to the core to say: whether the file is valid at all. And texts of several lines, which nothing that the
+// shim looks for needs.
+func FuzzConfiguration(f *testing.F) {
+	for _, text := range configurations {
+		f.Add(text)
+	}
+	folder := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		const name = "wwan0"
+		keeps := ask(t, keepsHTTP2, "", []byte(text)) == "1"
+		avoided := ask(t, forbidden, name, []byte(text)) == "1"
+		if !utf8.ValidString(text) || strings.ContainsAny(text, "\\") || strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
+			return
+		}
+		file := filepath.Join(folder, "config.toml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(file)
+		if err != nil {
+			return
+		}
+		if keeps != (c.TLS.HTTP2 == config.HTTP2Keep) {
+			t.Errorf("%q: the shim keeps HTTP/2: %v", text, keeps)
+		}
+		if must(c, name) && !avoided {
+			t.Errorf("%q: the shim does not see that %s is forbidden", text, name)
+		}
+	})
+}
+
+// Nobody writes to the FIFO: whoever waits for that waits for ever.
+func TestConfigurationIsNoFile(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := once(t, keepsBy, 0, fifo, nil); got != "0" {
+		t.Error(got)
+	}
+}
+
+func FuzzInterfaces(f *testing.F) {
+	f.Add([]byte("Inter-|   Receive\n face |bytes\n    lo: 1 2\n  eth0:123 4 5\nwlan0: 1\nbr-lan:1"))
+	f.Add([]byte(strings.Repeat("a", 300) + ":\nverylongname1234: 1\nverylongname123: 1\n:\n  :"))
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		var want strings.Builder
+		lines := strings.Split(string(octets), "\n")
+		if lines[len(lines)-1] == "" {
+			lines = lines[:len(lines)-1]
+		}
+		for _, line := range lines {
+			line, _, _ = strings.Cut(line[:min(len(line), 255)], "\x00")
+			name, _, found := strings.Cut(strings.TrimLeft(line, " "), ":")
+			if found && len(name) < 16 && name != "lo" {
+				fmt.Fprintf(&want, "%x ", name)
+			}
+		}
+		if got := ask(t, interfaces, "", octets); got != want.String() {
+			t.Fatalf("%q: %s, want %s", octets, got, want.String())
+		}
+	})
+}
+
+func FuzzOrder(f *testing.F) {
+	f.Add("wlan0", "eth0 wlan0 wwan0")
+	f.Add("wlan0", "wlan0")
+	f.Add("w", "wlan0  w ")
+	f.Add("wlan", strings.Repeat("wlan0 ", 84)+"a wlan wlan0")
+	f.Add("w", strings.Repeat("wlan0 ", 85)+"wlan0")
+	f.Fuzz(func(t *testing.T, name, text string) {
+		if name == "" || strings.ContainsAny(name, " \x00") || strings.ContainsAny(text, "\x00") || strings.Contains(" "+text, "  ") {
+			return
+		}
+		// What does not fit is left out, a name at a time.
+		text = text[:min(len(text), 511)]
+		words := strings.Split(text, " ")
+		if len(text) == 511 {
+			words = words[:len(words)-1]
+		}
+		want := "no"
+		if at := slices.Index(words, name); at >= 0 {
+			want = strconv.Itoa(at)
+		}
+		if got := ask(t, order, name, []byte(text)); got != want {
+			t.Fatalf("%q in %q: %s, want %s", name, text, got, want)
+		}
+	})
+}
+
+func FuzzFired(f *testing.F) {
+	f.Add(7, []byte("pos:\t0\nflags:\t02\nmnt_id:\t15\ntfd:        5 events:       19 data:                5  pos:0 ino:41 sdev:9\ntfd:        7 events: 40000000 data: 7\n"))
+	f.Add(7, []byte("tfd: 7 events: 40000019 data: 7\ntfd: 7 events: 0\n"))
+	f.Add(7, []byte(strings.Repeat("x", 1022)+"\ntfd: 7 events: 0\n"))
+	f.Add(7, []byte(strings.Repeat("x", 1023)+"\ntfd: 7 events: 0\n"))
+	f.Fuzz(func(t *testing.T, fd int, octets []byte) {
+		ask(t, fired, strconv.Itoa(fd), octets)
+	})
+}
+
+// A thread's call, as the kernel tells it: at once.
+func TestGone(t *testing.T) {
+	for text, want := range map[string]string{
+		"running\n":            "0",
+		"-1 0x7ffc1 0x7f001\n": "0",
+		"0 0x7 0x7ffe0 0x1000 0x0 0x0 0x0 0x7ffc1 0x7f001\n":  "0",
+		"0 0x8 0x7ffe0 0x1000 0x0 0x0 0x0 0x7ffc1 0x7f001\n":  "1",
+		"35 0x7 0x7ffe0 0x1000 0x0 0x0 0x0 0x7ffc1 0x7f001\n": "1",
+		"": "0",
+	} {
+		if got := once(t, gone, 0, "7", []byte(text)); got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
+func FuzzDNS(f *testing.F) {
+	message := []byte("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
+	f.Add(message)
+	f.Add(append([]byte{0, byte(len(message))}, message...))
+	f.Add(message[:12])
+	f.Add(message[:11])
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		p := octets
+		if len(p) > 14 && int(binary.BigEndian.Uint16(p)) == len(p)-2 {
+			p = p[2:]
+		}
+		want := ""
+		if len(p) >= 12 && len(p) <= 1232 && p[2]&0x80 != 0 {
+			want = fmt.Sprintf("%x", p)
+		}
+		if _, got, _ := strings.Cut(ask(t, dns, "", octets), " "); got != want {
+			t.Fatalf("%x: %s", octets, got)
+		}
+	})
+}
+
+func FuzzTunnel(f *testing.F) {
+	f.Add([]byte("CONNECT a.example:443 HTTP/1.1\r\n"))
+	f.Add([]byte("CONNECT [::1]:443 HTTP/1.1\r\n"))
+	f.Add([]byte("CONNECT " + strings.Repeat("a", 263) + " "))
+	f.Add([]byte("CONNECT " + strings.Repeat("a", 264) + " "))
+	f.Add([]byte("CONNECT "))
+	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00\x00\x10\x00\x0e\x00\x0c\x02h2\x08http/1.1"))
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		if len(octets) == 0 {
+			return
+		}
+		want := "no"
+		if rest, found := bytes.CutPrefix(octets, []byte("CONNECT ")); found && len(rest) > 0 {
+			end := bytes.IndexFunc(rest, func(r rune) bool { return r <= ' ' })
+			if end >= 0 && end <= 263 && rest[end] == ' ' {
+				want = fmt.Sprintf("%x", rest[:end])
+			}
+		}
+		offers := 0
+		if bytes.Contains(octets, []byte("\x08http/1.1")) || bytes.Contains(octets, []byte("\x02h2")) {
+			offers = 1
+		}
+		if got := ask(t, tunnel, "", octets); got != fmt.Sprintf("%s %d", want, offers) {
+			t.Fatalf("%q: %s, want %s %d", octets, got, want, offers)
+		}
+	})
+}
