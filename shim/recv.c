@@ -182,7 +182,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     int flags = how == PLAIN_READ ? 0 : how;
     bool peek = flags & MSG_PEEK;
     struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
-    size_t count = message->msg_iovlen;
+    size_t count = message->msg_iovlen, control_length = message->msg_controllen;
     if (is_aside(s, flags)) {
         return REAL(recvmsg)(fd, message, flags);
     }
@@ -191,12 +191,12 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         size_t limit = read_begin(&call, s, peek);
         if (limit != SIZE_MAX && IS_POINTER(vector)) {
             size_t n = 0;
-            for (size_t left = limit; n < CLAMPED_MAX && n < count && left; n++) {
-                clamped[n] = vector[n];
-                if (clamped[n].iov_len > left) {
-                    clamped[n].iov_len = left;
+            for (size_t i = 0, left = limit; n < CLAMPED_MAX && i < count && left; i++) {
+                size_t length = vector[i].iov_len < left ? vector[i].iov_len : left;
+                if (length) { /* a read into nothing but empty ones would look like the end */
+                    clamped[n++] = (struct iovec){ vector[i].iov_base, length };
+                    left -= length;
                 }
-                left -= clamped[n].iov_len;
             }
             message->msg_iov = clamped;
             message->msg_iovlen = n;
@@ -237,6 +237,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         if (!again) {
             return result;
         }
+        message->msg_controllen = control_length; /* the kernel has set it to what it had to say */
     }
 }
 

@@ -89,10 +89,14 @@ static ssize_t read_somehow(const struct reader *r, char *buffer, size_t most)
     struct iovec parts[20];
     struct msghdr message = { .msg_iov = parts };
     struct mmsghdr several[4];
-    char name[128], ahead[300];
+    char name[128], ahead[300], control[CMSG_SPACE(sizeof(struct timeval))];
     socklen_t length = sizeof name;
     ssize_t n, again;
     size_t count = 0, given = 0;
+    if (!upto(4)) {
+        memset(parts, 0, 10 * sizeof *parts);
+        count = 10; /* as of a program that goes on with a vector it has filled in part */
+    }
     while (count < 20 && given < most) {
         size_t piece = upto(4) ? upto((unsigned)most) : upto(3);
         piece = piece > most - given ? most - given : piece;
@@ -118,7 +122,11 @@ static ssize_t read_somehow(const struct reader *r, char *buffer, size_t most)
         return n;
     case 5:
         doing = "recvmsg";
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
         n = recvmsg(r->fd, &message, 0);
+        if (n > 0 && message.msg_flags & MSG_CTRUNC)
+            fail("the time that SO_TIMESTAMP tells was cut off");
         if (message.msg_iov != parts || message.msg_iovlen != count)
             fail("the header was changed");
         if (n == 0 && given == 0)
@@ -273,6 +281,8 @@ static void *work(void *given)
             die("connect");
         if (upto(2))
             fcntl(r.fd, F_SETFL, O_NONBLOCK);
+        int on = 1;
+        setsockopt(r.fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
         struct epoll_event e = { .events = EPOLLIN | (upto(2) ? EPOLLRDHUP : 0) | (upto(3) ? 0 : EPOLLEXCLUSIVE) };
         epoll_ctl(r.epoll_fd, EPOLL_CTL_ADD, r.fd, &e);
         int exchanges = 1 + (int)upto(5);
