@@ -94,7 +94,7 @@ static bool try_next(struct stream *s)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     while (s->way_next < s->way_count && !s->too_many_epolls) {
-        int other = detour_socket(s->fd, s->ways[s->way_next++]);
+        int other = detour_socket(s->fd, s->ways[s->way_next++], (struct sockaddr *)&s->peer, length);
         if (other < 0) {
             continue;
         }

@@ -70,7 +70,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     uint32_t own = 0;
     if (is_free) {
         use_bind(fd, address, length);
-        own = detour_before(fd, address);
+        own = detour_before(fd, address, length);
     } else if (s && attempt_is_open(s)) {
         attempt_settle(s); /* asks how it has ended */
     }

@@ -214,14 +214,14 @@ static bool is_stuck(int netlink, const struct sockaddr *address, struct way *wa
     return find(netlink, address, 0, way) && way->index && way->through && !has_carrier(netlink, way->index);
 }
 
-uint32_t detour_before(int fd, const struct sockaddr *address)
+uint32_t detour_before(int fd, const struct sockaddr *address, socklen_t length)
 {
     int saved = errno;
     long flags = REAL(syscall)(SYS_fcntl, fd, F_GETFL);
     int netlink = flags < 0 || flags & O_NONBLOCK ? -1 : open_netlink();
     struct way way = { 0 }, ways[DETOUR_WAYS];
     if (netlink >= 0 && is_stuck(netlink, address, &way) && !bound_to(fd) && others(netlink, address, way.index, ways) > 0) {
-        use_bind_index(fd, ways[0].index);
+        use_bind_index(fd, ways[0].index, address, length);
     }
     close_netlink(netlink);
     errno = saved;
@@ -253,19 +253,19 @@ unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, uint3
     return (unsigned)count;
 }
 
-int detour_socket(int fd, uint32_t index)
+int detour_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length)
 {
     int domain = 0, protocol = 0;
-    socklen_t length = sizeof domain;
-    if (REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length)
-        || REAL(getsockopt)(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length)) {
+    socklen_t size = sizeof domain;
+    if (REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size)
+        || REAL(getsockopt)(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size)) {
         return -1;
     }
     int other = load_lift((int)REAL(syscall)(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, protocol));
     if (other < 0) {
         return -1;
     }
-    if (!use_bind_index(other, index)) {
+    if (!use_bind_index(other, index, address, length)) {
         load_disown(other);
         REAL(syscall)(SYS_close, other);
         return -1;
@@ -299,7 +299,7 @@ int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint3
     const struct timeval limit = { each / 1000000000, each % 1000000000 / 1000 };
     for (unsigned i = 0; i < count && result; i++) {
         abandon();
-        int other = abandoned = detour_socket(fd, ways[i]);
+        int other = abandoned = detour_socket(fd, ways[i], address, length);
         if (other < 0) {
             continue;
         }

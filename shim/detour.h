@@ -27,7 +27,7 @@ bool detour_is_possible(const struct sockaddr *address, socklen_t length);
  * Binds a socket that waits in connect() to another interface if the one it would take has no carrier. errno is kept.
  * Returns the one it would take; 0: not looked for.
  */
-uint32_t detour_before(int fd, const struct sockaddr *address);
+uint32_t detour_before(int fd, const struct sockaddr *address, socklen_t length);
 
 /*
  * Tries anew over other interfaces after connect() has failed with errno: with other sockets, of which one that gets
@@ -45,7 +45,7 @@ unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, uint3
 /* The interface that the socket takes to the address, which goes to *own, has no carrier. */
 bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own);
 
-/* A socket like fd, bound to the interface; a descriptor of Midstream's, or -1. */
-int detour_socket(int fd, uint32_t index);
+/* A socket like fd, bound to the interface over which it is to be connected; a descriptor of Midstream's, or -1. */
+int detour_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length);
 
 #endif

@@ -18,11 +18,15 @@
 #include "../cgo/abi.h"
 #include "calls.h"
 #include "load.h"
+#include "stream.h"
 
 /* Where root's midstreamd keeps what holds for all users. */
 #define HOST_FOLDER "/run/midstream"
 
 #define FOLDER_MAX 200
+
+/* Of some 28,000 ports, that many a second stay within a sixth. */
+#define PORTS_A_SECOND 64
 
 static long link_text(const char *path, char *text, size_t size)
 {
@@ -172,11 +176,56 @@ static unsigned used(int fd)
     return ioctl(fd, SIOCGIFINDEX, &request) ? 0 : (unsigned)request.ifr_ifindex;
 }
 
-bool use_bind_index(int fd, unsigned index)
+static bool bind_device(int fd, unsigned index)
 {
     char name[IFNAMSIZ];
     return if_indextoname(index, name)
         && !REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name));
+}
+
+/*
+ * The address from which the kernel would connect goes there over the interface, with port 0. Connecting a UDP socket sends
+ * nothing.
+ */
+static bool source(unsigned index, const struct sockaddr *to, socklen_t length, struct sockaddr_in6 *from)
+{
+    socklen_t size = sizeof *from;
+    int probe = (int)REAL(syscall)(SYS_socket, to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool good = probe >= 0 && bind_device(probe, index) && !REAL(syscall)(SYS_connect, probe, to, length)
+        && !REAL(getsockname)(probe, (struct sockaddr *)from, &size);
+    if (probe >= 0) {
+        REAL(syscall)(SYS_close, probe);
+    }
+    from->sin6_port = 0; /* where sin_port is, too */
+    return good;
+}
+
+/*
+ * No other connect() takes such a port until a minute after its connection has ended (TIME_WAIT), whatever its destination:
+ * a program that connects all the time must not take them all. Threads at the same moment may count too few.
+ */
+static bool may_take_port(void)
+{
+    static _Atomic int64_t second;
+    static _Atomic int taken;
+    int64_t now = coarse_now_ns() / 1000000000LL;
+    if (atomic_exchange(&second, now) != now) {
+        atomic_store(&taken, 0);
+    }
+    return atomic_fetch_add(&taken, 1) < PORTS_A_SECOND;
+}
+
+bool use_bind_index(int fd, unsigned index, const struct sockaddr *to, socklen_t length)
+{
+    struct sockaddr_in6 from;
+    if (!bind_device(fd, index)) {
+        return false;
+    }
+    /* Left to connect(), the port may be another program's towards the same server; see core/netif/port.go. */
+    if (may_take_port() && source(index, to, length, &from)) {
+        REAL(bind)(fd, (struct sockaddr *)&from, to->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof from);
+    }
+    return true;
 }
 
 /*
@@ -202,7 +251,7 @@ static bool leads_there(unsigned index, const struct sockaddr *address, socklen_
         good = REAL(syscall)(SYS_connect, probe, address, length)
             || (!REAL(getsockname)(probe, (struct sockaddr *)&from, &size) && memcmp(&from.sin6_addr, &to->sin6_addr, 8));
     }
-    good = good && use_bind_index(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
+    good = good && bind_device(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
     if (probe >= 0) {
         REAL(syscall)(SYS_close, probe);
     }
@@ -231,7 +280,7 @@ void use_bind(int fd, const struct sockaddr *address, socklen_t length)
     if (whole && !use_is_local(address)) {
         unsigned index = used(fd);
         if (index && leads_there(index, address, length)) {
-            use_bind_index(fd, index);
+            use_bind_index(fd, index, address, length);
         }
     }
     errno = saved;

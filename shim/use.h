@@ -20,8 +20,11 @@
  */
 void use_bind(int fd, const struct sockaddr *address, socklen_t length);
 
-/* Binds the socket to the interface; false where that is not possible. */
-bool use_bind_index(int fd, unsigned index);
+/*
+ * Binds a TCP socket, which is about to be connected to the address, to the interface, and to a port that no other
+ * socket has if it is not one of very many; false where the interface cannot be had.
+ */
+bool use_bind_index(int fd, unsigned index, const struct sockaddr *to, socklen_t length);
 
 /* Addresses that are the same whatever the interface. AF_INET or AF_INET6. */
 bool use_is_local(const struct sockaddr *address);

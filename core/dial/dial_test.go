@@ -368,6 +368,47 @@ func TestRaceOverADevice(t *testing.T) {
 	}
 }
 
+// Bound to the interface or not: no two connections to one server come from the same port.
+func TestPortsAreNotShared(t *testing.T) {
+	if !nettest.Inside(t) {
+		return
+	}
+	server := network(t)
+	nettest.Sysctl(t, "net.ipv4.ip_local_port_range=40000 40015")
+	for _, at := range ports("10.8.0.1:80", "[fd08::1]:80") {
+		server(at.String())
+		taken := map[netip.AddrPort]bool{}
+		take := func(what string, from netip.AddrPort) {
+			if taken[from] {
+				t.Errorf("%s comes from %v like another", what, from)
+			}
+			taken[from] = true
+		}
+		unbound := func() {
+			c, err := net.Dial("tcp", at.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			take("an unbound connection", c.LocalAddr().(*net.TCPAddr).AddrPort())
+		}
+		for range 8 { // the kernel's first choice: all even ports
+			unbound()
+		}
+		for _, multipath := range []bool{false, true} {
+			c, err := Race(t.Context(), Candidates(at), netip.AddrPort{}, Options{Device: "wlan0", Multipath: multipath})
+			if multipath && err != nil && strings.Contains(err.Error(), "MPTCP") {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			take("one over the interface", c.Local())
+		}
+		unbound()
+	}
+}
+
 func TestLosersAreClosedWhenRaceReturns(t *testing.T) {
 	if !nettest.Inside(t) {
 		return

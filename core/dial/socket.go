@@ -11,6 +11,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"midstream/core/netif"
 )
 
 const protocolMPTCP = 262 // IPPROTO_MPTCP, linux/in.h
@@ -46,6 +48,9 @@ func connect(ctx context.Context, to netip.AddrPort, opts *Options) (*Conn, erro
 	fd, err := open(domain, opts)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Device != "" {
+		netif.TakePort(fd, opts.Device, target)
 	}
 	start := time.Now()
 	// Registering with the poller comes after connect: epoll reports a socket

@@ -10,10 +10,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"midstream/core/netif"
 )
 
 const (
@@ -96,12 +99,24 @@ func (r *Resolver) bind(server netip.AddrPort) func(network, address string, c s
 	if r.Device == "" || server.Addr().IsLoopback() {
 		return nil
 	}
-	return func(_, _ string, c syscall.RawConn) error {
+	return func(network, _ string, c syscall.RawConn) error {
 		var failed error
-		err := c.Control(func(fd uintptr) { failed = syscall.BindToDevice(int(fd), r.Device) })
+		err := c.Control(func(fd uintptr) {
+			failed = syscall.BindToDevice(int(fd), r.Device)
+			if strings.HasPrefix(network, "tcp") {
+				netif.TakePort(int(fd), r.Device, sockaddr(server))
+			}
+		})
 		if err == nil && failed != nil {
 			err = fmt.Errorf("bind to device %s: %w", r.Device, failed)
 		}
 		return err
 	}
+}
+
+func sockaddr(server netip.AddrPort) syscall.Sockaddr {
+	if a := server.Addr().Unmap(); a.Is4() {
+		return &syscall.SockaddrInet4{Addr: a.As4(), Port: int(server.Port())}
+	}
+	return &syscall.SockaddrInet6{Addr: server.Addr().As16(), Port: int(server.Port())}
 }

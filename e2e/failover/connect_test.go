@@ -4,6 +4,8 @@
 package failover
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -395,5 +397,38 @@ func TestConnectingToARefusal(t *testing.T) {
 	native, under := s.Command("python3", "-c", outcome, common, "80").Run(), s.Midstream("python3", "-c", outcome, common, "80").Run()
 	if lab.Compare(t, native, under); !strings.Contains(native.Stdout, "ECONNREFUSED") {
 		t.Errorf("%v", native)
+	}
+}
+
+// A connection that Midstream has bound to an interface is, for the server, not also another program's.
+func TestPortsAreNotShared(t *testing.T) {
+	s := newAnycast(t)
+	const ports = "/proc/sys/net/ipv4/ip_local_port_range"
+	all, err := os.ReadFile(ports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(ports, []byte("40000 40063"), 0)
+	defer os.WriteFile(ports, all, 0)
+	if r := s.Ctl("use", "wlan0").Run(); r.Status != 0 {
+		t.Fatalf("%v", r)
+	}
+	s.web["wlan0"].Stop()
+	s.Network("wlan0").Paced(s.root, lab.ServerOptions{Addresses: []string{common}, LimitRate: 4 << 20})
+	d := s.download(true, "curl", "-sS", "-o", "out", "-w", "%{local_port}", from)
+	d.Start()
+	s.Await("the download", lab.Patience, func() bool { return s.received() > 0 })
+	var taken []string
+	for range 32 { // the kernel's first choice is among them
+		c, err := net.Dial("tcp", common+":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.(*net.TCPConn).SetLinger(0)
+		defer c.Close()
+		taken = append(taken, fmt.Sprint(c.LocalAddr().(*net.TCPAddr).Port))
+	}
+	if r := d.Wait(); r.Status != 0 || lab.Sum(d.out()) != s.sum || slices.Contains(taken, r.Stdout) {
+		t.Errorf("%v; others have the ports %v", r, taken)
 	}
 }
