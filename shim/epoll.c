@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,29 @@
 
 /* A surplus has been lent EPOLLOUT for, once at least. */
 static _Atomic uint32_t has_lent;
+
+/*
+ * What is remembered has to be what the kernel was told last: of two threads that change a membership at once, as those do that
+ * share a set with EPOLLONESHOT, the one that the kernel heard first must not be the last one to be remembered. So both is
+ * done by one call at a time. It is done at once: who waits for long has interrupted it with a signal handler, or a handler
+ * has left it for good.
+ */
+#define BUSY_NS 50000000LL
+
+static void begin_change(struct stream *s)
+{
+    if (!atomic_exchange(&s->epolls_busy, 1)) {
+        return;
+    }
+    for (int64_t until = now_ns() + BUSY_NS; atomic_exchange(&s->epolls_busy, 1) && now_ns() < until;) {
+        sched_yield();
+    }
+}
+
+static void end_change(struct stream *s)
+{
+    atomic_store(&s->epolls_busy, 0);
+}
 
 static struct stream_epoll *membership(struct stream *s, int epfd)
 {
@@ -92,6 +116,7 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
     }
     struct epoll_event other;
     bool lent = false;
+    begin_change(s);
     if (atomic_load(&s->surplus) && operation != EPOLL_CTL_DEL && IS_POINTER(event) && fork_is_mine() && fork_same_process()) {
         other = *event;
         lent = lend(s, &other);
@@ -101,12 +126,19 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
         note(s, epfd, operation, event, lent);
     }
     int saved = errno;
+    end_change(s);
     gate_leave(s);
     errno = saved;
     return result;
 }
 
-/* A EPOLLONESHOT membership that has fired is disabled, which only the kernel knows (proc(5), fdinfo). */
+/* How a membership is put in, and what the kernel shows in any case: nothing that a program asks for. */
+#define NOTHING_ASKED ((unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE | EPOLLERR | EPOLLHUP))
+
+/*
+ * A EPOLLONESHOT membership that has fired is disabled, which only the kernel knows (proc(5), fdinfo). One that was so when it was
+ * put in anew shows errors.
+ */
 static bool has_fired(int epfd, int fd)
 {
     char text[1024];
@@ -130,7 +162,7 @@ static bool has_fired(int epfd, int fd)
             unsigned events;
             *end = 0;
             if (sscanf(line, "tfd: %d events: %x", &tfd, &events) == 2 && tfd == fd) {
-                fired = !(events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE));
+                fired = !(events & ~NOTHING_ASKED);
                 done = true;
                 break;
             }
@@ -149,7 +181,7 @@ void epoll_part(struct stream *s, int fd)
         if (e->epfd < 0 || e->parted) {
             continue;
         }
-        e->fired = e->event.events & EPOLLONESHOT && has_fired(e->epfd, fd);
+        e->fired = e->event.events & EPOLLONESHOT && e->event.events & ~NOTHING_ASKED && has_fired(e->epfd, fd);
         struct epoll_event unused;
         if (REAL(epoll_ctl)(e->epfd, EPOLL_CTL_DEL, fd, &unused)) {
             e->epfd = -1; /* the set is gone, or was told so past the hooks */
@@ -207,12 +239,26 @@ static struct stream *stream_of_event(int epfd, const struct epoll_event *event)
     return NULL;
 }
 
+/*
+ * An EPOLLONESHOT membership that had fired, and is in the set anew: the kernel shows its errors, as it would not otherwise,
+ * until it has shown one.
+ */
+static bool is_asleep(struct stream *s, int epfd)
+{
+    begin_change(s); /* the program may just be asking for more */
+    struct stream_epoll *e = membership(s, epfd);
+    bool asleep = e && e->fired;
+    end_change(s);
+    return asleep;
+}
+
 /* An event has been kept from the program: where the kernel shows it only once (EPOLLONESHOT, EPOLLET), it has to do so anew. */
 static void show_again(struct stream *s, int epfd)
 {
     if (!gate_enter(s)) {
         return;
     }
+    begin_change(s);
     struct stream_epoll *e = membership(s, epfd);
     if (e && !e->parted && e->event.events & (EPOLLONESHOT | EPOLLET)) {
         struct epoll_event event = e->event;
@@ -220,6 +266,7 @@ static void show_again(struct stream *s, int epfd)
         e->lent = lend(s, &event);
         REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &event);
     }
+    end_change(s);
     gate_leave(s);
 }
 
@@ -227,6 +274,7 @@ void epoll_show(struct stream *s)
 {
     int saved = errno;
     if (gate_enter(s)) {
+        begin_change(s);
         for (int i = 0; i < STREAM_EPOLLS; i++) {
             struct stream_epoll *e = &s->epolls[i];
             struct epoll_event event = e->event;
@@ -235,6 +283,7 @@ void epoll_show(struct stream *s)
                 REAL(epoll_ctl)(e->epfd, EPOLL_CTL_MOD, s->fd, &event);
             }
         }
+        end_change(s);
         gate_leave(s);
     }
     errno = saved;
@@ -246,11 +295,13 @@ static void take_back(struct stream *s, int epfd)
     if (!gate_enter(s)) {
         return;
     }
+    begin_change(s);
     struct stream_epoll *e = membership(s, epfd);
     if (e && !e->parted && e->lent && !atomic_load(&s->surplus)) {
         e->lent = e->fired = false;
         REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &e->event);
     }
+    end_change(s);
     gate_leave(s);
 }
 
@@ -292,6 +343,9 @@ static int filter(int epfd, struct epoll_event *events, int count)
         }
         if (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
             struct stream *s = stream_of_event(epfd, &events[i]);
+            if (s && is_asleep(s, epfd)) {
+                continue;
+            }
             if (s && stream_failed_in_wait(s)) {
                 show_again(s, epfd);
                 continue;

@@ -136,6 +136,7 @@ struct stream *stream_new(int fd, int domain)
     s->pending_error = 0;
     atomic_store(&s->untold, 0);
     s->too_many_epolls = too_many;
+    atomic_store(&s->epolls_busy, 0);
     s->bound = false;
     atomic_store(&s->attempt, ATTEMPT_NONE);
     if (keep_epolls) {

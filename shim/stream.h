@@ -113,6 +113,7 @@ struct stream {
     _Atomic int pending_error; /* errno that the next read reports, 0 none */
     _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
     struct stream_epoll epolls[STREAM_EPOLLS];
+    _Atomic uint32_t epolls_busy; /* a call changes a membership (epoll.c) */
     bool too_many_epolls;
     bool bound; /* the program has said by itself where it goes out */
 

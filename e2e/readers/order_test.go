@@ -1,0 +1,29 @@
+package readers
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// runs compiles a program of order/ and runs it some times.
+func runs(t *testing.T, name string) {
+	program := filepath.Join(t.TempDir(), name)
+	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fno-pie", "-no-pie", "-ftls-model=initial-exec", "-w", "-pthread",
+		"-Wl,--unresolved-symbols=ignore-all", "-o", program, "order/" + name + ".c", "../../shim/calls.c"}
+	if text, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for range 5 {
+		if text, err := exec.Command(program).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+}
+
+// Of two threads that change a descriptor's membership in an epoll set at once, the one that the kernel heard last counts: what
+// is remembered of the other would be put in with the next connection.
+func TestChangesOfOneMembership(t *testing.T) { runs(t, "order") }
+
+// A membership with EPOLLONESHOT that has fired shows nothing until the program asks for more, whatever becomes of the connection.
+func TestFiredMembership(t *testing.T) { runs(t, "fired") }
