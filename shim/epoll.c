@@ -240,16 +240,14 @@ static struct stream *stream_of_event(int epfd, const struct epoll_event *event)
 }
 
 /*
- * An EPOLLONESHOT membership that had fired, and is in the set anew: the kernel shows its errors, as it would not otherwise,
- * until it has shown one.
+ * The event is of an EPOLLONESHOT membership that had fired and is in the set anew: of such a one the kernel shows how its connection
+ * failed, and nothing else. Where a program has asked for something, that comes with it.
  */
-static bool is_asleep(struct stream *s, int epfd)
+static bool is_asleep(struct stream *s, int epfd, uint32_t events)
 {
-    begin_change(s); /* the program may just be asking for more */
     struct stream_epoll *e = membership(s, epfd);
-    bool asleep = e && e->fired;
-    end_change(s);
-    return asleep;
+    return e && e->fired && e->event.events & (EPOLLIN | EPOLLOUT | EPOLLRDHUP) && events & EPOLLHUP
+        && !(events & ~(uint32_t)(EPOLLERR | EPOLLHUP));
 }
 
 /* An event has been kept from the program: where the kernel shows it only once (EPOLLONESHOT, EPOLLET), it has to do so anew. */
@@ -343,7 +341,7 @@ static int filter(int epfd, struct epoll_event *events, int count)
         }
         if (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
             struct stream *s = stream_of_event(epfd, &events[i]);
-            if (s && is_asleep(s, epfd)) {
+            if (s && is_asleep(s, epfd, events[i].events)) {
                 continue;
             }
             if (s && stream_failed_in_wait(s)) {
