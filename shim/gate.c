@@ -32,19 +32,23 @@ int64_t coarse_now_ns(void)
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
-void gate_wait(struct stream *s)
+bool gate_wait(struct stream *s)
 {
     int saved = errno;
+    bool open = true;
+    uint32_t generation = atomic_load(&s->generation);
     int64_t until = now_ns() + GATE_PATIENCE_NS;
     for (uint32_t state; (state = atomic_load(&s->gate));) {
         int64_t left = until - now_ns();
         if (left <= 0) {
+            open = atomic_load(&s->generation) != generation;
             break;
         }
         struct timespec wait = { left / 1000000000, left % 1000000000 };
         REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAIT_PRIVATE, state, &wait, NULL, 0);
     }
     errno = saved;
+    return open;
 }
 
 bool gate_enter(struct stream *s)
@@ -57,8 +61,7 @@ bool gate_enter(struct stream *s)
             break;
         }
         gate_leave(s);
-        gate_wait(s);
-        if (atomic_load(&s->gate)) {
+        if (!gate_wait(s)) {
             atomic_fetch_add(&s->inside, 1);
             break;
         }

@@ -33,8 +33,11 @@ void gate_open(struct stream *s);
 /* By whoever meets the end of the connection. False when the gate was closed already. */
 bool gate_hold(struct stream *s);
 
-/* Waits, bounded, until the gate is open. */
-void gate_wait(struct stream *s);
+/*
+ * Waits, bounded, until the gate is open. False: it never was. Whoever has to know that does not look at the gate afterwards: it may
+ * have been closed again, for something else.
+ */
+bool gate_wait(struct stream *s);
 
 /* Gates closed at the moment, and how often one has been closed: waits compare it before and after. */
 extern _Atomic uint32_t gates_closed;

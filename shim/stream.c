@@ -823,9 +823,8 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     }
     leave(call);
     if (again) {
-        gate_wait(s);
         /* An unanswered hold: the program sees how its connection ended. */
-        if (atomic_load(&s->gate)) {
+        if (!gate_wait(s)) {
             gate_open(s);
             again = false;
         }
@@ -1029,8 +1028,7 @@ bool stream_failed_in_wait(struct stream *s)
     if (!held) {
         return moved;
     }
-    gate_wait(s);
-    if (atomic_load(&s->gate)) {
+    if (!gate_wait(s)) {
         gate_open(s);
         return false;
     }

@@ -459,8 +459,7 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         errno = saved;
         if (frame.kept && !frame.failed && data->outcome == TLS_AGAIN) {
             /* It was the hand that woke the call: a program with a blocking socket is not prepared to try again. */
-            gate_wait(s);
-            again = !atomic_load(&s->gate);
+            again = gate_wait(s);
         }
         bool moved = call.tracked && atomic_load(&s->generation) != call.generation;
         if (again && (moved || frame.kept || data->outcome == TLS_AGAIN)) {

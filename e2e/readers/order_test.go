@@ -27,3 +27,6 @@ func TestChangesOfOneMembership(t *testing.T) { runs(t, "order") }
 
 // A membership with EPOLLONESHOT that has fired shows nothing until the program asks for more, whatever becomes of the connection.
 func TestFiredMembership(t *testing.T) { runs(t, "fired") }
+
+// A gate that is closed again as soon as it has been opened is closed for those who have waited, too.
+func TestGateClosedAgain(t *testing.T) { runs(t, "gate") }
