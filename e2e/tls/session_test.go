@@ -52,7 +52,7 @@ func (s *site) raw(network string, id identity, args ...string) *raw {
 	n := s.Network(network)
 	r := &raw{s: s, gone: make(chan struct{})}
 	cmd := exec.Command("openssl", append([]string{"s_server", "-accept", n.Content() + ":443", "-cert", id.certificate, "-key", id.key,
-		"-CAfile", s.ca.certificate, "-verify_quiet"}, args...)...)
+		"-CAfile", s.ca.certificate, "-verify_quiet", "-state"}, args...)...)
 	cmd.Stdout, cmd.Stderr = r, r
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -74,15 +74,18 @@ func (s *site) raw(network string, id identity, args ...string) *raw {
 	return r
 }
 
-func (r *raw) asked(p *lab.Program) {
+func (r *raw) asked(p *lab.Program) { r.s.t.Helper(); r.awaits(p, "GET /numbers", 0) }
+
+// awaits waits until the server has said that, not counting the first octets of what it says.
+func (r *raw) awaits(p *lab.Program, what string, first int) {
 	r.s.t.Helper()
-	r.s.Await("a request", lab.Patience, func() bool {
+	r.s.Await("the server to say "+what, lab.Patience, func() bool {
 		select {
 		case <-p.Ended():
-			r.s.t.Fatalf("%v", p.Wait())
+			r.s.t.Fatalf("%v\n%s", p.Wait(), r.said())
 		default:
 		}
-		return strings.Contains(r.said(), "GET /numbers")
+		return strings.Contains(r.said()[first:], what)
 	})
 }
 
@@ -118,16 +121,17 @@ func TestLaterHandshakes(t *testing.T) {
 		name, command string
 		args          []string
 		why           string // "" if it moves
+		done          string // what the server says when the peers have done it
 	}{
-		{"nothing", "", []string{"-tls1_3"}, ""},
-		{"new keys", "k\n", []string{"-tls1_3"}, ""},
-		{"new keys on both sides", "K\n", []string{"-tls1_3"}, ""},
-		{"many tickets", "", []string{"-tls1_3", "-num_tickets", "8"}, ""},
-		{"no tickets", "", []string{"-tls1_3", "-num_tickets", "0"}, ""},
-		{"no tickets, TLS 1.2", "", []string{"-tls1_2", "-no_ticket"}, ""},
-		{"renegotiated", "r\n", []string{"-tls1_2"}, "renegotiated"},
-		{"renegotiated with a certificate", "R\n", []string{"-tls1_2"}, "renegotiated"},
-		{"authenticated", "c\n", []string{"-tls1_3", "-verify", "3"}, "authenticated after the handshake"},
+		{"nothing", "", []string{"-tls1_3"}, "", ""},
+		{"new keys", "k\n", []string{"-tls1_3"}, "", ""},
+		{"new keys on both sides", "K\n", []string{"-tls1_3"}, "", ""},
+		{"many tickets", "", []string{"-tls1_3", "-num_tickets", "8"}, "", ""},
+		{"no tickets", "", []string{"-tls1_3", "-num_tickets", "0"}, "", ""},
+		{"no tickets, TLS 1.2", "", []string{"-tls1_2", "-no_ticket"}, "", ""},
+		{"renegotiated", "r\n", []string{"-tls1_2"}, "renegotiated", "write finished"},
+		{"renegotiated with a certificate", "R\n", []string{"-tls1_2"}, "renegotiated", "write finished"},
+		{"authenticated", "c\n", []string{"-tls1_3", "-verify", "3"}, "authenticated after the handshake", "read finished"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,8 +177,12 @@ func TestLaterHandshakes(t *testing.T) {
 							strings.Join(validators.FindAllString(head, -1), ""), length)))
 						r.send(content[:pause])
 						r.resultsIn(p, out, pause)
+						before := len(r.said())
 						if c.command != "" {
 							r.send([]byte(c.command))
+						}
+						if c.done != "" {
+							r.awaits(p, c.done, before)
 						}
 						r.send(content[pause:rest])
 						r.resultsIn(p, out, rest)
