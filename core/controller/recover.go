@@ -327,6 +327,7 @@ func (r *recovery) begin(c candidate) {
 	if c.other {
 		_, avoid = r.s.where()
 	}
+	r.s.c.log.Debug().Str("session", r.s.name()).Str("over", c.iface).Bool("other", c.other).Msg("tries to connect")
 	go func() {
 		defer guard.Recover()
 		defer cancel()

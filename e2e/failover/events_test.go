@@ -3,7 +3,10 @@
 package failover
 
 import (
+	"encoding/json"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,39 +213,73 @@ func TestNothingHelps(t *testing.T) {
 	}
 }
 
+// tries are the candidates that the only program has tried to connect to so far, in that order.
+func (s *site) tries() (all []string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.LogFile())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var l struct {
+			Message, Over string
+			Other         bool
+		}
+		if json.Unmarshal([]byte(line), &l) == nil && l.Message == "tries to connect" {
+			all = append(all, l.Over+map[bool]string{true: ", another server"}[l.Other])
+		}
+	}
+	return all
+}
+
 // The candidates in their order, where no connection stands by: another server of the name in the same network, then the
-// networks as the manager ranks them.
+// networks as the manager ranks them. The first that answers is taken, and each is asked 3 ms after the one before: how many
+// are asked depends on how busy the machine is.
 func TestTheOrderOfCandidates(t *testing.T) {
 	s := &site{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{}), lab.Net("usb0", lab.Link{})), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
 	s.Configure("[policy]\nprefer = [\"wlan0\", \"usb0\", \"wwan0\"]\n[failover]\nstandby = \"never\"\n")
 	s.sum = lab.Content(t, s.root, "film.mkv", size, 7)
-	first := s.Network("wlan0")
-	second := first.Address(82)
-	first.AddAddress(second)
-	servers := map[string]*lab.Server{second: first.Paced(s.root, lab.ServerOptions{Addresses: []string{second}, LimitRate: pace})}
+	servers := map[string]*lab.Server{} // of each network, two
 	for _, n := range s.Networks() {
-		addresses := []string{n.Content()}
-		if n == first {
-			addresses = append(addresses, second)
+		n.AddAddress(n.Address(82))
+		n.DNS(map[string][]string{host: {n.Content(), n.Address(82)}})
+		for _, a := range []string{n.Content(), n.Address(82)} {
+			servers[a] = n.Paced(s.root, lab.ServerOptions{Addresses: []string{a}, LimitRate: pace / 2})
 		}
-		n.DNS(map[string][]string{host: addresses})
-		servers[n.Content()] = n.Paced(s.root, lab.ServerOptions{Addresses: []string{n.Content()}, LimitRate: pace})
 	}
 	native := s.download(false, curl.args...).Run()
 	d := s.download(true, curl.args...)
 	d.Start()
 	d.halfway()
-	now := s.sessions()[0].Server
-	servers[strings.TrimSuffix(now, ":80")].Kill()
-	s.Await("to be moved", lab.Patience, func() bool { return len(s.migrations()) == 1 })
-	if m := s.migrations()[0]; m.To.Interface != "wlan0" || m.To.Server == now {
-		t.Errorf("first %+v", m)
+	c := s.Control(d.Pid(), lab.Patience)
+	now := func() lab.Session {
+		t.Helper()
+		all, err := c.Sessions()
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		return all[0]
 	}
-	first.CarrierDown()
-	s.Await("to be moved again", lab.Patience, func() bool { return len(s.migrations()) == 2 })
-	if m := s.migrations()[1]; m.To.Interface != "usb0" {
-		t.Errorf("then %+v", m)
+	// struck has something happen, and looks at what is tried then.
+	struck := func(happen func(lab.Session), order func(own string) []string) {
+		t.Helper()
+		before, from := len(s.tries()), now()
+		happen(from)
+		s.Await("to be moved", lab.Patience, func() bool { return len(now().Migrations) > len(from.Migrations) })
+		m, tried, want := now().Migrations[len(from.Migrations)], s.tries()[before:], order(from.Interface)
+		first := tried[:min(len(tried), len(want))]
+		if !slices.Equal(first, want[:len(first)]) || m.To.Server == from.Server ||
+			!slices.ContainsFunc(tried, func(one string) bool { return strings.HasPrefix(one, m.To.Interface) }) {
+			t.Errorf("%+v, having tried %q; the order is %q", m, tried, want)
+		}
 	}
+	others := func(own string) []string {
+		return slices.DeleteFunc([]string{"wlan0", "usb0", "wwan0"}, func(name string) bool { return name == own })
+	}
+	struck(func(at lab.Session) { servers[strings.TrimSuffix(at.Server, ":80")].Kill() }, func(own string) []string {
+		return append(append([]string{own + ", another server"}, others(own)...), own)
+	})
+	struck(func(at lab.Session) { s.Network(at.Interface).CarrierDown() }, others)
 	d.intact(native, without(` [0-9.]+$`))
 }
 
