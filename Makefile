@@ -83,7 +83,7 @@ check:
 	$(GO) vet ./cgo/... ./core/... ./ctl/... ./e2e/...
 	@unformatted=$$(gofmt -l cgo core ctl e2e); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.
-	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE shim e2e/clients e2e/framing
+	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' shim e2e/clients e2e/framing
 	printf '%s\n' shim/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
 	shellcheck $(SCRIPTS)
 

@@ -337,7 +337,8 @@ static int filter(int epfd, struct epoll_event *events, int count)
     for (int i = 0; i < count; i++) {
         struct stream *attempt = attempts_are_open() ? attempt_of_event(epfd, &events[i]) : NULL;
         if (attempt && attempt_shown(attempt)) {
-            continue; /* what is behind it now has been put into the set anew */
+            show_again(attempt, epfd); /* what is behind it now is in the set, but as one whose event has been shown */
+            continue;
         }
         if (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
             struct stream *s = stream_of_event(epfd, &events[i]);

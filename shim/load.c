@@ -52,7 +52,7 @@ static _Atomic uint32_t channel_made;
 static _Atomic uint32_t locked;
 _Atomic uint32_t load_users;
 
-static int core_end = -1;
+static int core_end = -1; /* changed with load_lock, once it is the helper's */
 static bool need_copy;
 
 bool load_owns(int fd)
@@ -193,13 +193,16 @@ void load_wait(void)
     errno = saved;
 }
 
-/* A table of its own for this thread and all that Go will start from it. */
+/* A table of its own for this thread and all that Go will start from it, with the core's end of the channel. */
 static bool separate(int *channel)
 {
-    if (unshare(CLONE_FILES)) {
+    load_lock(); /* the program may choose its number until then (load_vacate) */
+    int keep = *channel = core_end;
+    bool own = !unshare(CLONE_FILES);
+    load_unlock();
+    if (!own) {
         return false;
     }
-    int keep = *channel;
     if (keep > 0) {
         REAL(syscall)(SYS_close_range, 0, keep - 1, 0);
     }
@@ -266,7 +269,7 @@ static bool open_core(int channel)
 static void *helper_main(void *unused)
 {
     (void)unused;
-    int channel = core_end;
+    int channel;
     prctl(PR_SET_NAME, "midstream");
     bool good = separate(&channel);
     set(&separated, good ? 1 : 2);
@@ -282,8 +285,10 @@ void load_part_with_core(void)
 {
     if (core_end >= 0) {
         wait_while(&separated, 0, INT64_MAX / 2);
+        load_lock();
         drop(core_end);
         core_end = -1;
+        load_unlock();
     }
 }
 

@@ -30,3 +30,6 @@ func TestFiredMembership(t *testing.T) { runs(t, "fired") }
 
 // A gate that is closed again as soon as it has been opened is closed for those who have waited, too.
 func TestGateClosedAgain(t *testing.T) { runs(t, "gate") }
+
+// An event that is kept from the program, because another attempt to connect is under way, does not use up EPOLLONESHOT.
+func TestAttemptWithOneShot(t *testing.T) { runs(t, "attempt") }

@@ -91,19 +91,20 @@ static void await_input(int fd)
     REAL(poll)(&look, 1, -1);
 }
 
-int main(void)
+/* Makes the connections and a set, in which there is none of them yet. */
+static int begin(void)
 {
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof to;
     int listener = socket(AF_INET, SOCK_STREAM, 0), epfd = epoll_create1(0);
     if (bind(listener, (struct sockaddr *)&to, sizeof to) || listen(listener, 3)
         || getsockname(listener, (struct sockaddr *)&to, &length)) {
-        return 2;
+        exit(2);
     }
     for (int i = 0; i < 3; i++) {
         connections[i].here = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(connections[i].here, (struct sockaddr *)&to, sizeof to)) {
-            return 2;
+            exit(2);
         }
         connections[i].there = accept(listener, NULL, NULL);
     }
@@ -112,6 +113,13 @@ int main(void)
     for (int i = 0; i < STREAM_EPOLLS; i++) {
         stream.epolls[i].epfd = -1;
     }
+    return epfd;
+}
+
+#ifndef NO_MAIN
+int main(void)
+{
+    int epfd = begin();
     struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT };
     epoll_ctl(epfd, EPOLL_CTL_ADD, stream.fd, &event);
     expect("before there is anything", epfd, 0);
@@ -139,3 +147,4 @@ int main(void)
     expect("the event that fired again", epfd, 0);
     return 0;
 }
+#endif

@@ -1,0 +1,26 @@
+/*
+ * attempt.c: an event of a connection that is being made is kept from the program, for another attempt has taken its place. Exit
+ * status 0: a membership with EPOLLONESHOT, which has fired with it, shows how that one ends.
+ */
+#define NO_MAIN
+#include "fired.c"
+
+bool attempt_shown(struct stream *s)
+{
+    atomic_store(&attempts_open, 0);
+    atomic_store(&s->attempt, ATTEMPT_NONE);
+    replace_by(connections[1].here);
+    return true;
+}
+
+int main(void)
+{
+    int epfd = begin();
+    struct epoll_event event = { .events = EPOLLOUT | EPOLLONESHOT };
+    atomic_store(&attempts_open, 1);
+    atomic_store(&stream.attempt, ATTEMPT_FIRST);
+    epoll_ctl(epfd, EPOLL_CTL_ADD, stream.fd, &event);
+    expect("the other attempt has succeeded", epfd, 1);
+    expect("the event that fired", epfd, 0);
+    return 0;
+}
