@@ -250,6 +250,15 @@ static bool is_asleep(struct stream *s, int epfd, uint32_t events)
         && !(events & ~(uint32_t)(EPOLLERR | EPOLLHUP));
 }
 
+static void change(int epfd, int fd, struct epoll_event *event)
+{
+    if (REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, fd, event) && errno == EINVAL && event->events & EPOLLEXCLUSIVE) {
+        struct epoll_event unused;
+        REAL(epoll_ctl)(epfd, EPOLL_CTL_DEL, fd, &unused); /* such a one can only be put in anew (epoll_ctl(2)) */
+        REAL(epoll_ctl)(epfd, EPOLL_CTL_ADD, fd, event);
+    }
+}
+
 /* An event has been kept from the program: where the kernel shows it only once (EPOLLONESHOT, EPOLLET), it has to do so anew. */
 static void show_again(struct stream *s, int epfd)
 {
@@ -262,7 +271,7 @@ static void show_again(struct stream *s, int epfd)
         struct epoll_event event = e->event;
         e->fired = false;
         e->lent = lend(s, &event);
-        REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &event);
+        change(epfd, s->fd, &event);
     }
     end_change(s);
     gate_leave(s);
@@ -278,7 +287,7 @@ void epoll_show(struct stream *s)
             struct epoll_event event = e->event;
             if (e->epfd >= 0 && !e->parted && !e->lent && !(event.events & EPOLLONESHOT) && lend(s, &event)) {
                 e->lent = true;
-                REAL(epoll_ctl)(e->epfd, EPOLL_CTL_MOD, s->fd, &event);
+                change(e->epfd, s->fd, &event);
             }
         }
         end_change(s);
@@ -297,7 +306,7 @@ static void take_back(struct stream *s, int epfd)
     struct stream_epoll *e = membership(s, epfd);
     if (e && !e->parted && e->lent && !atomic_load(&s->surplus)) {
         e->lent = e->fired = false;
-        REAL(epoll_ctl)(epfd, EPOLL_CTL_MOD, s->fd, &e->event);
+        change(epfd, s->fd, &e->event);
     }
     end_change(s);
     gate_leave(s);

@@ -33,3 +33,6 @@ func TestGateClosedAgain(t *testing.T) { runs(t, "gate") }
 
 // An event that is kept from the program, because another attempt to connect is under way, does not use up EPOLLONESHOT.
 func TestAttemptWithOneShot(t *testing.T) { runs(t, "attempt") }
+
+// A membership with EPOLLEXCLUSIVE cannot be changed: it is put in anew.
+func TestExclusiveMembership(t *testing.T) { runs(t, "exclusive") }
