@@ -39,7 +39,7 @@ int64_t now_ns(void)
 }
 
 /* The kernel: the first call is slow to return, but not for ever. */
-static int change(int epfd, int operation, int fd, struct epoll_event *event)
+static int hear(int epfd, int operation, int fd, struct epoll_event *event)
 {
     (void)epfd, (void)operation, (void)fd;
     last = *event;
@@ -68,7 +68,7 @@ int main(void)
     pthread_t second;
     sem_init(&heard, 0, 0);
     sem_init(&returned, 0, 0);
-    atomic_store(&calls_real[CALL_epoll_ctl], (void *)change);
+    atomic_store(&calls_real[CALL_epoll_ctl], (void *)hear);
     atomic_store(&stream_table[5], &stream);
     stream.epolls[0].epfd = 3;
     for (int i = 1; i < STREAM_EPOLLS; i++) {
