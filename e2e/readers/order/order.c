@@ -31,11 +31,10 @@ bool fork_same_process(void)
     return true;
 }
 
+/* It waits for as long as it takes. */
 int64_t now_ns(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
+    return 0;
 }
 
 /* The kernel: the first call is slow to return, but not for ever. */
