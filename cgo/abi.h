@@ -152,6 +152,8 @@ enum ms_flag {
     MS_SPARE = 1 << 11,   /* the old connection is not reset: the core goes on with it */
     MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant. data: struct ms_answer */
     MS_REFRAMED = 1 << 13, /* its answer is to be delivered in the framing that the program has begun to read */
+    MS_UNCHUNKED = 1 << 14, /* with MS_BOUNDED: content comes on the socket in chunks, which are not for the program. data: a
+                               uint64_t, the octets of the present chunk that are to come, more than 0 */
 };
 
 struct ms_message {
@@ -184,6 +186,8 @@ struct ms_position {
     uint64_t head;         /* MS_HEAD: octets of the head read */
     int64_t nanoseconds;   /* how long the program's calls were held, at most */
     uint64_t last_read;    /* CLOCK_MONOTONIC of the last octets handed to the program, ns */
+    uint64_t unchunked;    /* of the connection before it, where that was MS_UNCHUNKED: octets of its chunk not yet read; 0: the
+                              line end of one is next */
 };
 
 /* With MS_TWINNED: what the twin's connection brings. */

@@ -24,7 +24,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
 {
     /* Not before the call is counted: whoever closes the gate looks then who is inside. */
     return !atomic_load(&s->gate) && !atomic_load(&s->armed)
-        && s->end_at == MS_NO_STOP
+        && s->end_at == MS_NO_STOP && !atomic_load_explicit(&s->unchunks, memory_order_relaxed)
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
         && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
         && !atomic_load_explicit(&s->resuming, memory_order_relaxed) && !atomic_load_explicit(&s->shown, memory_order_relaxed)

@@ -36,6 +36,7 @@
 #include "socket.h"
 #include "tls.h"
 #include "twin.h"
+#include "unchunk.h"
 
 /* A hand-over that has not come about after so long is given up; the gate is closed meanwhile. */
 #define PATIENCE_NS 500000000LL
@@ -241,7 +242,7 @@ static void exchange_sockets(struct stream *s)
         return;
     }
     int64_t taken = socket_taken(s->next_fd);
-    uint64_t inode = socket_inode(s->next_fd);
+    uint64_t inode = socket_inode(s->next_fd), unchunked = unchunk_left(s);
     if (REAL(syscall)(SYS_dup3, s->next_fd, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
         drop(&old);
         refuse(s, "the descriptor could not be replaced");
@@ -275,14 +276,20 @@ static void exchange_sockets(struct stream *s)
     atomic_store(&s->armed, 0);
     if (s->arm_flags & MS_KEEP) {
         s->kept_end = s->end_at;
+        s->kept_unchunks = atomic_load(&s->unchunks);
     } else if (!restore) {
         atomic_store(&s->pending_error, 0); /* the old connection's */
     }
     s->end_at = restore ? s->kept_end : s->arm_end;
+    if (s->arm_flags & MS_UNCHUNKED) {
+        unchunk_begin(s, s->arm_chunk);
+    }
+    atomic_store(&s->unchunks, restore ? s->kept_unchunks : (s->arm_flags & MS_UNCHUNKED) != 0);
     atomic_store(&s->counters->stop_at, s->end_at);
     struct ms_position p;
     position(s, &p);
     p.nanoseconds = held;
+    p.unchunked = unchunked;
     if (s->arm_flags & MS_KEEP) {
         drop_connection(&s->kept_fd);
         s->kept_fd = old;
@@ -496,6 +503,10 @@ static bool hand_over(struct stream *s)
             refuse(s, "the program has not come as far");
             return true;
         }
+        if (s->arm_flags & MS_UNCHUNKED && at != s->arm_at) {
+            refuse(s, "the program has come farther");
+            return true;
+        }
         if (!(s->arm_flags & MS_RELAY) && !drop_overlap(s, at)) {
             if (now < s->deadline) {
                 return false;
@@ -543,13 +554,24 @@ static void look_at_due(void)
     }
 }
 
-static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const struct ms_answer *answer)
+static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const void *data, size_t length)
 {
+    const struct ms_answer *answer = length >= sizeof *answer ? data : NULL;
     if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE) && s->end_at == MS_NO_STOP) {
         load_disown(fd);
         REAL(syscall)(SYS_close, fd);
         twin_free(twin);
         channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the stream has been left alone", 30);
+        return;
+    }
+    int least = 1;
+    socklen_t size = sizeof least;
+    if (m->flags & MS_BOUNDED && !REAL(getsockopt)(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) && least > 1) {
+        /* What stands before the offset may be too little for it to be read at all. */
+        load_disown(fd);
+        REAL(syscall)(SYS_close, fd);
+        static const char why[] = "the program reads several octets at a time (SO_RCVLOWAT)";
+        channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, why, sizeof why - 1);
         return;
     }
     disarm(s);
@@ -558,6 +580,10 @@ static void arm(struct stream *s, const struct ms_message *m, int fd, struct twi
     s->arm_flags = m->flags;
     s->arm_at = m->a;
     s->arm_end = m->flags & MS_BOUNDED ? m->b : MS_NO_STOP;
+    s->arm_chunk = 0;
+    if (m->flags & MS_UNCHUNKED && length >= sizeof s->arm_chunk) {
+        memcpy(&s->arm_chunk, data, sizeof s->arm_chunk);
+    }
     s->arm_exchange = s->arm_sent = m->exchange;
     if (twin && answer) {
         twin_expect(twin, answer, m->flags & MS_REFRAMED);
@@ -598,7 +624,7 @@ static void give_up(struct stream *s, int error)
     struct ms_message back = { .flags = MS_NOW | RESTORE };
     int kept = s->kept_fd;
     s->kept_fd = -1;
-    arm(s, &back, kept, NULL, NULL);
+    arm(s, &back, kept, NULL, NULL, 0);
 }
 
 /* Whether octets have left the socket that no hook saw. A read that is under way has taken some before it counts them. */
@@ -645,7 +671,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
             twin = twin_take(s, (uint64_t)m->b, &fd);
         }
         if (fd >= 0) {
-            arm(s, m, fd, twin, length >= sizeof(struct ms_answer) ? data : NULL);
+            arm(s, m, fd, twin, data, length);
         } else if (m->flags & MS_TWINNED) {
             channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the new TLS session has ended", 29);
         } else {

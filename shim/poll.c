@@ -9,6 +9,7 @@
 #include "calls.h"
 #include "gate.h"
 #include "tls.h"
+#include "unchunk.h"
 #include "wait.h"
 
 /* Waits for gates that are closed on the way in. */
@@ -91,6 +92,8 @@ static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t change
         } else if (changed && fds[i].revents & (POLLIN | POLLERR | POLLHUP | POLLRDHUP)) {
             disturbed = true;
         } else if (fds[i].revents & (POLLERR | POLLHUP | POLLRDHUP) && stream_failed_in_wait(s)) {
+            disturbed = true;
+        } else if (fds[i].revents & (POLLIN | POLLRDNORM) && !unchunk_is_readable(s)) {
             disturbed = true;
         }
     }

@@ -14,6 +14,7 @@
 #include "names.h"
 #include "stream.h"
 #include "tls.h"
+#include "unchunk.h"
 
 /* Buffers of one clamped vector; a shorter read is always allowed. */
 #define CLAMPED_MAX 8
@@ -112,6 +113,35 @@ static bool is_aside(struct stream *s, int flags)
     return flags & (MSG_OOB | MSG_ERRQUEUE);
 }
 
+/* The program gets no octets that could be moved together in its buffer: those that it has looked at, or drops. */
+static bool is_looked_over(int flags)
+{
+    return flags & (MSG_PEEK | MSG_TRUNC);
+}
+
+/* What the program gets of octets that the kernel has given; 0 with raw above 0: nothing yet. */
+static ssize_t without_chunks(struct call *call, void *octets, ssize_t raw, int flags)
+{
+    if (raw <= 0 || flags & MSG_PEEK) {
+        return raw;
+    }
+    if (flags & MSG_TRUNC) {
+        unchunk_took(call, raw);
+        return raw;
+    }
+    return unchunk(call, octets, raw);
+}
+
+/* The first buffer of a vector that takes any octets, or its last one. */
+static size_t first_buffer(const struct iovec *vector, size_t count)
+{
+    size_t i = 0;
+    while (i + 1 < count && !vector[i].iov_len) {
+        i++;
+    }
+    return i;
+}
+
 /* A TLS library's own. */
 static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
@@ -124,6 +154,10 @@ static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, i
     return result;
 }
 
+/*
+ * MSG_WAITALL, in pieces: octets that the kernel keeps until there are more are not counted, and a relay that is to be left
+ * at one of them would wait for the program to have read it.
+ */
 static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
 {
@@ -134,6 +168,8 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     if (is_aside(s, flags)) {
         return receive(fd, buffer, length, how, from, from_length);
     }
+    bool all = flags & MSG_WAITALL && !peek && !tls_inside();
+    how = all ? how & ~MSG_WAITALL : how;
     if (tls_inside()) {
         if (tls_own_traffic(s, false)) {
             return read_own(s, fd, buffer, length, how, from, from_length);
@@ -147,7 +183,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     for (;;) {
         struct iovec part = { (char *)buffer + done, length - done };
         size_t limit = read_begin(&call, s, peek), allowed = part.iov_len < limit ? part.iov_len : limit;
-        ssize_t result;
+        ssize_t result, raw = -1;
         ssize_t filled = fill(&call, &part, 1, flags);
         if (filled > 0) {
             read_leave(&call);
@@ -156,8 +192,12 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         if (call.error) {
             result = -1;
             errno = call.error;
-        } else {
-            result = receive_watched(s, fd, part.iov_base, allowed, how, from, from_length);
+        } else if (!is_looked_over(flags) || !unchunk_step(&call, flags, &allowed, &result)) {
+            raw = result = receive_watched(s, fd, part.iov_base, allowed, how, from, from_length);
+            if (call.unchunks && (result = without_chunks(&call, part.iov_base, raw, flags)) == 0 && raw > 0) {
+                read_leave(&call); /* all that had come was framing */
+                continue;
+            }
         }
         /* MSG_TRUNC drops octets: only their number is known. */
         bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1);
@@ -166,8 +206,8 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         }
         if (result > 0) {
             done += (size_t)result;
-            if (flags & MSG_WAITALL && !peek && (size_t)result == allowed && done < length) {
-                continue; /* the offset of a hand-over cut it short */
+            if (all && done < length) {
+                continue;
             }
         }
         if (done && result < 0 && stream_is_fatal(errno)) {
@@ -175,6 +215,28 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         }
         return done ? (ssize_t)done : result;
     }
+}
+
+/* recvmsg() with MSG_WAITALL, and no room for control messages; a TCP socket gives no name. */
+static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int flags)
+{
+    ssize_t done = 0;
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
+        const struct iovec *part = &message->msg_iov[i];
+        ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, NULL) : 0;
+        if (n < 0 && done && stream_is_fatal(errno)) {
+            atomic_store(&s->pending_error, errno);
+        }
+        done = n < 0 && !done ? n : done + (n > 0 ? n : 0);
+        if (n < (ssize_t)part->iov_len) {
+            break;
+        }
+    }
+    if (done >= 0) {
+        message->msg_namelen = 0;
+        message->msg_flags = 0;
+    }
+    return done;
 }
 
 static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int how)
@@ -186,9 +248,18 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     if (is_aside(s, flags)) {
         return REAL(recvmsg)(fd, message, flags);
     }
+    if (flags & MSG_WAITALL && !peek && !control_length && !tls_inside() && IS_POINTER(vector)) {
+        return read_all(s, fd, message, flags);
+    }
     for (;;) {
         struct call call;
-        size_t limit = read_begin(&call, s, peek);
+        size_t limit = read_begin(&call, s, peek), first = 0;
+        if (call.unchunks && count && IS_POINTER(vector)) {
+            first = first_buffer(vector, count);
+            limit = vector[first].iov_len < limit ? vector[first].iov_len : limit;
+        }
+        ssize_t result;
+        bool stepped = call.unchunks && !call.error && is_looked_over(flags) && unchunk_step(&call, flags, &limit, &result);
         if (limit != SIZE_MAX && IS_POINTER(vector)) {
             size_t n = 0;
             for (size_t i = 0, left = limit; n < CLAMPED_MAX && i < count && left; i++) {
@@ -201,7 +272,6 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             message->msg_iov = clamped;
             message->msg_iovlen = n;
         }
-        ssize_t result;
         if (call.own) {
             if (!tls_own_replay(s, &result)) {
                 if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
@@ -223,12 +293,19 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         if (call.error) {
             result = -1;
             errno = call.error;
-        } else {
+        } else if (!stepped) {
             if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
                 wait_without_hand(fd, flags);
             }
-            result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
-                                       : REAL(recvmsg)(fd, message, flags);
+            ssize_t raw = result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
+                                                     : REAL(recvmsg)(fd, message, flags);
+            if (call.unchunks && (result = without_chunks(&call, vector[first].iov_base, raw, flags)) == 0 && raw > 0) {
+                read_leave(&call); /* all that had come was framing */
+                message->msg_iov = vector;
+                message->msg_iovlen = count;
+                message->msg_controllen = control_length;
+                continue;
+            }
         }
         message->msg_iov = vector;
         message->msg_iovlen = count;

@@ -8,6 +8,7 @@
 #include "calls.h"
 #include "gate.h"
 #include "tls.h"
+#include "unchunk.h"
 #include "wait.h"
 
 /* Larger sets than the C library's own type are passed through: their size is not known here. */
@@ -125,7 +126,7 @@ static bool is_disturbed(int count, const fd_set *readable, const fd_set *writab
     }
     for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
         struct stream *s = stream_of(fd);
-        if (s && (changed || (stream_ended(s) && stream_failed_in_wait(s)))) {
+        if (s && (changed || (stream_ended(s) && stream_failed_in_wait(s)) || !unchunk_is_readable(s))) {
             disturbed = true;
         }
     }

@@ -13,6 +13,7 @@
 #include "fork.h"
 #include "gate.h"
 #include "stream.h"
+#include "unchunk.h"
 
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -75,6 +76,9 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     struct stream *s = gate_enter_fd(fd);
     int result = REAL(ioctl)(fd, request, argument);
+    if (s && request == FIONREAD && !result) {
+        *(int *)argument = unchunk_unread(s, *(int *)argument);
+    }
     if (s && request == FIONBIO) {
         atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     }

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "calls.h"
 #include "stream.h"
+#include "unchunk.h"
 
 static ssize_t send_tracked(struct stream *s, int out, int in, off64_t *offset, size_t count)
 {
@@ -42,8 +44,9 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
             if (call.error) {
                 result = -1;
                 errno = call.error;
-            } else {
+            } else if (!unchunk_step(&call, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0, &allowed, &result)) {
                 result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
+                unchunk_took(&call, result);
             }
             /* EINVAL, ESPIPE and the like speak of the pipe, not of the connection. */
             if (!read_end_unseen(&call, result)) {

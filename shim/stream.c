@@ -131,6 +131,9 @@ struct stream *stream_new(int fd, int domain)
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
     s->end_at = s->kept_end = s->arm_end = MS_NO_STOP;
+    atomic_store(&s->unchunks, false);
+    atomic_store(&s->stepping, 0);
+    s->kept_unchunks = false;
     s->moved = s->relayed = false;
     s->domain = domain;
     s->pending_error = 0;
@@ -631,7 +634,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
 {
     call->stream = s;
     call->own = call->alone = false;
-    call->counted = false;
+    call->counted = call->unchunks = false;
     call->error = 0;
     call->token = 0;
     call->id = s->id;
@@ -647,6 +650,11 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->counted = !peek && !call->clear && atomic_load(&s->tls);
     call->place = call->counted ? &s->records : peek ? &s->peeking : &s->reading;
     call->token = caller_enter(s, call->place);
+    call->unchunks = atomic_load(&s->unchunks);
+    while (!call->token && call->place == &s->reading && (call->unchunks || atomic_load(&s->stepping))) {
+        sched_yield(); /* what stands between the chunks is stepped over by one call at a time */
+        call->token = caller_enter(s, call->place);
+    }
     if (call->counted) {
         atomic_fetch_add(&s->receiving, 1);
     } else if (!peek) {

@@ -106,6 +106,10 @@ struct stream {
     uint32_t forks_told; /* the same when the core asked last whether there are any */
     int64_t end_at;     /* content offset up to which the present socket is read (MS_BOUNDED), else MS_NO_STOP */
     int64_t kept_end;   /* the same of kept_fd */
+    _Atomic bool unchunks; /* the present socket brings chunks that the program is not to see (unchunk.h) */
+    bool kept_unchunks;    /* the same of kept_fd */
+    struct framing chunks; /* where its next octet stands */
+    _Atomic uint32_t stepping; /* calls that are not reads are about to step over them */
     bool moved;         /* the names below are what the program believes in */
     bool relayed;
     int domain;
@@ -135,6 +139,7 @@ struct stream {
     uint16_t arm_flags;
     int64_t arm_at;
     int64_t arm_end;    /* end_at of the new socket */
+    uint64_t arm_chunk; /* MS_UNCHUNKED: octets of its chunk that are to come */
     uint64_t arm_exchange;
     uint64_t arm_sent;  /* the last exchange whose request has been sent on the new connection */
     int64_t gate_closed_at, deadline, roused_at;
@@ -235,6 +240,7 @@ struct call {
     bool clear;  /* the octets are those of a TLS session, not the descriptor's */
     bool counted; /* records of a TLS session, read outside its library's calls */
     bool own;    /* a TLS library's own traffic: only counted */
+    bool unchunks; /* it reads chunks (unchunk.h) */
     int error;   /* after read_begin: to be returned instead of reading, 0 none */
 };
 

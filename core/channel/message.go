@@ -82,6 +82,9 @@ const (
 	Twinned Flags = 1 << 12
 	// Reframed: its answer is to be delivered in the framing that the program has begun to read.
 	Reframed Flags = 1 << 13
+	// Unchunked: with Bounded; content comes on the socket in chunks, which are not for the program. Data is what Chunk
+	// returns.
+	Unchunked Flags = 1 << 14
 )
 
 // Answer is struct ms_answer: what the connection of a twin brings.
@@ -105,6 +108,9 @@ func (a Answer) Encode() []byte {
 	}
 	return b
 }
+
+// Chunk returns, as a message's data, that left octets of the present chunk are to come.
+func Chunk(left int64) []byte { return order.AppendUint64(nil, uint64(left)) }
 
 // Phase is enum ms_phase: where in a response the program stands.
 type Phase uint32
@@ -232,9 +238,12 @@ type Position struct {
 	Head        int64
 	Held        time.Duration // how long the gate was closed
 	LastRead    int64         // CLOCK_MONOTONIC, nanoseconds
+	// Unchunked is, for the connection that was replaced, where it was armed with the flag of that name, how many octets of its
+	// chunk have not been read; with 0, the line end of one is next.
+	Unchunked int64
 }
 
-const positionSize = 64
+const positionSize = 72
 
 func parsePosition(b []byte) Position {
 	return Position{
@@ -248,6 +257,7 @@ func parsePosition(b []byte) Position {
 		Head:        int64(order.Uint64(b[40:])),
 		Held:        time.Duration(order.Uint64(b[48:])),
 		LastRead:    int64(order.Uint64(b[56:])),
+		Unchunked:   int64(order.Uint64(b[64:])),
 	}
 }
 

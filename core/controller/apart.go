@@ -53,20 +53,25 @@ func (s *Stream) tryMoving() bool {
 	}
 }
 
-// takeMoving waits for moving. It calls off the wait of a relay for its turn.
-func (s *Stream) takeMoving(ctx context.Context) error {
+// preempt calls off the wait of a relay for its turn, and keeps it from waiting again before done is called.
+func (s *Stream) preempt() (done func()) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.movers++
 	if s.returning != nil {
 		s.returning()
 	}
-	s.mu.Unlock()
-	defer func() {
+	return func() {
 		s.mu.Lock()
 		s.movers--
 		s.change()
 		s.mu.Unlock()
-	}()
+	}
+}
+
+// takeMoving waits for moving.
+func (s *Stream) takeMoving(ctx context.Context) error {
+	defer s.preempt()()
 	select {
 	case s.moving <- struct{}{}:
 		return nil
@@ -112,10 +117,11 @@ func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
 		return false, false
 	}
 	var err error
+	chunk := r.content.Within(n)
 	if n == relay.ToTheEnd {
 		err = s.arm(r.conn, e.number, at, 0)
 	} else {
-		err = s.armUntil(r.conn, e.number, at, at+n)
+		err = s.armUntil(r.conn, e.number, at, at+n, chunk)
 	}
 	if err == nil {
 		_, err = s.awaitReply(ctx, 0)
@@ -133,7 +139,9 @@ func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
 		<-s.moving
 		return true, false
 	}
-	r.content.Passed(n)
+	if chunk == 0 {
+		r.content.Passed(n)
+	}
 	if r.at = at + n; r.left >= 0 {
 		r.left -= n
 	}
@@ -141,7 +149,7 @@ func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
 	s.bounded = true
 	moves := s.moves
 	s.mu.Unlock()
-	guard.Go(func() { s.rejoin(e, r, r.at, moves) })
+	guard.Go(func() { s.rejoin(e, r, r.at, moves, chunk > 0) })
 	return true, false
 }
 
@@ -165,8 +173,9 @@ func (d *relayed) keepConn(keep bool) bool {
 const rejoinPause = 5 * time.Millisecond
 
 // rejoin puts a new pair on the descriptor when the program has read the connection there up to the offset, and goes
-// on relaying. Migrations come first; where one has taken place there is nothing left to be done. Moving is held.
-func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int) {
+// on relaying. Migrations come first; where one has taken place there is nothing left to be done. Moving is held. unchunked
+// says that the program's process has gone through the chunks there, and has to say how far.
+func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked bool) {
 	for {
 		ctx, done, ok := s.callable()
 		var d *relayed
@@ -177,6 +186,9 @@ func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int) {
 			done()
 		}
 		if err == nil {
+			if unchunked {
+				r.content.PassedInto(position.Unchunked)
+			}
 			s.mu.Lock()
 			unread := s.shut // the rest of its content cannot be had any more
 			s.mu.Unlock()

@@ -29,15 +29,23 @@ func (s *Stream) armAnswer(conn *dial.Conn, exchange uint64, at int64, flags cha
 			return err
 		}
 	}
-	return s.sendArm(conn, exchange, at, 0, flags, answer)
+	var data []byte
+	if answer != nil {
+		data = answer.Encode()
+	}
+	return s.sendArm(conn, exchange, at, 0, flags, data)
 }
 
-// armUntil is arm for a socket that is to be read up to the content offset end only.
-func (s *Stream) armUntil(conn *dial.Conn, exchange uint64, at, end int64) error {
+// armUntil is arm for a socket that is to be read up to the content offset end only. If its content comes in chunks, of which
+// the program is to see nothing, chunk octets of the present one are to come; otherwise chunk is 0.
+func (s *Stream) armUntil(conn *dial.Conn, exchange uint64, at, end, chunk int64) error {
+	if chunk > 0 {
+		return s.sendArm(conn, exchange, at, end, channel.Bounded|channel.Unchunked, channel.Chunk(chunk))
+	}
 	return s.sendArm(conn, exchange, at, end, channel.Bounded, nil)
 }
 
-func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags channel.Flags, answer *channel.Answer) (err error) {
+func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags channel.Flags, data []byte) (err error) {
 	s.arming <- struct{}{}
 	defer func() {
 		if err != nil {
@@ -55,10 +63,7 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags 
 	m := s.message(channel.Arm)
 	m.Arming = s.armings
 	s.mu.Unlock()
-	m.Exchange, m.A, m.B, m.Flags = exchange, at, end, flags
-	if answer != nil {
-		m.Data = answer.Encode()
-	}
+	m.Exchange, m.A, m.B, m.Flags, m.Data = exchange, at, end, flags, data
 	if t, ok := conn.Over().(*twin); ok {
 		return t.arm(m)
 	}

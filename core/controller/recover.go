@@ -444,6 +444,7 @@ func (s *Stream) waitParked(f *failure, e *exchange) {
 	if err != nil {
 		return // it waits at the gate, for as long as that waits
 	}
+	defer s.preempt()() // only one socket is armed at a time
 	flags := channel.Now | channel.Relay | channel.Keep
 	s.mu.Lock()
 	wanted := s.failed == f && f.held && !f.parked && !s.closed

@@ -105,6 +105,12 @@ func (d *ChunkDecoder) Skip(n int64) {
 	}
 }
 
+// Resume tells that others have read on, to where left octets of a chunk's content come next, or, with 0, what ends its data.
+func (d *ChunkDecoder) Resume(left int64) {
+	d.state, d.left = chunkData, left
+	d.take(0)
+}
+
 // Trailers returns the trailer fields once the body is complete.
 func (d *ChunkDecoder) Trailers() Fields { return d.fields }
 

@@ -101,6 +101,29 @@ func (c *Content) some(limit int64) ([]byte, error) {
 	return c.buffer[:n], err
 }
 
+// Within returns, of chunked content that goes on for n octets and beyond its present chunk, how many octets of that are to
+// come; 0 of any other.
+func (c *Content) Within(n int64) int64 {
+	if left := c.chunks.Remaining(); c.kind == http1.Chunked && left < n {
+		return left
+	}
+	return 0
+}
+
+// PassedInto tells that somebody else has read content, up to where left octets of a chunk are to come, or, with 0, its line
+// end.
+func (c *Content) PassedInto(left int64) { c.chunks.Resume(left) }
+
+// atHand returns how many of the next n octets of content have been read ahead.
+func (c *Content) atHand(n int64) int64 {
+	if len(c.ahead) == 0 {
+		return 0
+	}
+	decoder := c.chunks
+	content, _, _, _ := decoder.Scan(c.ahead)
+	return min(content, n)
+}
+
 // together returns how many of the next n octets on the connection are content, without framing in between.
 func (c *Content) together(n int64) (int64, error) {
 	run, err := c.Run()

@@ -36,7 +36,8 @@ type Feed struct {
 
 	// Apart, if set, is asked where the next octets on both connections are the same: length of them, all of it content, or,
 	// with ToTheEnd, all that is left of the response. If it reports true, Run returns that length, and the content's
-	// connection has exactly these octets next. It is not asked about less than ApartLeast.
+	// connection has exactly these octets next, or, where Content.Within says so, these and chunk framing. It is not asked
+	// about less than ApartLeast.
 	Apart      func() bool
 	ApartLeast int64
 	// Alike says that the answer has the program's framing, so that it may be left to itself.
@@ -156,6 +157,9 @@ func (f *Feed) copy() (apart int64, err error) {
 			if err != nil {
 				return 0, err
 			}
+			if 0 < run && run < f.ApartLeast && f.Content.Within(f.chunk) > 0 {
+				run = f.chunk // in small chunks
+			}
 			if f.Kind == http1.Length {
 				run = min(run, f.Left-1) // with the last octet the response is over for the program
 			}
@@ -163,6 +167,9 @@ func (f *Feed) copy() (apart int64, err error) {
 				return run, nil
 			}
 			piece = min(f.chunk, max(f.ApartLeast/16, 1))
+			if n := f.Content.atHand(piece); n > 0 {
+				piece = n // only a connection of which nothing has been read ahead can be left to the program
+			}
 		}
 		if err := f.Content.CopyTo(f.To, piece); err != nil {
 			return 0, err

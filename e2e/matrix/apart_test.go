@@ -4,11 +4,15 @@ package matrix
 
 import (
 	"io"
+	"math/rand"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"midstream/e2e/lab"
@@ -82,11 +86,15 @@ func TestLongRelaysAreLeft(t *testing.T) {
 		"one chunk from a length":       {old: script{framing: "chunked", chunk: 32 << 20}, next: script{framing: "length", ranges: true}},
 		"chunks from chunks":            {old: script{framing: "chunked", decorate: true}, next: script{framing: "chunked", ranges: true, chunk: 5000, decorate: true}},
 		"a length from large chunks":    {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 10 << 20, decorate: true}},
+		"a length from small chunks":    {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 5000, decorate: true}},
+		"a length from tiny chunks":     {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 23}},
+		"a length from uneven chunks":   {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 65_521, trailer: "none"}},
 		"chunks from the connection's":  {old: script{framing: "chunked"}, next: script{framing: "close", ranges: true}, stays: true},
 		"from a server that closes":     {old: script{framing: "chunked"}, next: script{framing: "length", ranges: true, final: true}, stays: true},
 		"with a request in the middle":  {old: script{framing: "chunked"}, next: script{framing: "length", ranges: true}, early: 12 << 20},
 		"with one, of a closing server": {old: script{framing: "chunked"}, next: script{framing: "length", ranges: true, final: true}, early: 12 << 20, stays: true},
 		"with one amid chunks":          {old: script{framing: "chunked"}, next: script{framing: "chunked", ranges: true}, early: 12 << 20},
+		"with one amid small chunks":    {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 3000}, early: 9 << 20},
 		"with one amid a large chunk":   {old: script{framing: "length"}, next: script{framing: "chunked", ranges: true, chunk: 10 << 20}, early: 9 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,13 +159,19 @@ func TestLeftRelaysMoveOn(t *testing.T) {
 		"to chunks":            {script: script{framing: "chunked", ranges: true, body: body, etag: strong}},
 		"not to other content": {script: script{framing: "length", ranges: true, body: other[:len(other)-1], etag: `"v2"`}, fails: "the new server"},
 	} {
-		for _, late := range []bool{false, true} {
+		for i := range 4 {
+			late, unchunked := i&1 > 0, i&2 > 0
+			from, by := script{framing: "chunked"}, script{framing: "length"}
+			if unchunked {
+				from, by = by, script{framing: "chunked", chunk: 5000, decorate: true}
+			}
+			from.body, from.etag, from.modified, from.hold = body, strong, modified, 1<<20
+			by.body, by.etag, by.modified, by.hold, by.each, by.ranges = body, strong, modified, 2<<20, true, true
 			t.Run(name, func(t *testing.T) {
 				l := lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{}), lab.Net("eth0", lab.Link{}))
 				named(l)
 				n := l.Networks()
-				first := serve(t, n[0], script{framing: "chunked", body: body, etag: strong, modified: modified, hold: 1 << 20})
-				second := serve(t, n[1], script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
+				first, second := serve(t, n[0], from), serve(t, n[1], by)
 				third.modified, third.hold = modified, -1
 				serve(t, n[2], third.script)
 				args := []string{"python3", "-c", longSource, "0", "1"}
@@ -180,5 +194,184 @@ func TestLeftRelaysMoveOn(t *testing.T) {
 				lab.Compare(t, l.Command(args...).Run(), under)
 			})
 		}
+	}
+}
+
+// A server that dies, or sends what are no chunks, where the program reads its connection itself, is replaced like any other.
+func TestLeftRelaysAreReplaced(t *testing.T) {
+	body := content(24 << 20)
+	for name, spoilt := range map[string]int{"it dies": 0, "it dies, a length": 0, "its chunks break": 5 << 20, "it ends too early": -(5 << 20)} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
+			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 5000, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true, spoilt: spoilt})
+			if name == "it dies, a length" {
+				first.framing, second.framing = "chunked", "length"
+			}
+			args := []string{"python3", "-c", strings.Replace(longSource, "8 << 20", "5 << 20", 1), "0", "1"}
+			if spoilt == 0 {
+				args[2] = longSource
+			}
+			d, goOn := startLong(t, l, args)
+			<-first.held
+			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
+			d.move(far.Name)
+			first.release()
+			second.release()
+			s := d.reads("what it waits after", func(s lab.Session) bool { return s.Received >= 5<<20 })
+			if at := kernelPeer(s.PID, s.FD); at.Addr().String() != second.address {
+				t.Errorf("the program's socket is connected to %v", at)
+			}
+			if spoilt == 0 {
+				second.stop()
+			}
+			goOn.Close()
+			under := d.program.Wait()
+			lab.Compare(t, l.Command(args...).Run(), under)
+		})
+	}
+}
+
+// anyWay reads a response by calls that it takes at random, and compares each with the file that the response is of. What poll()
+// and select() say, FIONREAD and MSG_PEEK, has to be true, but for the few times that the stream is moved just then. Arguments:
+// the file, a seed.
+const anyWay = `
+import fcntl, os, random, select, socket, struct, sys, termios
+want = open(sys.argv[1], "rb").read()
+random.seed(int(sys.argv[2]))
+s = socket.create_connection(("files.example", 80))
+s.sendall(b"GET /file HTTP/1.1\r\nHost: files.example\r\n\r\n")
+head = b""
+while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+at = 0
+now = socket.MSG_DONTWAIT
+poll, epoll, pipe = select.poll(), select.epoll(), os.pipe()
+poll.register(s, select.POLLIN)
+epoll.register(s, select.EPOLLIN)
+untrue = 0
+def was_untrue(what):
+    global untrue
+    untrue += 1
+    if untrue > 40: sys.exit("too often: " + what)
+def at_once(n):
+    try: return s.recv(n, now)
+    except BlockingIOError: return was_untrue("said to be readable")
+def most(): return random.choice((1, 7, 500, 5000, 16384, 70000))
+def plain(): return s.recv(most())
+def selected():
+    select.select([s], [], [])
+    return at_once(most())
+def polled():
+    poll.poll()
+    return at_once(most())
+def epolled():
+    epoll.poll()
+    try: return s.recv(most(), now)
+    except BlockingIOError: return None
+def looked():
+    seen = s.recv(most(), socket.MSG_PEEK)
+    got = s.recv(len(seen))
+    if not seen.startswith(got): sys.exit("%d octets seen, %d others read" % (len(seen), len(got)))
+    if len(got) < len(seen): was_untrue("seen")
+    return got
+def whole():
+    n = min(most(), len(want) - at)
+    got = s.recv(n, socket.MSG_WAITALL)
+    if len(got) != n: sys.exit("%d of %d octets" % (len(got), n))
+    return got
+def scattered():
+    parts = [bytearray(0), bytearray(100), bytearray(most())]
+    n = s.recvmsg_into(parts)[0]
+    return b"".join(parts)[:n]
+def vector():
+    parts = [bytearray(most()), bytearray(100)]
+    n = os.readv(s.fileno(), parts)
+    return b"".join(parts)[:n]
+def spliced():
+    n = os.splice(s.fileno(), pipe[1], min(most(), 50000))
+    return os.read(pipe[0], n) if n else b""
+def counted():
+    poll.poll()
+    n = struct.unpack("i", fcntl.ioctl(s, termios.FIONREAD, b"    "))[0]
+    if not n: return was_untrue("something to be read")
+    got = at_once(n)
+    if got and len(got) < n: was_untrue("so much to be read")
+    return got
+def dropped():
+    n = len(s.recv(random.choice((1, 7, 500)), socket.MSG_TRUNC))
+    return want[at:at + n]
+ways = [plain, selected, polled, epolled, looked, whole, scattered, vector, spliced, counted, dropped]
+while at < len(want):
+    way = random.choice(ways)
+    got = way()
+    if got is None: continue
+    if not got: sys.exit("the end after %d octets, by %s" % (at, way.__name__))
+    if got != want[at:at + len(got)]: sys.exit("other octets at %d, by %s" % (at, way.__name__))
+    at += len(got)
+s.sendall(b"GET /x?n=1 HTTP/1.1\r\nHost: files.example\r\n\r\n")
+rest = b""
+while b"1\n" not in rest.partition(b"\r\n\r\n")[2]: rest += s.recv(4096) or sys.exit("the end")
+print(rest.split(b"\r\n")[0])
+`
+
+// flaps moves a stream that is moved again and again, and may be refused that, or be at its end.
+func (d *download) flaps(to string) (ok bool) {
+	moved, _ := d.control.Migrate(to)
+	for _, m := range moved {
+		if ok = m.OK; !ok {
+			d.t.Logf("not moved: %s", m.Reason)
+		}
+	}
+	return ok
+}
+
+// Chunks that come in pieces of any size are taken out of whatever a program reads by, also where it is moved amid them. 0: there
+// are none.
+func TestChunksAreTakenOutOfEveryWayOfReading(t *testing.T) {
+	body := content(16 << 20)
+	for _, chunk := range []int{0, 9, 700, 8192, 100_000} {
+		t.Run(strconv.Itoa(chunk), func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: -1, piece: 30_000})
+			framing := "chunked"
+			if chunk == 0 {
+				framing = "length"
+			}
+			second := serve(t, far, script{framing: framing, ranges: true, chunk: chunk, decorate: chunk == 700, body: body, etag: strong, modified: modified, hold: -1, piece: 30_000})
+			file := filepath.Join(t.TempDir(), "body")
+			if err := os.WriteFile(file, body, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"python3", "-c", anyWay, file, strconv.Itoa(rand.Int())}
+			d := start(t, l, args...)
+			times := 0
+			for d.runs(time.Millisecond) {
+				if !d.flaps(far.Name) {
+					continue
+				}
+				l.Await("the connection itself, or the end", lab.Patience, func() bool {
+					all, err := d.control.Sessions()
+					if err != nil || len(all) == 0 || all[0].Received > int64(len(body))-4<<20 {
+						return true
+					}
+					apart := kernelPeer(all[0].PID, all[0].FD).Addr().String() == second.address
+					if apart {
+						times++
+					}
+					return apart
+				})
+				d.flaps(near.Name)
+			}
+			if times == 0 && chunk > 0 {
+				t.Error("the program never had the connection itself")
+			}
+			t.Logf("it had the connection itself %d times", times)
+			under := d.program.Wait()
+			lab.Compare(t, l.Command(args...).Run(), under)
+		})
 	}
 }

@@ -43,6 +43,7 @@ type script struct {
 	redirects int    // how many a request with Range is led through, by paths that count down
 	raw       string // sent instead of any answer
 	bareLF    bool   // lines of the head end without CR
+	spoilt    int    // after so many octets of the body, what should be a chunk-size line is none; negative: it is the last one
 	over      transport
 	// piece is how many octets are sent at a time, at most; 0: as many as there are. later are framings that the second and
 	// later answers take at random.
@@ -305,6 +306,12 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		}
 		for rest := content; len(rest) > 0; {
 			n := min(size, len(rest))
+			if o.spoilt != 0 && len(o.body)-len(rest) > max(o.spoilt, -o.spoilt) {
+				if o.spoilt > 0 {
+					body.WriteString("none\r\n")
+				}
+				break
+			}
 			if o.decorate {
 				fmt.Fprintf(&body, "00%X%s\r\n", n, o.chunkExtension())
 			} else {

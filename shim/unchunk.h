@@ -1,0 +1,42 @@
+/*
+ * unchunk.h: chunks on a connection (RFC 9112 §7.1) whose program reads content with no framing in between.
+ *
+ * Where a relay would do nothing for long but take the framing out of chunked content, the connection itself is put on the
+ * descriptor (MS_UNCHUNKED), and that is done here, in the program's own buffer, after each of its reads. Such a connection is
+ * always bounded (MS_BOUNDED): what comes before and behind is the relay's. The octets up to the bound are content of a known
+ * length, so framing never ends what the program reads.
+ */
+#ifndef MIDSTREAM_UNCHUNK_H
+#define MIDSTREAM_UNCHUNK_H
+
+#include "stream.h"
+
+/* The connection's next octet is one of `left` octets of a chunk's data. */
+void unchunk_begin(struct stream *s, uint64_t left);
+
+/* Octets of the present chunk's data that have still to be read; 0 also if there are no chunks. */
+uint64_t unchunk_left(const struct stream *s);
+
+/*
+ * Takes framing out of octets that the call has read. Returns how many octets of content are left in the buffer, which may be 0;
+ * -1 with ECONNRESET if what has been read cannot be, or if the content has ended.
+ */
+ssize_t unchunk(struct call *call, void *octets, ssize_t count);
+
+/*
+ * For a call that does not get the octets in a buffer where they could be moved (MSG_PEEK, MSG_TRUNC, splice): steps over
+ * framing, as the call would wait for octets, and shortens *allowed to what is content. True: the call is to return *result,
+ * with errno. False at once where there are no chunks.
+ */
+bool unchunk_step(struct call *call, int flags, size_t *allowed, ssize_t *result);
+
+/* Such a call has taken octets, unless it was a look ahead. */
+void unchunk_took(struct call *call, ssize_t result);
+
+/* A wait says that the descriptor is readable: whether it is, for the program. Steps over framing. */
+bool unchunk_is_readable(struct stream *s);
+
+/* Of the octets that the kernel says can be read (FIONREAD): how many of those are content, at least. Within the gate. */
+int unchunk_unread(struct stream *s, int unread);
+
+#endif
