@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -55,7 +56,23 @@ func servePaced() error {
 	if err != nil {
 		return err
 	}
+	released := make(chan os.Signal, 1)
+	signal.Notify(released, releaseSignal)
+	var open sync.Map // of net.Conn
+	go func() {
+		for range released {
+			open.Range(func(c, _ any) bool { setPace(c.(net.Conn), -1); return true })
+		}
+	}()
 	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log}, ConnContext: p.pace,
+		ConnState: func(c net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Store(c, nil)
+			case http.StateClosed, http.StateHijacked:
+				open.Delete(c)
+			}
+		},
 		TLSConfig: &tls.Config{MaxVersion: p.MaxVersion, NextProtos: []string{"http/1.1"}}}
 	failed := make(chan error, len(p.Sockets))
 	for _, socket := range p.Sockets {
@@ -75,19 +92,33 @@ func servePaced() error {
 }
 
 func (p pacedServer) pace(ctx context.Context, c net.Conn) context.Context {
+	if p.Rate > 0 {
+		setPace(c, int(p.Rate))
+	}
+	return ctx
+}
+
+// setPace has the kernel send so many octets a second; -1 is as many as it can.
+func setPace(c net.Conn, rate int) {
 	if over, is := c.(*tls.Conn); is {
 		c = over.NetConn()
 	}
 	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err == nil && p.Rate > 0 {
-		raw.Control(func(fd uintptr) {
-			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soMaxPacingRate, int(p.Rate))
-			// What waits in the socket is served even after the process is stopped: keep it short.
-			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 64<<10)
-		})
+	if err != nil {
+		return
 	}
-	return ctx
+	raw.Control(func(fd uintptr) {
+		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soMaxPacingRate, rate)
+		// What waits in the socket is served even after the process is stopped: keep it short.
+		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 64<<10)
+	})
 }
+
+// releaseSignal is what Release sends.
+const releaseSignal = syscall.SIGUSR1
+
+// Release lets a Paced server send the rest of what it sends at present as fast as it can. Later connections are paced again.
+func (s *Server) Release() { s.signal(releaseSignal, false) }
 
 type pacedHandler struct {
 	root string

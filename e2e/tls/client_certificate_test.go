@@ -90,13 +90,13 @@ func TestCertificateIsKept(t *testing.T) {
 	for how, movable := range map[string]bool{"on": false, "optional": true} {
 		t.Run(how, func(t *testing.T) {
 			s := newSite(t, lab.Link{})
-			s.rate *= 2
-			s.serve(map[string]identity{"wwan0": {extra: s.demands(how) + " if ($ssl_client_verify = SUCCESS) { return 403; }"}})
+			s.serveAt(s.Network("wwan0"), identity{extra: s.demands(how) + " if ($ssl_client_verify = SUCCESS) { return 403; }"})
+			near := s.slow("wlan0")
 			for _, p := range s.withCertificate(s.own()) {
 				t.Run(p.name, func(t *testing.T) {
 					s.t = t
 					out := s.out(p.name)
-					r, moved := s.move(s.Midstream(p.args(s, out)...), out, 1)
+					r, moved := s.moveOnce(s.Midstream(p.args(s, out)...), out, near)
 					if r.Status != 0 || r.Stderr != "" {
 						t.Errorf("%v", r)
 					}

@@ -168,11 +168,12 @@ func TestRefusedTunnels(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, lab.Link{})
-			s.serve(nil)
+			s.serveAt(s.Network("wwan0"), identity{})
+			near := s.slow("wlan0")
 			s.Configure(fmt.Sprintf("proxy = \"http://ann:%s@%s:%d\"\n", secret, s.Network("wwan0").Proxy(), lab.ProxyPort))
 			c.raise(s)
 			out := s.out("out")
-			r, moved := s.move(s.Midstream(programs[0].args(s, out)...), out, 1)
+			r, moved := s.moveOnce(s.Midstream(programs[0].args(s, out)...), out, near)
 			if r.Status != 0 || r.Stderr != "" {
 				t.Errorf("%v", r)
 			}

@@ -38,7 +38,8 @@ func TestRefused(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, lab.Link{})
-			s.serve(map[string]identity{"wwan0": c.identity(s)})
+			s.serveAt(s.Network("wwan0"), c.identity(s))
+			near := s.slow("wlan0")
 			for _, p := range programs[:3] {
 				if c.insecure && p.name != "curl" {
 					continue
@@ -50,7 +51,7 @@ func TestRefused(t *testing.T) {
 					if c.insecure {
 						args = append(args, "-k")
 					}
-					r, moved := s.move(s.Midstream(args...), out, 1)
+					r, moved := s.moveOnce(s.Midstream(args...), out, near)
 					if r.Status != 0 || r.Stderr != "" {
 						t.Errorf("%v", r)
 					}
@@ -83,7 +84,8 @@ with open(sys.argv[3], "wb") as out:
 // A program that compares the certificate or its key with a pin stays where they are the same.
 func TestPinned(t *testing.T) {
 	s := newSite(t, lab.Link{})
-	s.serve(nil)
+	s.serveAt(s.Network("wwan0"), identity{})
+	near := s.slow("wlan0")
 	key := s.out("wlan0.public")
 	openssl(t, "x509", "-in", s.out("wlan0.pem"), "-noout", "-pubkey", "-out", key)
 	for label, args := range map[string][]string{
@@ -93,7 +95,7 @@ func TestPinned(t *testing.T) {
 	} {
 		t.Run(label, func(t *testing.T) {
 			s.t = t
-			r, moved := s.move(s.Midstream(args...), s.out(label), 1)
+			r, moved := s.moveOnce(s.Midstream(args...), s.out(label), near)
 			if r.Status != 0 || r.Stderr != "" {
 				t.Errorf("%v", r)
 			}

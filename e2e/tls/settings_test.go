@@ -104,12 +104,12 @@ func TestSettingsHold(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, lab.Link{})
-			s.rate *= 2
-			ids := map[string]identity{}
+			far := identity{}
 			if c.far != nil {
-				ids["wwan0"] = c.far(s)
+				far = c.far(s)
 			}
-			s.serve(ids)
+			s.serveAt(s.Network("wwan0"), far)
+			near := s.slow("wlan0")
 			revoked := ""
 			if c.needsRevoked {
 				revoked = s.ca.revoked(identity{certificate: s.out("wwan0.pem")})
@@ -123,11 +123,11 @@ func TestSettingsHold(t *testing.T) {
 				strict := label == "strict"
 				var native lab.Result // it says nothing
 				if strict {
-					native = s.Command(list...).Run()
+					native = s.hurried(s.Command(list...), out, near)
 					s.intact("natively", out)
 					os.Remove(out)
 				}
-				r, moved := s.move(s.Midstream(list...), out, 1)
+				r, moved := s.moveOnce(s.Midstream(list...), out, near)
 				lab.Compare(t, native, r)
 				s.intact(label, out)
 				if len(moved) != 1 || moved[0].OK == strict || strict && !strings.Contains(moved[0].Reason, c.reason) {
@@ -141,8 +141,8 @@ func TestSettingsHold(t *testing.T) {
 // Programs that do not verify go to no other certificate.
 func TestUnverified(t *testing.T) {
 	s := newSite(t, lab.Link{})
-	s.rate *= 2
-	s.serve(nil)
+	s.serveAt(s.Network("wwan0"), identity{})
+	near := s.slow("wlan0")
 	lax := strings.Replace(python, "context = ssl.create_default_context(cafile=sys.argv[1])", "context = ssl._create_unverified_context()", 1)
 	for label, args := range map[string][]string{
 		"curl":   {"curl", "-sSk", "-o", s.out("curl"), s.url()},
@@ -154,7 +154,7 @@ func TestUnverified(t *testing.T) {
 	} {
 		t.Run(label, func(t *testing.T) {
 			s.t = t
-			r, moved := s.move(s.Midstream(args...), s.out(label), 1)
+			r, moved := s.moveOnce(s.Midstream(args...), s.out(label), near)
 			if r.Status != 0 {
 				t.Errorf("%v", r)
 			}

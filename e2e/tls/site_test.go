@@ -197,6 +197,39 @@ func (s *site) move(p *lab.Program, file string, times int) (lab.Result, []lab.M
 	return p.Wait(), moved
 }
 
+// slow starts a server that takes ten seconds for the file, unless it is released.
+func (s *site) slow(network string) *lab.Server {
+	s.t.Helper()
+	id := s.ca.issue(network, host, 30)
+	n := s.Network(network)
+	return n.Paced(filepath.Join(s.folder, "content"), lab.ServerOptions{
+		Addresses: []string{n.Content()}, Port: 443, Certificate: id.certificate, Key: id.key, LimitRate: size / 10,
+	})
+}
+
+// hurried runs a program that downloads from the slow server, which it releases.
+func (s *site) hurried(p *lab.Program, file string, from *lab.Server) lab.Result {
+	s.t.Helper()
+	p.Start()
+	s.reached(p, file, 1)
+	from.Release()
+	return p.Wait()
+}
+
+// moveOnce is move for one migration of a download from the slow server, to wwan0, of which something is left, however long the
+// migration takes.
+func (s *site) moveOnce(p *lab.Program, file string, from *lab.Server) (lab.Result, []lab.Moved) {
+	s.t.Helper()
+	p.Start()
+	var moved []lab.Moved
+	if s.reached(p, file, 1) {
+		s.known(p)
+		moved = s.migrate("wwan0")
+	}
+	from.Release()
+	return p.Wait(), moved
+}
+
 // migrate moves what there is to a network.
 func (s *site) migrate(to string) []lab.Moved {
 	s.t.Helper()
