@@ -599,12 +599,13 @@ void stream_check_stop(struct stream *s)
 }
 
 /*
- * A tail costs a copy of all content. While a download is so fast that the hand has left, that would be felt, and 64 kB
- * are soon collected again.
+ * A tail costs a copy of all content. While a download is so fast that the hand has left, or would if it could, that would be
+ * felt, and 64 kB are soon collected again.
  */
 static void keep_tail(struct stream *s)
 {
-    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there();
+    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there()
+        && !atomic_load_explicit(&hand_is_outrun, memory_order_relaxed);
     if (wanted && !s->in.tail) {
         tail_start(&s->in, s->counters);
     } else if (!wanted && s->in.tail) {
