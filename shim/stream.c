@@ -723,7 +723,7 @@ static bool hold(struct stream *s, int error)
 {
     /* FIN is how a response without a length ends; a wait leaves it to the reader to tell FIN from RST. */
     bool orderly = !error || error == UNKNOWN_ERROR;
-    bool ends = (s->in.phase == MS_CLOSE && orderly) || aside_is_through(s, orderly);
+    bool ends = (s->in.phase == MS_CLOSE && orderly && s->end_at == MS_NO_STOP) || aside_is_through(s, orderly);
     bool would = !ends && stream_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
         load_wait(); /* for a while, and once: a core that does not come would hold the program for good */

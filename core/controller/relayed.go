@@ -177,6 +177,9 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 		switch {
 		case err == errApart:
 			return
+		case err != nil && err != errEnds && e.framing.Kind == http1.Close:
+			d.reset(err) // the end of the connection would be that of the response
+			return
 		case err != nil && err != errEnds:
 			d.fail(err)
 			return
@@ -240,14 +243,24 @@ func (d *relayed) feed(e *exchange, r *rest, at channel.Position) error {
 // fail lets the program's end see what happened to the new connection, as it would without a relay.
 func (d *relayed) fail(err error) {
 	var source *relay.SourceError
-	d.s.c.log.Info().Str("session", d.s.name()).Err(err).Msg("relayed delivery ended")
 	if errors.As(err, &source) && errors.Is(err, io.ErrUnexpectedEOF) {
+		d.ended(err)
 		d.finish()
 		return
 	}
+	d.reset(err)
+}
+
+// reset ends the program's end as a server that is gone does.
+func (d *relayed) reset(err error) {
+	d.ended(err)
 	if tcp, ok := d.core.(*net.TCPConn); ok {
 		tcp.SetLinger(0)
 	}
+}
+
+func (d *relayed) ended(err error) {
+	d.s.c.log.Info().Str("session", d.s.name()).Err(err).Msg("relayed delivery ended")
 }
 
 // finish ends the program's end as a server does, and waits until the program is done with it.

@@ -200,20 +200,35 @@ func TestLeftRelaysMoveOn(t *testing.T) {
 // A server that dies, or sends what are no chunks, where the program reads its connection itself, is replaced like any other.
 func TestLeftRelaysAreReplaced(t *testing.T) {
 	body := content(24 << 20)
-	for name, spoilt := range map[string]int{"it dies": 0, "it dies, a length": 0, "its chunks break": 5 << 20, "it ends too early": -(5 << 20)} {
+	for name, c := range map[string]struct {
+		old, new string
+		spoilt   int
+	}{
+		"it dies":                       {old: "length", new: "chunked"},
+		"its chunks break":              {old: "length", new: "chunked", spoilt: 5 << 20},
+		"it ends too early":             {old: "length", new: "chunked", spoilt: -(5 << 20)},
+		"it dies, a length":             {old: "chunked", new: "length"},
+		"it dies, to the end":           {old: "close", new: "length"},
+		"it dies, chunks to the end":    {old: "close", new: "chunked"},
+		"it ends too early, to the end": {old: "close", new: "chunked", spoilt: -(5 << 20)},
+	} {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
 			near, far := l.Networks()[0], l.Networks()[1]
-			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
-			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 5000, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true, spoilt: spoilt})
-			if name == "it dies, a length" {
-				first.framing, second.framing = "chunked", "length"
+			by := script{ranges: true, body: body, etag: strong, modified: modified}
+			by.framing, by.hold = c.old, 1<<20
+			first := serve(t, near, by)
+			by.framing, by.hold, by.each, by.chunk, by.spoilt = c.new, 2<<20, true, 5000, c.spoilt
+			second := serve(t, far, by)
+			source := longSource
+			if c.old == "close" {
+				source, _, _ = strings.Cut(longSource, "if not early") // its end is the connection's
 			}
-			args := []string{"python3", "-c", strings.Replace(longSource, "8 << 20", "5 << 20", 1), "0", "1"}
-			if spoilt == 0 {
-				args[2] = longSource
+			if c.spoilt != 0 {
+				source = strings.Replace(source, "8 << 20", "5 << 20", 1) // it stops before the bad octets come
 			}
+			args := []string{"python3", "-c", source, "0", "1"}
 			d, goOn := startLong(t, l, args)
 			<-first.held
 			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
@@ -224,7 +239,7 @@ func TestLeftRelaysAreReplaced(t *testing.T) {
 			if at := kernelPeer(s.PID, s.FD); at.Addr().String() != second.address {
 				t.Errorf("the program's socket is connected to %v", at)
 			}
-			if spoilt == 0 {
+			if c.spoilt == 0 {
 				second.stop()
 			}
 			goOn.Close()
@@ -372,6 +387,36 @@ func TestChunksAreTakenOutOfEveryWayOfReading(t *testing.T) {
 			t.Logf("it had the connection itself %d times", times)
 			under := d.program.Wait()
 			lab.Compare(t, l.Command(args...).Run(), under)
+		})
+	}
+}
+
+// A response that the end of the connection delimits is not ended by a new server that breaks off: the relay knows its length.
+func TestRelaysAreReplaced(t *testing.T) {
+	body := content(3 << 20)
+	for _, by := range []script{{framing: "length"}, {framing: "chunked"}, {framing: "chunked", spoilt: -(2 << 20)}} {
+		t.Run(by.framing, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			by.ranges, by.body, by.etag, by.modified, by.hold, by.each = true, body, strong, modified, 1<<20, true
+			first := serve(t, near, script{framing: "close", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
+			second := serve(t, far, by)
+			args := []string{"curl", "-s", "-o", "OUT", "http://" + host + "/file"}
+			d := start(t, l, args...)
+			<-first.held
+			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
+			if m := d.move(far.Name); by.framing == "chunked" && m.Delivery != "relayed" {
+				t.Errorf("it was delivered %s", m.Delivery)
+			}
+			first.release()
+			d.reads("more", func(s lab.Session) bool { return s.Received > 3<<19 })
+			if by.spoilt == 0 {
+				second.stop()
+			} else {
+				second.release()
+			}
+			d.ends(body)
 		})
 	}
 }
