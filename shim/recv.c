@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,18 +29,45 @@ static ssize_t receive(int fd, void *buffer, size_t length, int flags, struct so
 }
 
 /*
- * A read that is going to wait while the hand is not there: waits a little without it, and starts it then, for
- * nothing else could wake the read if the connection had to be replaced.
+ * Whether the handler that has just run ends a blocked read (sigaction(2), SA_RESTART). poll() does not tell: so it is where all
+ * of the program's handlers do. Those of the core are left out: they are for other signals, and restart.
  */
-static void wait_without_hand(int fd, int flags)
+static bool signals_interrupt(void)
+{
+    bool some = false;
+    for (int signal = 1; signal <= SIGRTMAX; signal++) {
+        struct sigaction action;
+        if (signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGURG || sigaction(signal, NULL, &action)
+            || (!(action.sa_flags & SA_SIGINFO) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))) {
+            continue;
+        }
+        if (action.sa_flags & SA_RESTART) {
+            return false;
+        }
+        some = true;
+    }
+    return some;
+}
+
+/*
+ * A read that is going to wait while the hand is not there: waits a little without it, and starts it then, for
+ * nothing else could wake the read if the connection had to be replaced. False, with EINTR: a signal has ended it.
+ */
+static bool wait_without_hand(int fd, int flags)
 {
     int saved = errno;
     struct pollfd readable = { .fd = fd, .events = POLLIN };
     /* MSG_WAITALL goes on waiting after that. */
-    if (flags & MSG_WAITALL || REAL(poll)(&readable, 1, HAND_ABSENCE_MS) == 0) {
+    int found = flags & MSG_WAITALL ? 0 : REAL(poll)(&readable, 1, HAND_ABSENCE_MS);
+    if (found < 0 && errno == EINTR && signals_interrupt()) {
+        errno = EINTR;
+        return false;
+    }
+    if (found == 0) {
         hand_ensure();
     }
     errno = saved;
+    return true;
 }
 
 /* Whether a read may wait while the hand is not there. */
@@ -80,10 +108,19 @@ static ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t le
         }
         errno = saved;
     }
-    if (waits != BLOCKING_NEVER) {
-        wait_without_hand(fd, flags);
+    if (waits != BLOCKING_NEVER && !wait_without_hand(fd, flags)) {
+        return -1;
     }
     return receive(fd, buffer, length, how, from, from_length);
+}
+
+static ssize_t receive_vector(struct stream *s, int fd, struct msghdr *message, int how)
+{
+    int flags = how == PLAIN_READ ? 0 : how;
+    if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER && !wait_without_hand(fd, flags)) {
+        return -1;
+    }
+    return how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen) : REAL(recvmsg)(fd, message, flags);
 }
 
 /*
@@ -274,11 +311,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         }
         if (call.own) {
             if (!tls_own_replay(s, &result)) {
-                if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
-                    wait_without_hand(fd, flags);
-                }
-                result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
-                                           : REAL(recvmsg)(fd, message, flags);
+                result = receive_vector(s, fd, message, how);
                 result = peek ? result : tls_own_result(s, result);
             }
             return result;
@@ -294,11 +327,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             result = -1;
             errno = call.error;
         } else if (!stepped) {
-            if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
-                wait_without_hand(fd, flags);
-            }
-            ssize_t raw = result = how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen)
-                                                     : REAL(recvmsg)(fd, message, flags);
+            ssize_t raw = result = receive_vector(s, fd, message, how);
             if (call.unchunks && (result = without_chunks(&call, vector[first].iov_base, raw, flags)) == 0 && raw > 0) {
                 read_leave(&call); /* all that had come was framing */
                 message->msg_iov = vector;

@@ -5,7 +5,8 @@
  *
  * Reads the response up to so many octets of content, then leaves reads that wait in vain: WAY is "jump" for a handler
  * that leaves them by siglongjmp, "poll" for the same and a wait in poll() afterwards, "peek" for the same with MSG_PEEK,
- * "cancel" for threads that are cancelled in them. Then prints "left", waits for a line on standard input, and reads the
+ * "cancel" for threads that are cancelled in them; "interrupt" is for reads that a handler ends (EINTR) as soon as they
+ * wait, in a program that reads little at a time. Then prints "left", waits for a line on standard input, and reads the
  * rest. All of it is compared with a local copy.
  */
 #define _GNU_SOURCE
@@ -21,6 +22,7 @@
 #include <sys/time.h>
 
 static int fd, flags;
+static volatile int signals, ended;
 static sigjmp_buf back;
 static char buffer[65536];
 
@@ -28,6 +30,46 @@ static void jump(int unused)
 {
     (void)unused;
     siglongjmp(back, 1);
+}
+
+static void count(int unused)
+{
+    (void)unused;
+    signals++;
+}
+
+/* Sends a signal once the main thread sleeps in its read; and more of them, if that has not ended it. */
+static void *interrupt(void *thread)
+{
+    char path[64], state = 'R';
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+    while (state != 'S') {
+        FILE *stat = fopen(path, "re");
+        if (!stat || fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
+            die(path);
+        fclose(stat);
+    }
+    while (!ended) {
+        pthread_kill(*(pthread_t *)thread, SIGALRM);
+        usleep(500000);
+    }
+    return NULL;
+}
+
+static void be_interrupted(void)
+{
+    struct sigaction action = { .sa_handler = count };
+    pthread_t own = pthread_self(), other;
+    sigaction(SIGALRM, &action, NULL);
+    signals = ended = 0;
+    pthread_create(&other, NULL, interrupt, &own);
+    ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+    ended = 1;
+    if (n >= 0 || errno != EINTR || signals != 1) {
+        fprintf(stderr, "%zd, %s, after %d signals\n", n, strerror(errno), signals);
+        exit(1);
+    }
+    pthread_join(other, NULL);
 }
 
 static void *block(void *unused)
@@ -57,11 +99,11 @@ static void leave_by_cancelling(void)
     pthread_join(thread, NULL);
 }
 
-static void receive(struct response *r, const char *copy, int64_t size, int64_t most)
+static void receive(struct response *r, const char *copy, int64_t size, int64_t most, size_t at_once)
 {
     while (!r->complete_head || (r->left && size - r->left < most)) {
         int64_t room = r->complete_head ? most - (size - r->left) : 1;
-        ssize_t n = recv(fd, buffer, room < (int64_t)sizeof buffer ? (size_t)room : sizeof buffer, 0);
+        ssize_t n = recv(fd, buffer, room < (int64_t)at_once ? (size_t)room : at_once, 0);
         if (n <= 0) {
             fprintf(stderr, "%s\n", n ? strerror(errno) : "early end");
             exit(1);
@@ -90,11 +132,14 @@ int main(int argc, char **argv)
         die("connect");
     struct response r = { .have = 0 };
     ask(fd, argv[4], argv[6]);
-    receive(&r, copy, s.st_size, atoll(argv[2]));
+    size_t at_once = strcmp(argv[1], "interrupt") ? sizeof buffer : 4096;
+    receive(&r, copy, s.st_size, atoll(argv[2]), at_once);
     signal(SIGALRM, jump);
     flags = strcmp(argv[1], "peek") ? 0 : MSG_PEEK;
     for (volatile int i = 0; i < 3; i++) {
-        if (strcmp(argv[1], "cancel"))
+        if (!strcmp(argv[1], "interrupt"))
+            be_interrupted();
+        else if (strcmp(argv[1], "cancel"))
             leave_by_jump();
         else
             leave_by_cancelling();
@@ -106,7 +151,7 @@ int main(int argc, char **argv)
         poll(both, 2, -1);
     if (read(0, buffer, 1) != 1)
         return 1;
-    receive(&r, copy, s.st_size, s.st_size);
+    receive(&r, copy, s.st_size, s.st_size, at_once);
     printf("complete\n");
     return 0;
 }
