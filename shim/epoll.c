@@ -296,6 +296,24 @@ void epoll_show(struct stream *s)
     errno = saved;
 }
 
+void epoll_edge(struct stream *s)
+{
+    int saved = errno;
+    for (int i = 0; i < STREAM_EPOLLS; i++) {
+        struct stream_epoll *e = &s->epolls[i];
+        /* A disabled one (EPOLLONESHOT) shows what there is as soon as it is enabled. */
+        if (e->epfd < 0 || (e->event.events & (EPOLLET | EPOLLONESHOT)) != EPOLLET) {
+            continue;
+        }
+        begin_change(s);
+        if (e->epfd >= 0 && !e->parted && !e->lent) {
+            change(e->epfd, s->fd, &e->event); /* one that has been taken out shows it when it is put in again */
+        }
+        end_change(s);
+    }
+    errno = saved;
+}
+
 /* The surplus is gone: what was lent for it is taken back. */
 static void take_back(struct stream *s, int epfd)
 {

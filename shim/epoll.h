@@ -8,6 +8,12 @@
 void epoll_part(struct stream *s, int fd);
 void epoll_join(struct stream *s, int fd);
 
+/*
+ * A read has come short although there may be more: a program that waits for edges (EPOLLET) takes that for a sign that it has read
+ * all (epoll(7)), so there is another edge if there is more. By a call that is inside the gate. Keeps errno.
+ */
+void epoll_edge(struct stream *s);
+
 /* A surplus has come up: those who wait for the descriptor see it. Keeps errno. */
 void epoll_show(struct stream *s);
 

@@ -235,6 +235,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
                 read_leave(&call); /* all that had come was framing */
                 continue;
             }
+            call.more = call.unchunks && raw == (ssize_t)allowed && allowed && (size_t)result < part.iov_len;
         }
         /* MSG_TRUNC drops octets: only their number is known. */
         bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1);
@@ -335,6 +336,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
                 message->msg_controllen = control_length;
                 continue;
             }
+            call.more = call.unchunks && raw > 0 && (size_t)raw == limit; /* even of one buffer, there may be others */
         }
         message->msg_iov = vector;
         message->msg_iovlen = count;

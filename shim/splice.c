@@ -47,6 +47,7 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
             } else if (!unchunk_step(&call, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0, &allowed, &result)) {
                 result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
                 unchunk_took(&call, result);
+                call.more = call.unchunks && result > 0 && (size_t)result == allowed && allowed < length;
             }
             /* EINVAL, ESPIPE and the like speak of the pipe, not of the connection. */
             if (!read_end_unseen(&call, result)) {

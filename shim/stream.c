@@ -14,6 +14,7 @@
 #include "caller.h"
 #include "calls.h"
 #include "channel.h"
+#include "epoll.h"
 #include "fork.h"
 #include "gate.h"
 #include "hand.h"
@@ -635,7 +636,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
 {
     call->stream = s;
     call->own = call->alone = false;
-    call->counted = call->unchunks = false;
+    call->counted = call->unchunks = call->more = false;
     call->error = 0;
     call->token = 0;
     call->id = s->id;
@@ -897,7 +898,10 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     for (int i = 0; i < count && result >= 0; i++) {
         asked += vector[i].iov_len;
     }
-    atomic_store_explicit(&s->drained, result < (ssize_t)asked, memory_order_relaxed);
+    atomic_store_explicit(&s->drained, result < (ssize_t)asked && !call->more, memory_order_relaxed);
+    if (call->more) {
+        epoll_edge(s);
+    }
     errno = saved;
     return finish_read(call, result, asked == 0);
 }
@@ -931,6 +935,9 @@ bool read_end_unseen(struct call *call, ssize_t result)
         } else {
             stream_leave(s, "sendfile or splice took octets that Midstream had to see");
         }
+    }
+    if (call->more) {
+        epoll_edge(s);
     }
     errno = saved;
     return finish_read(call, result, false);

@@ -241,6 +241,7 @@ struct call {
     bool counted; /* records of a TLS session, read outside its library's calls */
     bool own;    /* a TLS library's own traffic: only counted */
     bool unchunks; /* it reads chunks (unchunk.h) */
+    bool more;   /* it gets less than it has asked for although there may be more */
     int error;   /* after read_begin: to be returned instead of reading, 0 none */
 };
 

@@ -420,3 +420,60 @@ func TestRelaysAreReplaced(t *testing.T) {
 		})
 	}
 }
+
+// byEdges reads from a set with EPOLLET until a read gets less than it has asked for, as programs do that epoll(7) allows this. It
+// pauses after the first octets. Arguments: what it reads by.
+const byEdges = `
+import hashlib, os, select, socket, sys
+s = socket.create_connection(("files.example", 80))
+s.sendall(b"GET /file HTTP/1.1\r\nHost: files.example\r\n\r\n")
+head = b""
+while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+length = next(int(l.split(b":")[1]) for l in head.lower().split(b"\r\n") if l.startswith(b"content-length"))
+s.setblocking(False)
+epoll = select.epoll()
+epoll.register(s, select.EPOLLIN | select.EPOLLET)
+first, second = bytearray(5000), bytearray(12000)
+def plain(): return s.recv(16384), 16384
+def vector():
+    n = os.readv(s.fileno(), [first, second])
+    return (first + second)[:n], 17000
+def message():
+    n = s.recvmsg_into([first, second])[0]
+    return (first + second)[:n], 17000
+read = globals()[sys.argv[1]]
+digest, size = hashlib.sha256(), 0
+while size < length:
+    if not epoll.poll(20): sys.exit("no event for 20 s, after %d octets" % size)
+    while size < length:
+        try: octets, asked = read()
+        except BlockingIOError: break
+        if not octets: sys.exit("the end")
+        digest.update(octets)
+        size += len(octets)
+        if len(octets) < asked: break
+print(size, digest.hexdigest())
+`
+
+// A read that comes short says that there is no more, to whoever waits for edges.
+func TestShortReadsAmidChunksAreFollowedByAnEdge(t *testing.T) {
+	body := content(16 << 20)
+	for _, by := range []string{"plain", "vector", "message"} {
+		t.Run(by, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
+			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 3000, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
+			args := []string{"python3", "-c", byEdges, by}
+			d := start(t, l, args...)
+			<-first.held
+			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
+			d.move(far.Name)
+			second.release()
+			under := d.program.Wait()
+			first.release()
+			lab.Compare(t, l.Command(args...).Run(), under)
+		})
+	}
+}
