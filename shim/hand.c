@@ -116,7 +116,9 @@ static void refuse(struct stream *s, const char *why)
 {
     uint64_t exchange = s->arm_exchange;
     int64_t at = (int64_t)s->in.content;
-    epoll_join(s, s->fd);
+    if (socket_inode(s->fd) == s->inode) {
+        epoll_join(s, s->fd);
+    }
     disarm(s);
     if (atomic_load(&s->gate) == GATE_HELD) {
         /* Its connection has ended: the core has still to answer that. */
@@ -443,6 +445,11 @@ static bool hand_over(struct stream *s)
     }
     if (others_are_inside(s)) {
         return wait_for_calls(s, now);
+    }
+    /* One that has left may have closed it: another file may have the number by now, and memberships of its own. */
+    if ((why = obstacle(s))) {
+        refuse(s, why);
+        return true;
     }
     epoll_part(s, s->fd);
     if (atomic_load(&s->inside) && may_be_blocked(s) && !s->woken && may_wake(s)) {
