@@ -170,7 +170,8 @@ static const char *obstacle(struct stream *s)
     if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->end_at == MS_NO_STOP)) {
         return "the stream has been left alone";
     }
-    if (!(s->arm_flags & MS_KEEP) && fork_children() != s->forks_told) {
+    /* With MS_SPARE the child's socket is not reset, and what comes next can be had from nowhere else. */
+    if (!(s->arm_flags & (MS_KEEP | MS_SPARE)) && fork_children() != s->forks_told) {
         return "the process has forked meanwhile";
     }
     if (atomic_load(&s->counters->called_off) >= s->arming) {
