@@ -219,7 +219,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     }
     for (;;) {
         struct iovec part = { (char *)buffer + done, length - done };
-        size_t limit = read_begin(&call, s, peek), allowed = part.iov_len < limit ? part.iov_len : limit;
+        size_t limit = read_begin_in_turn(&call, s, flags), allowed = part.iov_len < limit ? part.iov_len : limit;
         ssize_t result, raw = -1;
         ssize_t filled = fill(&call, &part, 1, flags);
         if (filled > 0) {
@@ -291,7 +291,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     }
     for (;;) {
         struct call call;
-        size_t limit = read_begin(&call, s, peek), first = 0;
+        size_t limit = read_begin_in_turn(&call, s, flags), first = 0;
         if (call.unchunks && count && IS_POINTER(vector)) {
             first = first_buffer(vector, count);
             limit = vector[first].iov_len < limit ? vector[first].iov_len : limit;

@@ -39,12 +39,13 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
     if (from) {
         for (;;) {
             struct call call;
-            size_t limit = read_begin(&call, from, false), allowed = length < limit ? length : limit;
+            int how = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
+            size_t limit = read_begin_in_turn(&call, from, how), allowed = length < limit ? length : limit;
             ssize_t result;
             if (call.error) {
                 result = -1;
                 errno = call.error;
-            } else if (!unchunk_step(&call, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0, &allowed, &result)) {
+            } else if (!unchunk_step(&call, how, &allowed, &result)) {
                 result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
                 unchunk_took(&call, result);
                 call.more = call.unchunks && result > 0 && (size_t)result == allowed && allowed < length;

@@ -2,7 +2,9 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -632,6 +634,9 @@ static void note_read(struct stream *s)
     }
 }
 
+/* How often a read looks whether another one, which takes chunk framing out, has finished; that one has not if it waits itself. */
+#define TURN_TRIES 200
+
 static size_t begin_reading(struct call *call, struct stream *s, bool peek)
 {
     call->stream = s;
@@ -653,8 +658,13 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->place = call->counted ? &s->records : peek ? &s->peeking : &s->reading;
     call->token = caller_enter(s, call->place);
     call->unchunks = atomic_load(&s->unchunks);
-    while (!call->token && call->place == &s->reading && (call->unchunks || atomic_load(&s->stepping))) {
-        sched_yield(); /* what stands between the chunks is stepped over by one call at a time */
+    /* What stands between the chunks is stepped over by one call at a time. */
+    for (int tries = 0; !call->token && !call->error && call->place == &s->reading && (call->unchunks || atomic_load(&s->stepping));) {
+        if (++tries == TURN_TRIES) {
+            call->error = EAGAIN; /* the other one waits for octets: there are none */
+            break;
+        }
+        sched_yield();
         call->token = caller_enter(s, call->place);
     }
     if (call->counted) {
@@ -688,6 +698,18 @@ size_t read_begin(struct call *call, struct stream *s, bool peek)
         return SIZE_MAX;
     }
     return begin_reading(call, s, peek);
+}
+
+size_t read_begin_in_turn(struct call *call, struct stream *s, int flags)
+{
+    for (;;) {
+        size_t limit = read_begin(call, s, flags & MSG_PEEK);
+        if (call->error != EAGAIN || flags & MSG_DONTWAIT || REAL(fcntl)(s->fd, F_GETFL, NULL) & O_NONBLOCK) {
+            return limit;
+        }
+        read_leave(call);
+        REAL(poll)(NULL, 0, 1);
+    }
 }
 
 size_t read_begin_clear(struct call *call, struct stream *s, bool peek)

@@ -250,6 +250,7 @@ struct call {
 
 struct iovec;
 size_t read_begin(struct call *call, struct stream *s, bool peek);
+size_t read_begin_in_turn(struct call *call, struct stream *s, int flags); /* waits for another read, where only one can be */
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
 void read_leave(struct call *call); /* in the place of read_end: nothing was read */
 void write_begin(struct call *call, struct stream *s);

@@ -511,3 +511,75 @@ func TestProgramsForkWhereRelaysAreLeft(t *testing.T) {
 		})
 	}
 }
+
+// twoReaders has one thread wait in recv() and asks without waiting in another one. Arguments: the file, a file that is made then.
+const twoReaders = `
+import os, socket, sys, threading, time
+s = socket.create_connection(("files.example", 80))
+s.sendall(b"GET /file HTTP/1.1\r\nHost: files.example\r\n\r\n")
+want = open(sys.argv[1], "rb").read()
+head = b""
+while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+at = idle = 0
+def read(n, flags=0):
+    global at
+    got = s.recv(n, flags)
+    if got != want[at:at + len(got)]: os.write(2, b"other octets\n"); os._exit(1)
+    if not got: os.write(2, b"the end\n"); os._exit(1)
+    at += len(got)
+while at < len(want) and idle < 2:
+    try:
+        read(65536, socket.MSG_DONTWAIT)
+        idle = 0
+    except BlockingIOError:
+        idle += at > 9 << 20
+        time.sleep(.1)
+if at < len(want):
+    parts = []
+    threads = [threading.Thread(target=lambda: parts.append(s.recv(1000))) for _ in range(2)]
+    for t in threads: t.start()
+    time.sleep(.2)
+    busy = time.process_time()
+    try:
+        read(1000, socket.MSG_DONTWAIT)
+        print("there was something")
+    except BlockingIOError: pass
+    time.sleep(1)
+    if time.process_time() - busy > .6: print("they do not wait")
+    open(sys.argv[2], "w").close()
+    for t in threads: t.join()
+    both = sum(map(len, parts))
+    if want[at:at + both] not in (parts[0] + parts[1], parts[1] + parts[0]): sys.exit("other octets")
+    at += both
+while at < len(want): read(min(65536, len(want) - at))
+print(at)
+`
+
+// Where a thread waits for octets between which framing is taken out, another one that does not wait is told that there are none.
+func TestTwoReadersAmidChunks(t *testing.T) {
+	body := content(24 << 20)
+	l := lab.New(t)
+	l.Configure("[failover]\nenabled = false\n")
+	named(l)
+	near, far := l.Networks()[0], l.Networks()[1]
+	first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
+	second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 5000, body: body, etag: strong, modified: modified, hold: 10 << 20, each: true})
+	file, asked := filepath.Join(t.TempDir(), "body"), filepath.Join(t.TempDir(), "asked")
+	if err := os.WriteFile(file, body, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"python3", "-c", twoReaders, file, asked}
+	d := start(t, l, args...)
+	<-first.held
+	d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
+	d.move(far.Name)
+	d.isApart(second, true)
+	l.Await("the second reader", lab.Patience, func() bool {
+		_, err := os.Stat(asked)
+		return err == nil || !d.runs(time.Millisecond)
+	})
+	second.release()
+	under := d.program.Wait()
+	first.release()
+	lab.Compare(t, l.Command(args...).Run(), under)
+}
