@@ -224,7 +224,7 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
         ssize_t filled = fill(&call, &part, 1, flags);
         if (filled > 0) {
             read_leave(&call);
-            return filled;
+            return (ssize_t)done + filled;
         }
         if (call.error) {
             result = -1;

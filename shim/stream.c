@@ -25,6 +25,7 @@
 #include "tail.h"
 #include "tls.h"
 #include "twin.h"
+#include "unchunk.h"
 #include "use.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
@@ -677,6 +678,9 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     }
     call->generation = atomic_load(&s->generation);
     int64_t stop = atomic_load(&s->counters->stop_at);
+    if (!call->error && call->unchunks && call->token && unchunk_is_over(s)) {
+        call->error = ECONNRESET; /* the server may send nothing more, and leave the connection open */
+    }
     if ((int64_t)s->in.content >= s->end_at) {
         call->error = ECONNRESET; /* nobody has brought the rest for as long as the gate waits */
     }

@@ -32,8 +32,13 @@ uint64_t unchunk_left(const struct stream *s)
     return atomic_load(&s->unchunks) && is_amid(s) ? s->chunks.left : 0;
 }
 
-/* Content has been promised, and none will come. */
-static bool is_over(const struct stream *s)
+/* What comes next is not the program's to read, framing included: the core goes on there. */
+static bool is_at_bound(const struct stream *s)
+{
+    return (int64_t)s->in.content >= s->end_at;
+}
+
+bool unchunk_is_over(const struct stream *s)
 {
     return s->chunks.phase == MS_TRAILER || s->chunks.phase == MS_IDLE || s->chunks.phase == MS_BROKEN;
 }
@@ -54,7 +59,7 @@ ssize_t unchunk(struct call *call, void *octets, ssize_t count)
     }
     ssize_t content = to - (uint8_t *)octets;
     s->seen += (uint64_t)(count - content);
-    if (!content && is_over(s)) {
+    if (!content && unchunk_is_over(s)) {
         errno = ECONNRESET;
         return -1;
     }
@@ -66,10 +71,10 @@ ssize_t unchunk(struct call *call, void *octets, ssize_t count)
  */
 static int step(struct stream *s, int flags)
 {
-    while (!is_amid(s)) {
+    while (!is_amid(s) && !is_at_bound(s)) {
         uint8_t octets[PIECE];
         const uint8_t *at = octets;
-        if (is_over(s)) {
+        if (unchunk_is_over(s)) {
             errno = ECONNRESET;
             return -1;
         }
@@ -77,11 +82,13 @@ static int step(struct stream *s, int flags)
         if (n <= 0) {
             return (int)n;
         }
-        content_next(&s->chunks, &at, octets + n, 1);
+        struct framing next = s->chunks; /* the thread may be cancelled in recv(), which has taken nothing then */
+        content_next(&next, &at, octets + n, 1);
         size_t framing = (size_t)(at - octets);
         if (framing && REAL(recv)(s->fd, octets, framing, MSG_DONTWAIT) != (ssize_t)framing) {
-            s->chunks.phase = MS_BROKEN;
+            next.phase = MS_BROKEN;
         }
+        s->chunks = next;
         s->seen += framing;
     }
     return 1;
@@ -106,7 +113,7 @@ static int step_ahead(struct stream *s, int flags)
 {
     for (;;) {
         char octet;
-        if (is_amid(s)) {
+        if (is_amid(s) || is_at_bound(s)) {
             return 1;
         }
         int result = step_aside(s);
@@ -127,12 +134,21 @@ bool unchunk_step(struct call *call, int flags, size_t *allowed, ssize_t *result
     if (!call->unchunks || !*allowed) {
         return false;
     }
-    int next = flags & MSG_PEEK ? step_ahead(s, flags) : step(s, flags);
-    if (next <= 0) {
-        *result = next;
-        return true;
-    }
-    *allowed = s->chunks.left < *allowed ? (size_t)s->chunks.left : *allowed;
+    size_t left;
+    do {
+        int next = flags & MSG_PEEK ? step_ahead(s, flags) : step(s, flags);
+        if (next <= 0) {
+            *result = next;
+            return true;
+        }
+        if (is_at_bound(s)) {
+            *result = -1; /* another thread has come there since the call has begun: it is repeated */
+            errno = ECONNRESET;
+            return true;
+        }
+        left = s->chunks.left < *allowed ? (size_t)s->chunks.left : *allowed;
+    } while (!left); /* another thread has read it: a look at nothing would look like the end */
+    *allowed = left;
     return false;
 }
 

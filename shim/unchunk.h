@@ -17,6 +17,9 @@ void unchunk_begin(struct stream *s, uint64_t left);
 /* Octets of the present chunk's data that have still to be read; 0 also if there are no chunks. */
 uint64_t unchunk_left(const struct stream *s);
 
+/* Content has been promised, and none will come. */
+bool unchunk_is_over(const struct stream *s);
+
 /*
  * Takes framing out of octets that the call has read. Returns how many octets of content are left in the buffer, which may be 0;
  * -1 with ECONNRESET if what has been read cannot be, or if the content has ended.
