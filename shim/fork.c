@@ -2,13 +2,16 @@
 #include "fork.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attempt.h"
 #include "caller.h"
+#include "calls.h"
 #include "gate.h"
 #include "hand.h"
 #include "load.h"
@@ -56,6 +59,16 @@ void fork_watch(void)
     errno = saved;
 }
 
+/* Nobody takes the chunk framing out for a child: it is told ENOTCONN, and not handed a wrong octet. */
+static void cut_off(int fd)
+{
+    int flags = REAL(fcntl)(fd, F_GETFD, NULL), none = REAL(socket)(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (none >= 0) {
+        REAL(syscall)(SYS_dup3, none, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+        REAL(syscall)(SYS_close, none);
+    }
+}
+
 void fork_forget(void)
 {
     int saved = errno;
@@ -68,6 +81,9 @@ void fork_forget(void)
         }
         if (stream_of(s->fd) == s) {
             stream_mark(s->fd, NULL);
+            if (atomic_load(&s->unchunks)) {
+                cut_off(s->fd);
+            }
         }
         attempt_forget(s);
         atomic_store(&s->gate, 0);

@@ -481,6 +481,13 @@ func TestShortReadsAmidChunksAreFollowedByAnEdge(t *testing.T) {
 // What comes behind the end of such a connection is brought to a program as well that has forked meanwhile.
 func TestProgramsForkWhereRelaysAreLeft(t *testing.T) {
 	body := content(24 << 20)
+	// A child is handed content, or nothing at all.
+	looks := `
+def looks():
+    try: print(b"\r\n1388\r\n" in s.recv(65536, socket.MSG_PEEK), file=sys.stderr, flush=True)
+    except OSError: print(False, file=sys.stderr, flush=True)
+    return 0
+`
 	fork := "sys.stdin.readline(); import os, time; child = os.fork() or (time.sleep(CHILD), os._exit(0)); PARENT"
 	for name, c := range map[string]struct {
 		chunk         int
@@ -489,6 +496,7 @@ func TestProgramsForkWhereRelaysAreLeft(t *testing.T) {
 		"small chunks":                {5000, "0", "os.waitpid(child, 0)"},
 		"small chunks, a child lives": {5000, "2", "None"},
 		"a large chunk":               {10 << 20, "0", "os.waitpid(child, 0)"},
+		"small chunks, a child reads": {5000, "looks()", "os.waitpid(child, 0)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t)
@@ -497,7 +505,7 @@ func TestProgramsForkWhereRelaysAreLeft(t *testing.T) {
 			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
 			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: c.chunk, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
 			forks := strings.NewReplacer("sys.stdin.readline()", strings.NewReplacer("CHILD", c.child, "PARENT", c.parent).Replace(fork))
-			args := []string{"python3", "-c", forks.Replace(longSource), "0", "1"}
+			args := []string{"python3", "-c", looks + forks.Replace(longSource), "0", "1"}
 			d, goOn := startLong(t, l, args)
 			<-first.held
 			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
