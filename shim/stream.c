@@ -661,18 +661,19 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->unchunks = atomic_load(&s->unchunks);
     /* What stands between the chunks is stepped over by one call at a time. */
     for (int tries = 0; !call->token && !call->error && call->place == &s->reading && (call->unchunks || atomic_load(&s->stepping));) {
-        if (++tries == TURN_TRIES) {
-            call->error = EAGAIN; /* the other one waits for octets: there are none */
+        if (tries++ == TURN_TRIES) {
+            call->token = caller_enter(s, call->place); /* it may have been left for good */
+            call->error = call->token ? 0 : EAGAIN; /* the other one waits for octets: there are none */
             break;
         }
         sched_yield();
-        call->token = caller_enter(s, call->place);
+        call->token = atomic_load(call->place) ? 0 : caller_enter(s, call->place);
     }
     if (call->counted) {
         atomic_fetch_add(&s->receiving, 1);
     } else if (!peek) {
         call->alone = call->token;
-        if (!call->alone) {
+        if (!call->alone && call->error != EAGAIN) {
             stream_leave(s, "two calls read from it at once");
         }
     }
@@ -712,7 +713,7 @@ size_t read_begin_in_turn(struct call *call, struct stream *s, int flags)
             return limit;
         }
         read_leave(call);
-        REAL(poll)(NULL, 0, 1);
+        REAL(poll)(NULL, 0, 2);
     }
 }
 
