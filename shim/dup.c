@@ -18,8 +18,18 @@
 #include "load.h"
 #include "stream.h"
 #include "tls.h"
+#include "unchunk.h"
 
 #define DUPLICATED "the connection has several descriptors"
+
+/* Called before `fd` gets a twin, which is not read by way of a record. */
+static void prepare(int fd)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        unchunk_end(s);
+    }
+}
 
 /* Called when `fd` has got a twin. */
 static int note_duplicate(int fd, int twin)
@@ -44,6 +54,7 @@ static int note_duplicate(int fd, int twin)
 
 EXPORT int dup(int fd)
 {
+    prepare(fd);
     /* The hand must not be between its own dup and dup3 when the number gets a twin. */
     struct stream *s = gate_enter_fd(fd);
     int twin = note_duplicate(fd, REAL(dup)(fd));
@@ -80,6 +91,7 @@ static int dup_onto(int fd, int to, int flags, bool dup3_call)
     if (fd == to) {
         return dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
     }
+    prepare(fd);
     struct stream *s = gate_enter_fd(fd);
     if (stream_entry(to) && REAL(fcntl)(fd, F_GETFD) >= 0) {
         close_prepare(to);
@@ -134,6 +146,7 @@ static int control(int fd, int command, void *argument)
     if (command != F_DUPFD && command != F_DUPFD_CLOEXEC) {
         return REAL(fcntl)(fd, command, argument);
     }
+    prepare(fd);
     struct stream *s = gate_enter_fd(fd);
     int twin = note_duplicate(fd, REAL(fcntl)(fd, command, argument));
     gate_leave_if(s);
@@ -160,6 +173,7 @@ EXPORT int fcntl64(int fd, int command, ...)
 
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
+    prepare(fd);
     FILE *file = REAL(fdopen)(fd, mode);
     struct stream *s = file ? stream_of(fd) : NULL;
     if (s && fork_is_mine()) {

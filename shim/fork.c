@@ -17,11 +17,18 @@
 #include "load.h"
 #include "stream.h"
 #include "tls.h"
+#include "unchunk.h"
 
 _Atomic(uint32_t *) fork_page;
 
 static _Atomic uint32_t children;
 static _Atomic int owner;
+
+static void before(void)
+{
+    load_wait();
+    unchunk_end_all();
+}
 
 static void in_child(void)
 {
@@ -55,7 +62,7 @@ void fork_watch(void)
     int saved = errno;
     atomic_store(&owner, getpid());
     make_page();
-    pthread_atfork(load_wait, in_parent, in_child);
+    pthread_atfork(before, in_parent, in_child);
     errno = saved;
 }
 

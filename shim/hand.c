@@ -425,12 +425,21 @@ static bool has_shown_framing(const struct stream *s)
     return shown && s->in.phase != MS_CLOSE && !(amid && shown <= s->in.left);
 }
 
+/* A bounded connection may end earlier than was meant (unchunk_end): the relay comes there then. */
+static void come_earlier(struct stream *s)
+{
+    if (s->arm_flags & MS_RELAY && s->arm_flags & MS_SPARE && s->end_at < s->arm_at) {
+        s->arm_at = s->end_at;
+    }
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
     if (s->next_fd < 0 || !atomic_load(&s->armed)) {
         return true; /* a held stream: the core's answer will come as a message */
     }
+    come_earlier(s);
     const char *why = obstacle(s);
     if (why) {
         refuse(s, why);
@@ -601,6 +610,7 @@ static void arm(struct stream *s, const struct ms_message *m, int fd, struct twi
     if (twin && !(m->flags & (MS_NOW | MS_AT_END | MS_IN_HEAD))) {
         s->arm_at += twin_drain(twin);
     }
+    come_earlier(s);
     s->gate_closed_at = 0;
     if (m->flags & MS_NOW) {
         atomic_store(&s->armed, 1);

@@ -9,6 +9,7 @@
 #include "calls.h"
 #include "names.h"
 #include "stream.h"
+#include "unchunk.h"
 
 EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
 {
@@ -66,10 +67,25 @@ static void note_passed(const struct msghdr *message)
     errno = saved;
 }
 
+/* It may be about to be passed. What is to be passed is not looked at before the kernel has done so. */
+static void before_passing(int fd, const struct msghdr *message)
+{
+    int saved = errno, domain = 0;
+    socklen_t length = sizeof domain;
+    if (message->msg_controllen && atomic_load_explicit(&stream_open_count, memory_order_relaxed)
+        && !REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) && domain == AF_UNIX) {
+        unchunk_end_all();
+    }
+    errno = saved;
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct stream *s = IS_POINTER(message) ? stream_of(fd) : NULL;
     if (!s) {
+        if (IS_POINTER(message)) {
+            before_passing(fd, message);
+        }
         ssize_t result = REAL(sendmsg)(fd, message, flags);
         if (result >= 0) {
             note_passed(message);
@@ -90,6 +106,9 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     struct stream *s = IS_POINTER(messages) ? stream_of(fd) : NULL;
     if (!s) {
+        if (IS_POINTER(messages) && count) {
+            before_passing(fd, &messages[0].msg_hdr);
+        }
         int result = REAL(sendmmsg)(fd, messages, count, flags);
         for (int i = 0; i < result; i++) {
             note_passed(&messages[i].msg_hdr);

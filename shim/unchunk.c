@@ -2,6 +2,7 @@
 #include "unchunk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,11 +10,15 @@
 
 #include "caller.h"
 #include "calls.h"
+#include "fork.h"
 #include "gate.h"
 #include "reframe.h"
 
 /* What is looked at of framing at once: more than a chunk's line end and the next chunk's size line mostly are. */
 #define PIECE 64
+
+/* The rest of framing of which a part has been read is waited for so long. */
+#define FRAMING_MS 1000
 
 void unchunk_begin(struct stream *s, uint64_t left)
 {
@@ -150,6 +155,56 @@ bool unchunk_step(struct call *call, int flags, size_t *allowed, ssize_t *result
     } while (!left); /* another thread has read it: a look at nothing would look like the end */
     *allowed = left;
     return false;
+}
+
+/* Steps over the framing of which a part has been read: the core has to be told of a place in content. */
+static bool come_amid(struct stream *s)
+{
+    struct pollfd more = { .fd = s->fd, .events = POLLIN };
+    while (step(s, MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+        if (REAL(poll)(&more, 1, FRAMING_MS) != 1) {
+            return false;
+        }
+    }
+    return is_amid(s);
+}
+
+void unchunk_end(struct stream *s)
+{
+    int saved = errno;
+    if (!atomic_load(&s->unchunks) || !fork_is_mine() || !gate_enter(s)) {
+        return;
+    }
+    atomic_fetch_add(&s->stepping, 1);
+    uint64_t token = atomic_load(&s->unchunks) ? caller_enter(s, &s->reading) : 0;
+    atomic_fetch_sub(&s->stepping, 1);
+    bool ends = token && come_amid(s);
+    if (ends) {
+        s->end_at = (int64_t)s->in.content;
+        atomic_store(&s->counters->stop_at, s->end_at);
+        stream_check_stop(s);
+    }
+    if (token) {
+        caller_leave(s, &s->reading, token);
+    } else {
+        gate_leave(s);
+    }
+    if (ends) {
+        gate_wait(s);
+    }
+    errno = saved;
+}
+
+void unchunk_end_all(void)
+{
+    uint32_t used = atomic_load(&stream_open_count) ? stream_slots_used() : 0;
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        uint32_t stage = atomic_load(&s->stage);
+        if ((stage == STAGE_OPEN || stage == STAGE_LEFT) && stream_of(s->fd) == s) {
+            unchunk_end(s);
+        }
+    }
 }
 
 void unchunk_took(struct call *call, ssize_t result)

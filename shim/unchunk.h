@@ -39,6 +39,13 @@ void unchunk_took(struct call *call, ssize_t result);
 /* A wait says that the descriptor is readable: whether it is, for the program. Steps over framing. */
 bool unchunk_is_readable(struct stream *s);
 
+/*
+ * The program is about to have the connection where nobody takes framing out: behind another descriptor, in a child, in stdio.
+ * The stretch ends here, and the relay comes back first. Does nothing where another thread reads, or framing does not come.
+ */
+void unchunk_end(struct stream *s);
+void unchunk_end_all(void);
+
 /* Of the octets that the kernel says can be read (FIONREAD): how many of those are content, at least. Within the gate. */
 int unchunk_unread(struct stream *s, int unread);
 

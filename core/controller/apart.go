@@ -29,7 +29,7 @@ func (d *relayed) feedOf(e *exchange, r *rest, at channel.Position) *relay.Feed 
 	persistent := e.persistent()
 	d.s.mu.Unlock()
 	// A server that is going to close drops what the program sends there ahead of time.
-	if d.route.untouched() && !r.elsewhere && len(d.waiting) == 0 && (r.reusable || !persistent) && r.ending == nil {
+	if d.route.untouched() && !r.elsewhere && !r.stays && len(d.waiting) == 0 && (r.reusable || !persistent) && r.ending == nil {
 		f.Apart, f.ApartLeast = d.s.tryMoving, apartLeast
 		// A trailer section may say something of the answer that does not hold for the whole of the response.
 		f.Alike = e.framing.Kind == http1.Chunked && r.framing.Kind == http1.Chunked && !r.longer &&
@@ -188,6 +188,7 @@ func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked boo
 		if err == nil {
 			if unchunked {
 				r.content.PassedInto(position.Unchunked)
+				r.cameBack(position.Received)
 			}
 			s.mu.Lock()
 			unread := s.shut // the rest of its content cannot be had any more
@@ -215,6 +216,17 @@ func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked boo
 		}
 	}
 	r.conn.Close()
+}
+
+// cameBack takes note of where the program has read the connection up to. Where that is not as far as was meant, there is
+// something about the program for which it is not to have it again.
+func (r *rest) cameBack(at int64) {
+	if early := r.at - at; early > 0 {
+		r.at, r.stays = at, true
+		if r.left >= 0 {
+			r.left += early
+		}
+	}
 }
 
 // letMove lets migrations have moving first, and takes it then. False if the stream has moved meanwhile, or is closed.

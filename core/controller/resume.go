@@ -36,6 +36,8 @@ type rest struct {
 	longer bool
 	// elsewhere: a redirect has led to another server than the one of the stream's next requests.
 	elsewhere bool
+	// stays: a relay of it is not left any more.
+	stays bool
 	// whole: the answer is to the request as the program made it, so its trailer section is that of the exchange.
 	whole bool
 	// ending is what ends the response for a program that has read so much of the trailer section; nil for any other.

@@ -588,3 +588,72 @@ func TestTwoReadersAmidChunks(t *testing.T) {
 	first.release()
 	lab.Compare(t, l.Command(args...).Run(), under)
 }
+
+// sharing reads the first half of a response, and the rest by another descriptor, or in another process. Arguments: the file, how.
+const sharing = `
+import array, os, socket, sys
+want = open(sys.argv[1], "rb").read()
+s = socket.create_connection(("files.example", 80))
+s.sendall(b"GET /file HTTP/1.1\r\nHost: files.example\r\n\r\n")
+head = b""
+while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+at = 0
+def reads(read, to):
+    global at
+    while at < to:
+        got = read(min(70000, to - at))
+        if not got or got != want[at:at + len(got)]: sys.exit("other octets at %d: %r" % (at, got[:40]))
+        at += len(got)
+reads(s.recv, 8 << 20)
+sys.stdin.readline()
+reads(s.recv, (8 << 20) + 333) # it may stand in framing now
+how = sys.argv[2]
+if how == "dup": other = os.dup(s.fileno())
+elif how == "dup2": other = os.dup2(s.fileno(), 77)
+elif how == "fcntl":
+    import fcntl
+    other = fcntl.fcntl(s, fcntl.F_DUPFD_CLOEXEC, 50)
+elif how == "passed":
+    a, b = socket.socketpair()
+    socket.send_fds(a, [b"x"], [s.fileno()])
+    other = socket.recv_fds(b, 1, 1)[1][0]
+if how == "child":
+    if not os.fork():
+        reads(lambda n: os.read(s.fileno(), n), 10 << 20)
+        os._exit(0)
+    print(os.wait()[1], flush=True)
+    at = 10 << 20
+    reads(s.recv, len(want))
+else:
+    reads(lambda n: os.read(other, n), 10 << 20)
+    reads(s.recv, len(want))
+print("whole")
+`
+
+func TestConnectionsAreSharedWhereRelaysAreLeft(t *testing.T) {
+	body := content(24 << 20)
+	file := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(file, body, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"dup", "dup2", "fcntl", "passed", "child"} {
+		t.Run(how, func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			near, far := l.Networks()[0], l.Networks()[1]
+			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
+			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 5000, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
+			args := []string{"python3", "-c", sharing, file, how}
+			d, goOn := startLong(t, l, args)
+			<-first.held
+			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
+			d.move(far.Name)
+			second.release()
+			d.isApart(second, true)
+			goOn.Close()
+			under := d.program.Wait()
+			first.release()
+			lab.Compare(t, l.Command(args...).Run(), under)
+		})
+	}
+}
