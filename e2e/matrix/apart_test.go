@@ -104,6 +104,9 @@ func TestLongRelaysAreLeft(t *testing.T) {
 			c.old.body, c.old.etag, c.old.modified, c.old.hold = body, strong, modified, 1<<20
 			c.next.body, c.next.etag, c.next.modified, c.next.hold = body, strong, modified, 2<<20
 			c.next.each = true
+			if !c.next.ranges {
+				c.next.hold = 7 << 20 // on a busy machine the offset, up to which it is skipped, may lie some MB ahead
+			}
 			first, second := serve(t, near, c.old), serve(t, far, c.next)
 			third := "1"
 			if c.next.final || c.next.framing == "close" {
