@@ -19,7 +19,7 @@ func TestRefused(t *testing.T) {
 		reason   string
 	}{
 		{"wrong name", func(s *site) identity { return s.ca.issue("other", "other.example", 30) }, false, "certificate"},
-		{"expired", func(s *site) identity { return s.ca.issue("old", host, 0) }, false, "certificate"},
+		{"expired", func(s *site) identity { return s.ca.issue("old", host, -1) }, false, "certificate"},
 		{"other authority", func(s *site) identity {
 			return newAuthority(s.t, s.folder, "strangers").issue("strange", host, 30)
 		}, false, "certificate"},
