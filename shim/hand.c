@@ -572,24 +572,27 @@ static void look_at_due(void)
     }
 }
 
+/* What has come is not armed, for a reason that the core is told. */
+static void decline(const struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const char *why)
+{
+    load_disown(fd);
+    REAL(syscall)(SYS_close, fd);
+    twin_free(twin);
+    channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, why, strlen(why));
+}
+
 static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const void *data, size_t length)
 {
     const struct ms_answer *answer = length >= sizeof *answer ? data : NULL;
     if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE) && s->end_at == MS_NO_STOP) {
-        load_disown(fd);
-        REAL(syscall)(SYS_close, fd);
-        twin_free(twin);
-        channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the stream has been left alone", 30);
+        decline(s, m, fd, twin, "the stream has been left alone");
         return;
     }
     int least = 1;
     socklen_t size = sizeof least;
     if (m->flags & MS_BOUNDED && !REAL(getsockopt)(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) && least > 1) {
         /* What stands before the offset may be too little for it to be read at all. */
-        load_disown(fd);
-        REAL(syscall)(SYS_close, fd);
-        static const char why[] = "the program reads several octets at a time (SO_RCVLOWAT)";
-        channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, why, sizeof why - 1);
+        decline(s, m, fd, twin, "the program reads several octets at a time (SO_RCVLOWAT)");
         return;
     }
     disarm(s);

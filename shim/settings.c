@@ -11,6 +11,9 @@
 
 #include "calls.h"
 
+/* No more of a file is looked at, in octets: it may be one that never ends. */
+#define LOOKED_AT (1 << 20)
+
 /* A FIFO would block the program otherwise. */
 static int open_file(const char *path)
 {
@@ -21,6 +24,7 @@ static void begin(struct lines *l, int fd)
 {
     l->fd = fd;
     l->at = l->have = 0;
+    l->left = LOOKED_AT;
 }
 
 bool lines_open(struct lines *l, const char *path)
@@ -34,9 +38,10 @@ bool lines_next(struct lines *l)
     size_t length = 0;
     for (;;) {
         if (l->at == l->have) {
-            ssize_t n = REAL(read)(l->fd, l->buffer, sizeof l->buffer);
+            ssize_t n = l->left ? REAL(read)(l->fd, l->buffer, sizeof l->buffer < l->left ? sizeof l->buffer : l->left) : 0;
             l->at = 0;
             l->have = n > 0 ? (size_t)n : 0;
+            l->left -= l->have;
             if (n <= 0) {
                 l->line[length] = 0;
                 return length > 0;

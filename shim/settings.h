@@ -14,7 +14,7 @@
 /* A file's lines, of which the first octets are kept. */
 struct lines {
     int fd;
-    size_t at, have;
+    size_t at, have, left; /* left: octets of the file that are still looked at */
     char buffer[512], line[256];
 };
 

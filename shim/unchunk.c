@@ -176,7 +176,9 @@ void unchunk_end(struct stream *s)
         return;
     }
     atomic_fetch_add(&s->stepping, 1);
-    uint64_t token = atomic_load(&s->unchunks) ? caller_enter(s, &s->reading) : 0;
+    /* A read that is there may be this thread's own, which a signal handler has interrupted and will return to. */
+    bool free = atomic_load(&s->unchunks) && !atomic_load(&s->reading);
+    uint64_t token = free ? caller_enter(s, &s->reading) : 0;
     atomic_fetch_sub(&s->stepping, 1);
     bool ends = token && come_amid(s);
     if (ends) {
