@@ -2,19 +2,16 @@
  * fired.c: a connection whose membership with EPOLLONESHOT has fired is replaced, fails and is mended. Exit status 0: until the
  * program asks for more, its waits show nothing (epoll_ctl(2)).
  */
-#include "../../../shim/epoll.c"
+#include "epoll.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-_Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count = 1;
-_Atomic(uint32_t *) fork_page;
 _Atomic int hand_event = -1;
 _Atomic uint32_t hand_there = 1;
 struct ms_shared shared;
 
-static struct stream stream = { .stage = STAGE_OPEN };
 static struct { int here, there; } connections[3];
 
 struct stream *stream_slot(uint32_t slot)
@@ -25,22 +22,6 @@ struct stream *stream_slot(uint32_t slot)
 uint32_t stream_slots_used(void)
 {
     return 1;
-}
-
-bool gate_enter(struct stream *s)
-{
-    (void)s;
-    return true;
-}
-
-void gate_leave(struct stream *s)
-{
-    (void)s;
-}
-
-bool fork_same_process(void)
-{
-    return true;
 }
 
 int64_t coarse_now_ns(void)

@@ -1,35 +1,15 @@
 /*
- * order.c: two threads change the membership of one descriptor in an epoll set; the second does so when the kernel has heard the
+ * changes.c: two threads change the membership of one descriptor in an epoll set; the second does so when the kernel has heard the
  * first, which has not returned yet. Exit status 0: what is remembered (shim/epoll.c) is what the kernel heard last.
  */
-#include "../../../shim/epoll.c"
+#include "epoll.h"
 
 #include <pthread.h>
 #include <semaphore.h>
 
-_Atomic(struct stream *) stream_table[STREAM_TABLE];
-_Atomic(uint32_t *) fork_page;
-
-static struct stream stream = { .fd = 5, .stage = STAGE_OPEN };
 static sem_t heard, returned;
 static struct epoll_event last;
 static _Thread_local bool first;
-
-bool gate_enter(struct stream *s)
-{
-    (void)s;
-    return true;
-}
-
-void gate_leave(struct stream *s)
-{
-    (void)s;
-}
-
-bool fork_same_process(void)
-{
-    return true;
-}
 
 /* It waits for as long as it takes. */
 int64_t now_ns(void)
@@ -69,6 +49,7 @@ int main(void)
     sem_init(&returned, 0, 0);
     atomic_store(&calls_real[CALL_epoll_ctl], (void *)hear);
     atomic_store(&stream_table[5], &stream);
+    stream.fd = 5;
     stream.epolls[0].epfd = 3;
     for (int i = 1; i < STREAM_EPOLLS; i++) {
         stream.epolls[i].epfd = -1;

@@ -1,4 +1,6 @@
-package readers
+// Package parts tests single files of the shim, with stand-ins for what they call: what would take a race between threads, or a
+// kernel that answers at the right moment, to be seen in a program.
+package parts
 
 import (
 	"os/exec"
@@ -6,11 +8,11 @@ import (
 	"testing"
 )
 
-// runs compiles a program of order/ and runs it some times.
+// runs compiles a program of programs/ and runs it some times.
 func runs(t *testing.T, name string) {
 	program := filepath.Join(t.TempDir(), name)
 	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fno-pie", "-no-pie", "-ftls-model=initial-exec", "-w", "-pthread",
-		"-Wl,--unresolved-symbols=ignore-all", "-o", program, "order/" + name + ".c", "../../shim/calls.c"}
+		"-Wl,--unresolved-symbols=ignore-all", "-o", program, "programs/" + name + ".c", "../../shim/calls.c"}
 	if text, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -23,7 +25,7 @@ func runs(t *testing.T, name string) {
 
 // Of two threads that change a descriptor's membership in an epoll set at once, the one that the kernel heard last counts: what
 // is remembered of the other would be put in with the next connection.
-func TestChangesOfOneMembership(t *testing.T) { runs(t, "order") }
+func TestChangesOfOneMembership(t *testing.T) { runs(t, "changes") }
 
 // A membership with EPOLLONESHOT that has fired shows nothing until the program asks for more, whatever becomes of the connection.
 func TestFiredMembership(t *testing.T) { runs(t, "fired") }
