@@ -114,9 +114,7 @@ func TestLongRelaysAreLeft(t *testing.T) {
 			}
 			args := []string{"python3", "-c", longSource, strconv.Itoa(c.early), third}
 			d, goOn := startLong(t, l, args)
-			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-			if m := d.move(far.Name); m.Delivery != "relayed" {
+			if m := d.movesOn(first, far.Name); m.Delivery != "relayed" {
 				t.Errorf("it was delivered %s", m.Delivery)
 			}
 			second.release()
@@ -138,6 +136,37 @@ func startLong(t *testing.T, l *lab.Lab, args []string) (*download, io.Closer) {
 	}
 	p.Start()
 	return &download{t: t, lab: l, program: p, control: l.Control(p.Pid(), lab.Patience)}, in
+}
+
+// movesOn moves the program when it has read what the first server holds its answer after.
+func (d *download) movesOn(first *origin, to string) *lab.Migration {
+	d.t.Helper()
+	<-first.held
+	d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
+	return d.move(to)
+}
+
+// lengthAndChunks serves the body with its length in the first network, up to a megabyte until that is released, and in chunks in
+// the second, up to hold octets.
+func lengthAndChunks(t *testing.T, l *lab.Lab, body []byte, chunk, hold int) (first, second *origin) {
+	by := script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20}
+	first = serve(t, l.Networks()[0], by)
+	by.framing, by.chunk, by.hold, by.each = "chunked", chunk, hold, true
+	return first, serve(t, l.Networks()[1], by)
+}
+
+// ranApart runs a program that waits for a line, which it gets where it has a connection to the second server itself, and
+// compares it with the same run natively.
+func ranApart(t *testing.T, l *lab.Lab, first, second *origin, args []string) {
+	t.Helper()
+	d, goOn := startLong(t, l, args)
+	d.movesOn(first, l.Networks()[1].Name)
+	second.release()
+	d.isApart(second, true)
+	goOn.Close()
+	under := d.program.Wait()
+	first.release()
+	lab.Compare(t, l.Command(args...).Run(), under)
 }
 
 // isApart checks whether the program, where longSource waits, has a connection to the server itself.
@@ -179,9 +208,7 @@ func TestLeftRelaysMoveOn(t *testing.T) {
 				serve(t, n[2], third.script)
 				args := []string{"python3", "-c", longSource, "0", "1"}
 				d, goOn := startLong(t, l, args)
-				<-first.held
-				d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-				d.move(n[1].Name)
+				d.movesOn(first, n[1].Name)
 				second.release()
 				d.isApart(second, true)
 				if late {
@@ -233,9 +260,7 @@ func TestLeftRelaysAreReplaced(t *testing.T) {
 			}
 			args := []string{"python3", "-c", source, "0", "1"}
 			d, goOn := startLong(t, l, args)
-			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-			d.move(far.Name)
+			d.movesOn(first, far.Name)
 			first.release()
 			second.release()
 			s := d.reads("what it waits after", func(s lab.Session) bool { return s.Received >= 5<<20 })
@@ -407,9 +432,7 @@ func TestRelaysAreReplaced(t *testing.T) {
 			second := serve(t, far, by)
 			args := []string{"curl", "-s", "-o", "OUT", "http://" + host + "/file"}
 			d := start(t, l, args...)
-			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-			if m := d.move(far.Name); by.framing == "chunked" && m.Delivery != "relayed" {
+			if m := d.movesOn(first, far.Name); by.framing == "chunked" && m.Delivery != "relayed" {
 				t.Errorf("it was delivered %s", m.Delivery)
 			}
 			first.release()
@@ -465,14 +488,11 @@ func TestShortReadsAmidChunksAreFollowedByAnEdge(t *testing.T) {
 		t.Run(by, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
-			near, far := l.Networks()[0], l.Networks()[1]
-			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
-			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 3000, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
+			far := l.Networks()[1]
+			first, second := lengthAndChunks(t, l, body, 3000, 2<<20)
 			args := []string{"python3", "-c", byEdges, by}
 			d := start(t, l, args...)
-			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-			d.move(far.Name)
+			d.movesOn(first, far.Name)
 			second.release()
 			under := d.program.Wait()
 			first.release()
@@ -504,21 +524,10 @@ def looks():
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
-			near, far := l.Networks()[0], l.Networks()[1]
-			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
-			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: c.chunk, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
+			first, second := lengthAndChunks(t, l, body, c.chunk, 2<<20)
 			forks := strings.NewReplacer("sys.stdin.readline()", strings.NewReplacer("CHILD", c.child, "PARENT", c.parent).Replace(fork))
 			args := []string{"python3", "-c", looks + forks.Replace(longSource), "0", "1"}
-			d, goOn := startLong(t, l, args)
-			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-			d.move(far.Name)
-			second.release()
-			d.isApart(second, true)
-			goOn.Close()
-			under := d.program.Wait()
-			first.release()
-			lab.Compare(t, l.Command(args...).Run(), under)
+			ranApart(t, l, first, second, args)
 		})
 	}
 }
@@ -569,18 +578,15 @@ func TestTwoReadersAmidChunks(t *testing.T) {
 	l := lab.New(t)
 	l.Configure("[failover]\nenabled = false\n")
 	named(l)
-	near, far := l.Networks()[0], l.Networks()[1]
-	first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
-	second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 5000, body: body, etag: strong, modified: modified, hold: 10 << 20, each: true})
+	far := l.Networks()[1]
+	first, second := lengthAndChunks(t, l, body, 5000, 10<<20)
 	file, asked := filepath.Join(t.TempDir(), "body"), filepath.Join(t.TempDir(), "asked")
 	if err := os.WriteFile(file, body, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"python3", "-c", twoReaders, file, asked}
 	d := start(t, l, args...)
-	<-first.held
-	d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-	d.move(far.Name)
+	d.movesOn(first, far.Name)
 	d.isApart(second, true)
 	l.Await("the second reader", lab.Patience, func() bool {
 		_, err := os.Stat(asked)
@@ -643,20 +649,9 @@ func TestConnectionsAreSharedWhereRelaysAreLeft(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			l := lab.New(t)
 			named(l)
-			near, far := l.Networks()[0], l.Networks()[1]
-			first := serve(t, near, script{framing: "length", ranges: true, body: body, etag: strong, modified: modified, hold: 1 << 20})
-			second := serve(t, far, script{framing: "chunked", ranges: true, chunk: 5000, body: body, etag: strong, modified: modified, hold: 2 << 20, each: true})
+			first, second := lengthAndChunks(t, l, body, 5000, 2<<20)
 			args := []string{"python3", "-c", sharing, file, how}
-			d, goOn := startLong(t, l, args)
-			<-first.held
-			d.reads("what is there", func(s lab.Session) bool { return s.Received > 1<<19 })
-			d.move(far.Name)
-			second.release()
-			d.isApart(second, true)
-			goOn.Close()
-			under := d.program.Wait()
-			first.release()
-			lab.Compare(t, l.Command(args...).Run(), under)
+			ranApart(t, l, first, second, args)
 		})
 	}
 }
