@@ -1,11 +1,15 @@
 #!/bin/sh
 # build.sh OUTPUT: builds libmidstream-core.so with a Go runtime that keeps out of the program's way.
 #
-# Two files of the toolchain in use are replaced, through -overlay, by copies made here:
+# Three files of the toolchain in use are replaced, through -overlay, by copies made here:
 #   - the runtime's signal table. The runtime handles every signal in it, and unblocks some, whatever mask its
 #     threads inherit. Nothing stays but 32 to 34, the C library's own, whose handlers must not run on the
 #     small stacks of goroutines (SA_ONSTACK).
 #   - syscall/rlimit.go, which raises the process's RLIMIT_NOFILE. That limit is the program's.
+#   - the runtime's scheduler. It starts with a thread for every processor, reads the limits of control groups, and
+#     looks after blocked threads 50 times in the first 5 ms: a third of the processor time that a start costs the
+#     program. Here it starts with one processor (core/relay/processors.go), whatever GOMAXPROCS says to the program, and looks every
+#     millisecond.
 set -eu
 output=$1
 go=${GO:-go}
@@ -34,8 +38,13 @@ kept=$(grep -cE '\{_Sig' "$work/sigtab_linux_generic.go" || true)
 limits=$root/src/syscall/rlimit.go
 sed 's/^func init() {$/func raiseOpenFiles() {/' "$limits" >"$work/rlimit.go"
 grep -q '^func raiseOpenFiles() {$' "$work/rlimit.go" || { echo "build.sh: $limits has another form in this Go toolchain" >&2; exit 1; }
+scheduler=$root/src/runtime/proc.go
+sed -E -e 's/^(\t+)delay = 20( .*)?$/\1delay = 1000/' -e 's/gogetenv\("GOMAXPROCS"\)/"1"/' -e '/^\tdefaultGOMAXPROCSInit\(\)$/d' "$scheduler" >"$work/proc.go"
+changed=$(diff "$scheduler" "$work/proc.go" | grep -c '^<' || true)
+[ "$changed" = 4 ] || { echo "build.sh: $changed lines of $scheduler changed instead of 4: the scheduler of this Go toolchain has another form" >&2; exit 1; }
 here=$(cd "$work" && pwd)
-printf '{"Replace":{"%s":"%s","%s":"%s"}}\n' "$table" "$here/sigtab_linux_generic.go" "$limits" "$here/rlimit.go" >"$work/overlay.json"
+printf '{"Replace":{"%s":"%s","%s":"%s","%s":"%s"}}\n' "$table" "$here/sigtab_linux_generic.go" "$limits" "$here/rlimit.go" \
+	"$scheduler" "$here/proc.go" >"$work/overlay.json"
 printf '{ global: midstream_core_start; local: *; };\n' >"$work/exports.map"
 
 # Relative relocations in a table of a twentieth of the size, all of which is read when the library is loaded. The

@@ -32,6 +32,7 @@ const (
 // NewPair connects a pair whose program's end is a socket of the family domain. It fails where the loopback
 // interface is down.
 func NewPair(domain int) (*Pair, error) {
+	spread()
 	host, any := "127.0.0.1", "tcp4"
 	if domain == syscall.AF_INET6 {
 		host, any = "::1", "tcp6"
