@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "at_once.h"
 #include "calls.h"
 #include "fork.h"
 #include "hand.h"
@@ -313,6 +314,7 @@ bool load_thread(void *(*function)(void *), size_t stack)
 static bool start(void)
 {
     int ends[2] = { -1, -1 };
+    at_once_look();
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
         return false;
     }

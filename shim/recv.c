@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "at_once.h"
 #include "bulk.h"
 #include "calls.h"
 #include "hand.h"
@@ -95,23 +96,32 @@ static int waits_without_hand(struct stream *s, int fd, int flags)
     return blocking;
 }
 
-static ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
+/* `waits` says whether the read may wait while the hand is not there. */
+static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                                socklen_t *from_length)
 {
+    if (waits != BLOCKING_NEVER && !wait_without_hand(fd, how == PLAIN_READ ? 0 : how)) {
+        return -1;
+    }
+    return receive(fd, buffer, length, how, from, from_length);
+}
+
+/* The program's next instruction but few follows that of the system call: see at_once.h. */
+static inline __attribute__((always_inline)) ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int how,
+                                                                     struct sockaddr *from, socklen_t *from_length)
+{
     int flags = how == PLAIN_READ ? 0 : how, waits = waits_without_hand(s, fd, flags);
-    if (waits == BLOCKING_ANY && length && !(flags & MSG_WAITALL)) {
+    bool never = flags & MSG_DONTWAIT || atomic_load_explicit(&s->blocking, memory_order_relaxed) == BLOCKING_NEVER;
+    if ((never || waits == BLOCKING_ANY) && length && !from && !(flags & MSG_WAITALL)) {
         /* In a fast download there mostly is something: that is found out at no cost. */
         int saved = errno;
-        ssize_t result = REAL(recvfrom)(fd, buffer, length, flags | MSG_DONTWAIT, from, from_length);
-        if (result >= 0 || (errno != EAGAIN && errno != ENOTSOCK)) {
+        ssize_t result = recv_at_once(fd, buffer, length, flags | MSG_DONTWAIT);
+        if (result >= 0 || (errno != ENOTSOCK && (never || errno != EAGAIN))) {
             return result;
         }
         errno = saved;
     }
-    if (waits != BLOCKING_NEVER && !wait_without_hand(fd, flags)) {
-        return -1;
-    }
-    return receive(fd, buffer, length, how, from, from_length);
+    return receive_waiting(waits, fd, buffer, length, how, from, from_length);
 }
 
 static ssize_t receive_vector(struct stream *s, int fd, struct msghdr *message, int how)
@@ -192,11 +202,42 @@ static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, i
 }
 
 /*
+ * The reads that a fast download consists of, in the frame of the hook: in the middle of content, and a TLS library's own.
+ * False: the read is to be made, or to be repeated, the long way.
+ */
+static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s, int fd, void *buffer, size_t length, int how,
+                                                               ssize_t *result)
+{
+    struct call call;
+    if (how != PLAIN_READ && how & ~MSG_DONTWAIT) {
+        return false;
+    }
+    struct tls_frame *frame = tls_inside();
+    if (frame) {
+        if (!length || !frame->session || atomic_load(&s->tls) != frame->session || frame->session->replay) {
+            return false;
+        }
+        *result = receive_watched(s, fd, buffer, length, how, NULL, NULL);
+        if (*result > 0) {
+            s->seen += (uint64_t)*result;
+        } else {
+            *result = tls_own_result(s, *result);
+        }
+        return true;
+    }
+    if (!bulk_begin(&call, s, length)) {
+        return false;
+    }
+    *result = receive_watched(s, fd, buffer, length, how, NULL, NULL);
+    return !bulk_end(&call, *result, buffer, length);
+}
+
+/*
  * MSG_WAITALL, in pieces: octets that the kernel keeps until there are more are not counted, and a relay that is to be left
  * at one of them would wait for the program to have read it.
  */
-static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
-                        socklen_t *from_length)
+static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how,
+                                                  struct sockaddr *from, socklen_t *from_length)
 {
     int flags = how == PLAIN_READ ? 0 : how;
     bool peek = flags & MSG_PEEK;
@@ -207,15 +248,8 @@ static ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, i
     }
     bool all = flags & MSG_WAITALL && !peek && !tls_inside();
     how = all ? how & ~MSG_WAITALL : how;
-    if (tls_inside()) {
-        if (tls_own_traffic(s, false)) {
-            return read_own(s, fd, buffer, length, how, from, from_length);
-        }
-    } else if (!(flags & ~MSG_DONTWAIT) && bulk_begin(&call, s, length)) {
-        ssize_t result = receive_watched(s, fd, buffer, length, how, from, from_length);
-        if (!bulk_end(&call, result, buffer, length)) {
-            return result;
-        }
+    if (tls_inside() && tls_own_traffic(s, false)) {
+        return read_own(s, fd, buffer, length, how, from, from_length);
     }
     for (;;) {
         struct iovec part = { (char *)buffer + done, length - done };
@@ -362,7 +396,8 @@ EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
 {
     struct stream *s = stream_of(fd);
     if (s) {
-        return read_one(s, fd, buffer, length, flags, NULL, NULL);
+        ssize_t result;
+        return read_swiftly(s, fd, buffer, length, flags, &result) ? result : read_one(s, fd, buffer, length, flags, NULL, NULL);
     }
     return note_dns(fd, buffer, REAL(recv)(fd, buffer, length, flags));
 }
@@ -380,7 +415,8 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length)
 {
     struct stream *s = stream_of(fd);
     if (s) {
-        return read_one(s, fd, buffer, length, PLAIN_READ, NULL, NULL);
+        ssize_t result;
+        return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, NULL);
     }
     if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there()) {
         hand_before_other_read();
