@@ -116,7 +116,7 @@ EXPORT int dup3(int fd, int to, int flags)
  * F_SETFL and F_SETFD, of which wget makes two for each record of TLS. The flags are copied while the gate is closed: a call
  * before and after which it was open, and not closed in between, has been in nobody's way.
  */
-static int set_flags(int fd, int command, void *argument)
+static inline __attribute__((always_inline)) int set_flags(int fd, int command, void *argument)
 {
     struct stream *s = tls_inside() ? NULL : stream_of(fd);
     if (!s || !fork_is_mine()) {
@@ -138,19 +138,25 @@ static int set_flags(int fd, int command, void *argument)
     return result;
 }
 
-static int control(int fd, int command, void *argument)
+static __attribute__((noinline)) int duplicate(int fd, int command, void *argument)
 {
-    if (command == F_SETFL || command == F_SETFD) {
-        return set_flags(fd, command, argument);
-    }
-    if (command != F_DUPFD && command != F_DUPFD_CLOEXEC) {
-        return REAL(fcntl)(fd, command, argument);
-    }
     prepare(fd);
     struct stream *s = gate_enter_fd(fd);
     int twin = note_duplicate(fd, REAL(fcntl)(fd, command, argument));
     gate_leave_if(s);
     return twin;
+}
+
+/* In the frame of the hook: see at_once.h. */
+static inline __attribute__((always_inline)) int control(int fd, int command, void *argument)
+{
+    if (command == F_SETFL || command == F_SETFD) {
+        return set_flags(fd, command, argument);
+    }
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+        return duplicate(fd, command, argument);
+    }
+    return REAL(fcntl)(fd, command, argument);
 }
 
 EXPORT int fcntl(int fd, int command, ...)

@@ -52,7 +52,6 @@
 
 _Atomic int hand_event = -1;
 _Atomic uint32_t hand_there;
-_Atomic bool hand_is_outrun;
 
 static _Atomic(struct stream *) due_list;
 static struct stream *pending;
@@ -866,7 +865,6 @@ static void *hand_main(void *unused)
     struct pollfd wait[2] = { { .events = POLLIN }, { .events = POLLIN } };
     prctl(PR_SET_NAME, "midstream-hand");
     load_part_with_core();
-    atomic_store(&hand_is_outrun, false);
     uint32_t mark = atomic_load(&reads);
     int64_t since = now_ns();
     int fast = 0;
@@ -877,9 +875,7 @@ static void *hand_main(void *unused)
         }
         int64_t now = now_ns();
         fast = now - since < FAST_NS * (count / FAST_READS) ? fast + 1 : 0;
-        bool outrun = fast >= FAST_TIMES_LONG && fast >= fast_times();
-        atomic_store_explicit(&hand_is_outrun, outrun, memory_order_relaxed);
-        if (outrun && told && is_idle() && leave()) {
+        if (fast >= FAST_TIMES_LONG && fast >= fast_times() && told && is_idle() && leave()) {
             return NULL;
         }
         mark += count;

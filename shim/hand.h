@@ -20,9 +20,6 @@ void hand_ensure(void);
 
 extern _Atomic uint32_t hand_there;
 
-/* A download is so fast that the hand would leave, were there nothing to be waited for. Of no meaning while it is away. */
-extern _Atomic bool hand_is_outrun;
-
 /* How long a call may wait without a hand that could wake it. */
 #define HAND_ABSENCE_MS 50
 

@@ -132,6 +132,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->answered, 0);
     s->first = 0;
     s->inode = 0;
+    s->paced_since = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
     s->end_at = s->kept_end = s->arm_end = MS_NO_STOP;
@@ -524,13 +525,14 @@ static bool begin_response(struct stream *s)
  * The core starts beside the first octets that a process receives, and where there are few processors their reader stands
  * still for some milliseconds. The kernel takes it for a slow one, and the window may stay as small as it was at the
  * beginning: of downloads from a fast server, one in six took twice the time. So a long response finds room from the first.
+ * Over TLS the reader is the slower one anyway: with more room, more octets wait for it out of reach of the caches.
  */
 #define LONG_RESPONSE (16 << 20)
 #define ROOM (256 << 10)
 
 static void make_room(const struct stream *s, uint64_t number)
 {
-    if (number == s->first && s->in.phase == MS_LENGTH && s->in.left > LONG_RESPONSE) {
+    if (number == s->first && s->in.phase == MS_LENGTH && s->in.left > LONG_RESPONSE && !atomic_load(&s->tls)) {
         socket_make_room(s->fd, ROOM);
     }
 }
@@ -602,14 +604,34 @@ void stream_check_stop(struct stream *s)
     }
 }
 
+/* So many octets in so short a time, 1 Gbit/s: a download faster than most networks. */
+#define PACE_OCTETS (1 << 20)
+#define PACE_NS 8388608LL
+
+/* Whether content comes faster than that. What has been read of the next stretch counts as soon as it takes longer. */
+static bool is_outpaced(struct stream *s)
+{
+    uint64_t at = s->in.content, stretches = at >= s->paced_at ? (at - s->paced_at) / PACE_OCTETS : 0;
+    if (at < s->paced_at || !s->paced_since) {
+        s->outpaced = false; /* another exchange */
+    } else if (stretches) {
+        s->outpaced = now_ns() - s->paced_since < PACE_NS * (int64_t)stretches;
+    } else {
+        s->outpaced = s->outpaced && coarse_now_ns() - s->paced_since < 2 * PACE_NS;
+        return s->outpaced;
+    }
+    s->paced_at = at;
+    s->paced_since = now_ns();
+    return s->outpaced;
+}
+
 /*
- * A tail costs a copy of all content. While a download is so fast that the hand has left, or would if it could, that would be
- * felt, and 64 kB are soon collected again.
+ * A tail costs a copy of all content. In so fast a download that would be felt, and 64 kB are soon collected again; so it is
+ * while the hand is away.
  */
 static void keep_tail(struct stream *s)
 {
-    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there()
-        && !atomic_load_explicit(&hand_is_outrun, memory_order_relaxed);
+    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there() && !is_outpaced(s);
     if (wanted && !s->in.tail) {
         tail_start(&s->in, s->counters);
     } else if (!wanted && s->in.tail) {
