@@ -3,17 +3,15 @@ package relay
 
 import (
 	"runtime"
-	"sync/atomic"
+	"sync"
 )
 
 // The core starts with one processor (cgo/build.sh): a second thread of Go's would have nothing to do but to look for work, and
-// that costs the program more than all else of the core in an undisturbed download. Relays are copied side by side.
+// that costs the program more than all else of the core in an undisturbed download. A relay is not to keep the others, nor the
+// controller, waiting.
+var all sync.Once
 
-var pairs atomic.Uint32
-
-// spread lets Go use all processors from the second pair of a process on.
+// spread lets Go use all processors from the first pair of a process on.
 func spread() {
-	if pairs.Add(1) == 2 {
-		runtime.GOMAXPROCS(runtime.NumCPU())
-	}
+	all.Do(func() { runtime.GOMAXPROCS(runtime.NumCPU()) })
 }
