@@ -104,7 +104,8 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
     s->seen += (uint64_t)result;
     atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
     count(s, (size_t)result);
-    if (hand_note_read() % CLOCK_READS == 0 || (size_t)result < length) {
+    uint32_t reads = hand_note_read((size_t)result);
+    if (reads % CLOCK_READS <= (size_t)result / READ_OCTETS || (size_t)result < length) {
         note_time(s);
     }
     caller_leave(s, &s->reading, call->token);
@@ -119,7 +120,7 @@ bool bulk_end_clear(struct call *call, size_t n, size_t length)
     }
     atomic_store_explicit(&s->drained, n < length, memory_order_relaxed);
     count(s, n);
-    hand_note_read();
+    hand_note_read(n);
     note_time(s); /* a record comes at a time: that less came than was asked for tells nothing */
     caller_leave(s, &s->reading, call->token);
     return true;

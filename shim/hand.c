@@ -52,6 +52,7 @@
 
 _Atomic int hand_event = -1;
 _Atomic uint32_t hand_there;
+_Atomic bool hand_is_outrun;
 
 static _Atomic(struct stream *) due_list;
 static struct stream *pending;
@@ -753,7 +754,7 @@ static void core_gone(void)
     }
 }
 
-/* So many reads in so short a time are a download faster than most networks, where each system call counts. */
+/* So many reads, of up to READ_OCTETS, in so short a time are a download faster than most networks, where each system call counts. */
 #define FAST_READS 128
 #define FAST_NS 6250000LL
 
@@ -768,11 +769,11 @@ static void core_gone(void)
 
 static _Atomic uint32_t reads;
 
-uint32_t hand_note_read(void)
+uint32_t hand_note_read(size_t octets)
 {
-    uint32_t count = atomic_load_explicit(&reads, memory_order_relaxed) + 1;
+    uint32_t before = atomic_load_explicit(&reads, memory_order_relaxed), count = before + 1 + (uint32_t)(octets / READ_OCTETS);
     atomic_store_explicit(&reads, count, memory_order_relaxed);
-    if (count % FAST_READS == 0 && hand_is_there()) {
+    if (count / FAST_READS != before / FAST_READS && hand_is_there()) {
         hand_wake();
     }
     return count;
@@ -865,6 +866,7 @@ static void *hand_main(void *unused)
     struct pollfd wait[2] = { { .events = POLLIN }, { .events = POLLIN } };
     prctl(PR_SET_NAME, "midstream-hand");
     load_part_with_core();
+    atomic_store(&hand_is_outrun, false);
     uint32_t mark = atomic_load(&reads);
     int64_t since = now_ns();
     int fast = 0;
@@ -875,7 +877,9 @@ static void *hand_main(void *unused)
         }
         int64_t now = now_ns();
         fast = now - since < FAST_NS * (count / FAST_READS) ? fast + 1 : 0;
-        if (fast >= FAST_TIMES_LONG && fast >= fast_times() && told && is_idle() && leave()) {
+        bool outrun = fast >= FAST_TIMES_LONG && fast >= fast_times();
+        atomic_store_explicit(&hand_is_outrun, outrun, memory_order_relaxed);
+        if (outrun && told && is_idle() && leave()) {
             return NULL;
         }
         mark += count;

@@ -20,6 +20,9 @@ void hand_ensure(void);
 
 extern _Atomic uint32_t hand_there;
 
+/* A download is so fast that the hand would leave, were there nothing to be waited for. Of no meaning while it is away. */
+extern _Atomic bool hand_is_outrun;
+
 /* How long a call may wait without a hand that could wake it. */
 #define HAND_ABSENCE_MS 50
 
@@ -42,8 +45,12 @@ static inline void hand_check(void)
  */
 void hand_before_other_read(void);
 
-/* Counts a read, and returns how many there were; now and then the hand looks whether it is in the way. */
-uint32_t hand_note_read(void);
+/*
+ * Counts a read of so many octets; now and then the hand looks whether it is in the way. A large one counts for several, of
+ * READ_OCTETS each. Returns their number, wrapping around.
+ */
+#define READ_OCTETS 8192
+uint32_t hand_note_read(size_t octets);
 
 /* Tells the hand to look at the stream, whose gate the caller has closed, or at those it waits for. */
 void hand_due(struct stream *s);

@@ -132,7 +132,6 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->answered, 0);
     s->first = 0;
     s->inode = 0;
-    s->paced_since = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
     s->end_at = s->kept_end = s->arm_end = MS_NO_STOP;
@@ -604,34 +603,14 @@ void stream_check_stop(struct stream *s)
     }
 }
 
-/* So many octets in so short a time, 1 Gbit/s: a download faster than most networks. */
-#define PACE_OCTETS (1 << 20)
-#define PACE_NS 8388608LL
-
-/* Whether content comes faster than that. What has been read of the next stretch counts as soon as it takes longer. */
-static bool is_outpaced(struct stream *s)
-{
-    uint64_t at = s->in.content, stretches = at >= s->paced_at ? (at - s->paced_at) / PACE_OCTETS : 0;
-    if (at < s->paced_at || !s->paced_since) {
-        s->outpaced = false; /* another exchange */
-    } else if (stretches) {
-        s->outpaced = now_ns() - s->paced_since < PACE_NS * (int64_t)stretches;
-    } else {
-        s->outpaced = s->outpaced && coarse_now_ns() - s->paced_since < 2 * PACE_NS;
-        return s->outpaced;
-    }
-    s->paced_at = at;
-    s->paced_since = now_ns();
-    return s->outpaced;
-}
-
 /*
- * A tail costs a copy of all content. In so fast a download that would be felt, and 64 kB are soon collected again; so it is
- * while the hand is away.
+ * A tail costs a copy of all content. While a download is so fast that the hand has left, or would if it could, that would be
+ * felt, and 64 kB are soon collected again.
  */
 static void keep_tail(struct stream *s)
 {
-    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there() && !is_outpaced(s);
+    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there()
+        && !atomic_load_explicit(&hand_is_outrun, memory_order_relaxed);
     if (wanted && !s->in.tail) {
         tail_start(&s->in, s->counters);
     } else if (!wanted && s->in.tail) {
@@ -640,7 +619,7 @@ static void keep_tail(struct stream *s)
 }
 
 /* When the program was handed something: what a stall is measured by. */
-static void note_read(struct stream *s)
+static void note_read(struct stream *s, size_t octets)
 {
     if (atomic_load(&s->stage) != STAGE_OPEN) {
         return;
@@ -650,7 +629,7 @@ static void note_read(struct stream *s)
     uint64_t now = (uint64_t)(resuming || atomic_load(&s->armed) ? now_ns() : coarse_now_ns());
     uint64_t before = atomic_load_explicit(&s->last_read, memory_order_relaxed);
     atomic_store_explicit(&s->last_read, now, memory_order_relaxed);
-    hand_note_read();
+    hand_note_read(octets);
     if (resuming) {
         atomic_store(&s->resuming, 0);
         channel_send(s, MS_RESUMED, 0, atomic_load(&s->counters->exchange), before && now > before ? (int64_t)(now - before) : 0, 0, NULL, 0);
@@ -940,7 +919,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
             }
             left -= n;
         }
-        note_read(s);
+        note_read(s, (size_t)result);
         stream_check_stop(s);
     }
     size_t asked = 0;
@@ -979,7 +958,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
             /* Only content: the framing needs no more than its length, and never looks at it. */
             tail_stop(&s->in, s->counters);
             feed_in(s, (const uint8_t *)"", (size_t)result);
-            note_read(s);
+            note_read(s, (size_t)result);
             stream_check_stop(s);
         } else {
             stream_leave(s, "sendfile or splice took octets that Midstream had to see");

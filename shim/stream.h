@@ -87,9 +87,6 @@ struct stream {
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
     _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
-    uint64_t paced_at;               /* content octet from which on, */
-    int64_t paced_since;             /* and ns since when, its pace is measured; 0 not yet */
-    bool outpaced;                   /* it was a fast one, as far as known */
     _Atomic uint32_t looked;         /* a wait has just found something to read */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
