@@ -29,7 +29,7 @@ $(BUILD)/shim/exports.map: shim/calls.def shim/tls.def
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
 
-$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/build.sh
+$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/layout.c cgo/build.sh
 	GO='$(GO)' sh cgo/build.sh $@
 
 $(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES)

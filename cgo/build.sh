@@ -58,7 +58,7 @@ fi
 # netgo: names are looked up by the core itself, never by the C library inside somebody else's process.
 CGO_ENABLED=1 "$go" build -buildmode=c-shared -trimpath -tags netgo,osusergo -overlay "$work/overlay.json" \
 	-ldflags "-s -w -X runtime.godebugDefault=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0 \
-	-extldflags '-Wl,--version-script=$here/exports.map -Wl,-z,nodelete$relr'" \
+	-extldflags '-Wl,--version-script=$here/exports.map -Wl,-z,nodelete -Wl,-z,max-page-size=0x10000 -Wl,-z,common-page-size=0x10000$relr'" \
 	-o "$work/core.so" ./cgo
 # In small pieces, and so into small folios of the page cache: of the large ones that a linker's own writing makes, the
 # kernel maps all into a process that needs an octet (1.3 MB more of this library).
