@@ -44,8 +44,14 @@ enum ms_phase {
     MS_BROKEN,         /* not understood: left alone for good */
 };
 
+enum ms_keep {
+    MS_KEEP_NEVER,  /* there was no memory for it */
+    MS_KEEP_CHEAP,  /* while its copies are hardly felt */
+    MS_KEEP_ALWAYS, /* the core is about to compare it */
+};
+
 /*
- * One stream's counters. The shim writes them, the core reads them at any time; it also sets `guard` and `called_off`.
+ * One stream's counters. The shim writes them, the core reads them at any time; it also sets `guard`, `keep` and `called_off`.
  * `exchange` is written before and after the others, so a reader that finds it changed reads again.
  */
 struct ms_counters {
@@ -56,7 +62,7 @@ struct ms_counters {
     _Atomic int64_t stop_at;   /* content offset that the present connection may not pass */
     _Atomic uint32_t phase;    /* enum ms_phase */
     _Atomic uint32_t guard;    /* hold the program when this connection fails; the core decides (ms_shared.guard_new) */
-    _Atomic uint32_t keep;     /* a tail of the content is kept */
+    _Atomic uint32_t keep;     /* enum ms_keep: whether a tail of the content is kept */
     /*
      * The last octets of content that the program has been handed, octet n at tail[n % tail_size]: those from
      * tail_from on, up to `received`. Those before tail_end - tail_size are being written over.

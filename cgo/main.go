@@ -36,6 +36,13 @@ static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, u
 		atomic_store(&shared->guard_new, 1);
 }
 
+static void ms_keep(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint32_t before, uint32_t keep)
+{
+	struct ms_counters *c = &shared->counters[slot];
+	if (atomic_load(&c->stream) == stream)
+		atomic_compare_exchange_strong(&c->keep, &before, keep);
+}
+
 // The octets before `end`, at most `limit`, written to `to`; their number.
 static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange, uint64_t end, size_t limit, uint8_t *to)
 {
@@ -121,6 +128,16 @@ func (m memory) Guard(slot uint32, stream uint64, on bool) {
 			flag = 1
 		}
 		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), flag)
+	}
+}
+
+func (m memory) Keep(slot uint32, stream uint64, always bool) {
+	if slot < C.MS_SLOTS {
+		before, keep := C.uint32_t(C.MS_KEEP_ALWAYS), C.uint32_t(C.MS_KEEP_CHEAP)
+		if always {
+			before, keep = keep, before
+		}
+		C.ms_keep(m.shared, C.uint32_t(slot), C.uint64_t(stream), before, keep)
 	}
 }
 

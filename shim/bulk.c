@@ -27,6 +27,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
         && s->end_at == MS_NO_STOP && !atomic_load_explicit(&s->unchunks, memory_order_relaxed)
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
         && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
+        && atomic_load_explicit(&s->counters->keep, memory_order_relaxed) != MS_KEEP_ALWAYS
         && !atomic_load_explicit(&s->resuming, memory_order_relaxed) && !atomic_load_explicit(&s->shown, memory_order_relaxed)
         && !atomic_load_explicit(&s->pending_error, memory_order_relaxed) && stream_entry(s->fd) == s;
 }

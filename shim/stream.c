@@ -302,7 +302,7 @@ static bool open_stream(struct stream *s)
     atomic_store(&s->counters->called_off, 0);
     s->arming = 0;
     /* From the first octet on: the core may hear of the response only when the program has read much of it. */
-    atomic_store(&s->counters->keep, 1);
+    atomic_store(&s->counters->keep, MS_KEEP_CHEAP);
     atomic_store(&s->counters->stream, s->id);
     if (!advance(s, false, STAGE_OPEN)) {
         return false; /* another thread has closed it meanwhile */
@@ -605,12 +605,13 @@ void stream_check_stop(struct stream *s)
 
 /*
  * A tail costs a copy of all content. While a download is so fast that the hand has left, or would if it could, that would be
- * felt, and 64 kB are soon collected again.
+ * felt, and 64 kB are soon collected again, once the core asks for them.
  */
 static void keep_tail(struct stream *s)
 {
-    bool wanted = atomic_load_explicit(&s->counters->keep, memory_order_relaxed) && hand_is_there()
-        && !atomic_load_explicit(&hand_is_outrun, memory_order_relaxed);
+    uint32_t keep = atomic_load_explicit(&s->counters->keep, memory_order_relaxed);
+    bool wanted = keep == MS_KEEP_ALWAYS
+        || (keep == MS_KEEP_CHEAP && hand_is_there() && !atomic_load_explicit(&hand_is_outrun, memory_order_relaxed));
     if (wanted && !s->in.tail) {
         tail_start(&s->in, s->counters);
     } else if (!wanted && s->in.tail) {

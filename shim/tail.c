@@ -10,7 +10,7 @@ void tail_start(struct framing *in, struct ms_counters *counters)
         size_t size = atomic_fetch_add(&tails, 1) < TAILS_LARGE ? TAIL_SIZE : TAIL_SIZE_MANY;
         void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {
-            atomic_store(&counters->keep, 0);
+            atomic_store(&counters->keep, MS_KEEP_NEVER);
             return;
         }
         atomic_store(&counters->tail_size, (uint32_t)size);

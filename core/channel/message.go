@@ -338,6 +338,8 @@ type Counters interface {
 	Read(slot uint32, stream uint64) (s Snapshot, ok bool)
 	// Guard asks the shim to hold the program when the stream's connection fails.
 	Guard(slot uint32, stream uint64, on bool)
+	// Keep asks the shim to keep a tail of the content in any case, or only where that costs little.
+	Keep(slot uint32, stream uint64, always bool)
 	// Tail returns the last octets of the exchange's content before the offset end, at most limit, as
 	// far as they are kept.
 	Tail(slot uint32, stream, exchange uint64, end int64, limit int) []byte

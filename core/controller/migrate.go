@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
@@ -98,6 +99,8 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	if e == nil {
 		return s.moveIdle(ctx, to, last)
 	}
+	s.c.shim.Keep(s.slot, s.id, true)
+	defer s.c.shim.Keep(s.slot, s.id, false)
 	_, trailing := s.inTrailer(e)
 	switch {
 	case s.c.config.Single(from, to):
@@ -189,10 +192,11 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if err != nil {
 			return err
 		}
-		if overlap == overlapFull {
-			s.collects(ctx, e, time.Second)
+		now, had := s.received(e), tail{}
+		if overlap == overlapFull || e.overlap() == overlapFull && e.proof != config.ProofTrust {
+			had = s.collects(ctx, e, time.Second)
+			now = had.end
 		}
-		now := s.received(e)
 		rate := e.rate(now, now-before, time.Since(begun))
 		at, length := now, e.length()
 		if !exact {
@@ -214,7 +218,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		overlap = max(overlap, e.overlap())
 		asked := time.Now()
-		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap}
+		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap, had: had}
 		if at > now && rate > 0 {
 			q.expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}

@@ -64,6 +64,7 @@ type question struct {
 	// expected is how long the old connection is going to need up to the octet at, at its pace.
 	expected time.Duration
 	moved    bool // request is not e's own
+	had      tail // what collects has found
 	// trailing: the program stands in the trailer section, of which it has read these octets.
 	trailing bool
 	read     []byte
@@ -225,7 +226,15 @@ func (s *Stream) kept(q question) tail {
 	if end <= from {
 		return tail{end: from}
 	}
-	return tail{s.c.shim.Tail(s.slot, s.id, q.e.number, end, int(end-from)), end}
+	now, had := tail{s.c.shim.Tail(s.slot, s.id, q.e.number, end, int(end-from)), end}, q.had
+	if had.end > q.at || had.end <= from {
+		return now
+	}
+	had.octets = had.octets[max(int64(len(had.octets))-(had.end-from), 0):]
+	if len(had.octets) > len(now.octets) {
+		return had
+	}
+	return now
 }
 
 // compare reads the overlap off the answer, and returns how many octets of it are equal to what the program has, or
@@ -252,13 +261,14 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 	return int64(len(has.octets)), nil
 }
 
-// collects waits, limit at most, until so much is kept of what the program receives that it can be compared: a download
-// that was very fast is not kept until somebody cares.
-func (s *Stream) collects(ctx context.Context, e *exchange, limit time.Duration) {
-	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil && !s.isOver(e); {
+// collects waits, limit at most, until so much is kept of what the program receives that it can be compared, and returns it: a
+// download that was very fast is not kept until somebody cares, and a moment later all that is kept may be written over.
+func (s *Stream) collects(ctx context.Context, e *exchange, limit time.Duration) tail {
+	for end := time.Now().Add(limit); ; {
 		at := s.received(e)
-		if want := min(at, overlapFull/4); int64(len(s.c.shim.Tail(s.slot, s.id, e.number, at, int(want)))) >= want {
-			return
+		kept := tail{s.c.shim.Tail(s.slot, s.id, e.number, at, overlapFull), at}
+		if int64(len(kept.octets)) >= min(at, overlapFull/4) || !time.Now().Before(end) || ctx.Err() != nil || s.isOver(e) {
+			return kept
 		}
 		time.Sleep(time.Millisecond) // nothing announces what the program reads
 	}

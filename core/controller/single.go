@@ -4,10 +4,14 @@ package controller
 import (
 	"context"
 	"errors"
+	"time"
 
 	"midstream/core/channel"
 	"midstream/core/relay"
 )
+
+// collecting is how long the old connection is kept for more to be compared with the new one's content.
+const collecting = 100 * time.Millisecond
 
 // breakBeforeMake closes the old connection first. Until the new one is there the program is held as by a slow network:
 // its descriptor has one end of a pair on which nothing comes.
@@ -15,6 +19,7 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 	if err := s.headComplete(ctx, e); err != nil {
 		return nil, err
 	}
+	s.collects(ctx, e, collecting)
 	if err := s.park(ctx, e, 0); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,9 @@ import (
 	"midstream/e2e/lab"
 )
 
+// lighttpd gives no validators to what has no type.
+var typed = lab.ServerOptions{Extra: `mimetype.assign = ("" => "application/octet-stream")`}
+
 // Servers of different make that hold the same file: each has another entity tag, or none, so that the length, the date
 // and the overlap have to do. Every download goes there and back.
 func TestServersOfDifferentMakeContinueEachOther(t *testing.T) {
@@ -18,8 +21,7 @@ func TestServersOfDifferentMakeContinueEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// lighttpd gives no validators to what has no type.
-	options := map[string]lab.ServerOptions{"lighttpd": {Extra: `mimetype.assign = ("" => "application/octet-stream")`}}
+	options := map[string]lab.ServerOptions{"lighttpd": typed}
 	makes := []struct {
 		name  string
 		start func(*lab.Network, string, lab.ServerOptions) *lab.Server
@@ -45,5 +47,31 @@ func TestServersOfDifferentMakeContinueEachOther(t *testing.T) {
 				d.ends(want)
 			})
 		}
+	}
+}
+
+// Of a download at a rate at which its last octets are not kept, they are as soon as another server's are to be compared with them.
+func TestFastDownloadsAreCompared(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 64<<30); err != nil { // never read to its end
+		t.Fatal(err)
+	}
+	for _, single := range []bool{false, true} {
+		t.Run(fmt.Sprintf("single %t", single), func(t *testing.T) {
+			l := lab.New(t)
+			named(l)
+			l.Configure(fmt.Sprintf("[migration]\nsingle = %t\n", single))
+			l.Networks()[0].Nginx(root, lab.ServerOptions{})
+			l.Networks()[1].Lighttpd(root, typed)
+			d := start(t, l, "curl", "-sS", "-o", "/dev/null", "http://"+host+"/file")
+			for i := range 20 {
+				d.reads("octets", func(s lab.Session) bool { return s.Received > int64(i+1)*40<<20 })
+				d.move(l.Networks()[(i+1)%2].Name)
+			}
+		})
 	}
 }
