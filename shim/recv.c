@@ -106,6 +106,21 @@ static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, i
     return receive(fd, buffer, length, how, from, from_length);
 }
 
+/*
+ * Whether a read for which there was nothing does not wait indeed. O_NONBLOCK belongs to the connection: a child, or whoever else has
+ * another descriptor of it, may have taken it back.
+ */
+static bool does_not_wait(struct stream *s, int fd, int flags)
+{
+    int saved = errno;
+    bool never = flags & MSG_DONTWAIT || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK;
+    if (!never) {
+        atomic_store(&s->blocking, BLOCKING_UNKNOWN);
+    }
+    errno = saved;
+    return never;
+}
+
 /* The program's next instruction but few follows that of the system call: see at_once.h. */
 static inline __attribute__((always_inline)) ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int how,
                                                                      struct sockaddr *from, socklen_t *from_length)
@@ -116,9 +131,10 @@ static inline __attribute__((always_inline)) ssize_t receive_watched(struct stre
         /* In a fast download there mostly is something: that is found out at no cost. */
         int saved = errno;
         ssize_t result = recv_at_once(fd, buffer, length, flags | MSG_DONTWAIT);
-        if (result >= 0 || (errno != ENOTSOCK && (never || errno != EAGAIN))) {
+        if (result >= 0 || (errno != ENOTSOCK && errno != EAGAIN) || (errno == EAGAIN && never && does_not_wait(s, fd, flags))) {
             return result;
         }
+        waits = errno == EAGAIN ? waits_without_hand(s, fd, flags) : waits;
         errno = saved;
     }
     return receive_waiting(waits, fd, buffer, length, how, from, from_length);
