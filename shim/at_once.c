@@ -6,11 +6,13 @@
 
 _Atomic bool at_once_direct;
 
+static bool is_libc(void *function)
+{
+    Dl_info library, its;
+    return dladdr((void *)gnu_get_libc_version, &library) && dladdr(function, &its) && library.dli_fbase == its.dli_fbase;
+}
+
 void at_once_look(void)
 {
-    Dl_info library, next;
-    atomic_store_explicit(&at_once_direct,
-                          dladdr((void *)gnu_get_libc_version, &library) && dladdr((void *)REAL(recv), &next)
-                              && library.dli_fbase == next.dli_fbase,
-                          memory_order_relaxed);
+    atomic_store_explicit(&at_once_direct, is_libc(REAL(read)) && is_libc(REAL(recv)) && is_libc(REAL(recvfrom)), memory_order_relaxed);
 }

@@ -21,12 +21,9 @@
 extern _Atomic bool at_once_direct;
 void at_once_look(void);
 
-/* recv(2) with MSG_DONTWAIT, or of a socket with O_NONBLOCK. */
+/* recv(2) with MSG_DONTWAIT, where at_once_direct. */
 static inline __attribute__((always_inline)) ssize_t recv_at_once(int fd, void *buffer, size_t length, int flags)
 {
-    if (!atomic_load_explicit(&at_once_direct, memory_order_relaxed)) {
-        return REAL(recv)(fd, buffer, length, flags);
-    }
     pthread_testcancel();
 #if defined __x86_64__ && !defined __ILP32__
     /* Without a function in between: after a system call the processor no longer foresees where functions return to. */

@@ -24,9 +24,15 @@
 /* read() and recv() of nothing but flags are not the same where the number is no socket any more. */
 #define PLAIN_READ (-1)
 
+/* In the place of a name's length: the call is not recvfrom(). Another preloaded library may look at one of them only. */
+#define OF_RECV ((socklen_t *)-1)
+
 static ssize_t receive(int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *from_length)
 {
-    return flags == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recvfrom)(fd, buffer, length, flags, from, from_length);
+    if (from_length == OF_RECV) {
+        return flags == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recv)(fd, buffer, length, flags);
+    }
+    return REAL(recvfrom)(fd, buffer, length, flags, from, from_length);
 }
 
 /*
@@ -106,6 +112,12 @@ static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, i
     return receive(fd, buffer, length, how, from, from_length);
 }
 
+/* No socket is there any more, or a filter of system calls (seccomp) knows of read() only. */
+static bool is_denied(int error)
+{
+    return error == ENOTSOCK || error == EPERM || error == EACCES || error == ENOSYS;
+}
+
 /*
  * Whether a read for which there was nothing does not wait indeed. O_NONBLOCK belongs to the connection: a child, or whoever else has
  * another descriptor of it, may have taken it back.
@@ -127,11 +139,13 @@ static inline __attribute__((always_inline)) ssize_t receive_watched(struct stre
 {
     int flags = how == PLAIN_READ ? 0 : how, waits = waits_without_hand(s, fd, flags);
     bool never = flags & MSG_DONTWAIT || atomic_load_explicit(&s->blocking, memory_order_relaxed) == BLOCKING_NEVER;
-    if ((never || waits == BLOCKING_ANY) && length && !from && !(flags & MSG_WAITALL)) {
+    bool direct = atomic_load_explicit(&at_once_direct, memory_order_relaxed);
+    if ((never || waits == BLOCKING_ANY) && length && !from && !(flags & MSG_WAITALL) && (direct || how != PLAIN_READ)) {
         /* In a fast download there mostly is something: that is found out at no cost. */
         int saved = errno;
-        ssize_t result = recv_at_once(fd, buffer, length, flags | MSG_DONTWAIT);
-        if (result >= 0 || (errno != ENOTSOCK && errno != EAGAIN) || (errno == EAGAIN && never && does_not_wait(s, fd, flags))) {
+        ssize_t result = direct ? recv_at_once(fd, buffer, length, flags | MSG_DONTWAIT)
+                                : receive(fd, buffer, length, flags | MSG_DONTWAIT, from, from_length);
+        if (result >= 0 || (errno == EAGAIN ? never && does_not_wait(s, fd, flags) : !is_denied(errno))) {
             return result;
         }
         waits = errno == EAGAIN ? waits_without_hand(s, fd, flags) : waits;
@@ -233,7 +247,7 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
         if (!length || !frame->session || atomic_load(&s->tls) != frame->session || frame->session->replay) {
             return false;
         }
-        *result = receive_watched(s, fd, buffer, length, how, NULL, NULL);
+        *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
         if (*result > 0) {
             s->seen += (uint64_t)*result;
         } else {
@@ -244,7 +258,7 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
     if (!bulk_begin(&call, s, length)) {
         return false;
     }
-    *result = receive_watched(s, fd, buffer, length, how, NULL, NULL);
+    *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
     return !bulk_end(&call, *result, buffer, length);
 }
 
@@ -311,7 +325,7 @@ static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int fl
     ssize_t done = 0;
     for (size_t i = 0; i < message->msg_iovlen; i++) {
         const struct iovec *part = &message->msg_iov[i];
-        ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, NULL) : 0;
+        ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, OF_RECV) : 0;
         if (n < 0 && done && stream_is_fatal(errno)) {
             atomic_store(&s->pending_error, errno);
         }
@@ -413,7 +427,7 @@ EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
     struct stream *s = stream_of(fd);
     if (s) {
         ssize_t result;
-        return read_swiftly(s, fd, buffer, length, flags, &result) ? result : read_one(s, fd, buffer, length, flags, NULL, NULL);
+        return read_swiftly(s, fd, buffer, length, flags, &result) ? result : read_one(s, fd, buffer, length, flags, NULL, OF_RECV);
     }
     return note_dns(fd, buffer, REAL(recv)(fd, buffer, length, flags));
 }
@@ -432,7 +446,7 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length)
     struct stream *s = stream_of(fd);
     if (s) {
         ssize_t result;
-        return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, NULL);
+        return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, OF_RECV);
     }
     if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there()) {
         hand_before_other_read();
