@@ -49,7 +49,7 @@ void hand_before_other_read(void);
  * Counts a read of so many octets; now and then the hand looks whether it is in the way. A large one counts for several, of
  * READ_OCTETS each. Returns their number, wrapping around.
  */
-#define READ_OCTETS 8192
+#define READ_OCTETS 32768
 uint32_t hand_note_read(size_t octets);
 
 /* Tells the hand to look at the stream, whose gate the caller has closed, or at those it waits for. */
