@@ -27,8 +27,12 @@ static inline __attribute__((always_inline)) ssize_t recv_at_once(int fd, void *
     pthread_testcancel();
 #if defined __x86_64__ && !defined __ILP32__
     /* Without a function in between: after a system call the processor no longer foresees where functions return to. */
-    register long flags_in __asm__("r10") = flags, from __asm__("r8") = 0, from_length __asm__("r9") = 0;
+    register long flags_in __asm__("r10");
+    register long from __asm__("r8");
+    register long from_length __asm__("r9");
     long result;
+    flags_in = flags;
+    from = from_length = 0;
     __asm__ volatile("syscall"
                      : "=a"(result)
                      : "0"((long)SYS_recvfrom), "D"((long)fd), "S"(buffer), "d"(length), "r"(flags_in), "r"(from), "r"(from_length)

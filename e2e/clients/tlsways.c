@@ -344,7 +344,8 @@ static void exchange(const char *host, const char *path)
     static char buffer[ROOM];
     struct response r = { .have = 0 };
     char request[1024];
-    put(request, (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host));
+    int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
+    put(request, (size_t)length);
     while (!r.complete_head || r.left) {
         size_t most = 1 + upto(upto(4) ? 300 : ROOM);
         if (r.complete_head && (int64_t)most > r.left && upto(4)) {
