@@ -258,12 +258,12 @@ func (d *relayed) adopt(e *exchange, r *rest) (ends bool) {
 		if later.number <= e.number {
 			continue
 		}
-		if later.request == nil || later.request.Has("Upgrade") {
+		if later.request == nil {
 			r.reusable = false // the rest of it comes by another way
 		} else {
 			methods = append(methods, later.request.Method)
 		}
-		repeatable = repeatable && later.why == "" && later.request != nil
+		repeatable = repeatable && later.immovable() == "" && later.request != nil
 	}
 	if r.reusable = r.reusable && !s.shut; r.reusable {
 		d.waiting = nil

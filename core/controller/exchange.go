@@ -31,6 +31,7 @@ type exchange struct {
 	validators         http1.Validators
 	proof              config.Proof
 	why                string // why it cannot be moved, "" if it can
+	awaitsUpgrade      bool   // it cannot before the answer has come, and is not 101
 }
 
 // length returns how many octets of content the response has, -1 where unknown.
@@ -62,6 +63,15 @@ func (e *exchange) requested() {
 	if ok, why := request.Movable(); !ok {
 		e.why = why
 	}
+	e.awaitsUpgrade = request.AwaitsUpgrade()
+}
+
+// immovable says why the exchange cannot be moved now, "" if it can.
+func (e *exchange) immovable() string {
+	if e.why == "" && e.awaitsUpgrade && e.response == nil {
+		return "the server may still answer in the other protocol that the request asks for (Upgrade)"
+	}
+	return e.why
 }
 
 // responded takes the complete head of the response, and what the shim made of its framing.

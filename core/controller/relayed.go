@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"midstream/core/channel"
@@ -126,6 +127,8 @@ type relayed struct {
 	// asked has the methods of the requests sent whose responses pass has not begun to take.
 	asked  chan string
 	number uint64 // of the last exchange whose response has been passed on whole
+	// tunnel: the program is being handed an answer after which neither side speaks HTTP any more.
+	tunnel atomic.Bool
 
 	writing sync.Mutex // held to write a request
 
@@ -273,7 +276,7 @@ func (d *relayed) finish() {
 
 // pass delivers later responses untouched.
 func (d *relayed) pass(r *rest) {
-	var from responseReader
+	from := responseReader{tunnel: &d.tunnel}
 	var conn *dial.Conn
 	if r.reusable {
 		conn, from.begin = r.conn, r.begin
@@ -377,6 +380,9 @@ func (d *relayed) requests(ready bool) {
 	}
 	heads := true
 	for {
+		if heads && source.wait() && d.tunnel.Load() {
+			heads = false
+		}
 		octets, request, err := source.next(heads)
 		if err != nil && heads && d.route.untouched() && len(source.have) > 0 {
 			// Whatever it is, it goes where the program has sent it.
@@ -394,7 +400,7 @@ func (d *relayed) requests(ready bool) {
 			d.s.c.log.Info().Str("session", d.s.name()).Err(err).Msg("a later request was not sent")
 			return
 		}
-		if request != nil && (request.Method == "CONNECT" || request.Has("Upgrade")) {
+		if request != nil && request.Method == "CONNECT" {
 			heads = false
 		}
 	}
@@ -426,7 +432,7 @@ func (d *relayed) send(octets []byte, request *http1.Request) (err error) {
 		return d.write(octets)
 	}
 	method := request.Method
-	if method == "CONNECT" || request.Has("Upgrade") {
+	if method == "CONNECT" {
 		method = anything
 	}
 	d.mu.Lock()
@@ -525,7 +531,9 @@ func (d *relayed) rewrite(request *http1.Request) ([]byte, error) {
 		d.mu.Unlock()
 		d.route = rt
 	}
-	rewritten := http1.ResumeRequest(request, -1, -1, "", rt.form)
+	form := rt.form
+	form.First = true
+	rewritten := http1.ResumeRequest(request, -1, -1, "", form)
 	if rewritten == nil {
 		return nil, fmt.Errorf("the request cannot be written for %s", rt.host)
 	}

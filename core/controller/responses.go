@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync/atomic"
 
 	"midstream/core/http1"
 	"midstream/core/relay"
@@ -15,6 +16,8 @@ import (
 type responseReader struct {
 	conn net.Conn // nil while there is none
 	have []byte   // read, but not yet passed on
+	// tunnel is set, if there is any, before a head is passed on after which nothing is HTTP.
+	tunnel *atomic.Bool
 
 	buffer []byte // what have is part of, once something has been read
 
@@ -88,6 +91,9 @@ func (r *responseReader) pass(to net.Conn, method string) (kind http1.Kind, open
 		f, failed := response.Framing(method)
 		if failed != nil {
 			return http1.Tunnel, false, r.rest(to)
+		}
+		if f.Kind == http1.Tunnel && r.tunnel != nil {
+			r.tunnel.Store(true)
 		}
 		if _, err := to.Write(r.have[:size]); err != nil {
 			return f.Kind, false, err

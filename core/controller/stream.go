@@ -276,14 +276,14 @@ func (s *Stream) why() string {
 		return "no request has been sent"
 	case e == nil:
 		return ""
-	case e.why != "":
-		return e.why
+	case e.immovable() != "":
+		return e.immovable()
 	case s.excluded(e) != "":
 		return s.excluded(e)
 	}
 	for _, later := range s.exchanges[1:] {
-		if later.why != "" {
-			return "a request that waits for its answer cannot be repeated: " + later.why
+		if why := later.immovable(); why != "" {
+			return "a request that waits for its answer cannot be repeated: " + why
 		}
 	}
 	return ""

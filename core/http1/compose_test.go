@@ -37,6 +37,7 @@ var requestFields = []string{
 	"Host: h:81", "host:h", "Host: %", "Range: bytes=0-", "rAnge: bytes=3-9\r\n ,", "Range: bytes=-5", "Range: bytes=%", "Range: %",
 	"If-Range: \"x\"", "if-range: %", "Proxy-Authorization: Basic x", "proxy-connection: keep-alive", "Proxy-%: x", "Authorization: %",
 	"A: b\r\n\tc\n  d", "A:", "Cookie: %", "%: %", "Connection: close, %", "Accept-Encoding: gzip", "Content-Length: 0", "X-Range: bytes=1-",
+	"Upgrade: h2c", "Upgrade: %", "http2-settings: %", "Connection: keep-alive, Upgrade , %",
 }
 
 var statusLines = []string{

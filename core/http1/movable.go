@@ -9,7 +9,7 @@ import (
 
 // Movable reports whether the request can be repeated elsewhere for the rest of
 // its content; why is a short sentence where it cannot. The response has its own
-// conditions beside these.
+// conditions beside these, and see AwaitsUpgrade.
 func (r *Request) Movable() (ok bool, why string) {
 	why = r.immovable()
 	return why == "", why
@@ -25,8 +25,6 @@ func (r *Request) immovable() string {
 		return "the request carries an expectation (Expect)"
 	case r.Has("Transfer-Encoding"), r.hasContent():
 		return "the request has content of its own"
-	case r.Has("Upgrade"):
-		return "the request asks for another protocol (Upgrade)"
 	}
 	if _, _, err := r.Range(); err == ErrSeveralRanges {
 		return "the request asks for several ranges"

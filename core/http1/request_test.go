@@ -68,7 +68,8 @@ func TestOnlySafeRepeatableRequestsAreMovable(t *testing.T) {
 		{"GET / HTTP/1.1\r\nContent-Length: 3", "content"},
 		{"GET / HTTP/1.1\r\nContent-Length: x", "content"},
 		{"GET / HTTP/1.1\r\nTransfer-Encoding: chunked", "content"},
-		{"GET / HTTP/1.1\r\nUpgrade: h2c", "Upgrade"},
+		{"GET / HTTP/1.1\r\nUpgrade: h2c", ""},
+		{"GET / HTTP/1.1\r\nUpgrade: websocket", ""},
 		{"GET / HTTP/1.1\r\nAuthorization: ntlm abc", "ntlm"},
 		{"GET / HTTP/1.1\r\nProxy-Authorization: Negotiate abc", "Negotiate"},
 		{"GET / HTTP/1.1\r\nAuthorization: NTLM\tabc", "NTLM"},
@@ -81,6 +82,18 @@ func TestOnlySafeRepeatableRequestsAreMovable(t *testing.T) {
 		ok, why := mustRequest(t, c.head).Movable()
 		if ok != (c.why == "") || ok != (why == "") || !strings.Contains(why, c.why) {
 			t.Errorf("%q: movable %v, %q", c.head, ok, why)
+		}
+	}
+}
+
+func TestTheAnswerDecidesWhereAnotherProtocolIsAskedFor(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"A: b": false, "Upgrade: h2c": false, "upgrade: H2C ,": false, "Upgrade:": false, "Upgrade: h2c\r\nUpgrade: h2c": false,
+		"Upgrade: websocket": true, "Upgrade: h2c, websocket": true, "Upgrade: h2c\r\nUpgrade: TLS/1.0": true,
+		"Upgrade-Insecure-Requests: 1": false,
+	} {
+		if got := mustRequest(t, "GET / HTTP/1.1", fields).AwaitsUpgrade(); got != want {
+			t.Errorf("%q: %v", fields, got)
 		}
 	}
 }

@@ -26,12 +26,16 @@ type Form struct {
 	Host string
 	// ProxyAuthorization is the value of that field for AbsoluteForm; "" for none.
 	ProxyAuthorization string
+	// First: the request has not been sent before, so that it may go on offering another protocol (RFC 9110 §7.8).
+	First bool
 }
 
 // ResumeRequest returns the head of req with Range for the octets first to last
 // (inclusive; last is -1 for "to the end") and, unless ifRange is "", with If-Range.
 // They stand where the program's own Range and If-Range stood, else at the end of
-// the head; all other octets are the program's, but for what form changes.
+// the head; all other octets are the program's, but for what form changes and, in
+// a repetition, the offer of another protocol, which is left out: its answer would be
+// no continuation.
 //
 // With first < 0 it is the plain repetition: the program's own Range and If-Range
 // stay, last and ifRange are ignored.
@@ -74,8 +78,15 @@ func ResumeRequest(req *Request, first, last int64, ifRange string, form Form) [
 	}
 	ownIfRange := req.Has("If-Range")
 
+	repeated := !form.First && req.offersUpgrade()
+
 	for _, f := range req.Fields {
 		switch {
+		case repeated && isUpgradeOffer(f.Name):
+		case repeated && f.Is("Connection") && withoutUpgrade(f.Value) != f.Value:
+			if left := withoutUpgrade(f.Value); left != "" {
+				w.field(f.Name, left)
+			}
 		case first >= 0 && f.Is("Range"):
 			w.fieldOnce("Range", &rangeValue)
 			if !ownIfRange {

@@ -28,6 +28,14 @@ func TestResumeRequestChangesRangeAndNothingElse(t *testing.T) {
 			"GET /a HTTP/1.1\nA: b\nRange: bytes=0-\n\n"},
 		{"plain repetition", "GET /a HTTP/1.1\r\nRange: bytes=3-\r\nIf-Range: x\r\n\r\n", -1, -1, `"e"`, Form{},
 			"GET /a HTTP/1.1\r\nRange: bytes=3-\r\nIf-Range: x\r\n\r\n"},
+		{"an offer of HTTP/2", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nA: b\r\n\r\n",
+			5, -1, "", Form{}, "GET /a HTTP/1.1\r\nHost: h\r\nA: b\r\nRange: bytes=5-\r\n\r\n"},
+		{"an offer, repeated whole", "GET /a HTTP/1.1\nconnection: keep-alive,upgrade, TE ,http2-settings\nConnection: close\nupgrade: h2c\nTE: trailers\n\n",
+			-1, -1, "", Form{}, "GET /a HTTP/1.1\nconnection: keep-alive, TE\nConnection: close\nTE: trailers\n\n"},
+		{"an offer of WebSocket", "GET /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
+			5, -1, "", Form{}, "GET /a HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nRange: bytes=5-\r\n\r\n"},
+		{"an offer on another way", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", -1, -1, "", Form{Kind: AbsoluteForm, First: true},
+			"GET http://h/a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"},
 
 		{"proxy to server", "GET http://u:p@h:81/a?b HTTP/1.1\r\nProxy-Connection: x\r\nA: b\r\nHost: other\r\nproxy-authorization: y\r\n\r\n",
 			5, -1, "", Form{Kind: OriginForm, ProxyAuthorization: "z"},
@@ -101,7 +109,11 @@ func FuzzResumeRequest(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q does not parse: %v", out, err)
 		}
-		if first < 0 && form.Kind == AsIs && !bytes.Equal(out, head) {
+		offers := req.offersUpgrade()
+		if again.offersUpgrade() || offers && (again.HasToken("Connection", "Upgrade") || again.HasToken("Connection", "HTTP2-Settings")) {
+			t.Errorf("it still offers another protocol: %q", out)
+		}
+		if first < 0 && form.Kind == AsIs && !offers && !bytes.Equal(out, head) {
 			t.Errorf("plain repetition differs: %q", out)
 		}
 		if first >= 0 {
@@ -119,6 +131,7 @@ func FuzzResumeRequest(f *testing.F) {
 				case first >= 0 && (field.Is("Range") || field.Is("If-Range")):
 				case form.Kind != AsIs && strings.HasPrefix(strings.ToLower(field.Name), "proxy-"):
 				case form.Kind == OriginForm && field.Is("Host"):
+				case isUpgradeOffer(field.Name), offers && field.Is("Connection"):
 				default:
 					raw += field.Raw
 				}

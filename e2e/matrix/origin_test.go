@@ -47,8 +47,9 @@ type script struct {
 	over      transport
 	// piece is how many octets are sent at a time, at most; 0: as many as there are. later are framings that the second and
 	// later answers take at random.
-	piece int
-	later []string
+	piece  int
+	later  []string
+	echoes bool // takes every offer of the protocol "echo"
 }
 
 // origin is a server that follows a script.
@@ -197,6 +198,11 @@ func (o *origin) converse(conn net.Conn) {
 		o.asked = append(o.asked, request)
 		first := len(o.asked) == 1
 		o.mu.Unlock()
+		if o.echoes && request.Header.Get("Upgrade") == "echo" {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			io.Copy(conn, in)
+			return
+		}
 		scripted := o
 		if !first && len(o.later) > 0 {
 			scripted = &origin{script: o.script}
