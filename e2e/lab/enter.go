@@ -196,6 +196,9 @@ func prepareMounts() error {
 			}
 		}
 	}
+	if err := showBuilt(); err != nil {
+		return err
+	}
 	if err := os.WriteFile(resolverFile, nil, 0o644); err != nil {
 		return err
 	}

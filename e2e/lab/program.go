@@ -187,30 +187,6 @@ func Compare(t T, native, under Result, normalise ...Normaliser) {
 	}
 }
 
-// Root is the top folder of the project: the nearest above the working directory that has a go.mod.
-func Root(t T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	for err == nil && dir != "/" {
-		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-	t.Fatalf("lab: no go.mod above the working directory (%v)", err)
-	return ""
-}
-
-// Build is the path of an artefact in build/; the test fails if it has not been built.
-func Build(t T, name string) string {
-	t.Helper()
-	path := filepath.Join(Root(t), "build", name)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("lab: %v; run make first", err)
-	}
-	return path
-}
-
 // CC compiles one of the programs in e2e/clients and returns the path of the executable.
 func (l *Lab) CC(name string, flags ...string) string {
 	l.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,7 +49,11 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("8")
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if copies != "" {
+		os.RemoveAll(copies)
+	}
+	os.Exit(status)
 }
 
 // outcome is everything that can be observed of a run.
@@ -67,16 +72,57 @@ func repository(t *testing.T, parts ...string) string {
 	return path
 }
 
-// library returns the path of the preloaded library, which must have been built.
+// library returns the path of the preloaded library, which must have been built. It is one that every user can reach: a
+// checkout may lie below a home that only its owner can enter, and some of the programs give up being root.
 func library(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"libmidstream-core.so", "libmidstream.so"} {
-		if _, err := os.Stat(repository(t, "build", name)); err != nil {
-			t.Fatalf("the library is not built: %v; run make", err)
+	folder, err := reachable()
+	if err != nil {
+		t.Fatalf("the library is not built: %v; run make", err)
+	}
+	return filepath.Join(folder, "libmidstream.so")
+}
+
+// reachable returns the folder with both libraries, or with copies of them.
+var reachable = sync.OnceValues(func() (string, error) {
+	build, err := filepath.Abs("../../build")
+	if err != nil {
+		return "", err
+	}
+	open := true
+	for dir := build; dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return "", err
+		}
+		open = open && info.Mode().Perm()&0o001 != 0
+	}
+	if !open {
+		copies, err = os.MkdirTemp("", "midstream-transparency")
+		if err != nil {
+			return "", err
+		}
+		if err := os.Chmod(copies, 0o755); err != nil {
+			return "", err
 		}
 	}
-	return repository(t, "build", "libmidstream.so")
-}
+	for _, name := range []string{"libmidstream-core.so", "libmidstream.so"} {
+		octets, err := os.ReadFile(filepath.Join(build, name))
+		if err == nil && !open {
+			err = os.WriteFile(filepath.Join(copies, name), octets, 0o755)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if open {
+		return build, nil
+	}
+	return copies, nil
+})
+
+// copies is the folder of copies that were made, to be removed at the end.
+var copies string
 
 // native is the environment of a run without Midstream.
 func native() []string {

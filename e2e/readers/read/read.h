@@ -2,6 +2,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 /* What is read, and how: `seed` 0 gives as much at a time as is asked for, any other one pieces of random sizes. */
