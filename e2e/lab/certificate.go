@@ -32,7 +32,7 @@ func Certificate(t T, ca, label, name string) (certificate, key string) {
 	base := strings.TrimSuffix(ca, ".pem")
 	path := base + "-" + label
 	openssl(t, append([]string{"req", "-new", "-subj", "/CN=" + name, "-keyout", path + ".key", "-out", path + ".csr"}, p256...)...)
-	if err := os.WriteFile(path+".ext", []byte("subjectAltName=DNS:"+name+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(path+".ext", []byte("subjectAltName=DNS:"+name+"\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"), 0o644); err != nil {
 		t.Fatalf("lab: %v", err)
 	}
 	openssl(t, "x509", "-req", "-in", path+".csr", "-CA", ca, "-CAkey", base+".key", "-CAcreateserial", "-extfile", path+".ext",

@@ -111,6 +111,9 @@ func newAuthority(t *testing.T, folder, label string) authority {
 	return a
 }
 
+// identifiers are what Python 3.13 demands of a certificate (RFC 5280 §4.2.1.1), and OpenSSL before 3.4 does not add by itself.
+const identifiers = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+
 // below makes an authority that this one vouches for.
 func (a authority) below(label string) authority {
 	a.t.Helper()
@@ -120,7 +123,7 @@ func (a authority) below(label string) authority {
 	openssl(a.t, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN="+label,
 		"-keyout", b.key, "-out", request)
 	extensions := filepath.Join(a.folder, label+".ext")
-	if err := os.WriteFile(extensions, []byte("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"), 0o644); err != nil {
+	if err := os.WriteFile(extensions, []byte("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"+identifiers), 0o644); err != nil {
 		a.t.Fatal(err)
 	}
 	openssl(a.t, "x509", "-req", "-in", request, "-CA", a.certificate, "-CAkey", a.key, "-CAcreateserial", "-extfile", extensions,
@@ -140,7 +143,11 @@ func selfSigned(t *testing.T, folder, label, name string) identity {
 // issue makes a certificate for a name; days may be negative.
 func (a authority) issue(label, name string, days int) identity {
 	a.t.Helper()
-	return a.issueFor(label, name, days, "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+	id := a.issueFor(label, name, max(days, 1), "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+	if days < 0 {
+		a.expire(id, days)
+	}
+	return id
 }
 
 // chained is a certificate together with that of the authority.
@@ -169,7 +176,7 @@ func (a authority) issueFor(label, name string, days int, key ...string) identit
 	openssl(a.t, append([]string{"req", "-new", "-nodes", "-subj", "/CN=" + name, "-keyout", path(".key"), "-out", path(".csr"),
 		"-newkey"}, key...)...)
 	extensions := path(".ext")
-	if err := os.WriteFile(extensions, []byte("subjectAltName=DNS:"+name+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(extensions, []byte("subjectAltName=DNS:"+name+"\n"+identifiers), 0o644); err != nil {
 		a.t.Fatal(err)
 	}
 	args := []string{"x509", "-req", "-in", path(".csr"), "-CA", a.certificate, "-CAkey", a.key, "-CAcreateserial",
