@@ -5,7 +5,7 @@ package midstream_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,9 +32,9 @@ func TestMain(m *testing.M) {
 		must(os.Chmod(dir, 0o755))
 		must(os.Mkdir(shared.build, 0o755))
 		must(os.Mkdir(shared.bin, 0o755))
-		script, err := os.ReadFile("midstream")
+		sources, err := filepath.Glob("launcher/*.c")
 		must(err)
-		must(os.WriteFile(filepath.Join(shared.build, "midstream"), script, 0o755))
+		command("gcc", append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(shared.build, "midstream")}, sources...)...)
 		source := filepath.Join(dir, "program.c")
 		must(os.WriteFile(source, []byte(program), 0o644))
 		command("go", "build", "-o", filepath.Join(shared.build, "midstreamctl"), "../midstreamctl")
@@ -247,26 +247,80 @@ func TestWhatMidstreamCannotReachIsSaidInOneLine(t *testing.T) {
 	}
 }
 
-// What the build may write into the launcher spares it the look at the library.
-func TestTheArchitectureCanBeWrittenIn(t *testing.T) {
-	text, err := os.ReadFile("midstream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	library, err := os.ReadFile(shared.library())
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := fmt.Sprintf("%d %d %d %d", library[4], library[5], library[machine], library[machine+1])
-	for arch, remark := range map[string]bool{own: false, "9 9 9 9": true} {
-		stamped := strings.Replace(string(text), "\n_ms_own_arch=''\n", "\n_ms_own_arch='"+arch+"'\n", 1)
-		file := filepath.Join(shared.build, "stamped")
-		if err := os.WriteFile(file, []byte(stamped), 0o755); err != nil {
-			t.Fatal(err)
+// A Go program asks the kernel itself, even where it is linked with the C library, and stripped of its notes.
+func TestGoPrograms(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "main.go")
+	must(os.WriteFile(source, []byte("package main\n\nimport \"C\"\n\nfunc main() { println(\"run\") }\n"), 0o644))
+	for name, flags := range map[string]string{"go-dynamic": "", "go-nameless": "-s -w -buildid="} {
+		command("go", "build", "-ldflags=-linkmode=external "+flags, "-o", shared.program(name), source)
+		status, _, err := shared.launch(t, nil, name)
+		if want := "run\n"; status != 0 || !strings.Contains(err, name+" is a Go program") || !strings.HasSuffix(err, want) || strings.Count(err, "\n") != 2 {
+			t.Errorf("%s: status %d: %s", name, status, err)
 		}
-		_, _, errs := shared.start(t, exec.Command(file, "dynamic"), nil)
-		if strings.Contains(errs, "another architecture") != remark {
-			t.Errorf("%s: %q", arch, errs)
+		if status, _, err := shared.launch(t, nil, "--strict", name); status != 126 || !strings.Contains(err, "is a Go program") {
+			t.Errorf("--strict %s: status %d: %s", name, status, err)
+		}
+	}
+}
+
+// AddressSanitizer's library ends a program where it is not the first: that would be worse than without Midstream.
+func TestAddressSanitizer(t *testing.T) {
+	source := filepath.Join(filepath.Dir(shared.build), "program.c")
+	if out, err := exec.Command("gcc", "-fsanitize=address", "-o", shared.program("asan"), source).CombinedOutput(); err != nil {
+		t.Skipf("there is no AddressSanitizer: %s", out)
+	}
+	quiet := "ASAN_OPTIONS=detect_leaks=0"
+	status, out, err := shared.launch(t, []string{quiet}, "asan", "7")
+	if status != 7 || out != "asan||7\n" || strings.Count(err, "\n") != 1 || !strings.Contains(err, "asan was built with AddressSanitizer") {
+		t.Errorf("status %d: %s%s", status, out, err)
+	}
+	status, out, err = shared.launch(t, []string{quiet + ":verify_asan_link_order=0"}, "--strict", "asan", "7")
+	if status != 7 || out != "asan|"+shared.library()+"|7\n" || err != "" {
+		t.Errorf("where it bears another one first: status %d: %s%s", status, out, err)
+	}
+}
+
+// Whoever starts a command as another user without its environment has to be started first.
+func TestSudoComesFirst(t *testing.T) {
+	shared.add(t, "sudo", "#!/bin/sh\necho \"$@\"\n", nil)
+	shared.add(t, "doas", "dynamic", func([]byte) {})
+	for line, says := range map[string]string{
+		"sudo apt-get update": "write: sudo midstream apt-get;", "sudo -u x apt-get": "write: sudo midstream COMMAND;", "doas 0": "write: doas midstream 0;",
+	} {
+		args := strings.Fields(line)
+		status, out, err := shared.launch(t, nil, args...)
+		if status != 0 || out == "" || strings.Count(err, "\n") != 1 || !strings.Contains(err, says) {
+			t.Errorf("%s: status %d: %s%s", line, status, out, err)
+		}
+		if status, _, err := shared.launch(t, nil, append([]string{"--strict"}, args...)...); status != 126 || !strings.Contains(err, says) {
+			t.Errorf("--strict %s: status %d: %s", line, status, err)
+		}
+	}
+}
+
+// A program that gives up being root opens the core only then.
+func TestAFolderThatOnlyRootMayEnter(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root becomes another user")
+	}
+	shared.add(t, "apt-get", "dynamic", func([]byte) {})
+	closed := filepath.Join(t.TempDir(), "closed")
+	must(os.MkdirAll(filepath.Join(closed, "build"), 0o755))
+	for _, file := range []string{"midstream", "libmidstream.so"} {
+		command("cp", filepath.Join(shared.build, file), filepath.Join(closed, "build"))
+	}
+	launcher := filepath.Join(closed, "build", "midstream")
+	for mode, says := range map[os.FileMode]string{0o700: closed + " is closed to other users, and apt-get becomes one", 0o755: ""} {
+		must(os.Chmod(closed, mode))
+		for _, name := range []string{"apt-get", "dynamic"} {
+			_, out, err := shared.start(t, exec.Command(launcher, name), nil)
+			if name == "dynamic" {
+				says = ""
+			}
+			// The folders of the test's own may be closed as well.
+			if out == "" || says != "" && !strings.Contains(err, says) && !strings.Contains(err, "is closed to other users") || says == "" && name == "dynamic" && err != "" {
+				t.Errorf("%v, %s: %s%s", mode, name, out, err)
+			}
 		}
 	}
 }
@@ -307,8 +361,44 @@ func TestWhatMidstreamCanReachIsNotRemarkedOn(t *testing.T) {
 	}
 	// What the kernel refuses ends as the shell has it end, not with a broken launcher.
 	for _, name := range []string{"loop", "short", "odd"} {
-		if _, _, err := shared.launch(t, nil, name); strings.Contains(err, "shift") || strings.Contains(err, "arithmetic") {
-			t.Errorf("%s: %s", name, err)
+		native, _, _ := shared.start(t, exec.Command("/bin/sh", "-c", `exec "$0"`, filepath.Join(shared.bin, name)), nil)
+		if status, _, err := shared.launch(t, nil, name); status != native {
+			t.Errorf("%s: status %d, the shell's %d: %s", name, status, native, err)
+		}
+	}
+}
+
+// Whatever octets a program's file has, the launcher gets to the end of them: these are built to show where it does not.
+func TestDamagedProgramsDoNoHarm(t *testing.T) {
+	launcher := filepath.Join(shared.bin, "sanitized")
+	sources, _ := filepath.Glob("launcher/*.c")
+	if out, err := exec.Command("gcc", append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover", "-o", launcher}, sources...)...).CombinedOutput(); err != nil {
+		t.Skipf("there is no AddressSanitizer: %s", out)
+	}
+	must(os.WriteFile(filepath.Join(shared.bin, "libmidstream.so"), nil, 0o644))
+	whole, err := os.ReadFile(shared.program("dynamic"))
+	must(err)
+	random := rand.New(rand.NewSource(1))
+	const odd = " /\t-S=iaenv\x00\xff"
+	for i := range 150 {
+		octets := bytes.Clone(whole)
+		switch i % 3 {
+		case 0:
+			octets = octets[:random.Intn(4096)]
+		case 1: // the headers
+			for range 1 + random.Intn(20) {
+				octets[4+random.Intn(900)] = byte(random.Intn(256))
+			}
+		case 2: // a line instead
+			octets = append([]byte("#!"), make([]byte, random.Intn(600))...)
+			for k := 2; k < len(octets); k++ {
+				octets[k] = odd[random.Intn(len(odd))]
+			}
+		}
+		must(os.WriteFile(shared.program("damaged"), octets, 0o755))
+		_, _, errs := shared.start(t, exec.Command(launcher, "--strict", "damaged"), []string{"ASAN_OPTIONS=exitcode=99"})
+		if strings.Contains(errs, "Sanitizer") || strings.Contains(errs, "runtime error") {
+			t.Fatalf("%q: %s", octets[:min(len(octets), 1000)], errs)
 		}
 	}
 }
@@ -413,15 +503,14 @@ func TestTheLibraryIsFoundFromAnywhere(t *testing.T) {
 	command("cp", shared.library(), filepath.Join(installed, "lib", "midstream"))
 	relative := exec.Command("./midstream", "dynamic")
 	relative.Dir = shared.build
-	bare := exec.Command("/bin/sh", "midstream", "dynamic")
-	bare.Dir = shared.build
+	searched := exec.Command("/bin/sh", "-c", "PATH="+shared.build+":$PATH; midstream dynamic")
 	for _, test := range []struct {
 		command *exec.Cmd
 		library string
 	}{
 		{exec.Command(link, "dynamic"), shared.library()},
 		{relative, shared.library()},
-		{bare, shared.library()},
+		{searched, shared.library()},
 		{exec.Command(filepath.Join(installed, "bin", "midstream"), "dynamic"), filepath.Join(installed, "lib", "midstream", "libmidstream.so")},
 	} {
 		if _, out, err := shared.start(t, test.command, nil); out != "dynamic|"+test.library+"\n" || err != "" {

@@ -1,0 +1,297 @@
+/*
+ * midstream.c: starts a program under Midstream. It sets LD_PRELOAD and the configuration, and becomes the program. Before
+ * that it looks whether the program is one that Midstream can reach (look.c).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "look.h"
+
+static const char usage[] =
+    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--] COMMAND [ARG…]\n"
+    "\n"
+    "Runs COMMAND so that its HTTP downloads can be moved, while they run, to another\n"
+    "network interface and another server: see midstreamctl --help. Its exit status is\n"
+    "that of COMMAND.\n"
+    "\n"
+    "  --config FILE   the configuration; otherwise MIDSTREAM_CONFIG, else\n"
+    "                  $XDG_CONFIG_HOME/midstream/config.toml, else\n"
+    "                  /etc/midstream/config.toml, else built-in defaults\n"
+    "  --log LEVEL     off, error, warn, info, debug or trace: what is logged to\n"
+    "                  MIDSTREAM_LOG_FILE, by default <pid>.log beside the control socket\n"
+    "  --strict        refuse to start a program that Midstream cannot reach (static,\n"
+    "                  setuid, Go, another architecture); otherwise it is only told\n"
+    "\n"
+    "Exit status before COMMAND runs: 2 wrong usage or configuration, 125 incomplete\n"
+    "installation, 126 COMMAND cannot be executed or is refused, 127 it is not found.\n";
+
+static const char *const levels[] = { "off", "error", "warn", "info", "debug", "trace", NULL };
+
+__attribute__((format(printf, 2, 3), noreturn)) static void die(int status, const char *format, ...)
+{
+    va_list arguments;
+    fputs("midstream: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit(status);
+}
+
+static void set(const char *name, const char *value)
+{
+    if (setenv(name, value, 1)) {
+        die(125, "cannot set %s: %s", name, strerror(errno));
+    }
+}
+
+static void set_level(const char *level)
+{
+    for (const char *const *l = levels; *l; l++) {
+        if (!strcmp(level, *l)) {
+            set("MIDSTREAM_LOG", level);
+            return;
+        }
+    }
+    die(2, "--log %s: there is no such level; use off, error, warn, info, debug or trace", level);
+}
+
+static void set_config(const char *file)
+{
+    if (!*file) {
+        die(2, "--config names no file; see midstream --help");
+    }
+    set("MIDSTREAM_CONFIG", file);
+}
+
+/* Whether the argument is this option; its value goes to *value, and the place behind both to *at. */
+static bool is_option(char ***at, const char *name, const char **value)
+{
+    char **argument = *at;
+    size_t length = strlen(name);
+    if (strncmp(*argument, name, length) || ((*argument)[length] && (*argument)[length] != '=')) {
+        return false;
+    }
+    if ((*argument)[length]) {
+        *value = *argument + length + 1;
+        *at = argument + 1;
+    } else if (argument[1]) {
+        *value = argument[1];
+        *at = argument + 2;
+    } else {
+        die(2, "%s needs an argument; see midstream --help", name);
+    }
+    return true;
+}
+
+/* Takes the options; returns where the command begins. */
+static char **options(char **at, bool *strict)
+{
+    const char *value;
+    while (*at && **at == '-') {
+        if (is_option(&at, "--config", &value)) {
+            set_config(value);
+        } else if (is_option(&at, "--log", &value)) {
+            set_level(value);
+        } else if (!strcmp(*at, "--strict")) {
+            *strict = true;
+            at++;
+        } else if (!strcmp(*at, "--help") || !strcmp(*at, "-h")) {
+            fputs(usage, stdout);
+            exit(0);
+        } else if (!strcmp(*at, "--")) {
+            return at + 1;
+        } else {
+            die(2, "there is no option %s; see midstream --help", *at);
+        }
+    }
+    return at;
+}
+
+/* The folder that this program is in: the build tree, or bin beside lib/midstream. */
+static void own_folder(char *folder)
+{
+    ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);
+    if (n <= 0) { /* there is no /proc */
+        const char *name = (const char *)getauxval(AT_EXECFN);
+        if (!name || !realpath(name, folder)) {
+            die(125, "cannot tell where midstream is: there is no /proc");
+        }
+        n = (ssize_t)strlen(folder);
+    }
+    folder[n] = 0;
+    *strrchr(folder, '/') = 0;
+}
+
+static void find_library(const char *folder, char *library)
+{
+    if (snprintf(library, PATH_MAX, "%s/libmidstream.so", folder) >= PATH_MAX) {
+        die(125, "the path of %s is too long", folder);
+    }
+    if (access(library, F_OK)) {
+        const char *slash = strrchr(folder, '/');
+        int n = snprintf(library, PATH_MAX, "%.*s/lib/midstream/libmidstream.so", (int)(slash - folder), folder);
+        if (n >= PATH_MAX || access(library, R_OK)) {
+            die(125, "there is no libmidstream.so in %s or %.*s/lib/midstream: build or install Midstream again", folder, (int)(slash - folder), folder);
+        }
+    } else if (access(library, R_OK)) {
+        die(125, "%s cannot be read: build or install Midstream again", library);
+    }
+    if (strpbrk(library, " :")) {
+        die(125, "%s cannot be preloaded, for LD_PRELOAD takes no path with a blank or a colon: move Midstream elsewhere", library);
+    }
+}
+
+static bool exists(const char *folder, const char *file)
+{
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/%s", folder, file) < PATH_MAX && !access(path, F_OK);
+}
+
+/* Whether there is a configuration that has to be checked. */
+static bool is_configured(void)
+{
+    const char *config = getenv("MIDSTREAM_CONFIG"), *home = getenv("XDG_CONFIG_HOME");
+    char path[PATH_MAX];
+    if (config && *config) {
+        return true;
+    }
+    if (home && *home == '/') {
+        snprintf(path, sizeof path, "%s", home);
+    } else {
+        home = getenv("HOME");
+        snprintf(path, sizeof path, "%s/.config", home ? home : "");
+    }
+    return exists(path, "midstream/config.toml") || exists("/etc", "midstream/config.toml");
+}
+
+/* MIDSTREAM_CONFIG has to hold in whatever folder the program goes to. */
+static void make_absolute(void)
+{
+    const char *config = getenv("MIDSTREAM_CONFIG"), *logical = getenv("PWD");
+    char folder[PATH_MAX], path[PATH_MAX + 4096];
+    struct stat a, b;
+    if (!config || !*config || *config == '/') {
+        return;
+    }
+    if (logical && *logical == '/' && !stat(logical, &a) && !stat(".", &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+        snprintf(path, sizeof path, "%s/%s", logical, config);
+    } else if (getcwd(folder, sizeof folder)) {
+        snprintf(path, sizeof path, "%s/%s", folder, config);
+    } else {
+        die(2, "--config %s: the present folder cannot be found", config);
+    }
+    set("MIDSTREAM_CONFIG", path);
+}
+
+/* Has the configuration checked by who knows it; the complaint is midstreamctl's. */
+static void check_configuration(const char *folder)
+{
+    char control[PATH_MAX];
+    int status = 0;
+    make_absolute();
+    if (!is_configured()) {
+        return;
+    }
+    if (snprintf(control, sizeof control, "%s/midstreamctl", folder) >= PATH_MAX || access(control, X_OK)) {
+        die(125, "%s/midstreamctl is missing: build or install Midstream again", folder);
+    }
+    pid_t child = fork();
+    if (!child) {
+        int null = open("/dev/null", O_WRONLY);
+        if (null >= 0) {
+            dup2(null, 1);
+        }
+        execl(control, control, "config", (char *)NULL);
+        die(125, "%s: %s", control, strerror(errno));
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (child < 0 || status) {
+        exit(child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 125 ? 125 : 2);
+    }
+}
+
+/* Puts the library first, unless it is there. */
+static void preload(const char *library)
+{
+    const char *before = getenv("LD_PRELOAD");
+    size_t length = strlen(library);
+    for (const char *at = before; at && (at = strstr(at, library)); at++) {
+        bool begins = at == before || strchr(" :", at[-1]), ends = !at[length] || strchr(" :", at[length]);
+        if (begins && ends) {
+            return;
+        }
+    }
+    char *all = NULL;
+    if (asprintf(&all, "%s%s%s", library, before && *before ? ":" : "", before ? before : "") < 0) {
+        die(125, "out of memory");
+    }
+    set("LD_PRELOAD", all);
+    free(all);
+}
+
+/* A file without a first line that names an interpreter is a script of the shell's, unless it is a damaged program. */
+static bool is_text(const char *file)
+{
+    char first[5] = "";
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, first, 4) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return n >= 0 && strcmp(first, "\177ELF") != 0;
+}
+
+/* As execvp(3) does; with the statuses of a shell. */
+__attribute__((noreturn)) static void become(const char *file, char **command)
+{
+    execv(file, command);
+    if (errno == ENOEXEC && is_text(file)) {
+        execvp(file, command);
+    }
+    int error = errno;
+    bool missing = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG;
+    die(missing ? 127 : 126, "%s: %s", *command, strerror(error));
+}
+
+int main(int count, char **arguments)
+{
+    static struct look look;
+    char folder[PATH_MAX], library[PATH_MAX], found[PATH_MAX];
+    bool strict = false;
+    char **command = count ? options(arguments + 1, &strict) : arguments;
+    if (!*command) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    own_folder(folder);
+    find_library(folder, library);
+    check_configuration(folder);
+    int status = look_find(*command, found);
+    if (status) {
+        die(status, status == 126 ? "%s: permission denied" : "%s: not found", *command);
+    }
+    look.library = library;
+    look_at(&look, found, command + 1);
+    if (look.limit[0] && strict) {
+        die(126, "%s; not started, because of --strict", look.limit);
+    }
+    if (look.limit[0]) {
+        fprintf(stderr, "midstream: %s; started as it is\n", look.limit);
+    }
+    if (!look.breaks) {
+        preload(library);
+    }
+    become(found, command);
+}
