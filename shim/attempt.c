@@ -38,10 +38,8 @@ static void set_due(struct stream *s, int64_t due)
     }
 }
 
-void attempt_begin(struct stream *s, const struct sockaddr *address, socklen_t length)
+void attempt_begin(struct stream *s)
 {
-    memset(&s->peer, 0, sizeof s->peer);
-    memcpy(&s->peer, address, length < sizeof s->peer ? length : sizeof s->peer);
     s->way_count = s->way_next = 0;
     s->own_way = 0;
     s->inode = socket_inode(s->fd);

@@ -16,8 +16,8 @@
 /* Attempts that are followed. While 0, waits cost one load more than without. */
 extern _Atomic uint32_t attempts_open;
 
-/* connect() has answered EINPROGRESS, and the socket is free to go anywhere (detour.h). */
-void attempt_begin(struct stream *s, const struct sockaddr *address, socklen_t length);
+/* connect() has answered EINPROGRESS, to its peer, and the socket is free to go anywhere (detour.h). */
+void attempt_begin(struct stream *s);
 
 /* The connection is made, or nobody follows it any more. By a thread inside the gate, or before there is another. */
 void attempt_over(struct stream *s);

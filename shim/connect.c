@@ -1,6 +1,7 @@
 /* connect.c: where a stream begins. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "attempt.h"
@@ -8,6 +9,7 @@
 #include "connect.h"
 #include "detour.h"
 #include "fork.h"
+#include "memory.h"
 #include "names.h"
 #include "stream.h"
 #include "use.h"
@@ -63,8 +65,43 @@ static bool is_unbound(int fd)
     return s ? atomic_load(&s->stage) == STAGE_CANDIDATE && s->domain == AF_UNSPEC && !s->bound : stream_entry(fd) == STREAM_FRESH;
 }
 
+/* What a connection is made for, or begun: from here on the descriptor has a record. */
+static void begun(int fd, const struct sockaddr *address, socklen_t length, bool in_progress, bool is_free)
+{
+    struct stream *s = stream_of(fd);
+    uint32_t stage = s ? atomic_load(&s->stage) : STAGE_FREE;
+    if (stage == STAGE_HTTP || stage == STAGE_OPEN || stage == STAGE_LEFT) {
+        return; /* it has been connected for long: the last answer to a connect that did not wait */
+    }
+    if (names_note_port(fd, address, length)) {
+        return; /* the program's own resolver */
+    }
+    if (!is_tcp(fd)) {
+        return;
+    }
+    fork_watch();
+    s = stream_new(fd, address->sa_family);
+    if (s) {
+        /* The kernel may have forgotten it by the time of the first request: the server has closed the connection, and reset it. */
+        memcpy(&s->peer, address, length < sizeof s->peer ? length : sizeof s->peer);
+    }
+    if (s && in_progress && is_free) {
+        attempt_begin(s);
+    }
+}
+
+/* A TCP socket can be connected to an address of these. */
+static bool is_internet(const struct sockaddr *address)
+{
+    return address->sa_family == AF_INET || address->sa_family == AF_INET6;
+}
+
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+    if ((unsigned)fd >= STREAM_TABLE || length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage)
+        || !memory_is_readable(address, length)) {
+        return REAL(connect)(fd, address, length);
+    }
     bool is_free = is_unbound(fd) && detour_is_possible(address, length);
     struct stream *s = stream_of(fd);
     uint32_t own = 0;
@@ -79,33 +116,45 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
         result = detour_after(fd, address, length, own);
     }
     int saved = errno;
-    if (!address || length < sizeof address->sa_family || (unsigned)fd >= STREAM_TABLE) {
-        return result;
-    }
-    int family = address->sa_family;
-    if (family == AF_UNSPEC) {
+    if (address->sa_family == AF_UNSPEC) {
         s = stream_of(fd);
         if (!result && s && fork_same_process()) {
             bool bound = s->bound;
             stream_closed(s);
             stream_mark(fd, bound ? STREAM_BOUND : STREAM_FRESH);
         }
-    } else if ((family == AF_INET || family == AF_INET6) && (!result || saved == EINPROGRESS || saved == EINTR)
-               && fork_same_process()) {
-        s = stream_of(fd);
-        uint32_t stage = s ? atomic_load(&s->stage) : STAGE_FREE;
-        if (stage == STAGE_HTTP || stage == STAGE_OPEN || stage == STAGE_LEFT) {
-            /* It has been connected for long: the last answer to a connect that did not wait. */
-        } else if (names_note_port(fd, address, length)) {
-            /* The program's own resolver. */
-        } else if (is_tcp(fd)) {
-            fork_watch();
-            s = stream_new(fd, family);
-            if (s && result && saved == EINPROGRESS && is_free) {
-                attempt_begin(s, address, length);
-            }
-        }
+    } else if (is_internet(address) && (!result || saved == EINPROGRESS || saved == EINTR) && fork_same_process()) {
+        begun(fd, address, length, result && saved == EINPROGRESS, is_free);
     }
     errno = saved;
     return result;
+}
+
+/* A TCP socket that has not been connected, or a record of one that is in an epoll set already. */
+static bool is_unconnected(int fd)
+{
+    struct stream *s = stream_of(fd);
+    return s ? atomic_load(&s->stage) == STAGE_CANDIDATE && s->domain == AF_UNSPEC
+             : stream_entry(fd) == STREAM_FRESH || stream_entry(fd) == STREAM_BOUND;
+}
+
+bool connect_by_writing(int fd, int flags, const struct sockaddr *to, socklen_t length)
+{
+    if (!(flags & MSG_FASTOPEN) || !is_unconnected(fd) || length < sizeof to->sa_family || length > sizeof(struct sockaddr_storage)
+        || !memory_is_readable(to, length) || !is_internet(to)) {
+        return false;
+    }
+    if (is_unbound(fd) && detour_is_possible(to, length)) {
+        use_bind(fd, to, length);
+    }
+    return true;
+}
+
+void connect_by_writing_begun(int fd, const struct sockaddr *to, socklen_t length, ssize_t result)
+{
+    int saved = errno;
+    if ((result >= 0 || saved == EINPROGRESS || saved == EINTR) && fork_same_process()) {
+        begun(fd, to, length, result < 0 && saved == EINPROGRESS, is_unbound(fd) && detour_is_possible(to, length));
+    }
+    errno = saved;
 }

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "connect.h"
+#include "memory.h"
 #include "names.h"
 #include "stream.h"
 #include "unchunk.h"
@@ -25,12 +27,31 @@ EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
     return result;
 }
 
+/* A write has opened a connection. What it has sent is looked at like what others send. */
+static void note_opening(int fd, const struct msghdr *message, ssize_t result)
+{
+    struct call call;
+    connect_by_writing_begun(fd, message->msg_name, message->msg_namelen, result);
+    struct stream *s = result > 0 ? stream_of(fd) : NULL;
+    if (s) {
+        write_begin(&call, s);
+        write_end(&call, result, message->msg_iov, (int)message->msg_iovlen);
+    }
+}
+
 EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *to, socklen_t to_length)
 {
+    if (connect_by_writing(fd, flags, to, to_length)) {
+        struct iovec part = { (void *)buffer, length };
+        struct msghdr message = { .msg_name = (void *)to, .msg_namelen = to_length, .msg_iov = &part, .msg_iovlen = 1 };
+        ssize_t result = REAL(sendto)(fd, buffer, length, flags, to, to_length);
+        note_opening(fd, &message, result);
+        return result;
+    }
     struct stream *s = stream_of(fd);
     if (!s) {
         ssize_t result = REAL(sendto)(fd, buffer, length, flags, to, to_length);
-        if (to && result > 0) {
+        if (to && to_length >= sizeof to->sa_family && result > 0) {
             names_note_port(fd, to, to_length);
         }
         return result;
@@ -72,26 +93,44 @@ static void before_passing(int fd, const struct msghdr *message)
 {
     int saved = errno, domain = 0;
     socklen_t length = sizeof domain;
-    if (message->msg_controllen && atomic_load_explicit(&stream_open_count, memory_order_relaxed)
+    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && message->msg_controllen
         && !REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) && domain == AF_UNIX) {
         unchunk_end_all();
     }
     errno = saved;
 }
 
+/* The message will be looked into before the kernel has, and cannot be. */
+static bool is_out_of_reach(int fd, const void *message, size_t length)
+{
+    return (stream_entry(fd) || atomic_load_explicit(&stream_open_count, memory_order_relaxed)) && !memory_is_readable(message, length);
+}
+
+/* The kernel has accepted a message on a descriptor that is not followed. */
+static void note_passing(int fd, const struct msghdr *message, bool octets)
+{
+    note_passed(message);
+    if (octets && message->msg_name && message->msg_namelen >= sizeof(sa_family_t)) {
+        names_note_port(fd, message->msg_name, message->msg_namelen);
+    }
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    struct stream *s = IS_POINTER(message) ? stream_of(fd) : NULL;
+    if (is_out_of_reach(fd, message, sizeof *message)) {
+        return REAL(sendmsg)(fd, message, flags);
+    }
+    if (stream_entry(fd) && connect_by_writing(fd, flags, message->msg_name, message->msg_namelen)) {
+        ssize_t result = REAL(sendmsg)(fd, message, flags);
+        note_opening(fd, message, result);
+        return result;
+    }
+    struct stream *s = stream_of(fd);
     if (!s) {
-        if (IS_POINTER(message)) {
-            before_passing(fd, message);
-        }
+        before_passing(fd, message);
         ssize_t result = REAL(sendmsg)(fd, message, flags);
         if (result >= 0) {
-            note_passed(message);
-        }
-        if (result > 0 && message->msg_name) {
-            names_note_port(fd, message->msg_name, message->msg_namelen);
+            note_passing(fd, message, result > 0);
         }
         return result;
     }
@@ -104,29 +143,27 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    struct stream *s = IS_POINTER(messages) ? stream_of(fd) : NULL;
-    if (!s) {
-        if (IS_POINTER(messages) && count) {
+    bool tracked = stream_of(fd) || (stream_entry(fd) && flags & MSG_FASTOPEN);
+    if (!tracked || !count || !memory_is_readable(messages, sizeof *messages)) {
+        if (count && !is_out_of_reach(fd, messages, sizeof *messages)) {
             before_passing(fd, &messages[0].msg_hdr);
         }
         int result = REAL(sendmmsg)(fd, messages, count, flags);
         for (int i = 0; i < result; i++) {
-            note_passed(&messages[i].msg_hdr);
-        }
-        if (result > 0 && messages[0].msg_hdr.msg_name) {
-            names_note_port(fd, messages[0].msg_hdr.msg_name, messages[0].msg_hdr.msg_namelen);
+            note_passing(fd, &messages[i].msg_hdr, i == 0);
         }
         return result;
     }
-    struct call call;
-    int result = 0;
+    int result = 0, saved = errno;
     for (unsigned i = 0; i < count; i++) {
-        struct msghdr *message = &messages[i].msg_hdr;
-        write_begin(&call, s);
-        ssize_t sent = REAL(sendmsg)(fd, message, flags);
-        write_end(&call, sent, message->msg_iov, (int)message->msg_iovlen);
+        errno = EFAULT;
+        ssize_t sent = memory_is_readable(&messages[i], sizeof messages[i]) ? sendmsg(fd, &messages[i].msg_hdr, flags) : -1;
+        if (sent < 0 && !result) {
+            return -1;
+        }
+        errno = saved;
         if (sent < 0) {
-            return result ? result : -1;
+            break;
         }
         messages[i].msg_len = (unsigned)sent;
         result++;

@@ -140,6 +140,7 @@ struct stream *stream_new(int fd, int domain)
     s->kept_unchunks = false;
     s->moved = s->relayed = false;
     s->domain = domain;
+    memset(&s->peer, 0, sizeof s->peer);
     s->pending_error = 0;
     atomic_store(&s->untold, 0);
     s->too_many_epolls = too_many;
@@ -271,7 +272,8 @@ void stream_leave(struct stream *s, const char *why)
 static void guard_early(struct stream *s)
 {
     bool starting = atomic_load(&load_state) == LOAD_STARTING;
-    atomic_store(&s->counters->guard, !s->here && (starting || atomic_load(&shared.guard_new)));
+    bool known = s->peer.sin6_family; /* nobody else could be asked */
+    atomic_store(&s->counters->guard, known && !s->here && (starting || atomic_load(&shared.guard_new)));
 }
 
 /* The first GET: from here on the core knows the stream. */
@@ -286,7 +288,9 @@ static bool open_stream(struct stream *s)
     s->inode = status.st_ino;
     REAL(getsockopt)(s->fd, SOL_SOCKET, SO_PROTOCOL, &opened.protocol, &length);
     length = sizeof opened.peer;
-    REAL(getpeername)(s->fd, (struct sockaddr *)&opened.peer, &length);
+    if (REAL(getpeername)(s->fd, (struct sockaddr *)&opened.peer, &length)) {
+        opened.peer = s->peer; /* not connected yet (TCP_FASTOPEN_CONNECT), or not any more */
+    }
     length = sizeof opened.local;
     REAL(getsockname)(s->fd, (struct sockaddr *)&opened.local, &length);
     s->peer = opened.peer;

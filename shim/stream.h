@@ -113,7 +113,7 @@ struct stream {
     bool moved;         /* the names below are what the program believes in */
     bool relayed;
     int domain;
-    struct sockaddr_in6 peer, local;
+    struct sockaddr_in6 peer, local; /* before the stream is open, peer is what connect() was given */
     _Atomic int pending_error; /* errno that the next read reports, 0 none */
     _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
     struct stream_epoll epolls[STREAM_EPOLLS];

@@ -268,6 +268,8 @@ func (s *Stream) why() string {
 		return "the program has closed it"
 	case s.left != "":
 		return s.left
+	case !s.opened.Peer.IsValid():
+		return "its server is not known"
 	case s.failed != nil && !s.failed.pending() && e != nil:
 		return "its connection has ended"
 	case s.tls != nil && !s.tls.movable:
