@@ -35,7 +35,7 @@ type Interface struct {
 	Proxy Proxy `json:"proxy"`
 	// NoProxy are the hosts that are reached without it.
 	NoProxy []HostPattern `json:"no_proxy"`
-	// Kind overrides what the kernel says: ethernet, wifi, wwan or other; "" does not.
+	// Kind overrides what the kernel says: ethernet, wifi, wwan, tunnel or other; "" does not.
 	Kind string `json:"kind,omitempty"`
 	// Metered says whether traffic is paid for or limited; nil: unknown, NetworkManager may say.
 	Metered *bool `json:"metered,omitempty"`

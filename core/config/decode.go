@@ -180,7 +180,7 @@ func (d *decoder) interfaces(p path, value any) map[string]Interface {
 			"proxy":    func(p path, v any) { i.Proxy = d.proxy(p, v) },
 			"no_proxy": func(p path, v any) { i.NoProxy = d.noProxy(p, v) },
 			"kind": func(p path, v any) {
-				i.Kind = choice(d, p, v, "no kind of interface", "ethernet", "wifi", "wwan", "other")
+				i.Kind = choice(d, p, v, "no kind of interface", "ethernet", "wifi", "wwan", "tunnel", "other")
 			},
 			"metered": func(p path, v any) {
 				metered := d.boolean(p, v)

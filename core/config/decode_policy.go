@@ -11,13 +11,14 @@ import (
 
 func (d *decoder) policy(p path, value any, to *Policy) {
 	d.table(p, value, keys{
-		"prefer":      func(p path, v any) { to.Prefer = d.interfaceNames(p, v) },
-		"providers":   func(p path, v any) { to.Providers = d.texts(p, v, `names of providers: ["campus", "telco"]`) },
-		"dwell":       func(p path, v any) { to.Dwell = d.duration(p, v, 0, MaxDwell, `"0s" to "24h"`) },
-		"in_need":     func(p path, v any) { to.InNeed = d.boolean(p, v) },
-		"performance": func(p path, v any) { to.Performance = d.boolean(p, v) },
-		"rules":       func(p path, v any) { to.Rules = d.rules(p, v) },
-		"servers":     func(p path, v any) { to.Servers = d.servers(p, v) },
+		"prefer":       func(p path, v any) { to.Prefer = d.interfaceNames(p, v) },
+		"providers":    func(p path, v any) { to.Providers = d.texts(p, v, `names of providers: ["campus", "telco"]`) },
+		"dwell":        func(p path, v any) { to.Dwell = d.duration(p, v, 0, MaxDwell, `"0s" to "24h"`) },
+		"in_need":      func(p path, v any) { to.InNeed = d.boolean(p, v) },
+		"leave_tunnel": func(p path, v any) { to.LeaveTunnel = d.boolean(p, v) },
+		"performance":  func(p path, v any) { to.Performance = d.boolean(p, v) },
+		"rules":        func(p path, v any) { to.Rules = d.rules(p, v) },
+		"servers":      func(p path, v any) { to.Servers = d.servers(p, v) },
 	})
 }
 

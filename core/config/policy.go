@@ -23,6 +23,9 @@ type Policy struct {
 	Dwell time.Duration
 	// InNeed allows interfaces that are avoided or never to be used when there is no other.
 	InNeed bool
+	// LeaveTunnel allows what the kernel would route into a tunnel to be carried past it, and past the kernel's rules for
+	// this program; without it, only over the interfaces in Prefer.
+	LeaveTunnel bool
 	// Rules are evaluated in order; the first that holds and has a use decides.
 	Rules []Rule
 	// Servers say which addresses of a host are preferred.
@@ -125,8 +128,9 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 		Providers []string `json:"providers"`
 		Dwell     string   `json:"dwell"`
 		InNeed    bool     `json:"in_need"`
+		Leave     bool     `json:"leave_tunnel"`
 		Faster    bool     `json:"performance"`
 		Rules     []Rule   `json:"rules"`
 		Servers   []Server `json:"servers"`
-	}{p.Prefer, p.Providers, p.Dwell.String(), p.InNeed, p.Performance, p.Rules, p.Servers})
+	}{p.Prefer, p.Providers, p.Dwell.String(), p.InNeed, p.LeaveTunnel, p.Performance, p.Rules, p.Servers})
 }

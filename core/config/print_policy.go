@@ -8,8 +8,8 @@ import (
 )
 
 func (p Policy) print(b *strings.Builder) {
-	fmt.Fprintf(b, "\n[policy]\nprefer = [%s]\nproviders = [%s]\ndwell = %q\nin_need = %t\nperformance = %t\n",
-		quoteTexts(p.Prefer), quoteTexts(p.Providers), p.Dwell.String(), p.InNeed, p.Performance)
+	fmt.Fprintf(b, "\n[policy]\nprefer = [%s]\nproviders = [%s]\ndwell = %q\nin_need = %t\nleave_tunnel = %t\nperformance = %t\n",
+		quoteTexts(p.Prefer), quoteTexts(p.Providers), p.Dwell.String(), p.InNeed, p.LeaveTunnel, p.Performance)
 	for _, r := range p.Rules {
 		fmt.Fprintf(b, "\n[[policy.rules]]\nwhen = %q\n", r.When.String())
 		if r.Use != "" {

@@ -94,6 +94,7 @@ type paths struct {
 	changed    chan struct{} // closed and replaced at every change
 	interfaces []netif.Interface
 	ways       []netif.Way
+	links      map[string]link // by name, those that are gone as well
 }
 
 func (p *paths) refresh() {
@@ -108,6 +109,7 @@ func (p *paths) refresh() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.interfaces, p.ways = interfaces, ways
+	p.note(interfaces, ways)
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
@@ -264,11 +266,11 @@ func (s *Stream) pathLost() string {
 	return ""
 }
 
-// order lists the interfaces over which the stream can be continued: its own first, then the others as the manager
-// ranks them.
+// order lists the interfaces over which the stream can be continued, if it has to be: its own first, then the others as the
+// manager ranks them; none that it is barred from.
 func (s *Stream) order() []string {
 	own, _ := s.where()
-	ranked := s.c.manager.Order(s.Need())
+	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return s.barred(iface) != "" })
 	p := &s.c.paths
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -72,10 +72,7 @@ func (c *Controller) preferServers(ctx context.Context) {
 func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.Addr) {
 	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
 	defer cancel()
-	names, err := s.c.resolver(n.Interface)
-	if err != nil {
-		return
-	}
+	names := s.c.resolver(n.Interface)
 	best := s.c.favourite(ctx, names, n.Interface, n.Host, now)
 	if best == now || !best.IsValid() {
 		return

@@ -211,7 +211,11 @@ func (c *Controller) refreshDirectives() {
 		}
 		all = append(all, d)
 	}
+	used := c.manager.UsedBy(c.pid)
 	c.manager.Direct(manager.Combine(all...))
+	if now := c.manager.UsedBy(c.pid); now != used {
+		c.forgetWords()
+	}
 }
 
 // look tells the manager of the streams and, where no daemon decides, carries out what it says.
@@ -289,6 +293,7 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 func (c *Controller) useNow(ctx context.Context) control.MigrateResult {
 	c.refreshInterfaces()
 	c.refreshDirectives()
+	c.forgetWords()
 	c.useDevice()
 	streams, samples := c.needs(ctx)
 	c.manager.Report(c.pid, streams, samples)
@@ -414,6 +419,9 @@ func (c *Controller) answer(_ int, sessions []string) []manager.Need {
 	for _, id := range sessions {
 		for _, s := range c.all(id) {
 			n := manager.Need{Stream: s.Need(), To: c.paths.usable()}
+			if n.To != nil {
+				n.To = slices.DeleteFunc(n.To, func(iface string) bool { return s.barred(iface) != "" })
+			}
 			n.URL, n.Command = cut(n.URL), cut(n.Command)
 			s.mu.Lock()
 			if e := s.current(); e != nil {
@@ -448,6 +456,7 @@ func (s *Stream) Need() manager.Stream {
 		Length: -1, Why: s.why(),
 	}
 	n.Movable = n.Why == ""
+	n.Held = s.asked != "" && s.asked == s.iface
 	e := s.current()
 	n.Active = e != nil
 	if e == nil {

@@ -93,6 +93,9 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	if why != "" {
 		return nil, errors.New(why)
 	}
+	if why := s.barred(to); why != "" {
+		return nil, errors.New(why)
+	}
 	if err := s.unshared(ctx); err != nil {
 		return nil, err
 	}
@@ -356,12 +359,16 @@ func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest
 		if err != nil {
 			return nil, to.refuse(err.Error())
 		}
+		if name, _ := request.Host(); !s.mayFollow(name, host) {
+			return nil, to.refuse("it is not followed to another name")
+		}
 		rt := q.route
 		if q.e.secure {
 			rt.form = http1.Form{Kind: http1.OriginForm}
 		} else if rt, err = s.routeOf(q.route.iface, request); err != nil {
 			return nil, to.refuse(err.Error())
 		}
+		rt.from = conn.Remote().Addr().Unmap()
 		q.request, q.route, q.moved = request, rt, true
 		if conn, err = s.open(ctx, rt); err != nil {
 			return nil, to.refuse(err.Error())
@@ -511,6 +518,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 		m.StallMS = milliseconds(s.resumed)
 	}
 	s.iface, s.local, s.server = to, o.conn.Local(), o.conn.Remote()
+	s.keepWord(to, trigger)
 	// A failure that is known by now is the new connection's: that of the old one was forgotten with the hand-over.
 	if s.pair != nil {
 		s.pair.Core.Close() // the program's end has been replaced

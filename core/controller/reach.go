@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,10 +32,7 @@ func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
 	if len(r.avoid) == 0 {
 		return s.connect(ctx, r, netip.AddrPort{})
 	}
-	names, err := s.c.resolver(r.iface)
-	if err != nil {
-		return nil, err
-	}
+	names := s.c.resolver(r.iface)
 	for _, a := range r.avoid {
 		names = &otherNames{names, a.Addr()}
 	}
@@ -53,7 +51,10 @@ func (s *Stream) dial(ctx context.Context, names dial.Names, r route, preferred 
 	if s.opened.Domain == syscall.AF_INET6 {
 		options.Domain = syscall.AF_INET6
 	}
+	names = &lawful{&known{names, s.inUse(r)}, s, r}
+	tried := s.tries(r.iface)
 	conn, err := dial.Host(ctx, names, r.host, r.port, preferred, options)
+	tried(err)
 	if err != nil {
 		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", r.host, r.iface, err)
 	}
@@ -73,7 +74,7 @@ func (s *Stream) place() netip.AddrPort {
 }
 
 // resolver returns the names as the interface's network knows them.
-func (c *Controller) resolver(iface string) (dial.Names, error) {
+func (c *Controller) resolver(iface string) dial.Names {
 	servers := c.config.Interfaces[iface].DNS
 	if len(servers) == 0 {
 		if i, ok := c.manager.Interface(iface); ok {
@@ -81,13 +82,14 @@ func (c *Controller) resolver(iface string) (dial.Names, error) {
 		}
 	}
 	if len(servers) == 0 {
-		var err error
-		if servers, err = resolve.System(); err != nil {
-			return nil, err
-		}
+		servers, _ = resolve.System()
 	}
-	return &sharedNames{c: &c.lookups, iface: iface, resolver: &resolve.Resolver{Servers: servers, Device: iface}}, nil
+	servers = slices.DeleteFunc(slices.Clone(servers), func(server netip.AddrPort) bool { return c.astray("", iface, server.Addr()) != "" })
+	return &sharedNames{c: &c.lookups, iface: iface, resolver: &resolve.Resolver{Servers: servers, Device: iface, Silence: silence}}
 }
+
+// silence is for how long name servers may say nothing: one that is gone must not cost more.
+const silence = time.Second
 
 // lookups lets streams that ask for the same name over the same interface at the same time share one answer, and
 // keeps it for its time to live.

@@ -121,6 +121,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 	}
 	s.setMigrating(true)
 	defer s.setMigrating(false)
+	s.forgetAttempts()
 	r := &recovery{
 		s: s, e: e, cause: cause, at: s.received(e), ctx: ctx, early: early,
 		results: make(chan tried, 64),
@@ -265,7 +266,7 @@ func (r *recovery) pathBack() bool {
 func (r *recovery) candidates() []candidate {
 	own, _ := r.s.where()
 	var list []candidate
-	order := r.s.order()
+	order := r.s.mayMove(r.refused[candidate{iface: own}] > 0)
 	for _, iface := range order {
 		list = append(list, candidate{iface: iface, other: iface == own})
 	}

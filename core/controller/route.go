@@ -25,6 +25,7 @@ type route struct {
 	form   http1.Form
 	tunnel *tunnel
 	avoid  []netip.AddrPort // servers that have been tried in vain
+	from   netip.Addr       // of the server that has redirected to there; not valid: none has
 }
 
 // tunnel is what the proxy at a route's host is asked for first (RFC 9110 §9.3.6).

@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"midstream/core/config"
@@ -70,7 +71,7 @@ func (s *Stream) take(b *standby) *dial.Conn {
 
 // takeAnyStandby returns a connection that is ready, and its interface.
 func (s *Stream) takeAnyStandby() (string, *dial.Conn) {
-	usable := s.order()
+	usable := s.mayMove(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.standby
@@ -124,7 +125,7 @@ func (s *Stream) standbyOver() string {
 	}
 	own, _ := s.where()
 	for _, iface := range s.order() {
-		if iface != own && (s.c.config.Failover.Standby == config.StandbyAlways || !s.c.metered(iface)) {
+		if iface != own && (s.c.config.Failover.Standby == config.StandbyAlways || !s.c.metered(iface) && !s.c.dearer(iface, own)) {
 			return iface
 		}
 	}
@@ -228,13 +229,11 @@ func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Durati
 
 // connect makes a new connection to the route's host, to any server of that name but avoid.
 func (s *Stream) connect(ctx context.Context, r route, avoid netip.AddrPort) (*dial.Conn, error) {
-	names, err := s.c.resolver(r.iface)
-	if err != nil {
-		return nil, err
-	}
+	names := s.c.resolver(r.iface)
 	now := s.place().Addr()
 	if avoid.IsValid() {
 		names, now = &otherNames{names, avoid.Addr()}, netip.Addr{}
+		r.avoid = append(slices.Clone(r.avoid), avoid)
 	}
 	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, r.iface, r.host, now), r.port)
 	return s.dial(ctx, names, r, preferred)

@@ -75,6 +75,8 @@ type Stream struct {
 	wantedAt    time.Time
 	lent        *dial.Conn // for open, once
 	lentOver    string
+	attempts    attempts
+	asked       string      // the interface that a person asked for it to use; "" none, or it has failed
 	pair        *relay.Pair // whose other end is on the program's descriptor, nil if none is
 
 	// With mu, too.

@@ -3,6 +3,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"sync"
 	"time"
@@ -28,6 +29,9 @@ func (c *Controller) Sessions() []control.Session {
 func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (control.MigrateResult, error) {
 	if _, err := netif.ByName(p.To); err != nil {
 		return control.MigrateResult{}, err
+	}
+	if i, ok := c.manager.Interface(p.To); ok && i.Never {
+		return control.MigrateResult{}, fmt.Errorf("migrate to %s: the configuration says never", p.To)
 	}
 	limit := c.config.Migration.Timeout
 	if p.TimeoutMS > 0 {

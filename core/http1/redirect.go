@@ -57,7 +57,7 @@ func (r *Request) Redirected(location, defaultHost string) (*Request, error) {
 	var b strings.Builder
 	version := r.head.start[strings.LastIndexByte(r.head.start, ' '):]
 	b.WriteString(r.Method + " http://" + authority + path + version + "\r\nHost: " + authority + "\r\n")
-	other := !strings.EqualFold(authority, base)
+	other := !strings.EqualFold(withoutPort80(authority), withoutPort80(base))
 	for _, f := range r.Fields {
 		if f.Is("Host") || other && (f.Is("Authorization") || f.Is("Cookie") || f.Is("Proxy-Authorization")) {
 			continue
@@ -70,4 +70,9 @@ func (r *Request) Redirected(location, defaultHost string) (*Request, error) {
 		return nil, ErrRedirect
 	}
 	return request, nil
+}
+
+// withoutPort80 returns the authority without the port that http has by default.
+func withoutPort80(authority string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(authority, ":80"), ":")
 }

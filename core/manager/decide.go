@@ -203,6 +203,9 @@ func (e *Engine) decide(v *view, s Stream) (d *Decision, reason string) {
 	if on == nil || !on.Usable() {
 		return nil, "" // a failure, which is dealt with elsewhere; or the loopback interface
 	}
+	if s.Held && !on.Captive {
+		return nil, "" // no ranking undoes what a person asked for
+	}
 	to, trigger, cause := e.wanted(v, s, on)
 	if to == "" || to == s.Interface {
 		return nil, ""
@@ -256,7 +259,7 @@ func (e *Engine) wanted(v *view, s Stream, on *Interface) (to, trigger, cause st
 		if _, no := forbidden[name]; no || len(i.Routes) == 0 {
 			continue
 		}
-		if c, why := e.better(i, on); c < 0 && why.moves(e, i, on) {
+		if c, why := e.better(i, on); c < 0 && why.moves(e, i, on) && (!i.Dearer(on) || why.pays) {
 			return name, TriggerBetter, e.reason(why, i) + ", unlike " + on.Name
 		}
 	}

@@ -124,6 +124,46 @@ func TestMeteredCaptiveCostAndHintsAreReasons(t *testing.T) {
 	}
 }
 
+// Where the other interface costs more, none of these is reason enough, but what the user has said.
+func TestNothingMovesForBetterToWhereItCosts(t *testing.T) {
+	reasons := map[string]func(*world){
+		"congestion": func(w *world) { w.hint("wlan0", "congestion", "0.9", time.Time{}) },
+		"performance": func(w *world) {
+			w.hint("wlan0", "performance", "1M", time.Time{})
+			w.hint("wwan0", "performance", "40M", time.Time{})
+		},
+		"captive":   func(w *world) { w.Captive("wlan0", true) },
+		"preferred": func(w *world) { w.hint("wwan0", "preferred", "true", time.Time{}) },
+		"prefer":    func(*world) {},
+	}
+	for name, prepare := range reasons {
+		for key, value := range map[string]string{"metered": "true", "cost": "2"} {
+			text, want := "", ""
+			if name == "prefer" {
+				text = "[policy]\nprefer = [\"wwan0\"]\n"
+			}
+			if name == "captive" || strings.HasPrefix(name, "prefer") {
+				want = "wwan0"
+			}
+			w := newWorld(t, text, "wlan0", "wwan0")
+			w.hint("wwan0", key, value, time.Time{})
+			prepare(w)
+			w.expect(name+", "+key, want)
+		}
+	}
+}
+
+func TestWhatAPersonHasMovedStays(t *testing.T) {
+	w := newWorld(t, "[policy]\ndwell = \"0s\"\nprefer = [\"wlan0\"]\n[[policy.rules]]\nwhen = 'wlan0.carrier'\navoid = \"wwan0\"\n", "wlan0", "wwan0")
+	w.s.Interface, w.s.Held = "wwan0", true
+	w.expect("held", "")
+	w.Captive("wwan0", true)
+	w.expect("held where nothing can be reached", "wlan0")
+	w.s.Interface, w.s.Held = "wwan0", false
+	w.Captive("wwan0", false)
+	w.expect("held no longer", "wlan0")
+}
+
 func TestCaptivityEndsWithTheAddress(t *testing.T) {
 	w := newWorld(t, "", "wlan0", "wwan0")
 	w.Captive("wlan0", true)

@@ -12,6 +12,7 @@ const (
 	KindWiFi     = "wifi"
 	KindWWAN     = "wwan"
 	KindLoopback = "loopback"
+	KindTunnel   = "tunnel"
 	KindOther    = "other"
 )
 
@@ -63,6 +64,11 @@ type Hint struct {
 	Value   string    `json:"value"`
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires"` // zero: never
+}
+
+// Dearer reports whether octets over the interface cost more than over the other.
+func (i *Interface) Dearer(than *Interface) bool {
+	return i.Metered && !than.Metered || i.Cost > than.Cost
 }
 
 // Usable reports whether a connection can be tried over it.

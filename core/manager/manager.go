@@ -13,6 +13,10 @@
 // hint, metered, or dearer than the other, and for performance where a hint promises twice as much;
 // [policy] performance = true does so by what has been measured as well. The kernel's metric never moves a stream.
 //
+// While an interface works, nothing is moved from it to one that is metered, where it is not, or dearer: only the
+// configuration's prefer, providers and rules, a hint that prefers it, or a person may say so. A stream that a person has
+// moved stays until its network fails. Which interfaces lead past a tunnel is for the process to say.
+//
 // A change for better waits until the stream has been where it is for dwell, and the other interface has been usable
 // for dwell since it came back, twice as long for each further loss in the last two minutes; and it has to pay: at
 // least two seconds of the content have to be left. Before it, the process is asked what the stream needs now, and where it
@@ -57,7 +61,8 @@ type Stream struct {
 	Received  int64   `json:"received"` // octets of content so far
 	Rate      float64 `json:"rate"`     // of arrival, bit/s; 0 where unknown
 	Movable   bool    `json:"movable"`
-	Why       string  `json:"why"` // why it is not movable
+	Why       string  `json:"why"`            // why it is not movable
+	Held      bool    `json:"held,omitempty"` // a person asked for the interface that it is on
 	// Moved is when it changed its interface last, zero if never.
 	Moved time.Time `json:"moved"`
 }

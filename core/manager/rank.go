@@ -14,6 +14,8 @@ type criterion struct {
 	// moves tells whether the difference is worth moving streams for; otherwise it only decides where an
 	// interface has to be chosen anyway.
 	moves func(e *Engine, better, worse *Interface) bool
+	// pays tells whether the difference is worth it where octets cost more there.
+	pays bool
 	// says completes "it is better than X: …".
 	says func(e *Engine, i *Interface) string
 }
@@ -39,47 +41,50 @@ func falseFirst(is func(*Interface) bool) func(*Engine, *Interface, *Interface) 
 }
 
 var criteria = []criterion{
-	{falseFirst(func(i *Interface) bool { return i.Captive }), always, text("it is not behind a captive portal")},
-	{falseFirst(func(i *Interface) bool { return len(i.Routes) == 0 }), never, text("it has a default route")},
-	{falseFirst(func(i *Interface) bool { return i.congested }), always, text("it is not congested")},
-	{falseFirst(func(i *Interface) bool { return !i.Preferred }), always, text("a hint prefers it")},
+	{compare: falseFirst(func(i *Interface) bool { return i.Captive }), moves: always, pays: true, says: text("it is not behind a captive portal")},
+	{compare: falseFirst(func(i *Interface) bool { return len(i.Routes) == 0 }), moves: never, says: text("it has a default route")},
+	{compare: falseFirst(func(i *Interface) bool { return i.congested }), moves: always, says: text("it is not congested")},
+	{compare: falseFirst(func(i *Interface) bool { return !i.Preferred }), moves: always, pays: true, says: text("a hint prefers it")},
 	{
-		func(e *Engine, a, b *Interface) int {
+		compare: func(e *Engine, a, b *Interface) int {
 			return place(e.config.Policy.Prefer, a.Name) - place(e.config.Policy.Prefer, b.Name)
-		}, always, text("the policy prefers it"),
+		}, moves: always, pays: true, says: text("the policy prefers it"),
 	},
 	{
-		func(e *Engine, a, b *Interface) int {
+		compare: func(e *Engine, a, b *Interface) int {
 			return place(e.config.Policy.Providers, a.Provider) - place(e.config.Policy.Providers, b.Provider)
-		}, always,
-		func(_ *Engine, i *Interface) string { return "the policy prefers its provider, " + i.Provider },
+		}, moves: always, pays: true,
+		says: func(_ *Engine, i *Interface) string { return "the policy prefers its provider, " + i.Provider },
 	},
-	{falseFirst(func(i *Interface) bool { return i.Metered }), always, text("it is not metered")},
+	{compare: falseFirst(func(i *Interface) bool { return i.Metered }), moves: always, says: text("it is not metered")},
 	{
-		func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Cost, b.Cost) }, always,
-		func(_ *Engine, i *Interface) string { return fmt.Sprintf("its cost is lower (%g)", i.Cost) },
+		compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Cost, b.Cost) }, moves: always,
+		says: func(_ *Engine, i *Interface) string { return fmt.Sprintf("its cost is lower (%g)", i.Cost) },
 	},
-	{falseFirst(func(i *Interface) bool { return !i.Free }), always, text("it is free")},
+	{compare: falseFirst(func(i *Interface) bool { return !i.Free }), moves: always, says: text("it is free")},
 	{
-		func(_ *Engine, a, b *Interface) int {
+		compare: func(_ *Engine, a, b *Interface) int {
 			x, y := a.speed(), b.speed()
 			if x == 0 || y == 0 {
 				return 0
 			}
 			return cmp.Compare(y, x)
 		},
-		func(e *Engine, better, worse *Interface) bool {
+		moves: func(e *Engine, better, worse *Interface) bool {
 			told := better.Performance > 0
 			return (told || e.config.Policy.Performance) && better.speed() >= 2*worse.speed()
 		},
-		func(_ *Engine, i *Interface) string { return fmt.Sprintf("it is faster (%s)", bits(i.speed())) },
+		says: func(_ *Engine, i *Interface) string { return fmt.Sprintf("it is faster (%s)", bits(i.speed())) },
 	},
 	{
-		func(e *Engine, a, b *Interface) int { return e.flaps(a.Name) - e.flaps(b.Name) }, never,
-		text("it has been lost less often"),
+		compare: func(e *Engine, a, b *Interface) int { return e.flaps(a.Name) - e.flaps(b.Name) }, moves: never,
+		says: text("it has been lost less often"),
 	},
-	{func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.metric(), b.metric()) }, never, text("the kernel prefers its route")},
-	{func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Index, b.Index) }, never, text("it was there first")},
+	{
+		compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.metric(), b.metric()) }, moves: never,
+		says: text("the kernel prefers its route"),
+	},
+	{compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Index, b.Index) }, moves: never, says: text("it was there first")},
 }
 
 // place is the index of name in the list, or its length.

@@ -93,6 +93,7 @@ func parseLink(m *syscall.NetlinkMessage) (Interface, bool) {
 	flags := binary.NativeEndian.Uint32(m.Data[8:])
 	i := Interface{
 		Index:    int(int32(binary.NativeEndian.Uint32(m.Data[4:]))),
+		Hardware: binary.NativeEndian.Uint16(m.Data[2:]),
 		Up:       flags&syscall.IFF_UP != 0,
 		Carrier:  flags&syscall.IFF_RUNNING != 0,
 		Loopback: flags&syscall.IFF_LOOPBACK != 0,
@@ -105,6 +106,12 @@ func parseLink(m *syscall.NetlinkMessage) (Interface, bool) {
 			if len(a.Value) >= 4 {
 				i.MTU = int(binary.NativeEndian.Uint32(a.Value))
 			}
+		case syscall.IFLA_MASTER:
+			if len(a.Value) >= 4 {
+				i.Master = int(binary.NativeEndian.Uint32(a.Value))
+			}
+		case iflaLinkInfo:
+			i.Link = infoKind(a.Value)
 		}
 	}
 	return i, i.Name != ""

@@ -15,6 +15,10 @@ type Interface struct {
 	Up       bool // IFF_UP: switched on by the administrator
 	Carrier  bool // IFF_RUNNING: the link can carry packets (RFC 2863 operational state)
 	Loopback bool // IFF_LOOPBACK
+	// Link is what the kernel calls the driver (IFLA_INFO_KIND): "wireguard", "tun", "veth"; "" for most hardware.
+	Link     string
+	Hardware uint16 // of linux/if_arp.h
+	Master   int    // the index of the bridge, bond or VRF that it belongs to, 0 for none
 
 	// V4 and V6 hold the addresses of global scope (RFC 6890, unique local
 	// ones included), on a loopback interface its host-scope ones too.

@@ -230,5 +230,6 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%+v", way)
 			}
 		}
+		parseFound(wire)
 	})
 }

@@ -19,7 +19,8 @@ const (
 	KindWiFi     = "wifi"
 	KindWWAN     = "wwan"
 	KindLoopback = "loopback"
-	KindOther    = "other" // tunnels, bridges and all else
+	KindTunnel   = "tunnel"
+	KindOther    = "other" // bridges and all else
 )
 
 // Route is a default route.
@@ -38,8 +39,11 @@ func Survey() ([]Interface, error) {
 	if err != nil {
 		return nil, err
 	}
+	tunnels := Tunnels(all, waysOf(routes))
 	for i := range all {
-		all[i].Kind = kindOf("/sys/class/net", &all[i])
+		if all[i].Kind = kindOf("/sys/class/net", &all[i]); tunnels[all[i].Name] {
+			all[i].Kind = KindTunnel
+		}
 	}
 	for i := range routes {
 		index, route, ok := parseDefault(&routes[i])

@@ -12,6 +12,7 @@ import (
 type Way struct {
 	Index int // of the interface
 	To    netip.Prefix
+	Via   bool // over a router
 }
 
 // Ways returns those of the unicast routes of all tables, of both families.
@@ -20,13 +21,16 @@ func Ways() ([]Way, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []Way
+	return waysOf(msgs), nil
+}
+
+func waysOf(msgs []syscall.NetlinkMessage) (all []Way) {
 	for i := range msgs {
 		if r, ok := parseWay(&msgs[i]); ok {
 			all = append(all, r)
 		}
 	}
-	return all, nil
+	return all
 }
 
 // Leads reports whether one of them leads out of the interface to addr.
@@ -61,6 +65,8 @@ func parseWay(m *syscall.NetlinkMessage) (r Way, ok bool) {
 			if v, good := netip.AddrFromSlice(a.Value); good {
 				to = v
 			}
+		case syscall.RTA_GATEWAY, rtaVia:
+			r.Via = true
 		case syscall.RTA_OIF:
 			if len(a.Value) >= 4 {
 				r.Index = int(binary.NativeEndian.Uint32(a.Value))

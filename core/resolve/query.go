@@ -61,8 +61,14 @@ func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg
 	finals, running, next := 0, 0, 0
 	turn := time.NewTimer(0)
 	defer turn.Stop()
+	silent := time.NewTimer(orDefault(r.Silence, time.Hour))
+	defer silent.Stop()
 	for {
 		select {
+		case <-silent.C:
+			if finals == 0 {
+				return nil, fmt.Errorf("name server %v: %w for %v", servers[0], errSilent, r.Silence)
+			}
 		case <-turn.C:
 			for next < n*maxRounds && final[next%n] {
 				next++
@@ -112,6 +118,8 @@ func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg
 		}
 	}
 }
+
+var errSilent = errors.New("no answer")
 
 // first returns the error of the first server that has one, those that
 // answered before those that could not be asked.

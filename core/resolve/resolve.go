@@ -51,6 +51,8 @@ type Resolver struct {
 	Device string
 	// Timeout bounds a look-up as a whole, beside its context.
 	Timeout time.Duration
+	// Silence is how long a question may be without a word from any server, a refusal included; 0: as long as Timeout lets it.
+	Silence time.Duration
 	// Step is the head start of a server before the next one is asked too. It
 	// doubles with each round through the servers; earlier questions stay open.
 	Step time.Duration

@@ -63,6 +63,16 @@ type Server struct {
 	gone      chan struct{} // closed when the process has been waited for
 }
 
+// Servers are those of a network that run the program.
+func (l *Lab) Servers(network, program string) (all []*Server) {
+	for _, s := range l.servers {
+		if s.Network.Name == network && s.Name == program {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // newServer prepares a folder for a server; the caller adds its configuration there and then calls start.
 func (n *Network) newServer(name string) *Server {
 	n.lab.t.Helper()

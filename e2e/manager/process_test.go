@@ -346,3 +346,27 @@ func TestCaptivePortal(t *testing.T) {
 	}
 	d.stop()
 }
+
+// What a person has asked for by migrate is undone by no preference; by another word of the person's it is.
+func TestAPersonsMoveHolds(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[policy]\ndwell = \"0s\"\nprefer = [\"wlan0\"]\n")
+	d := s.download()
+	at := d.on("wlan0").Received
+	s.ctl("migrate", "--to", "wwan0")
+	s.Await("the manager to have looked several times", limit, func() bool {
+		x := d.session()
+		return x != nil && x.Received > at+3*rate
+	})
+	if x := d.on("wwan0"); len(x.Migrations) != 1 {
+		t.Errorf("%+v", x.Migrations)
+	}
+	s.ctl("use", "auto")
+	if x := d.on("wlan0"); x.Migrations[1].Trigger != "better" {
+		t.Errorf("%+v", x.Migrations)
+	}
+	s.ctl("migrate", "--to", "wwan0")
+	s.Network("wwan0").CarrierDown()
+	d.on("wlan0")
+	d.whole()
+}

@@ -137,29 +137,54 @@ func testOtherContent(t *testing.T, over transport) {
 	}
 }
 
-// The way to other content by a redirect shows no credentials to another host.
-func TestRedirectsAreFollowedWithoutCredentials(t *testing.T) {
+// A redirect is followed to the name that the program asked for, and to the server that the program's own answer came from,
+// which is shown no credentials where it is named otherwise; and to nobody else.
+func TestRedirectsAreFollowedToTheSameNameOnly(t *testing.T) {
 	body := content(300_000)
-	l := lab.New(t)
-	for _, n := range l.Networks() {
-		n.DNS(map[string][]string{host: {n.Content()}, "mirror.example": {n.Proxy()}})
-	}
-	net := l.Networks()[1]
-	first := serve(t, l.Networks()[0], script{body: body, etag: strong, hold: 150_000})
-	serve(t, net, script{status: 302, location: "http://mirror.example/there", hold: -1})
-	mirror := serveAt(t, net, net.Proxy(), script{body: body, etag: strong, ranges: true, hold: -1})
-	d := start(t, l, "curl", "-sS", "-H", "Authorization: Basic c2VjcmV0", "-H", "Cookie: secret=1", "-o", "OUT", "http://"+host+"/file")
-	<-first.held
-	d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
-	d.moveOrEnd(net.Name)
-	d.ends(body)
-	for _, r := range mirror.requests() {
-		if r.URL.Path != "/there" || r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
-			t.Errorf("the mirror was asked for %v with %v", r.URL, r.Header)
-		}
-	}
-	if len(mirror.requests()) == 0 {
-		t.Error("the mirror was not asked")
+	for location, follows := range map[string]bool{
+		"/there": true, "http://" + host + ":80/there": true, "http://10.77.1.80/there": true,
+		"http://mirror.example/there": false, "http://10.77.2.81/there": false, "http://10.77.2.80/there": false, "http://127.0.0.1/there": false,
+		"http://" + host + ":81/there": false, "http://" + host + ".:80/there": true,
+	} {
+		t.Run(location, func(t *testing.T) {
+			l := lab.New(t)
+			for _, n := range l.Networks() {
+				n.DNS(map[string][]string{host: {n.Content()}, "mirror.example": {n.Proxy()}})
+			}
+			net := l.Networks()[1]
+			first := serve(t, l.Networks()[0], script{body: body, etag: strong, hold: 150_000})
+			if err := net.IP("addr add 10.77.1.80/32 dev lo"); err != nil { // as the old server, seen from there
+				t.Fatal(err)
+			}
+			s := script{body: body, etag: strong, ranges: true, status: 302, location: location, hold: -1}
+			second := serve(t, net, s)
+			mirror := serveAt(t, net, net.Proxy(), script{body: body, etag: strong, ranges: true, hold: -1})
+			old := serveAt(t, net, "10.77.1.80", script{body: body, etag: strong, ranges: true, hold: -1})
+			d := start(t, l, "curl", "-sS", "-H", "Authorization: Basic c2VjcmV0", "-H", "Cookie: secret=1", "-o", "OUT", "http://"+host+"/file")
+			<-first.held
+			d.reads("half of the file", func(s lab.Session) bool { return s.Received > 100_000 })
+			if follows {
+				d.moveOrEnd(net.Name)
+			} else if moved, err := d.control.Migrate(net.Name); err != nil || len(moved) != 1 || moved[0].OK {
+				t.Errorf("%+v, %v", moved, err)
+			}
+			first.release()
+			d.ends(body)
+			for _, r := range mirror.requests() {
+				t.Errorf("the mirror was asked for %v with %v", r.URL, r.Header)
+			}
+			for _, r := range old.requests() {
+				if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
+					t.Errorf("an address was shown %v", r.Header)
+				}
+			}
+			asked := second.requests()
+			if strings.HasPrefix(location, "/") || strings.Contains(location, host+":80") {
+				if last := asked[len(asked)-1]; last.URL.Path != "/there" || last.Header.Get("Authorization") == "" {
+					t.Errorf("the same name was asked for %v with %v", last.URL, last.Header)
+				}
+			}
+		})
 	}
 }
 
