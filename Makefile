@@ -22,15 +22,15 @@ $(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*.h) shim/calls.def shim/tls.def cgo
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_CFLAGS) -c -o $@ $<
 
-# The export map comes from the same tables as the hooks.
-$(BUILD)/shim/exports.map: shim/calls.def shim/tls.def
+# The export map comes from the same tables as the hooks; midstream_thread is for the core.
+$(BUILD)/shim/exports.map: shim/calls.def shim/tls.def Makefile
 	@mkdir -p $(@D)
-	(echo '{ global:'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $^; echo 'local: *; };') > $@
+	(echo '{ global: midstream_thread;'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $(filter %.def,$^); echo 'local: *; };') > $@
 
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
 
-$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/layout.c cgo/build.sh
+$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh
 	GO='$(GO)' sh cgo/build.sh $@
 
 $(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES)

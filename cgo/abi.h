@@ -217,6 +217,15 @@ struct ms_info {
     uint32_t reserved;
 };
 
+/* Octets of a thread's stack that the core may use. */
+#define MS_THREAD_STACK (128 * 1024)
+
+/*
+ * The shim's only entry point for the core: starts one of the threads that were made for it. 0; or EAGAIN: there is none, and
+ * none can be made. Any thread of the core's, while it is being loaded as well.
+ */
+int midstream_thread(void *(*function)(void *), void *argument);
+
 /* The core's only entry point. 0, or an errno. Called once, on the shim's helper thread. */
 int midstream_core_start(int channel, struct ms_shared *shared);
 

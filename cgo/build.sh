@@ -1,7 +1,7 @@
 #!/bin/sh
 # build.sh OUTPUT: builds libmidstream-core.so with a Go runtime that keeps out of the program's way.
 #
-# Three files of the toolchain in use are replaced, through -overlay, by copies made here:
+# Some files of the toolchain in use are replaced, through -overlay, by copies made here:
 #   - the runtime's signal table. The runtime handles every signal in it, and unblocks some, whatever mask its
 #     threads inherit. Nothing stays but 32 to 34, the C library's own, whose handlers must not run on the
 #     small stacks of goroutines (SA_ONSTACK).
@@ -10,6 +10,8 @@
 #     looks after blocked threads 50 times in the first 5 ms: a third of the processor time that a start costs the
 #     program. Here it starts with one processor (core/relay/processors.go), whatever GOMAXPROCS says to the program, and looks every
 #     millisecond.
+#   - where the runtime ends the process, and where it is told by the program's GOTRACEBACK to abort it: guest.go.in is added.
+# Its threads come from thread.c.
 set -eu
 output=$1
 go=${GO:-go}
@@ -43,8 +45,18 @@ sed -E -e 's/^(\t+)delay = 20( .*)?$/\1delay = 1000/' -e 's/gogetenv\("GOMAXPROC
 changed=$(diff "$scheduler" "$work/proc.go" | grep -c '^<' || true)
 [ "$changed" = 4 ] || { echo "build.sh: $changed lines of $scheduler changed instead of 4: the scheduler of this Go toolchain has another form" >&2; exit 1; }
 here=$(cd "$work" && pwd)
-printf '{"Replace":{"%s":"%s","%s":"%s","%s":"%s"}}\n' "$table" "$here/sigtab_linux_generic.go" "$limits" "$here/rlimit.go" \
-	"$scheduler" "$here/proc.go" >"$work/overlay.json"
+cp cgo/guest.go.in "$work/guest.go"
+sed -i -E 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' "$work/proc.go"
+replace=
+for name in panic signal_unix mem_linux cgocall runtime1; do
+	file=$root/src/runtime/$name.go
+	sed -E -e 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' -e 's/^(\t+)crash\(\)$/\1guestEnd()/' \
+		-e 's/gogetenv\("GOTRACEBACK"\)/"none"/' -e '/^\t+t \|= tracebackCrash$/d' "$file" >"$work/$name.go"
+	! cmp -s "$file" "$work/$name.go" || { echo "build.sh: nothing to be changed in $file: this Go toolchain has another form" >&2; exit 1; }
+	replace="$replace,\"$file\":\"$here/$name.go\""
+done
+printf '{"Replace":{"%s":"%s","%s":"%s","%s":"%s","%s":"%s"%s}}\n' "$table" "$here/sigtab_linux_generic.go" "$limits" "$here/rlimit.go" \
+	"$scheduler" "$here/proc.go" "$root/src/runtime/guest_midstream.go" "$here/guest.go" "$replace" >"$work/overlay.json"
 printf '{ global: midstream_core_start; local: *; };\n' >"$work/exports.map"
 
 # Relative relocations in a table of a twentieth of the size, all of which is read when the library is loaded. The
@@ -58,7 +70,7 @@ fi
 # netgo: names are looked up by the core itself, never by the C library inside somebody else's process.
 CGO_ENABLED=1 "$go" build -buildmode=c-shared -trimpath -tags netgo,osusergo -overlay "$work/overlay.json" \
 	-ldflags "-s -w -X runtime.godebugDefault=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0 \
-	-extldflags '-Wl,--version-script=$here/exports.map -Wl,-z,nodelete -Wl,-z,max-page-size=0x10000 -Wl,-z,common-page-size=0x10000$relr'" \
+	-extldflags '-Wl,--wrap=pthread_create,--wrap=pthread_attr_getstacksize,--wrap=abort -Wl,--version-script=$here/exports.map -Wl,-z,nodelete -Wl,-z,max-page-size=0x10000 -Wl,-z,common-page-size=0x10000$relr'" \
 	-o "$work/core.so" ./cgo
 # In small pieces, and so into small folios of the page cache: of the large ones that a linker's own writing makes, the
 # kernel maps all into a process that needs an octet (1.3 MB more of this library).

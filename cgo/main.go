@@ -81,6 +81,8 @@ static void ms_call_off(struct ms_shared *shared, uint32_t slot, uint64_t stream
 		atomic_store(&c->called_off, arming);
 }
 
+void midstream_core_cut(void);
+
 static void ms_use(struct ms_shared *shared, uint32_t index) { atomic_store(&shared->use_index, index); }
 
 static void ms_order(struct ms_shared *shared, uint32_t at, uint32_t index) { atomic_store(&shared->order[at], index); }
@@ -103,6 +105,13 @@ import (
 )
 
 func main() {}
+
+// guestCut is called by the runtime when it can go on no more (guest.go.in).
+//
+//go:linkname guestCut runtime.guestCut
+var guestCut unsafe.Pointer
+
+func init() { guestCut = C.midstream_core_cut }
 
 // memory implements channel.Counters and controller.Shim on the shared table.
 type memory struct{ shared *C.struct_ms_shared }

@@ -34,6 +34,7 @@
 #include "load.h"
 #include "names.h"
 #include "socket.h"
+#include "threads.h"
 #include "tls.h"
 #include "twin.h"
 #include "unchunk.h"
@@ -905,7 +906,7 @@ void hand_ensure(void)
         return;
     }
     int saved = errno;
-    if (!load_thread(hand_main, 64 * 1024 + PTHREAD_STACK_MIN)) {
+    if (!threads_start(hand_main, NULL, 64 * 1024 + PTHREAD_STACK_MIN)) {
         atomic_store(&hand_there, 0);
     }
     errno = saved;

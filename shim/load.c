@@ -35,7 +35,9 @@
 #include "calls.h"
 #include "fork.h"
 #include "hand.h"
+#include "room.h"
 #include "stream.h"
+#include "threads.h"
 #include "twin.h"
 
 _Atomic uint32_t load_state;
@@ -274,7 +276,7 @@ static void *helper_main(void *unused)
     prctl(PR_SET_NAME, "midstream");
     bool good = separate(&channel);
     set(&separated, good ? 1 : 2);
-    good = good && open_core(channel);
+    good = good && threads_prepare() && open_core(channel);
     if (!good && atomic_load(&separated) == 1) {
         REAL(syscall)(SYS_close, channel); /* the hand reads the end of the channel and ends */
     }
@@ -291,24 +293,6 @@ void load_part_with_core(void)
         core_end = -1;
         load_unlock();
     }
-}
-
-bool load_thread(void *(*function)(void *), size_t stack)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    if (pthread_attr_init(&attributes)) {
-        return false;
-    }
-    sigfillset(&all);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, stack);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool good = !pthread_create(&thread, &attributes, function, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return good;
 }
 
 static bool start(void)
@@ -329,7 +313,7 @@ static bool start(void)
     if (good) {
         atomic_store(&load_channel, shim_end);
         atomic_store(&hand_event, event);
-        good = load_thread(helper_main, 256 * 1024);
+        good = threads_start(helper_main, NULL, 256 * 1024);
     }
     if (!good) {
         drop(shim_end);
@@ -343,8 +327,7 @@ static bool start(void)
 }
 
 /*
- * Before this library's constructor has run, the loader is still busy with the program's own libraries; and without
- * room for Go's reservations (ADDRESS_SPACE) its runtime would end the process.
+ * Before this library's constructor has run, the loader is still busy with the program's own libraries.
  */
 static _Atomic uint32_t initialised;
 
@@ -353,21 +336,12 @@ __attribute__((constructor)) static void note_initialised(void)
     atomic_store(&initialised, 1);
 }
 
-#define ADDRESS_SPACE (2ULL << 30)
-
 #define CHANNEL_PATIENCE_NS 100000000LL
-
-static bool has_room(void)
-{
-    struct rlimit limit;
-    return !getrlimit(RLIMIT_AS, &limit) && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > ADDRESS_SPACE)
-        && !getrlimit(RLIMIT_DATA, &limit) && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > ADDRESS_SPACE);
-}
 
 bool load_start(void)
 {
     uint32_t none = LOAD_NONE;
-    if (!atomic_load(&initialised) || (atomic_load(&load_state) == LOAD_NONE && !has_room())) {
+    if (!atomic_load(&initialised) || (atomic_load(&load_state) == LOAD_NONE && !room_for_core())) {
         return false;
     }
     if (atomic_compare_exchange_strong(&load_state, &none, LOAD_STARTING)) {
@@ -405,6 +379,7 @@ void load_forget(void)
     atomic_store(&hand_there, 0);
     atomic_store(&load_users, 0);
     atomic_store(&locked, 0);
+    threads_forget();
     core_end = -1;
     need_copy = true;
     atomic_store(&channel_made, 0);

@@ -21,9 +21,6 @@ extern struct ms_shared shared;
 /* Starts the helper unless it runs. False when that has failed, now or before. */
 bool load_start(void);
 
-/* Starts a thread of Midstream's own, with every signal blocked. */
-bool load_thread(void *(*function)(void *), size_t stack);
-
 /* By the hand: the core's end of the channel is the core's alone, once it has a table of its own. */
 void load_part_with_core(void);
 

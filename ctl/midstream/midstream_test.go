@@ -482,6 +482,19 @@ func TestTheConfigurationIsCheckedAndHandedOn(t *testing.T) {
 	}
 }
 
+// A check that has no room to run in says nothing about the configuration.
+func TestTheProgramIsStartedWhereTheCheckHasNoRoom(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good.toml")
+	must(os.WriteFile(good, []byte("[migration]\nsingle = true\n"), 0o644))
+	for _, limit := range []string{"-v 600000", "-d 2000"} {
+		c := exec.Command("/bin/sh", "-c", `ulimit `+limit+` && exec "$0" --config "$1" dynamic`, filepath.Join(shared.build, "midstream"), good)
+		status, out, err := shared.start(t, c, nil)
+		if status != 0 || out != "dynamic|"+shared.library()+"\n" || err != "" {
+			t.Errorf("ulimit %s: status %d: %s%s", limit, status, out, err)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	if status, out, err := shared.launch(t, nil, "--help"); status != 0 || !strings.HasPrefix(out, "usage: midstream") || err != "" {
 		t.Errorf("--help: status %d: %s%s", status, out, err)

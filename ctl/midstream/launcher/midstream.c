@@ -194,11 +194,15 @@ static void make_absolute(void)
     set("MIDSTREAM_CONFIG", path);
 }
 
-/* Has the configuration checked by who knows it; the complaint is midstreamctl's. */
+/*
+ * Has the configuration checked by who knows it; the complaint is midstreamctl's. Where that cannot even run, for want of memory
+ * or processes, the core cannot either: the program is started as it is.
+ */
 static void check_configuration(const char *folder)
 {
-    char control[PATH_MAX];
-    int status = 0;
+    char control[PATH_MAX], complaint[4096];
+    int status = 0, ends[2];
+    size_t length = 0;
     make_absolute();
     if (!is_configured()) {
         return;
@@ -206,19 +210,31 @@ static void check_configuration(const char *folder)
     if (snprintf(control, sizeof control, "%s/midstreamctl", folder) >= PATH_MAX || access(control, X_OK)) {
         die(125, "%s/midstreamctl is missing: build or install Midstream again", folder);
     }
+    if (pipe(ends)) {
+        return;
+    }
     pid_t child = fork();
     if (!child) {
         int null = open("/dev/null", O_WRONLY);
         if (null >= 0) {
             dup2(null, 1);
         }
+        dup2(ends[1], 2);
+        close(ends[0]);
+        close(ends[1]);
         execl(control, control, "config", (char *)NULL);
         die(125, "%s: %s", control, strerror(errno));
     }
+    close(ends[1]);
+    for (ssize_t n; (n = read(ends[0], complaint + length, sizeof complaint - length)) > 0 || (n < 0 && errno == EINTR);) {
+        length += n > 0 ? (size_t)n : 0;
+    }
+    close(ends[0]);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (child < 0 || status) {
-        exit(child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 125 ? 125 : 2);
+    if (child > 0 && WIFEXITED(status) && WEXITSTATUS(status) && length > 9 && !memcmp(complaint, "midstream", 9)) {
+        fwrite(complaint, 1, length, stderr);
+        exit(WEXITSTATUS(status) == 125 ? 125 : 2);
     }
 }
 

@@ -1,0 +1,129 @@
+/* threads.c: see threads.h. */
+#include "threads.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#include "../cgo/abi.h"
+#include "calls.h"
+
+/* Go starts with five, and needs another for each system call of its own that blocks while there is work. */
+#define PREPARED 8
+
+/* So many sleep at any time, as long as there is room for them. */
+#define RESERVE 2
+
+/* What the core can have at most. */
+#define MOST 256
+
+enum { FREE, ASLEEP, CLAIMED, AT_WORK };
+
+static struct thread {
+    _Atomic uint32_t state; /* a futex */
+    void *(*function)(void *);
+    void *argument;
+} threads[MOST];
+
+bool threads_start(void *(*function)(void *), void *argument, size_t stack)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    if (pthread_attr_init(&attributes)) {
+        return false;
+    }
+    sigfillset(&all);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, stack);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, &attributes, function, argument);
+    if (error == EINVAL) {
+        /* The program's own thread-local variables leave nothing of a small stack. */
+        pthread_attr_setstacksize(&attributes, 8 * stack);
+        error = pthread_create(&thread, &attributes, function, argument);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return !error;
+}
+
+static void *thread_main(void *own)
+{
+    struct thread *t = own;
+    for (uint32_t state; (state = atomic_load(&t->state)) != AT_WORK;) {
+        REAL(syscall)(SYS_futex, &t->state, FUTEX_WAIT_PRIVATE, state, NULL, NULL, 0);
+    }
+    t->function(t->argument);
+    atomic_store(&t->state, FREE);
+    return NULL;
+}
+
+static struct thread *find(uint32_t state, uint32_t then)
+{
+    for (int i = 0; i < MOST; i++) {
+        uint32_t was = state;
+        if (atomic_load_explicit(&threads[i].state, memory_order_relaxed) == state
+            && atomic_compare_exchange_strong(&threads[i].state, &was, then)) {
+            return &threads[i];
+        }
+    }
+    return NULL;
+}
+
+static int count_asleep(void)
+{
+    int n = 0;
+    for (int i = 0; i < MOST; i++) {
+        n += atomic_load_explicit(&threads[i].state, memory_order_relaxed) == ASLEEP;
+    }
+    return n;
+}
+
+/* Has so many asleep. False: there is no room for them. */
+static bool make(int wanted)
+{
+    for (int n = count_asleep(); n < wanted; n++) {
+        struct thread *t = find(FREE, CLAIMED);
+        if (!t) {
+            return false;
+        }
+        if (!threads_start(thread_main, t, MS_THREAD_STACK + PTHREAD_STACK_MIN)) {
+            atomic_store(&t->state, FREE);
+            return false;
+        }
+        atomic_store(&t->state, ASLEEP);
+    }
+    return true;
+}
+
+bool threads_prepare(void)
+{
+    return make(PREPARED);
+}
+
+EXPORT int midstream_thread(void *(*function)(void *), void *argument)
+{
+    make(RESERVE + 1);
+    struct thread *t = find(ASLEEP, CLAIMED);
+    if (!t) {
+        return EAGAIN;
+    }
+    t->function = function;
+    t->argument = argument;
+    atomic_store(&t->state, AT_WORK);
+    REAL(syscall)(SYS_futex, &t->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return 0;
+}
+
+void threads_forget(void)
+{
+    for (int i = 0; i < MOST; i++) {
+        atomic_store(&threads[i].state, FREE);
+    }
+}

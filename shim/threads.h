@@ -1,0 +1,23 @@
+/*
+ * threads.h: Midstream's own threads, the core's included.
+ *
+ * The core's are made before it is opened: a Go runtime that wants a thread and gets none ends the process, and a limit on
+ * processes (RLIMIT_NPROC, pids.max) may be reached at any time. So some more are made than it starts with, and sleep until it
+ * asks for them. None of them has a signal unblocked before Go says so.
+ */
+#ifndef MIDSTREAM_THREADS_H
+#define MIDSTREAM_THREADS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Starts a thread with every signal blocked. Keeps the caller's mask. */
+bool threads_start(void *(*function)(void *), void *argument, size_t stack);
+
+/* By the helper, in the core's descriptor table: makes those that the core will ask for. False: there is no room for them. */
+bool threads_prepare(void);
+
+/* In a forked child: there are none. */
+void threads_forget(void);
+
+#endif
