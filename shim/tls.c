@@ -50,7 +50,7 @@ static uint32_t start_of(const void *handle)
 
 struct tls *tls_find(const void *handle)
 {
-    if (!atomic_load_explicit(&count, memory_order_relaxed)) {
+    if (!handle || !atomic_load_explicit(&count, memory_order_relaxed)) {
         return NULL;
     }
     for (uint32_t at = start_of(handle), tries = 0; tries < TABLE; at = (at + 1) & (TABLE - 1), tries++) {
@@ -214,7 +214,10 @@ bool tls_own_traffic(struct stream *s, bool writing)
     if (!writing || atomic_load(&s->stage) != STAGE_CANDIDATE || s->matched || !fork_is_mine()) {
         return false;
     }
-    t = frame->session ? frame->session : tls_get(frame->library, frame->handle);
+    t = frame->session;
+    if (!t && frame->library && frame->library->kind->is_client(frame->library, frame->handle)) {
+        t = tls_get(frame->library, frame->handle);
+    }
     if (!t) {
         return false;
     }

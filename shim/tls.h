@@ -85,6 +85,7 @@ struct tls_kind {
     const char *const *functions;     /* names, NULL at the end; those after an empty string may be missing */
     /* A copy has been found; sets its name, and `complete` where all is there. */
     void (*loaded)(struct tls_library *library);
+    bool (*is_client)(struct tls_library *library, void *handle); /* a session that is not known yet may be */
     void (*begun)(struct tls *t); /* a session is known from now on */
     void (*describe)(struct tls *t, struct tls_facts *facts);
     /* Takes references to all that a twin needs. On the program's thread, which is in no other call on the handle. */

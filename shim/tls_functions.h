@@ -27,6 +27,7 @@ FUNCTIONS(TYPE, OPTIONAL)
 #define KIND_IN_COMMON              \
     .functions = function_names,    \
     .loaded = loaded,               \
+    .is_client = is_client,         \
     .begun = begun,                 \
     .describe = describe,           \
     .capture = capture,             \

@@ -11,6 +11,7 @@
 
 /* gnutls.h */
 #define GNUTLS_CLIENT (1 << 1)
+#define GNUTLS_DATAGRAM (1 << 2)
 #define GNUTLS_CRD_CERTIFICATE 1
 #define GNUTLS_NAME_DNS 1
 #define GNUTLS_SFLAGS_SESSION_TICKET (1 << 7)
@@ -71,12 +72,13 @@ struct snapshot {
     gnutls_datum leaf, ticket;
 };
 
-/* Credentials with a verification function of the program's: it must not be called for a twin. */
+/* Credentials with a verification function of the program's: it is not called for a twin. */
 #define VERIFIERS 64
 static struct {
     _Atomic(void *) credentials;
     _Atomic(void *) function;
 } verifiers[VERIFIERS];
+static _Atomic bool more_verifiers; /* there was no room for all */
 
 /* The program has taken the octets or a digest of a key or certificate: it may compare them with a pin. */
 static _Atomic uint32_t pins;
@@ -89,6 +91,18 @@ static void *verifier_of(void *credentials)
         }
     }
     return NULL;
+}
+
+static bool has_verifier(void *credentials)
+{
+    return atomic_load(&more_verifiers) || verifier_of(credentials);
+}
+
+/* Stands in for the program's verification functions: a twin is judged when its handshake is over. */
+static int leave_to_judge(void *session)
+{
+    (void)session;
+    return 0;
 }
 
 static void loaded(struct tls_library *library)
@@ -275,6 +289,7 @@ static const char *make(struct twin *w, struct tls *t)
     if (error) {
         return "GnuTLS does not make a session as the program's";
     }
+    TLS_REAL(library, gnutls_session_set_verify_function)(w->handle, leave_to_judge); /* before that of the credentials */
     if (!p->asked_for_certificate) {
         F(library, gnutls_handshake_set_hook_function)(w->handle, GNUTLS_HANDSHAKE_CERTIFICATE_REQUEST, GNUTLS_HOOK_PRE, refuse_request);
     }
@@ -322,7 +337,7 @@ static const char *judge(struct twin *w, const char **how)
         *how = "same certificate";
         return NULL;
     }
-    if (notes->own_verification || verifier_of(p->credentials)
+    if (notes->own_verification || has_verifier(p->credentials)
         || (*notes->verified_name && strcmp(notes->verified_name, notes->name))) {
         return "the new server has another certificate, and the program verifies certificates itself";
     }
@@ -354,6 +369,13 @@ static void destroy(struct twin *w)
     }
 }
 
+/* The sessions of clients are known from gnutls_init on. */
+static bool is_client(struct tls_library *library, void *session)
+{
+    (void)library, (void)session;
+    return false;
+}
+
 const struct tls_kind tls_gnutls = {
     KIND_IN_COMMON,
 };
@@ -382,7 +404,7 @@ EXPORT int gnutls_init(void **session, unsigned flags)
 {
     LOOK_UP(gnutls_init, NULL, GNUTLS_E_INTERNAL_ERROR)
     int result = TLS_REAL(library, gnutls_init)(session, flags);
-    if (!result && flags & GNUTLS_CLIENT && !tls_inside() && (t = tls_get(library, *session)) && t->noted) {
+    if (!result && flags & GNUTLS_CLIENT && !(flags & GNUTLS_DATAGRAM) && !tls_inside() && (t = tls_get(library, *session)) && t->noted) {
         ((struct notes *)t->noted)->flags = flags;
     }
     return result;
@@ -450,14 +472,18 @@ EXPORT int gnutls_server_name_set(void *session, int type, const void *name, siz
     return result;
 }
 
+/* The library takes no more. */
+#define PROTOCOLS 8
+
+/* A client's offer. A server's is a choice that its client has to agree with. */
 EXPORT int gnutls_alpn_set_protocols(void *session, const void *protocols, unsigned count, unsigned flags)
 {
     LOOK_UP(gnutls_alpn_set_protocols, session, GNUTLS_E_INTERNAL_ERROR)
     const gnutls_datum *list = protocols;
-    gnutls_datum kept[16];
+    gnutls_datum kept[PROTOCOLS];
     unsigned n = 0;
     bool has_h2 = false, has_http1 = false;
-    for (unsigned i = 0; i < count && i < 16; i++) {
+    for (unsigned i = 0; notes_of(t) && i < count && count <= PROTOCOLS; i++) {
         if (list[i].size == 2 && !memcmp(list[i].data, "h2", 2)) {
             has_h2 = true;
             continue;
@@ -465,7 +491,7 @@ EXPORT int gnutls_alpn_set_protocols(void *session, const void *protocols, unsig
         has_http1 = has_http1 || (list[i].size == 8 && !memcmp(list[i].data, "http/1.1", 8));
         kept[n++] = list[i];
     }
-    if (has_h2 && has_http1 && count <= 16 && tls_avoids_h2()) {
+    if (has_h2 && has_http1 && tls_avoids_h2()) {
         return TLS_REAL(library, gnutls_alpn_set_protocols)(session, kept, n, flags);
     }
     return TLS_REAL(library, gnutls_alpn_set_protocols)(session, protocols, count, flags);
@@ -620,31 +646,25 @@ EXPORT void gnutls_session_set_verify_function(void *session, int (*function)(vo
     TLS_REAL(library, gnutls_session_set_verify_function)(session, function);
 }
 
-/* Stands in for the program's verification functions: twins are judged when their handshake is over. */
-static int verify(void *session)
+static void note_verifier(void *credentials, int (*function)(void *))
 {
-    struct tls *t = tls_find(session);
-    void *credentials = NULL;
-    if (!t) {
-        return 0;
+    for (int i = 0; i < VERIFIERS; i++) {
+        void *was = NULL;
+        if (atomic_load(&verifiers[i].credentials) == credentials
+            || (function && atomic_compare_exchange_strong(&verifiers[i].credentials, &was, credentials))) {
+            atomic_store(&verifiers[i].function, (void *)function);
+            return;
+        }
     }
-    F(t->library, gnutls_credentials_get)(session, GNUTLS_CRD_CERTIFICATE, &credentials);
-    int (*function)(void *) = (int (*)(void *))verifier_of(credentials);
-    return function ? function(session) : 0;
+    if (function) {
+        atomic_store(&more_verifiers, true);
+    }
 }
 
 EXPORT void gnutls_certificate_set_verify_function(void *credentials, int (*function)(void *))
 {
     LOOK_UP(gnutls_certificate_set_verify_function, NULL, )
-    for (int i = 0; library->complete && i < VERIFIERS; i++) {
-        void *was = NULL;
-        if (atomic_load(&verifiers[i].credentials) == credentials
-            || (function && atomic_compare_exchange_strong(&verifiers[i].credentials, &was, credentials))) {
-            atomic_store(&verifiers[i].function, (void *)function);
-            TLS_REAL(library, gnutls_certificate_set_verify_function)(credentials, function ? verify : NULL);
-            return;
-        }
-    }
+    note_verifier(credentials, function);
     TLS_REAL(library, gnutls_certificate_set_verify_function)(credentials, function);
 }
 

@@ -1,6 +1,7 @@
 /* tls_library.c: finds the copy of a TLS library that a call is meant for; see tls.h. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,48 @@ static void *look(const char *function, const void *caller)
     const char *unused;
     if (!found || base_of(found, &unused) == own) {
         found = lookup_real(RTLD_NEXT, function);
+    }
+    return found;
+}
+
+/* Objects that may be a TLS library, by their names. Of one walk; the names last as long as the objects. */
+struct objects {
+    const char *names[64];
+    unsigned count;
+};
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct objects *objects = data;
+    const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+    const char *name = slash ? slash + 1 : "";
+    (void)size;
+    bool may_be = !strncmp(name, "libssl", 6) || !strncmp(name, "libcrypto", 9) || !strncmp(name, "libgnutls", 9);
+    if (may_be && objects->count < sizeof objects->names / sizeof *objects->names) {
+        objects->names[objects->count++] = info->dlpi_name;
+    }
+    return 0;
+}
+
+/*
+ * The caller's scope does not have it: a function of the library that is not interposed ends in a jump to this one, as
+ * SSL_accept() does, and was itself looked up in an object that only its user sees (RTLD_LOCAL). Of several copies, that of
+ * the last call is the likeliest.
+ */
+static void *look_anywhere(const char *function, const struct tls_kind *kind)
+{
+    struct objects objects = { .count = 0 };
+    void *found = NULL;
+    dl_iterate_phdr(note_object, &objects);
+    for (unsigned i = 0; i < objects.count; i++) {
+        void *object = dlopen(objects.names[i], RTLD_LAZY | RTLD_NOLOAD);
+        void *its = object ? lookup_real(object, function) : NULL;
+        const char *name;
+        bool last = its && tls_last && tls_last->kind == kind && base_of(its, &name) == tls_last->base;
+        found = last || !found ? its : found;
+        if (object) {
+            dlclose(object);
+        }
     }
     return found;
 }
@@ -141,7 +184,8 @@ static bool is_entry(const void *caller)
 static struct tls_library *find(enum tls_call call, const struct tls_kind *kind, const void *caller)
 {
     const char *name = NULL;
-    const void *base = base_of(is_entry(caller) ? ((const struct tls_library *)caller)->base : look(names[call], caller), &name);
+    const void *function = is_entry(caller) ? ((const struct tls_library *)caller)->base : look(names[call], caller);
+    const void *base = base_of(function ? function : look_anywhere(names[call], kind), &name);
     struct tls_library *library = NULL;
     if (!base || !name) {
         return NULL;

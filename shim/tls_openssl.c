@@ -235,7 +235,7 @@ static void choices_freed(void *object, void *choices, void *data, int index, lo
 static void note_choice(struct tls_library *library, void *ssl, void *context, int command, long value, const void *data)
 {
     bool groups = command == SSL_CTRL_SET_GROUPS || command == SSL_CTRL_SET_GROUPS_LIST;
-    if (!library->complete || !data || (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
+    if (!library->complete || !data || !(ssl || context) || (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
         return;
     }
     struct choices *choices = ssl ? F(library, SSL_get_ex_data)(ssl, library->choices)
@@ -282,6 +282,11 @@ static void loaded(struct tls_library *library)
     library->choices = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, (void *)duplicated, (void *)choices_freed);
     library->context_choices = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL, NULL, (void *)duplicated, (void *)choices_freed);
     library->complete = library->index > 0 && library->choices > 0 && library->context_choices > 0;
+}
+
+static bool is_client(struct tls_library *library, void *ssl)
+{
+    return !library->complete || !F(library, SSL_is_server)(ssl);
 }
 
 static void begun(struct tls *t)
@@ -767,7 +772,11 @@ static bool data_call(struct tls_data *data, enum tls_call call, void *ssl, cons
     *data = (struct tls_data){
         .t = t, .library = library_of(call, t, caller), .handle = ssl, .buffer = (void *)buffer, .length = length,
     };
-    return data->library && !tls_inside();
+    bool ours = data->library && !tls_inside();
+    if (ours && t) {
+        t->said = 0;
+    }
+    return ours;
 }
 
 static void before_retry(struct tls_data *data)
@@ -845,6 +854,16 @@ static int fetch_record(struct tls_data *data)
     return 0;
 }
 
+/* What an _ex function answers: the number is left alone where there is nothing. */
+static int hand_out(const struct tls_data *data, size_t *done)
+{
+    if (data->outcome != TLS_DATA) {
+        return 0;
+    }
+    *done = data->done;
+    return 1;
+}
+
 EXPORT int SSL_read(void *ssl, void *buffer, int length)
 {
     struct tls_data data;
@@ -871,8 +890,7 @@ EXPORT int SSL_read_ex(void *ssl, void *buffer, size_t length, size_t *done)
         return data.library ? TLS_REAL(data.library, SSL_read_ex)(ssl, buffer, length, done) : 0;
     }
     tls_read(&data, carry_read_ex);
-    *done = data.done;
-    return data.outcome == TLS_DATA;
+    return hand_out(&data, done);
 }
 
 EXPORT int SSL_peek(void *ssl, void *buffer, int length)
@@ -903,8 +921,7 @@ EXPORT int SSL_peek_ex(void *ssl, void *buffer, size_t length, size_t *done)
     }
     data.peek = true;
     tls_read(&data, carry_peek_ex);
-    *done = data.done;
-    return data.outcome == TLS_DATA;
+    return hand_out(&data, done);
 }
 
 EXPORT int SSL_write(void *ssl, const void *octets, int length)
@@ -924,8 +941,7 @@ EXPORT int SSL_write_ex(void *ssl, const void *octets, size_t length, size_t *do
         return data.library ? TLS_REAL(data.library, SSL_write_ex)(ssl, octets, length, done) : 0;
     }
     tls_write(&data, carry_write_ex);
-    *done = data.done;
-    return data.outcome == TLS_DATA;
+    return hand_out(&data, done);
 }
 
 EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, size_t *done)
