@@ -203,7 +203,7 @@ func (e *Engine) decide(v *view, s Stream) (d *Decision, reason string) {
 	if on == nil || !on.Usable() {
 		return nil, "" // a failure, which is dealt with elsewhere; or the loopback interface
 	}
-	if s.Held && !on.Captive {
+	if s.Held && !on.Captive && e.forbidden(v, on, s) == "" {
 		return nil, "" // no ranking undoes what a person asked for
 	}
 	to, trigger, cause := e.wanted(v, s, on)

@@ -154,9 +154,14 @@ func TestNothingMovesForBetterToWhereItCosts(t *testing.T) {
 }
 
 func TestWhatAPersonHasMovedStays(t *testing.T) {
-	w := newWorld(t, "[policy]\ndwell = \"0s\"\nprefer = [\"wlan0\"]\n[[policy.rules]]\nwhen = 'wlan0.carrier'\navoid = \"wwan0\"\n", "wlan0", "wwan0")
+	w := newWorld(t, "[policy]\ndwell = \"0s\"\nprefer = [\"wlan0\"]\n[[policy.rules]]\nwhen = 'wlan0.carrier'\nuse = \"wlan0\"\n"+
+		"[[policy.rules]]\nwhen = 'wwan0.cost > 5'\navoid = \"wwan0\"\n", "wlan0", "wwan0")
 	w.s.Interface, w.s.Held = "wwan0", true
 	w.expect("held", "")
+	w.hint("wwan0", "cost", "6", time.Time{})
+	w.expect("held where the configuration forbids it", "wlan0")
+	w.hint("wwan0", "cost", "0", time.Time{})
+	w.s.Interface = "wwan0"
 	w.Captive("wwan0", true)
 	w.expect("held where nothing can be reached", "wlan0")
 	w.s.Interface, w.s.Held = "wwan0", false

@@ -15,7 +15,7 @@
 //
 // While an interface works, nothing is moved from it to one that is metered, where it is not, or dearer: only the
 // configuration's prefer, providers and rules, a hint that prefers it, or a person may say so. A stream that a person has
-// moved stays until its network fails. Which interfaces lead past a tunnel is for the process to say.
+// moved stays until its network fails, unless the configuration avoids it there. Which interfaces lead past a tunnel is for the process to say.
 //
 // A change for better waits until the stream has been where it is for dwell, and the other interface has been usable
 // for dwell since it came back, twice as long for each further loss in the last two minutes; and it has to pay: at
