@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"midstream/core/control"
+	"midstream/core/display"
 )
 
 // The environment variables that say what is logged and where: Open's two parameters.
@@ -67,7 +68,17 @@ func Open(level, file string) (zerolog.Logger, io.Closer, error) {
 	if err != nil {
 		return zerolog.Nop(), nothing{}, fmt.Errorf("open the log: %w; set %s to a file that can be written", err, EnvFile)
 	}
-	return zerolog.New(f).Level(l).With().Timestamp().Int("pid", os.Getpid()).Logger(), f, nil
+	return zerolog.New(shown{f}).Level(l).With().Timestamp().Int("pid", os.Getpid()).Logger(), f, nil
+}
+
+// shown writes the log's lines so that a terminal obeys nothing in them: they hold what servers and programs say.
+type shown struct{ file *os.File }
+
+func (s shown) Write(line []byte) (int, error) {
+	if _, err := s.file.Write(display.JSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 type nothing struct{}

@@ -549,3 +549,20 @@ func BenchmarkWithout(b *testing.B) {
 		must(exec.Command(shared.program("dynamic")).Run())
 	}
 }
+
+// Names of programs are other people's texts: nothing in them is obeyed by a terminal.
+func TestNamesAreShownHarmless(t *testing.T) {
+	for name, want := range map[string]string{
+		"a\x1b[2Jb": "a?[2Jb", "x\u202egpj": "x?gpj", "\u009b1m": "?1m", "\xff\xc0\x80\xed\xa0\x80": "??????", "Grüße 世界🙂": "Grüße 世界🙂",
+		"line\nmidstream: another": "line?midstream: another",
+	} {
+		out, err := exec.Command(filepath.Join(shared.build, "midstream"), "--", "/nowhere/"+name).CombinedOutput()
+		if got, wanted := string(out), "midstream: /nowhere/"+want+": not found\n"; got != wanted || err == nil {
+			t.Errorf("%q, not %q", got, wanted)
+		}
+	}
+	out, _ := exec.Command(filepath.Join(shared.build, "midstream"), strings.Repeat("x", 5000)).CombinedOutput()
+	if len(out) > 2100 || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("%d octets", len(out))
+	}
+}

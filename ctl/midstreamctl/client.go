@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -89,7 +88,10 @@ func (c *client) call(method string, params, result any) error {
 	r, err := c.read()
 	switch {
 	case err != nil:
-		return errors.Join(err, sent)
+		if sent != nil {
+			err = fmt.Errorf("%w; %w", err, sent)
+		}
+		return err
 	case r.Error != nil:
 		return r.Error
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+
+	"midstream/core/display"
 )
 
 const configHelp = `usage: midstreamctl config [--json]
@@ -30,11 +32,11 @@ func showConfig(e *environment, args []string) int {
 			e.complain("config: %v", err)
 			return exitFailed
 		}
-		return e.flush(append(text, '\n'), exitOK)
+		return e.data(text, exitOK)
 	}
 	from := "built-in defaults; there is no configuration file"
 	if e.config.File != "" {
 		from = e.config.File
 	}
-	return e.flush(fmt.Appendf(nil, "# %s\n%s", from, e.config), exitOK)
+	return e.flush(fmt.Appendf(nil, "# %s\n%s", display.Line(from), e.config), exitOK)
 }

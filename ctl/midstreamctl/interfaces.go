@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/resolve"
@@ -70,7 +71,7 @@ func interfaces(e *environment, args []string) int {
 			e.complain("interfaces: %v", err)
 			return exitFailed
 		}
-		return e.flush(append(text, '\n'), status)
+		return e.data(text, status)
 	}
 	return e.flush(interfaceTable(list, terminalWidth(os.Stdout)), status)
 }
@@ -151,13 +152,13 @@ func interfaceTable(list []manager.Interface, width int) []byte {
 	var b bytes.Buffer
 	table(&b, rows, width)
 	for _, i := range list {
-		fmt.Fprintf(&b, "%s: %s\n", i.Name, printable(i.Why))
+		fmt.Fprintf(&b, "%s: %s\n", display.Line(i.Name), display.Line(i.Why))
 		for _, h := range i.Hints {
 			left := ""
 			if !h.Expires.IsZero() {
 				left = ", for " + time.Until(h.Expires).Round(time.Second).String() + " more"
 			}
-			fmt.Fprintf(&b, "  hint %s=%s, %v ago%s\n", printable(h.Key), printable(h.Value), time.Since(h.At).Round(time.Second), left)
+			fmt.Fprintf(&b, "  hint %s=%s, %v ago%s\n", display.Line(h.Key), display.Line(h.Value), time.Since(h.At).Round(time.Second), left)
 		}
 	}
 	return b.Bytes()

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"midstream/core/config"
+	"midstream/core/display"
 )
 
 // The exit statuses.
@@ -74,7 +75,7 @@ type environment struct {
 }
 
 func (e *environment) complain(format string, args ...any) {
-	fmt.Fprintf(e.err, "midstreamctl: "+format+"\n", args...)
+	fmt.Fprintln(e.err, "midstreamctl: "+display.Line(fmt.Sprintf(format, args...)))
 }
 
 func main() {
@@ -129,6 +130,11 @@ func (e *environment) parse(f *flag.FlagSet, args []string) bool {
 		e.complain("%s: %s; see midstreamctl %[1]s --help", f.Name(), text)
 	}
 	return err == nil
+}
+
+// data writes one JSON text, a line, with nothing in it that a terminal obeys.
+func (e *environment) data(text []byte, status int) int {
+	return e.flush(append(display.JSON(text), '\n'), status)
 }
 
 // flush writes what a command has to say; a reader that has gone away is not worth a word.

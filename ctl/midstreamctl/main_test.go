@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"midstream/core/config"
@@ -347,6 +348,40 @@ func TestSizes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1 << 62: "4.6 EB"} {
 		if got := size(n); got != want {
 			t.Errorf("size(%d) = %s, not %s", n, got, want)
+		}
+	}
+}
+
+// What another process says of itself is shown, never obeyed: in tables, in messages, in errors, and in JSON, which stays data.
+func TestNothingOfAnotherProcessIsObeyed(t *testing.T) {
+	const evil = "\x1b]0;x\x07\x7f\u009b\u202e\u2066\u200f\u2028\n"
+	dir := isolate(t)
+	long := strings.Repeat("x", 100_000)
+	serve(t, dir, 1, &fake{
+		list: []control.Session{{ID: "1-1" + evil, Command: evil, URL: "http://h/" + evil + long, State: evil, Interface: evil, Server: evil, Why: evil + long}},
+		migrate: func(control.MigrateParams) (control.MigrateResult, error) {
+			m := &control.Migration{From: control.End{Interface: evil, Server: evil}, To: control.End{Interface: evil}, Delivery: evil}
+			return control.MigrateResult{Streams: []control.StreamResult{
+				{ID: "1-1" + evil, Reason: evil + long}, {ID: "1-2" + evil, OK: true, Migration: m}, {ID: "1-3" + evil, OK: true}}}, nil
+		},
+	})
+	serve(t, dir, 2, &fake{migrate: func(control.MigrateParams) (control.MigrateResult, error) {
+		return control.MigrateResult{}, errors.New(evil + long)
+	}})
+	for _, args := range []string{"sessions", "sessions --json", "migrate --to b", "migrate --to b --json", "use lo"} {
+		_, out, errs := ctl(strings.Fields(args)...)
+		for _, r := range out + errs {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("%s writes %q", args, r)
+			}
+		}
+		for _, line := range strings.Split(errs, "\n") {
+			if len(line) > 10_000 {
+				t.Errorf("%s complains in a line of %d octets", args, len(line))
+			}
+		}
+		if strings.HasSuffix(args, "--json") && !json.Valid([]byte(out)) {
+			t.Errorf("%s writes what is no JSON", args)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/display"
 )
 
 const migrateHelp = `usage: midstreamctl migrate --to INTERFACE [--pid PID] [--session ID] [--timeout 10s] [--json]
@@ -118,7 +119,7 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 		}
 		if !r.OK {
 			status = exitFailed
-			e.complain("%s did not move to %s: %s", printable(r.ID), to, printable(r.Reason))
+			e.complain("%s did not move to %s: %s", display.Line(r.ID), to, display.Line(r.Reason))
 		} else if m := r.Migration; m != nil {
 			rows = append(rows, []string{
 				r.ID, end(m.From), end(m.To), size(m.Offset), m.Delivery, fmt.Sprintf("%.1f ms", m.StallMS),
@@ -133,7 +134,7 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 			e.complain("migrate: %v", err)
 			return exitFailed
 		}
-		return e.flush(append(text, '\n'), status)
+		return e.data(text, status)
 	}
 	if len(rows) == 1 {
 		return status

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/display"
 )
 
 const sessionsHelp = `usage: midstreamctl sessions [--json]
@@ -56,7 +57,7 @@ func sessions(e *environment, args []string) int {
 			e.complain("sessions: %v", err)
 			return exitFailed
 		}
-		return e.flush(append(text, '\n'), status)
+		return e.data(text, status)
 	}
 	list := make([]control.Session, len(raw))
 	for i := range raw {
@@ -80,15 +81,15 @@ func sessionTable(list []control.Session, width int) []byte {
 			movable = "no"
 		}
 		rows = append(rows, []string{
-			s.ID, strconv.Itoa(s.FD), shorten(printable(s.Command), 20), s.State, s.Interface, s.Server,
-			progress(s.Received, s.Length), strconv.Itoa(len(s.Migrations)) + "×", movable, printable(s.URL),
+			s.ID, strconv.Itoa(s.FD), display.Shorten(display.Line(s.Command), 20), s.State, s.Interface, s.Server,
+			progress(s.Received, s.Length), strconv.Itoa(len(s.Migrations)) + "×", movable, display.Line(s.URL),
 		})
 	}
 	var b bytes.Buffer
 	table(&b, rows, width)
 	for _, s := range list {
 		if !s.Movable && s.Why != "" {
-			fmt.Fprintf(&b, "%s cannot be moved: %s\n", s.ID, printable(s.Why))
+			fmt.Fprintf(&b, "%s cannot be moved: %s\n", display.Line(s.ID), display.Line(s.Why))
 		}
 	}
 	return b.Bytes()

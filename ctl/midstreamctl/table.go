@@ -7,10 +7,11 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"midstream/core/display"
 )
 
 // minLastColumn is what the last column keeps in a terminal too narrow for the others.
@@ -29,7 +30,7 @@ func terminalWidth(f *os.File) int {
 func table(w io.Writer, rows [][]string, width int) {
 	for _, row := range rows {
 		for column := range row {
-			row[column] = printable(row[column])
+			row[column] = display.Line(row[column])
 		}
 	}
 	if width > 0 {
@@ -43,7 +44,7 @@ func table(w io.Writer, rows [][]string, width int) {
 			room -= widest + 2
 		}
 		for _, row := range rows {
-			row[last] = shorten(row[last], max(room, minLastColumn))
+			row[last] = display.Shorten(row[last], max(room, minLastColumn))
 		}
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -51,27 +52,6 @@ func table(w io.Writer, rows [][]string, width int) {
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	t.Flush()
-}
-
-// shorten cuts the middle out of s where it has more than limit characters: the ends tell most of a URL.
-func shorten(s string, limit int) string {
-	r := []rune(s)
-	if len(r) <= limit {
-		return s
-	}
-	head := limit / 2
-	return string(r[:head]) + "…" + string(r[len(r)-(limit-head-1):])
-}
-
-// printable replaces what could move a terminal's cursor or break the columns: a URL and a command
-// come from elsewhere.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // size writes octets in decimal units.

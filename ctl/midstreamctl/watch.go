@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"midstream/core/control"
+	"midstream/core/display"
 	"midstream/core/manager"
 )
 
@@ -135,7 +137,7 @@ func (w *watcher) events(p process, stop func()) error {
 
 // print writes one event, and returns whether there is still somebody to write to.
 func (w *watcher) print(raw json.RawMessage) bool {
-	line := append(raw[:len(raw):len(raw)], '\n')
+	line := append(slices.Clone(display.JSON(raw)), '\n')
 	if !w.json {
 		var e control.Event
 		if err := json.Unmarshal(raw, &e); err != nil {
@@ -145,7 +147,7 @@ func (w *watcher) print(raw json.RawMessage) bool {
 		if who == "" {
 			who = fmt.Sprint(e.PID)
 		}
-		line = fmt.Appendf(nil, "%s  %-10s %-10s %s", e.At.Local().Format("15:04:05.000"), printable(who), printable(e.Kind), printable(e.Text))
+		line = fmt.Appendf(nil, "%s  %-10s %-10s %s", e.At.Local().Format("15:04:05.000"), display.Line(who), display.Line(e.Kind), display.Line(e.Text))
 		if e.Skipped > 0 {
 			line = fmt.Appendf(line, " (%d events before this one were missed)", e.Skipped)
 		}

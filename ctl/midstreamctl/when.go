@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"midstream/core/display"
 	"midstream/core/manager"
 )
 
@@ -123,7 +124,7 @@ func (e *environment) listWhens(store manager.Store) int {
 		if w.Once {
 			once = "yes"
 		}
-		rows = append(rows, []string{printable(w.ID), w.Use, once, expires, printable(w.Condition)})
+		rows = append(rows, []string{display.Line(w.ID), w.Use, once, expires, display.Line(w.Condition)})
 	}
 	var b bytes.Buffer
 	table(&b, rows, terminalWidth(os.Stdout))

@@ -13,6 +13,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/display"
 	"midstream/core/log"
 	"midstream/core/manager"
 )
@@ -51,17 +52,17 @@ func run(args []string, out, complaints io.Writer) int {
 	}
 	cfg, err := config.Load(config.Find())
 	if err != nil {
-		fmt.Fprintf(complaints, "midstreamd: %v\n", err)
+		fmt.Fprintln(complaints, "midstreamd: "+display.Line(err.Error()))
 		return 2
 	}
 	dir, err := folder(*host)
 	if err != nil {
-		fmt.Fprintf(complaints, "midstreamd: %v\n", err)
+		fmt.Fprintln(complaints, "midstreamd: "+display.Line(err.Error()))
 		return 1
 	}
 	logger, closeLog, err := log.Open(os.Getenv(log.EnvLevel), os.Getenv(log.EnvFile))
 	if err != nil {
-		fmt.Fprintf(complaints, "midstreamd: %v\n", err)
+		fmt.Fprintln(complaints, "midstreamd: "+display.Line(err.Error()))
 		return 1
 	}
 	defer closeLog.Close()
@@ -70,7 +71,7 @@ func run(args []string, out, complaints io.Writer) int {
 	d := newDaemon(cfg, dir, logger)
 	d.host = *host
 	if err := d.serve(ctx); err != nil {
-		fmt.Fprintf(complaints, "midstreamd: %v\n", err)
+		fmt.Fprintln(complaints, "midstreamd: "+display.Line(err.Error()))
 		return 1
 	}
 	return 0

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "display.h"
 #include "look.h"
 
 static const char usage[] =
@@ -40,12 +41,18 @@ static const char *const levels[] = { "off", "error", "warn", "info", "debug", "
 __attribute__((format(printf, 2, 3), noreturn)) static void die(int status, const char *format, ...)
 {
     va_list arguments;
-    fputs("midstream: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    display_line(format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
     exit(status);
+}
+
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    display_line(format, arguments);
+    va_end(arguments);
 }
 
 static void set(const char *name, const char *value)
@@ -304,7 +311,7 @@ int main(int count, char **arguments)
         die(126, "%s; not started, because of --strict", look.limit);
     }
     if (look.limit[0]) {
-        fprintf(stderr, "midstream: %s; started as it is\n", look.limit);
+        tell("%s; started as it is", look.limit);
     }
     if (!look.breaks) {
         preload(library);
