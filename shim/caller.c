@@ -59,6 +59,49 @@ static bool may_be_in_it(long number, const unsigned long *arguments, int fd)
     return false;
 }
 
+/* A TLS library, or the transport that the program has given it, may wait for octets beforehand. */
+static bool may_wait_for_it(long number)
+{
+    switch (number) {
+#ifdef SYS_poll
+    case SYS_poll:
+    case SYS_select:
+    case SYS_epoll_wait:
+#endif
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_epoll_pwait:
+        return true;
+    }
+    return false;
+}
+
+enum whereabouts { UNKNOWN, RUNNING, IN_CALL, IN_WAIT, ELSEWHERE };
+
+/* Where the thread is, as the kernel tells. */
+static enum whereabouts whereabouts(const struct stream *s, uint32_t tid)
+{
+    char text[256];
+    snprintf(text, sizeof text, "/proc/self/task/%u/syscall", tid);
+    int file = (int)REAL(syscall)(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return UNKNOWN;
+    }
+    ssize_t n = REAL(read)(file, text, sizeof text - 1);
+    REAL(syscall)(SYS_close, file);
+    text[n > 0 ? n : 0] = 0;
+    char *end;
+    long number = strtol(text, &end, 10);
+    unsigned long arguments[3];
+    if (end == text || number < 0) {
+        return RUNNING;
+    }
+    for (int i = 0; i < 3; i++) {
+        arguments[i] = strtoul(end, &end, 16);
+    }
+    return may_be_in_it(number, arguments, s->fd) ? IN_CALL : may_wait_for_it(number) ? IN_WAIT : ELSEWHERE;
+}
+
 /*
  * Whether the thread has left the call. It may also be in a signal handler that has interrupted the call and will return to
  * it: that call finds itself undone then, and what it has read is not counted.
@@ -78,23 +121,7 @@ static bool is_gone(const struct stream *s, uint64_t token)
     if (token & CALLER_COUNTS || atomic_load(&s->tls)) {
         return false; /* a TLS library may be anywhere */
     }
-    char text[256];
-    snprintf(text, sizeof text, "/proc/self/task/%u/syscall", tid);
-    int file = (int)REAL(syscall)(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return false;
-    }
-    ssize_t n = REAL(read)(file, text, sizeof text - 1);
-    REAL(syscall)(SYS_close, file);
-    text[n > 0 ? n : 0] = 0;
-    char *end;
-    long number = strtol(text, &end, 10);
-    unsigned long arguments[3];
-    bool known = end > text && number >= 0;
-    for (int i = 0; i < 3; i++) {
-        arguments[i] = strtoul(end, &end, 16);
-    }
-    return known && !may_be_in_it(number, arguments, s->fd);
+    return whereabouts(s, tid) >= IN_WAIT;
 }
 
 /* True when the place is free. */
@@ -145,10 +172,38 @@ void caller_look(struct stream *s)
     clear_place(s, &s->records);
 }
 
+static bool sleeps(const struct stream *s, uint64_t token)
+{
+    if (!token) {
+        return true;
+    }
+    switch (token & CALLER_COUNTS ? RUNNING : whereabouts(s, thread_of(token))) {
+    case UNKNOWN: /* there is no /proc here */
+    case IN_CALL:
+        return true;
+    case IN_WAIT:
+        return atomic_load(&((struct stream *)s)->tls);
+    default:
+        return false;
+    }
+}
+
+bool caller_sleeps(const struct stream *s)
+{
+    struct stream *t = (struct stream *)s;
+    return sleeps(s, atomic_load(&t->reading)) && sleeps(s, atomic_load(&t->peeking)) && sleeps(s, atomic_load(&t->records));
+}
+
 bool caller_other_reads(const struct stream *s)
 {
     uint64_t token = atomic_load(&s->reading);
     return token && thread_of(token) != own();
+}
+
+bool caller_other_writes(const struct stream *s, uint64_t marks)
+{
+    uint64_t token = atomic_load(&s->writing);
+    return token && thread_of(token) != own() && (token & marks) == marks;
 }
 
 void caller_look_for_own(struct stream *s)

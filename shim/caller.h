@@ -40,8 +40,14 @@ void caller_look(struct stream *s);
 /* The same for a read of this thread's: it is about to wait for the descriptor instead. */
 void caller_look_for_own(struct stream *s);
 
+/* Whether the reads that are under way sleep in the kernel, as far as it tells (proc_pid_syscall(5)). */
+bool caller_sleeps(const struct stream *s);
+
 /* Whether another thread reads, as far as this one can tell: of its own only such a call may be left. */
 bool caller_other_reads(const struct stream *s);
+
+/* Whether another thread is in a write, with these marks of the token (CALLER_COUNTS, or 0 for any). */
+bool caller_other_writes(const struct stream *s, uint64_t marks);
 
 /* In a forked child. */
 void caller_forget(void);

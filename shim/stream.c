@@ -155,12 +155,12 @@ struct stream *stream_new(int fd, int domain)
         }
     }
     atomic_store(&s->armed, 0);
-    s->next_fd = s->kept_fd = -1;
+    s->next_fd = s->kept_fd = s->old_fd = -1;
     s->next_twin = NULL;
     atomic_store(&s->tls, NULL);
     s->opaque = s->http_over_tls = false;
     s->tunnel[0] = 0;
-    s->woken = false; /* but `due` stays: the record may still be in the hand's list */
+    s->woken = s->decided = s->still = s->head_told = false; /* but `due` stays: the record may still be in the hand's list */
     stream_mark(fd, s);
     return s;
 }
@@ -502,15 +502,35 @@ static void publish(struct stream *s)
     atomic_store(&s->counters->received, s->in.content);
 }
 
+/* How long a reader waits for another thread's write of the request at most: on a busy machine that may stand still for a while. */
+#define COUNTING_NS 200000000LL
+
+/*
+ * Another thread's write of the request may have returned from the kernel, but not yet from its hook. The core is told of the
+ * response behind that, whoever reads it, and however early.
+ */
+static bool await_request(const struct stream *s, uint64_t number)
+{
+    int64_t until = 0;
+    for (int i = 0; atomic_load(&s->sent) < number ? caller_other_writes(s, 0) : caller_other_writes(s, CALLER_COUNTS); i++) {
+        if (i < 1000) {
+            sched_yield();
+            continue;
+        }
+        until = until ? until : now_ns() + COUNTING_NS;
+        if (now_ns() > until) {
+            break;
+        }
+        REAL(poll)(NULL, 0, 1);
+    }
+    return atomic_load(&s->sent) >= number;
+}
+
 /* The first octet of a response: which request does it answer? */
 static bool begin_response(struct stream *s)
 {
     uint64_t number = atomic_load(&s->answered) + 1;
-    /* Another thread's write may have returned from the kernel, but not yet from its hook. */
-    for (int i = 0; i < 1000 && atomic_load(&s->sent) < number && atomic_load(&s->writing); i++) {
-        sched_yield();
-    }
-    if (atomic_load(&s->sent) < number) {
+    if (!await_request(s, number)) {
         return false;
     }
     uint64_t bit = 1ULL << (number % 64);
@@ -540,6 +560,11 @@ static void make_room(const struct stream *s, uint64_t number)
     }
 }
 
+static bool is_told(const struct stream *s, uint64_t number)
+{
+    return atomic_load(&s->stage) == STAGE_OPEN && number >= s->first;
+}
+
 /* Octets that the program has been handed. */
 static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
 {
@@ -548,13 +573,17 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         uint32_t before = s->in.phase, head = s->in.head;
         enum framing_event event = framing_read(&s->in, octets, count, &used);
         uint64_t number = atomic_load(&s->answered) + 1;
-        bool told = atomic_load(&s->stage) == STAGE_OPEN && number >= s->first;
+        bool told = is_told(s, number);
         if (event == FRAMING_BEGUN) {
             if (!begin_response(s)) {
                 s->in.phase = MS_BROKEN;
                 stream_leave(s, "the server spoke before it was asked");
                 return;
             }
+            s->head_told = is_told(s, number);
+        } else if (told && !s->head_told && before != MS_IDLE) {
+            stream_leave(s, "it was answered before Midstream knew what had been asked");
+            told = false;
         } else if (before == MS_HEAD && told) {
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
             int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;

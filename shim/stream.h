@@ -83,6 +83,7 @@ struct stream {
     _Atomic uint64_t connects;       /* likewise a CONNECT */
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
+    bool head_told;                  /* the core has been told of the response in progress from its first octet on */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
@@ -143,7 +144,10 @@ struct stream {
     uint64_t arm_exchange;
     uint64_t arm_sent;  /* the last exchange whose request has been sent on the new connection */
     int64_t gate_closed_at, deadline, roused_at;
-    bool woken;         /* SHUT_RD has been used to wake blocked readers */
+    bool woken;         /* SHUT_RD has been used to wake blocked readers: the connection cannot go on */
+    bool decided;       /* nothing refuses the hand-over any more */
+    bool still;         /* nothing arrives on the present socket (still.h) */
+    int old_fd;         /* another descriptor of the present socket, for what is done with it afterwards; -1 none */
     _Atomic(struct stream *) due_next;
     _Atomic uint32_t due;
     struct stream *pending_next;

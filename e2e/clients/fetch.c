@@ -225,6 +225,37 @@ static void in_thread(void *(*reader)(void *))
     pthread_join(thread, NULL);
 }
 
+static _Atomic pid_t early_reader_id;
+
+static void *early_reader(void *unused)
+{
+    early_reader_id = gettid();
+    return blocked_reader(unused);
+}
+
+static int sleeps(pid_t thread)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    FILE *f = thread ? fopen(path, "re") : NULL;
+    if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 0;
+    if (f)
+        fclose(f);
+    return state == 'S';
+}
+
+/* A thread waits for octets before another asks for any, as in every relay. */
+static void read_first(const char *host, const char *path)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, early_reader, NULL);
+    while (!sleeps(early_reader_id))
+        sched_yield();
+    ask(fd, host, path);
+    pthread_join(thread, NULL);
+}
+
 /* What must be the same at the end as before the request. */
 struct attributes {
     struct sockaddr_storage peer;
@@ -318,11 +349,16 @@ int main(int argc, char **argv)
             _exit(0);
         }
     }
-    ask(fd, argv[3], argv[5]);
+    if (!strcmp(mode, "early"))
+        read_first(argv[3], argv[5]);
+    else
+        ask(fd, argv[3], argv[5]);
     if (!strcmp(mode, "dup") && dup(fd) < 0)
         die("dup");
 
-    if (!strcmp(mode, "blocked") || !strcmp(mode, "mptcp") || !strcmp(mode, "child") || !strcmp(mode, "dup"))
+    if (!strcmp(mode, "early"))
+        ;
+    else if (!strcmp(mode, "blocked") || !strcmp(mode, "mptcp") || !strcmp(mode, "child") || !strcmp(mode, "dup"))
         blocked_reader(NULL);
     else if (!strcmp(mode, "thread"))
         in_thread(blocked_reader);
