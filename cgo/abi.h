@@ -150,7 +150,8 @@ enum ms_flag {
     MS_RELAY = 1 << 4, /* the socket is one end of a pair that the core feeds */
     MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
     MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content; exactly there, unless MS_RELAY */
-    MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end */
+    MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end, and no other is due; with MS_NOW, if
+                            that is so. Without it, at no other place than in the response */
     MS_EXACT = 1 << 8,   /* with MS_IN_HEAD: exactly there, with MS_RELAY as well */
     MS_IN_TRAILER = 1 << 9, /* a is so many octets of the head and the trailer section: exactly there. Without it, a
                                program that stands inside a trailer field keeps its connection, unless MS_KEEP */

@@ -3,9 +3,12 @@
  *
  * A hand-over, once the program stands at the offset or need not be waited for:
  *
- *   gate closed → calls under way have left (blocked ones woken by SHUT_RD) → epoll memberships taken out →
- *   overlap dropped from the new socket → names kept, attributes copied → dup3 → memberships put in →
+ *   gate closed → calls under way have left, or sleep → epoll memberships taken out → overlap dropped from the new socket, all that
+ *   could refuse has been asked → sleeping calls woken by SHUT_RD → names kept, attributes copied → dup3 → memberships put in →
  *   MS_MOVED → gate opened → old connection reset, or kept.
+ *
+ * Up to SHUT_RD, or dup3 where nobody sleeps, nothing has been done to the old connection that could not be undone; from there on
+ * nothing refuses.
  *
  * What has to be waited for does not block the hand: the stream is put on the pending list and looked at
  * again when something leaves, or after a millisecond.
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,6 +38,7 @@
 #include "load.h"
 #include "names.h"
 #include "socket.h"
+#include "still.h"
 #include "threads.h"
 #include "tls.h"
 #include "twin.h"
@@ -102,9 +107,12 @@ static void disarm(struct stream *s)
 {
     atomic_store(&s->armed, 0);
     atomic_store(&s->counters->stop_at, s->end_at);
+    s->decided = false;
+    still_end(s, s->fd);
     twin_free(s->next_twin);
     s->next_twin = NULL;
     drop(&s->next_fd);
+    drop(&s->old_fd);
 }
 
 /* The program has read all that the present socket has for it, and waits at the gate for the core to bring the rest. */
@@ -129,11 +137,11 @@ static void refuse(struct stream *s, const char *why)
     if (s->woken) {
         atomic_store(&s->gate, GATE_HELD);
         /*
-         * SHUT_RD has been used on the connection: it cannot go on. The gate stays closed, and the core is
-         * told as if the connection had failed.
+         * What cannot be is: SHUT_RD has been used, so the connection cannot go on. The gate stays closed, and the core is told as if
+         * the connection had failed. It has not come to an end that a program might take for the content's.
          */
         channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
-        channel_send(s, MS_FAILED, MS_HELD, exchange, 0, at, NULL, 0);
+        channel_send(s, MS_FAILED, MS_HELD, exchange, ECONNRESET, at, NULL, 0);
         return;
     }
     if (!is_at_end(s)) {
@@ -165,8 +173,8 @@ static const char *obstacle(struct stream *s)
     uint64_t answered = atomic_load(&s->answered), sent = atomic_load(&s->sent);
     bool waiting = sent > answered;
     uint32_t stage = atomic_load(&s->stage);
-    if (s->arm_flags & RESTORE) {
-        return stage == STAGE_OPEN || stage == STAGE_LEFT ? NULL : "the program has closed it";
+    if (s->arm_flags & RESTORE || s->decided) {
+        return (stage == STAGE_OPEN || stage == STAGE_LEFT) && socket_inode(s->fd) == s->inode ? NULL : "the program has closed it";
     }
     if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->end_at == MS_NO_STOP)) {
         return "the stream has been left alone";
@@ -229,6 +237,31 @@ static void keep_names(struct stream *s)
     }
 }
 
+/* What is needed afterwards, while it can still be done without. False, with nothing done: there is no descriptor left. */
+static bool secure(struct stream *s)
+{
+    struct rlimit limit;
+    if (s->old_fd < 0) {
+        s->old_fd = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
+        if (s->old_fd >= 0) {
+            load_own(s->old_fd);
+        }
+    }
+    /* The program may have lowered its limit below the numbers that it has: dup3 finds those too large. */
+    bool allowed = getrlimit(RLIMIT_NOFILE, &limit) || (rlim_t)s->fd < limit.rlim_cur;
+    return allowed && (s->old_fd >= 0 || !(s->arm_flags & MS_KEEP));
+}
+
+static bool replace(const struct stream *s)
+{
+    int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
+    long result;
+    do {
+        result = REAL(syscall)(SYS_dup3, s->next_fd, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+    } while (result < 0 && (errno == EINTR || errno == EBUSY));
+    return result >= 0;
+}
+
 /* Everything has left, the overlap is dropped: the descriptor gets its new socket. */
 static void exchange_sockets(struct stream *s)
 {
@@ -238,22 +271,20 @@ static void exchange_sockets(struct stream *s)
     if (!restore) {
         socket_copy_attributes(s->fd, s->next_fd, !s->relayed);
     }
-    int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
-    int old = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
-    if (old >= 0) {
-        load_own(old);
-    } else if (s->arm_flags & MS_KEEP) {
-        refuse(s, "the program has no descriptor left");
-        return;
-    }
     int64_t taken = socket_taken(s->next_fd);
     uint64_t inode = socket_inode(s->next_fd), unchunked = unchunk_left(s);
-    if (REAL(syscall)(SYS_dup3, s->next_fd, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
-        drop(&old);
+    if (!replace(s)) {
         refuse(s, "the descriptor could not be replaced");
         return;
     }
     drop(&s->next_fd);
+    int old = s->old_fd;
+    s->old_fd = -1;
+    s->decided = false;
+    if (s->arm_flags & (MS_KEEP | MS_SPARE)) {
+        still_end(s, old);
+    }
+    s->still = false;
     bool surplus = false;
     if (s->next_twin) {
         surplus = twin_swap(s->next_twin, s->fd);
@@ -341,35 +372,32 @@ static bool may_wake(const struct stream *s)
 }
 
 /*
- * Whether a sleeper may be woken likewise: a program that sleeps where the old connection is needed no more would sleep
- * on behind its back. What a pair has of an overlap is the core's to drop.
- */
-static bool may_rouse(const struct stream *s)
-{
-    bool relay_at_offset = s->arm_flags & MS_RELAY && !(s->arm_flags & MS_IN_HEAD)
-                           && (int64_t)atomic_load(&s->counters->received) >= s->arm_at;
-    return s->arm_flags & MS_AT_END || relay_at_offset || may_wake(s);
-}
-
-/*
  * Sleepers in poll() and select() get so long to leave, on a busy machine, too; one that has left by siglongjmp is still
  * counted.
  */
 #define SLEEPERS_NS 100000000LL
 
+/* Nothing refuses any more. Sleeping calls on the old connection are to wake up, and leave. */
+static void wake(struct stream *s, int64_t now)
+{
+    s->decided = true;
+    if (!s->woken) {
+        s->woken = true;
+        s->roused_at = now;
+        REAL(shutdown)(s->fd, SHUT_RD);
+    }
+}
+
 /*
- * Wakes them: one that still sleeps when the number gets another socket sleeps on for ever. True while they have not left.
+ * Wakes those in poll() and select(): one that still sleeps when the number gets another socket sleeps on for ever. True while
+ * they have not left.
  */
 static bool has_sleepers(struct stream *s, int64_t now)
 {
     if (!stream_sleepers(s)) {
         return false;
     }
-    if (!s->woken) {
-        s->woken = true;
-        s->roused_at = now;
-        REAL(shutdown)(s->fd, SHUT_RD);
-    }
+    wake(s, now);
     for (int i = 0; i < 200 && stream_sleepers(s); i++) {
         sched_yield();
     }
@@ -388,10 +416,10 @@ static bool trailer_agrees(const struct stream *s)
     return s->arm_flags & MS_KEEP || s->in.phase != MS_TRAILER || !s->in.line || s->in.cr;
 }
 
-/* Calls that wait for octets: reads, and looks ahead (MSG_PEEK). */
-static bool may_be_blocked(const struct stream *s)
+/* How many calls are inside that wait for octets: reads, and looks ahead (MSG_PEEK). */
+static uint32_t readers(const struct stream *s)
 {
-    return atomic_load(&s->reading) || atomic_load(&s->receiving) || atomic_load(&s->peeking);
+    return (uint32_t)!!atomic_load(&s->reading) + !!atomic_load(&s->peeking) + atomic_load(&s->receiving);
 }
 
 /*
@@ -401,15 +429,20 @@ static bool may_be_blocked(const struct stream *s)
 static bool others_are_inside(const struct stream *s)
 {
     uint32_t inside = atomic_load(&s->inside);
-    return inside > (uint32_t)!!atomic_load(&s->reading) + !!atomic_load(&s->writing) + !!atomic_load(&s->peeking)
-        + atomic_load(&s->receiving);
+    return inside > readers(s) + !!atomic_load(&s->writing);
+}
+
+/* All that are inside are reads that sleep, and may be woken. */
+static bool may_be_woken(struct stream *s)
+{
+    return atomic_load(&s->inside) <= readers(s) && (s->arm_flags & RESTORE || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
 }
 
 /* Calls are to leave first. True when they have been waited for in vain. */
 static bool wait_for_calls(struct stream *s, int64_t now)
 {
-    if (now < s->deadline) {
-        return false;
+    if (now < s->deadline || s->decided) {
+        return false; /* a call that has been woken leaves as soon as its thread runs */
     }
     refuse(s, "a call of the program's on the descriptor does not return");
     return true;
@@ -434,11 +467,123 @@ static void come_earlier(struct stream *s)
     }
 }
 
+enum verdict {
+    GOES,    /* nothing speaks against it */
+    WAITS,   /* not yet: it is to be looked at again */
+    REOPENS, /* the program has to read on: it will close the gate again (stream_check_stop) */
+    REFUSED,
+};
+
+/*
+ * Whether the hand-over can be: all that could refuse it is asked here. Nobody reads, or all reads sleep on a connection that is still.
+ * To the old connection nothing is done.
+ */
+static enum verdict judge(struct stream *s, int64_t now, const char **why)
+{
+    if ((*why = obstacle(s))) {
+        return REFUSED;
+    }
+    if (s->arm_flags & RESTORE) {
+        secure(s);
+        return GOES;
+    }
+    if ((*why = aside_obstacle(s))) {
+        return REFUSED;
+    }
+    bool waiting = atomic_load(&s->sent) > atomic_load(&s->answered), over = s->in.phase == MS_IDLE && !waiting;
+    bool reopens = atomic_load(&s->gate) == GATE_CLOSED && !is_at_end(s) && !s->woken;
+    if (reopens && has_shown_framing(s)) {
+        return REOPENS; /* it is to read them first */
+    }
+    if (!(s->arm_flags & MS_AT_END) && over) {
+        *why = "the exchange is over"; /* what follows there is no rest of it, not even an empty one */
+        return REFUSED;
+    }
+    int64_t at = (int64_t)s->in.content;
+    if (s->arm_flags & (MS_IN_HEAD | MS_IN_TRAILER)) {
+        at = s->in.phase == MS_HEAD || s->in.phase == MS_TRAILER ? (int64_t)s->in.head : 0;
+    }
+    if (s->arm_flags & MS_AT_END) {
+        s->arm_at = at;
+    }
+    bool in_head = s->in.phase == MS_HEAD || (s->in.phase == MS_IDLE && waiting);
+    if (!!(s->arm_flags & MS_IN_HEAD) != in_head || (s->arm_flags & MS_AT_END && !over)
+        || (s->arm_flags & MS_IN_HEAD && (s->arm_flags & MS_EXACT || !(s->arm_flags & MS_RELAY)) && at != s->arm_at)
+        || !trailer_agrees(s)) {
+        *why = "the program stands in another part of the response";
+        return REFUSED;
+    }
+    int64_t taken = socket_taken(s->fd);
+    int64_t seen = (int64_t)(s->seen_base + s->seen);
+    if (!s->woken && taken >= 0 && taken != seen && taken != seen + 1) {
+        *why = "octets were read past Midstream's hooks";
+        return REFUSED;
+    }
+    if (at < s->arm_at) {
+        *why = "the program has not come as far";
+        return reopens && !(s->arm_flags & (MS_NOW | MS_IN_HEAD | MS_IN_TRAILER)) ? REOPENS : REFUSED;
+    }
+    if (s->arm_flags & MS_UNCHUNKED && at != s->arm_at) {
+        *why = "the program has come farther";
+        return REFUSED;
+    }
+    if (!(s->arm_flags & MS_RELAY) && !drop_overlap(s, at)) {
+        *why = "the new connection does not deliver";
+        return now < s->deadline ? WAITS : REFUSED;
+    }
+    struct ms_position p;
+    position(s, &p);
+    if (s->next_twin && (*why = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->expected.left != s->in.left
+                                    ? "the new content has another length" : twin_fits(s->next_twin, &p))) {
+        return REFUSED;
+    }
+    if (!secure(s)) {
+        *why = "the program has no descriptor left";
+        return REFUSED;
+    }
+    return GOES;
+}
+
+/* Does as the verdict says. True when the stream need not be looked at again. */
+static bool heed(struct stream *s, enum verdict verdict, const char *why)
+{
+    static const char past[] = "octets were read past Midstream's hooks";
+    switch (verdict) {
+    case REFUSED:
+        refuse(s, why);
+        if (!strcmp(why, past)) {
+            stream_leave(s, past);
+        }
+        return true;
+    case REOPENS:
+        s->gate_closed_at = 0;
+        still_end(s, s->fd);
+        epoll_join(s, s->fd);
+        gate_open(s);
+        return true;
+    default:
+        still_end(s, s->fd);
+        return false;
+    }
+}
+
+/*
+ * The reader has closed the gate for an arming that was gone by then. It waits for the core only where its connection has ended,
+ * or has been read as far as it is to be.
+ */
+static void open_in_vain(struct stream *s)
+{
+    if (atomic_load(&s->gate) == GATE_CLOSED && !is_at_end(s)) {
+        gate_open(s);
+    }
+}
+
 /* The gate is closed. True when the stream need not be looked at again. */
 static bool hand_over(struct stream *s)
 {
     if (s->next_fd < 0 || !atomic_load(&s->armed)) {
-        return true; /* a held stream: the core's answer will come as a message */
+        open_in_vain(s);
+        return true; /* of a held stream, the core's answer will come as a message */
     }
     come_earlier(s);
     const char *why = obstacle(s);
@@ -463,83 +608,26 @@ static bool hand_over(struct stream *s)
         return true;
     }
     epoll_part(s, s->fd);
-    if (atomic_load(&s->inside) && may_be_blocked(s) && !s->woken && may_wake(s)) {
-        s->woken = true;
-        s->roused_at = now;
-        REAL(shutdown)(s->fd, SHUT_RD);
-    }
     for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
         sched_yield();
     }
     if (atomic_load(&s->inside) && now - s->gate_closed_at > LEFT_NS) {
         caller_look(s);
     }
-    if (atomic_load(&s->inside)) {
+    bool sleep = atomic_load(&s->inside);
+    if (sleep && (s->decided || !may_be_woken(s))) {
         return wait_for_calls(s, now);
     }
-    /* A call that has left meanwhile may have been one that closes: the number may be another file's by now. */
-    why = obstacle(s);
-    if (!why && !(s->arm_flags & RESTORE)) {
-        why = aside_obstacle(s);
+    enum verdict verdict = judge(s, now, &why);
+    if (verdict != GOES) {
+        return heed(s, verdict, why);
     }
-    if (why) {
-        refuse(s, why);
-        return true;
-    }
-    if (!(s->arm_flags & RESTORE) && atomic_load(&s->gate) == GATE_CLOSED && !is_at_end(s) && has_shown_framing(s)) {
-        /* It is to read them first, which it can even if it was woken: the read closes the gate again (stream_check_stop). */
-        s->gate_closed_at = 0;
-        epoll_join(s, s->fd);
-        gate_open(s);
-        return true;
-    }
-    if (may_rouse(s) && has_sleepers(s, now)) {
-        return false;
-    }
-    int64_t at = (int64_t)s->in.content;
-    if (s->arm_flags & (MS_IN_HEAD | MS_IN_TRAILER)) {
-        at = s->in.phase == MS_HEAD || s->in.phase == MS_TRAILER ? (int64_t)s->in.head : 0;
-    }
-    if (s->arm_flags & MS_AT_END) {
-        s->arm_at = at;
-    }
-    bool in_head = s->in.phase == MS_HEAD || (s->in.phase == MS_IDLE && atomic_load(&s->sent) > atomic_load(&s->answered));
-    if (!(s->arm_flags & RESTORE)) {
-        if (!!(s->arm_flags & MS_IN_HEAD) != in_head
-            || (s->arm_flags & MS_IN_HEAD && (s->arm_flags & MS_EXACT || !(s->arm_flags & MS_RELAY)) && at != s->arm_at)
-            || !trailer_agrees(s)) {
-            refuse(s, "the program stands in another part of the response");
-            return true;
+    if (sleep) {
+        wake(s, now);
+        for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+            sched_yield();
         }
-        int64_t taken = socket_taken(s->fd);
-        int64_t seen = (int64_t)(s->seen_base + s->seen);
-        if (!s->woken && taken >= 0 && taken != seen && taken != seen + 1) {
-            refuse(s, "octets were read past Midstream's hooks");
-            stream_leave(s, "octets were read past Midstream's hooks");
-            return true;
-        }
-        if (at < s->arm_at) {
-            refuse(s, "the program has not come as far");
-            return true;
-        }
-        if (s->arm_flags & MS_UNCHUNKED && at != s->arm_at) {
-            refuse(s, "the program has come farther");
-            return true;
-        }
-        if (!(s->arm_flags & MS_RELAY) && !drop_overlap(s, at)) {
-            if (now < s->deadline) {
-                return false;
-            }
-            refuse(s, "the new connection does not deliver");
-            return true;
-        }
-        struct ms_position p;
-        position(s, &p);
-        if (s->next_twin && (why = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->expected.left != s->in.left
-                                       ? "the new content has another length" : twin_fits(s->next_twin, &p))) {
-            refuse(s, why);
-            return true;
-        }
+        return !atomic_load(&s->inside) && hand_over(s);
     }
     if (has_sleepers(s, now)) {
         return false; /* the overlap has been dropped: the old connection is needed no more */

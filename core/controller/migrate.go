@@ -156,7 +156,7 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 		return s.relayIdle(ctx, last, &rest{conn: conn, route: rt, reusable: true})
 	}
 	defer conn.Close()
-	if err := s.arm(conn, last.number, last.received.Load(), channel.Now); err != nil {
+	if err := s.arm(conn, last.number, last.received.Load(), channel.Now|channel.AtEnd); err != nil {
 		return nil, err
 	}
 	if _, err := s.awaitReply(ctx, 0); err != nil {

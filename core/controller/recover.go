@@ -506,7 +506,7 @@ func (s *Stream) drop(ctx context.Context, last *exchange) error {
 	}
 	defer pair.Core.Close()
 	defer pair.Program.Close()
-	if err := s.arm(pair.Program, last.number, last.received.Load(), channel.Now|channel.Relay); err != nil {
+	if err := s.arm(pair.Program, last.number, last.received.Load(), channel.Now|channel.AtEnd|channel.Relay); err != nil {
 		return err
 	}
 	_, err = s.awaitReply(ctx, 0)

@@ -81,7 +81,7 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.
 
 // relayIdle puts a pair on the descriptor between two exchanges.
 func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *rest) (*outcome, error) {
-	d, position, err := s.putPair(ctx, last.number, last.received.Load(), channel.Now, 0, r.route)
+	d, position, err := s.putPair(ctx, last.number, last.received.Load(), channel.Now|channel.AtEnd, 0, r.route)
 	if err != nil {
 		r.conn.Close()
 		return nil, err

@@ -4,6 +4,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"midstream/core/channel"
@@ -32,7 +33,13 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 		return done, first
 	}
 	if _, err := s.takeOver(ctx, from, e); err != nil {
-		s.giveUp(0)
+		s.giveUp(int64(syscall.ECONNRESET)) // an orderly end might pass for that of the content
+		s.mu.Lock()
+		if s.pair != nil {
+			s.pair.Reset()
+			s.pair = nil
+		}
+		s.mu.Unlock()
 	}
 	return nil, first
 }
