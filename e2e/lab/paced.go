@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -31,6 +32,7 @@ type pacedServer struct {
 
 	Certificate, Key string
 	MaxVersion       uint16
+	Framings         []string
 }
 
 // Paced serves docroot with the validators and the access log of nginx, each connection at an even
@@ -40,7 +42,7 @@ func (n *Network) Paced(docroot string, o ServerOptions) *Server {
 	o = o.complete(n)
 	s := n.newServer("paced")
 	described, err := json.Marshal(pacedServer{Root: docroot, Sockets: o.sockets(), Rate: o.LimitRate, Log: s.LogFile,
-		Certificate: o.Certificate, Key: o.Key, MaxVersion: o.MaxVersion})
+		Certificate: o.Certificate, Key: o.Key, MaxVersion: o.MaxVersion, Framings: o.Framings})
 	n.must(err)
 	self, err := os.Executable()
 	n.must(err)
@@ -64,7 +66,7 @@ func servePaced() error {
 			open.Range(func(c, _ any) bool { setPace(c.(net.Conn), -1); return true })
 		}
 	}()
-	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log}, ConnContext: p.pace,
+	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log, framings: p.Framings}, ConnContext: p.pace,
 		ConnState: func(c net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
@@ -121,20 +123,29 @@ const releaseSignal = syscall.SIGUSR1
 func (s *Server) Release() { s.signal(releaseSignal, false) }
 
 type pacedHandler struct {
-	root string
-	mu   sync.Mutex
-	log  *os.File
+	root     string
+	framings []string
+	mu       sync.Mutex
+	log      *os.File
 }
 
 // measured remembers what went out, for the log.
 type measured struct {
 	http.ResponseWriter
-	status int
-	sent   int64
+	status  int
+	sent    int64
+	framing string
 }
 
 func (m *measured) WriteHeader(status int) {
 	m.status = status
+	switch m.framing {
+	case "chunked":
+		m.Header().Del("Content-Length")
+	case "close":
+		m.Header().Del("Content-Length")
+		m.Header().Set("Transfer-Encoding", "identity") // which net/http takes for this, and does not send
+	}
 	m.ResponseWriter.WriteHeader(status)
 }
 
@@ -146,6 +157,9 @@ func (m *measured) Write(b []byte) (int, error) {
 
 func (h *pacedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &measured{ResponseWriter: w, status: http.StatusOK}
+	if len(h.framings) > 0 {
+		out.framing = h.framings[rand.IntN(len(h.framings))]
+	}
 	defer h.record(out, r)
 	f, err := os.Open(filepath.Join(h.root, filepath.Clean("/"+r.URL.Path)))
 	if err != nil {

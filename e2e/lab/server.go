@@ -28,6 +28,8 @@ type ServerOptions struct {
 	// Of a Paced server that speaks TLS: files, and the latest version (tls.VersionTLS12), 0 for the latest there is.
 	Certificate, Key string
 	MaxVersion       uint16
+	// Framings of a Paced server: each answer takes one of them at random, "length", "chunked" or "close"; nil for a length.
+	Framings []string
 }
 
 func (o ServerOptions) complete(n *Network) ServerOptions {
