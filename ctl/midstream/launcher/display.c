@@ -34,7 +34,7 @@ static bool is_shown(uint32_t c)
 
 void display_line(const char *format, va_list arguments)
 {
-    char text[2048], line[2048 + 1];
+    char text[2048], line[2048] = "";
     size_t n = 0, size;
     int length = vsnprintf(text, sizeof text, format, arguments);
     for (const unsigned char *at = (const unsigned char *)text; length > 0 && *at; at += size) {
