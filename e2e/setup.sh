@@ -52,7 +52,9 @@ aria2          aria2c
 libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
+busybox        busybox
 openssl        openssl
+libssl-dev     /usr/include/openssl/ssl.h
 valgrind       valgrind
 python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip

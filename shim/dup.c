@@ -185,7 +185,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     if (s && fork_is_mine()) {
         int saved = errno;
         /* stdio reads with system calls that no hook sees. */
-        stream_leave(s, "the program reads it through stdio");
+        stream_past_hooks(s, "the program reads it through stdio");
         errno = saved;
     }
     return file;

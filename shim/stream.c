@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include "fork.h"
 #include "gate.h"
 #include "hand.h"
+#include "hello.h"
 #include "load.h"
 #include "socket.h"
 #include "tail.h"
@@ -159,7 +161,7 @@ struct stream *stream_new(int fd, int domain)
     s->next_twin = NULL;
     atomic_store(&s->tls, NULL);
     s->opaque = s->http_over_tls = false;
-    s->tunnel[0] = 0;
+    s->tunnel[0] = s->host[0] = 0;
     s->woken = s->decided = s->still = s->head_told = false; /* but `due` stays: the record may still be in the hand's list */
     stream_mark(fd, s);
     return s;
@@ -366,10 +368,51 @@ static bool recognise(struct stream *s, const uint8_t *octets, size_t count)
     return advance(s, false, STAGE_HTTP);
 }
 
-/* A ClientHello that offers HTTP by ALPN (RFC 7301): the list of names is in the clear. */
-static bool offers_http(const uint8_t *octets, size_t count)
+/*
+ * Whether the connection's port leaves it open that it is for HTTP. Below 1024 other protocols have ports of their own, and a
+ * program that speaks one is not to have the core loaded for a connection that it would only be told of.
+ */
+static bool is_port_of_http(const struct stream *s)
 {
-    return memmem(octets, count, "\x08http/1.1", 9) || memmem(octets, count, "\x02h2", 3);
+    struct sockaddr_in6 peer = { .sin6_family = AF_UNSPEC };
+    socklen_t length = sizeof peer;
+    const char *colon = strrchr(s->tunnel, ':');
+    unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
+    if (!colon && !REAL(getpeername)(s->fd, (struct sockaddr *)&peer, &length)) {
+        port = ntohs(peer.sin6_port); /* a sockaddr_in has it in the same place */
+    }
+    return port >= 1024 || port == 80 || port == 443;
+}
+
+/* A ClientHello of a library that is not known: what the core could be told of the connection. */
+static void read_hello(struct stream *s, const uint8_t *octets, size_t count)
+{
+    struct hello hello;
+    hello_read(&hello, octets, count);
+    if (hello.name[0]) {
+        memcpy(s->host, hello.name, sizeof s->host);
+    }
+    s->http_over_tls = s->http_over_tls || (hello.protocols ? hello.http : is_port_of_http(s));
+}
+
+/* A connection that nobody here can follow: the core is told why, if the connection may be for HTTP. */
+static void tell_left(struct stream *s, const char *why)
+{
+    if (open_stream(s)) {
+        stream_leave(s, why);
+    } else {
+        abandon(s);
+    }
+}
+
+void stream_past_hooks(struct stream *s, const char *why)
+{
+    uint32_t stage = atomic_load(&s->stage);
+    if ((stage == STAGE_CANDIDATE || stage == STAGE_HTTP) && is_port_of_http(s)) {
+        tell_left(s, why);
+    } else {
+        stream_leave(s, why);
+    }
 }
 
 /* "CONNECT host:port HTTP/1.x": what follows the proxy's answer is not for the proxy. */
@@ -410,14 +453,14 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
     } else if (octets[0] == HANDSHAKE) {
         s->opaque = true;
         aside_match(s, octets, count);
-        s->http_over_tls = s->http_over_tls || offers_http(octets, count);
+        read_hello(s, octets, count);
     } else if (s->opaque && octets[0] == APPLICATION_DATA) {
         if (!s->http_over_tls && !tls_works_aside()) {
             stream_leave(s, "it is not HTTP");
-        } else if (open_stream(s)) {
-            stream_leave(s, tls_works_aside() ? "its TLS library works on memory, and no descriptor could be found for that" : "TLS by a library that Midstream does not know");
+        } else if (tls_works_aside()) {
+            tell_left(s, "its TLS library works on memory, and no descriptor could be found for that");
         } else {
-            abandon(s);
+            tell_left(s, "TLS by a library that Midstream does not know");
         }
     } else if (s->opaque && octets[0] > HANDSHAKE) {
         stream_leave(s, "a tunnel through a proxy");

@@ -22,6 +22,7 @@
 
 #include "../cgo/abi.h"
 #include "framing.h"
+#include "hello.h"
 
 struct tls;
 struct twin;
@@ -95,8 +96,9 @@ struct stream {
     _Atomic(struct tls *) tls; /* the session, NULL while none is known */
     _Atomic uint32_t surplus;  /* its twin came with decrypted octets, of which the socket tells nothing to those who wait */
     bool opaque;               /* the descriptor's own octets are not HTTP */
-    bool http_over_tls;        /* its ClientHello offers HTTP */
+    bool http_over_tls;        /* its ClientHello offers HTTP, or nothing, on a port where that may be meant */
     char tunnel[264];          /* host:port that a proxy was asked to CONNECT to, "" none */
+    char host[HELLO_NAME];     /* the server's name in a ClientHello of a library that is not known, "" none */
 
     /* The connection behind the descriptor. */
     uint64_t inode;
@@ -220,6 +222,9 @@ void stream_closed(struct stream *s);
 
 /* The stream is left alone from now on; the reason is a sentence without a full stop. */
 void stream_leave(struct stream *s, const char *why);
+
+/* The program goes on with it where no hook sees it: said of it, if it may be for HTTP. */
+void stream_past_hooks(struct stream *s, const char *why);
 
 /* Closed streams of which the core could not be told, because it was behind; tells it now. By the hand. */
 extern _Atomic uint32_t stream_untold_count;

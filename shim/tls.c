@@ -589,6 +589,14 @@ void tls_opened(struct stream *s)
     struct tls_facts facts = { .version = "" };
     struct tls_frame frame;
     char text[1024];
+    if (!t && s->host[0]) {
+        size_t n = append(text, 0, sizeof text, "not known");
+        n = append(text, n, sizeof text, "");
+        n = append(text, n, sizeof text, "");
+        n = append(text, n, sizeof text, s->host);
+        n = append(text, n, sizeof text, s->tunnel);
+        channel_send(s, MS_TLS, 0, 0, 0, 0, text, n);
+    }
     if (!t) {
         return;
     }

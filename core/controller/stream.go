@@ -332,6 +332,8 @@ func (s *Stream) session() control.Session {
 		if n := e.length(); n >= 0 {
 			out.Length = &n
 		}
+	} else {
+		out.URL = s.tls.url(s.opened.Peer.Port())
 	}
 	switch {
 	case s.migrating:

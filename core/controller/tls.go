@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/url"
 	"strconv"
 
 	"midstream/core/channel"
@@ -49,6 +50,21 @@ func (t *session) tunnelPort() (uint16, bool) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	return uint16(port), err == nil && port > 0
+}
+
+// url is what is known of a URL where no request can be seen, "" if nothing is.
+func (t *session) url(port uint16) string {
+	if t == nil || t.name == "" {
+		return ""
+	}
+	if through, ok := t.tunnelPort(); ok {
+		port = through
+	}
+	host := t.name
+	if port != 443 {
+		host = net.JoinHostPort(host, strconv.Itoa(int(port)))
+	}
+	return (&url.URL{Scheme: "https", Host: host, Path: "/"}).String()
 }
 
 func (t *session) describe() *control.TLS {

@@ -18,7 +18,8 @@ const sessionsHelp = `usage: midstreamctl sessions [--json]
 
 Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
 root those of all users (unless MIDSTREAM_RUNTIME_DIR names a folder).
-Below the table it says why those that cannot be moved cannot.
+Below the table it says why those that cannot be moved cannot. Connections that leave
+the host, of processes in which nothing is followed, are listed as well: PID-fdN.
 
   --json   print one JSON array, sizes in octets, with the migrations of each
 
@@ -50,6 +51,14 @@ func sessions(e *environment, args []string) int {
 			continue
 		}
 		raw = append(raw, a.result...)
+	}
+	for _, s := range unfollowed(all) {
+		text, err := json.Marshal(s)
+		if err != nil {
+			e.complain("sessions: %v", err)
+			continue
+		}
+		raw = append(raw, text)
 	}
 	if *asJSON {
 		text, err := json.Marshal(raw)
