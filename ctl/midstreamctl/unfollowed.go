@@ -26,7 +26,7 @@ import (
 // one, and no control socket. Connections within the host are left out.
 func unfollowed(served []process) []control.Session {
 	all := connectionsBeside(served)
-	if slices.ContainsFunc(all, func(s control.Session) bool { return s.Why == unseen }) {
+	if slices.ContainsFunc(all, func(s control.Session) bool { return s.Why == unseen || s.Why == unheard }) {
 		// A program may just have connected, and its request or the core's socket be a moment away.
 		time.Sleep(settle)
 		if now, err := processes(); err == nil {
@@ -41,6 +41,9 @@ const settle = 200 * time.Millisecond
 
 // unseen is said where nothing is known to keep Midstream from a connection.
 const unseen = "no HTTP request has been seen on it"
+
+// unheard is said of a process in which the core has been loaded, by itself or by the one that it was forked from.
+const unheard = "its process has no control socket: the core has not been started in it, or may not write to the runtime folder"
 
 func connectionsBeside(served []process) (all []control.Session) {
 	entries, err := os.ReadDir("/proc")
@@ -189,6 +192,9 @@ func whyUnfollowed(pid int, library string) string {
 	}
 	if !loaded {
 		return "the dynamic linker has not loaded libmidstream.so: the program is setuid, privileged, or for another architecture"
+	}
+	if bytes.Contains(maps, []byte("/libmidstream-core.so")) {
+		return unheard
 	}
 	core := filepath.Join(filepath.Dir(library), "libmidstream-core.so")
 	if closed := closedTo(pid, core); closed != "" {
