@@ -231,11 +231,18 @@ static void choices_freed(void *object, void *choices, void *data, int index, lo
     }
 }
 
+/*
+ * Contexts that this thread's calls are making. OpenSSL 3.5 sets its own lists there by its exported functions, before the
+ * context can hold anything of ours; every context that is made, a twin's as well, gets the same.
+ */
+static __thread unsigned contexts_in_the_making;
+
 /* The program has set a list, on a handle or else on a context. */
 static void note_choice(struct tls_library *library, void *ssl, void *context, int command, long value, const void *data)
 {
     bool groups = command == SSL_CTRL_SET_GROUPS || command == SSL_CTRL_SET_GROUPS_LIST;
-    if (!library->complete || !data || !(ssl || context) || (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
+    if (!library->complete || !data || !(ssl || context) || contexts_in_the_making ||
+        (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
         return;
     }
     struct choices *choices = ssl ? F(library, SSL_get_ex_data)(ssl, library->choices)
@@ -727,6 +734,18 @@ const struct tls_kind tls_openssl = {
 static struct tls_library *library_of(enum tls_call call, const struct tls *t, const void *caller)
 {
     return t ? t->library : tls_library_of(call, &tls_openssl, caller);
+}
+
+EXPORT void *SSL_CTX_new_ex(void *libctx, const char *propq, const void *method)
+{
+    struct tls_library *library = library_of(TLS_CALL_SSL_CTX_new_ex, NULL, CALLER);
+    if (!library) {
+        return NULL;
+    }
+    contexts_in_the_making++;
+    void *context = TLS_REAL(library, SSL_CTX_new_ex)(libctx, propq, method);
+    contexts_in_the_making--;
+    return context;
 }
 
 EXPORT int SSL_connect(void *ssl)
