@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,7 +31,6 @@
 #include "calls.h"
 #include "channel.h"
 #include "epoll.h"
-#include "exit.h"
 #include "fork.h"
 #include "gate.h"
 #include "load.h"
@@ -46,9 +44,6 @@
 
 /* A hand-over that has not come about after so long is given up; the gate is closed meanwhile. */
 #define PATIENCE_NS 500000000LL
-
-/* How often the hand looks whether the process has threads of its own left, once its main thread has none. */
-#define EXIT_LOOK_MS 10
 
 /* A call that is inside for so long with the gate closed may have been left for good. */
 #define LEFT_NS 5000000LL
@@ -882,7 +877,7 @@ static bool is_idle(void)
             return false;
         }
     }
-    return answers <= 1 && !pending && !atomic_load(&due_list) && !atomic_load(&stream_untold_count) && !exit_is_near();
+    return answers <= 1 && !pending && !atomic_load(&due_list) && !atomic_load(&stream_untold_count);
 }
 
 /* How many times a download has to have been fast before the hand leaves. */
@@ -917,10 +912,7 @@ static bool serve(struct pollfd *wait)
     atomic_store(&shared.wanted, 0);
     wait[0].fd = atomic_load(&load_channel);
     wait[1].fd = atomic_load(&hand_event);
-    int ready = REAL(poll)(wait, 2, pending || atomic_load(&stream_untold_count) ? 1 : exit_is_near() ? EXIT_LOOK_MS : -1);
-    if (ready == 0 && exit_is_near()) {
-        exit_if_alone();
-    }
+    int ready = REAL(poll)(wait, 2, pending || atomic_load(&stream_untold_count) ? 1 : -1);
     if (!told && atomic_load(&load_state) == LOAD_UP) {
         told = true;
         names_flush();
@@ -953,7 +945,7 @@ static void *hand_main(void *unused)
 {
     (void)unused;
     struct pollfd wait[2] = { { .events = POLLIN }, { .events = POLLIN } };
-    prctl(PR_SET_NAME, "midstream-hand");
+    threads_begin("midstream-hand");
     load_part_with_core();
     atomic_store(&hand_is_outrun, false);
     uint32_t mark = atomic_load(&reads);

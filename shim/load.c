@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -33,6 +32,7 @@
 
 #include "at_once.h"
 #include "calls.h"
+#include "exit.h"
 #include "fork.h"
 #include "hand.h"
 #include "room.h"
@@ -273,10 +273,10 @@ static void *helper_main(void *unused)
 {
     (void)unused;
     int channel;
-    prctl(PR_SET_NAME, "midstream");
+    threads_begin("midstream");
     bool good = separate(&channel);
     set(&separated, good ? 1 : 2);
-    good = good && threads_prepare() && open_core(channel);
+    good = good && threads_prepare() && exit_watch() && open_core(channel);
     if (!good && atomic_load(&separated) == 1) {
         REAL(syscall)(SYS_close, channel); /* the hand reads the end of the channel and ends */
     }
@@ -299,6 +299,7 @@ static bool start(void)
 {
     int ends[2] = { -1, -1 };
     at_once_look();
+    exit_before_load();
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
         return false;
     }
@@ -380,6 +381,7 @@ void load_forget(void)
     atomic_store(&load_users, 0);
     atomic_store(&locked, 0);
     threads_forget();
+    exit_forget();
     core_end = -1;
     need_copy = true;
     atomic_store(&channel_made, 0);
@@ -389,7 +391,7 @@ void load_forget(void)
 }
 
 /* The control socket of a process that is no more is of no use to anybody. */
-__attribute__((destructor)) static void remove_control_socket(void)
+__attribute__((destructor)) void load_remove_control_socket(void)
 {
     if (shared.control_path[0] && shared.pid == getpid()) {
         unlink(shared.control_path);

@@ -30,6 +30,9 @@ void load_wait(void);
 /* In a forked child: the parent's core is out of reach; the next GET loads a copy. */
 void load_forget(void);
 
+/* At the end of the process. */
+void load_remove_control_socket(void);
+
 /* True when the descriptor is Midstream's own: the program neither closes nor sees it. */
 bool load_owns(int fd);
 void load_own(int fd);

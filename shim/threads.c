@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "../cgo/abi.h"
@@ -30,6 +31,19 @@ static struct thread {
     void *argument;
 } threads[MOST];
 
+static _Atomic int nameless;
+
+void threads_begin(const char *name)
+{
+    prctl(PR_SET_NAME, name);
+    atomic_fetch_sub(&nameless, 1);
+}
+
+bool threads_are_starting(void)
+{
+    return atomic_load(&nameless) > 0;
+}
+
 bool threads_start(void *(*function)(void *), void *argument, size_t stack)
 {
     pthread_t thread;
@@ -42,11 +56,15 @@ bool threads_start(void *(*function)(void *), void *argument, size_t stack)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, stack);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_fetch_add(&nameless, 1);
     int error = pthread_create(&thread, &attributes, function, argument);
     if (error == EINVAL) {
         /* The program's own thread-local variables leave nothing of a small stack. */
         pthread_attr_setstacksize(&attributes, 8 * stack);
         error = pthread_create(&thread, &attributes, function, argument);
+    }
+    if (error) {
+        atomic_fetch_sub(&nameless, 1);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -56,6 +74,7 @@ bool threads_start(void *(*function)(void *), void *argument, size_t stack)
 static void *thread_main(void *own)
 {
     struct thread *t = own;
+    threads_begin("midstream");
     for (uint32_t state; (state = atomic_load(&t->state)) != AT_WORK;) {
         REAL(syscall)(SYS_futex, &t->state, FUTEX_WAIT_PRIVATE, state, NULL, NULL, 0);
     }
@@ -123,6 +142,7 @@ EXPORT int midstream_thread(void *(*function)(void *), void *argument)
 
 void threads_forget(void)
 {
+    atomic_store(&nameless, 0);
     for (int i = 0; i < MOST; i++) {
         atomic_store(&threads[i].state, FREE);
     }

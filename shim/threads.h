@@ -11,8 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Starts a thread with every signal blocked. Keeps the caller's mask. */
+/* Starts a thread with every signal blocked. Keeps the caller's mask. It begins with threads_begin(). */
 bool threads_start(void *(*function)(void *), void *argument, size_t stack);
+
+/* Midstream's threads are known by their names, which all begin with "midstream". */
+void threads_begin(const char *name);
+
+/* Some have been started, and have no name yet. */
+bool threads_are_starting(void);
 
 /* By the helper, in the core's descriptor table: makes those that the core will ask for. False: there is no room for them. */
 bool threads_prepare(void);
