@@ -116,13 +116,15 @@ enum ms_kind {
     MS_TRAILER_OCTETS, /* octets of a trailer section whose end the program has not yet been handed */
 
     /* From the shim, of TLS; b is the twin's number where there is one. */
-    MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: five texts, each ended by NUL: library,
-                        version, ALPN result, server name, host:port of a CONNECT; a: 1 if a twin can be made */
+    MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: six texts, each ended by NUL: library,
+                        version, ALPN result, server name, host:port of a CONNECT, which server a twin can be made with
+                        ("" any that verifies for its name); a: 1 if a twin can be made */
     MS_TWIN_READY,   /* the answer to MS_TWIN. data: version, ALPN result, how the server was judged; ended by NUL */
     MS_TWIN_FAILED,  /* the twin is of no further use. data: the reason, a text */
     MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come;
                         MS_IN_TRAILER: of the trailer section */
     MS_TWIN_SKIPPED, /* the answer to MS_TWIN_SKIP */
+    MS_TWIN_ASKS,    /* before MS_TWIN_READY: the program's own function has to judge the server, in the next call that reads */
 
     /* From the core. */
     MS_ARM = 32,   /* put the attached socket on the stream's descriptor; a: content offset its next
@@ -140,6 +142,7 @@ enum ms_kind {
     MS_TWIN_SKIP,  /* throw a octets away, as they come */
     MS_TWIN_CLOSE, /* it is not needed */
     MS_TWIN_PUT,   /* the program is to be handed the data before what comes on the connection */
+    MS_TWIN_SHOW,  /* the program, if it sleeps, is shown that a call that reads is wanted (MS_TWIN_ASKS) */
 };
 
 enum ms_flag {

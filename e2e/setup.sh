@@ -58,6 +58,7 @@ libssl-dev     /usr/include/openssl/ssl.h
 valgrind       valgrind
 python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip
+liblwp-protocol-https-perl /usr/share/perl5/LWP/Protocol/https.pm
 git            git
 apt            /usr/lib/apt/methods/http
 apt-utils      apt-ftparchive

@@ -277,20 +277,25 @@ static void show_again(struct stream *s, int epfd)
     gate_leave(s);
 }
 
+void epoll_show_all(struct stream *s)
+{
+    begin_change(s);
+    for (int i = 0; i < STREAM_EPOLLS; i++) {
+        struct stream_epoll *e = &s->epolls[i];
+        struct epoll_event event = e->event;
+        if (e->epfd >= 0 && !e->parted && !e->lent && !(event.events & EPOLLONESHOT) && lend(s, &event)) {
+            e->lent = true;
+            change(e->epfd, s->fd, &event);
+        }
+    }
+    end_change(s);
+}
+
 void epoll_show(struct stream *s)
 {
     int saved = errno;
     if (gate_enter(s)) {
-        begin_change(s);
-        for (int i = 0; i < STREAM_EPOLLS; i++) {
-            struct stream_epoll *e = &s->epolls[i];
-            struct epoll_event event = e->event;
-            if (e->epfd >= 0 && !e->parted && !e->lent && !(event.events & EPOLLONESHOT) && lend(s, &event)) {
-                e->lent = true;
-                change(e->epfd, s->fd, &event);
-            }
-        }
-        end_change(s);
+        epoll_show_all(s);
         gate_leave(s);
     }
     errno = saved;

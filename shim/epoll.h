@@ -17,4 +17,7 @@ void epoll_edge(struct stream *s);
 /* A surplus has come up: those who wait for the descriptor see it. Keeps errno. */
 void epoll_show(struct stream *s);
 
+/* The same by the hand. */
+void epoll_show_all(struct stream *s);
+
 #endif

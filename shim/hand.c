@@ -804,6 +804,9 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
     case MS_TWIN_PUT:
         twin_message(s, m, data, length, fd);
         break;
+    case MS_TWIN_SHOW:
+        twin_show_question(s);
+        break;
     case MS_RELEASE:
         twin_stream_gone(s->id);
         disarm(s);

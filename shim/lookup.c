@@ -335,8 +335,8 @@ __asm__(".text\n"
         "\t.cfi_endproc\n.size dlopen, . - dlopen\n");
 
 /*
- * For each copy and each function an entry that notes both, and goes on to the hook: 64 functions a copy, and what is noted
- * is counted from 64 on, because 0 is nothing.
+ * For each copy and each function an entry that notes both, and goes on to the hook: TLS_CALLS functions a copy, and what is noted
+ * is counted from there on, because 0 is nothing.
  */
 #define CALL(result, name, parameters) (void *)name,
 void *const lookup_hooks[TLS_CALL_COUNT] __attribute__((used)) = {
@@ -347,20 +347,20 @@ void *const lookup_hooks[TLS_CALL_COUNT] __attribute__((used)) = {
 #define TEXT_OF(n) #n
 #define TEXT(n) TEXT_OF(n)
 
-_Static_assert(TLS_CALL_COUNT <= 64, "there is room for 64 functions of each copy");
+_Static_assert(TLS_CALL_COUNT <= TLS_CALLS, "there is room for the functions of each copy");
 
 __asm__(".text\n.balign 16\n"
         "lookup_common:\n"
         "\tmovq tls_meant@gottpoff(%rip), %r10\n"
         "\tmovl %r11d, %fs:(%r10)\n"
-        "\tandl $63, %r11d\n"
+        "\tandl $" TEXT(TLS_CALLS) " - 1, %r11d\n"
         "\tleaq lookup_hooks(%rip), %r10\n"
         "\tjmpq *(%r10,%r11,8)\n"
         ".balign 16\n"
         ".globl lookup_entries\n.hidden lookup_entries\n.type lookup_entries, @object\n"
         "lookup_entries:\n"
-        "\t.set n, 64\n"
-        "\t.rept 64 * " TEXT(TLS_LIBRARIES) "\n"
+        "\t.set n, " TEXT(TLS_CALLS) "\n"
+        "\t.rept " TEXT(TLS_CALLS) " * " TEXT(TLS_LIBRARIES) "\n"
         "\t.balign 16\n"
         "\tendbr64\n"
         "\tmovl $n, %r11d\n"
@@ -372,7 +372,7 @@ extern const char lookup_entries[] __attribute__((visibility("hidden")));
 
 void *lookup_entry(unsigned library, enum tls_call call)
 {
-    return (void *)(lookup_entries + 16 * (64 * library + call));
+    return (void *)(lookup_entries + 16 * (TLS_CALLS * library + call));
 }
 
 #else

@@ -219,12 +219,49 @@ static size_t first_buffer(const struct iovec *vector, size_t count)
     return i;
 }
 
+/* How long a read sleeps at a time, in ms, whose thread may be wanted for something else. */
+#define QUESTION_MS 200
+
+/* A read of a TLS library's own may be made, and wait. False, with errno: it is broken off, for the call to judge (twin_ask), or by a signal. */
+static bool may_wait(int fd, int flags)
+{
+    struct tls *t = tls_now->session;
+    struct timeval limit = { 0 };
+    socklen_t length = sizeof limit;
+    int saved = errno;
+    struct pollfd readable = { .fd = fd, .events = POLLIN };
+    if (flags & MSG_DONTWAIT || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK
+        || REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length) || limit.tv_sec || limit.tv_usec) {
+        errno = saved;
+        return true;
+    }
+    for (int found; (found = REAL(poll)(&readable, 1, QUESTION_MS)) <= 0;) {
+        if (found < 0 && errno == EINTR && signals_interrupt()) {
+            return false;
+        }
+        if (atomic_load(&t->asked)) {
+            tls_now->asked = true;
+            errno = EAGAIN;
+            return false;
+        }
+        if (!found) {
+            hand_ensure();
+        }
+    }
+    errno = saved;
+    return true;
+}
+
 /* A TLS library's own. */
 static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
                         socklen_t *from_length)
 {
     ssize_t result;
     if (!tls_own_replay(s, &result)) {
+        struct tls *t = tls_now->session;
+        if (t && t->judges && tls_now->reading && !may_wait(fd, how == PLAIN_READ ? 0 : how)) {
+            return -1;
+        }
         result = receive_watched(s, fd, buffer, length, how, from, from_length);
         result = length && !(how != PLAIN_READ && how & MSG_PEEK) ? tls_own_result(s, result) : result;
     }
@@ -244,7 +281,8 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
     }
     struct tls_frame *frame = tls_inside();
     if (frame) {
-        if (!length || !frame->session || atomic_load(&s->tls) != frame->session || frame->session->replay) {
+        if (!length || !frame->session || atomic_load(&s->tls) != frame->session || frame->session->replay
+            || frame->session->judges) {
             return false;
         }
         *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);

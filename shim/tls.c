@@ -291,23 +291,32 @@ void tls_plain(struct tls *t, int fd)
     atomic_store(&t->plain_fd, fd);
 }
 
-/* A data call on a descriptor that carries the stream in the clear. */
-static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
+/*
+ * A data call on a descriptor that carries the stream in the clear. That is a place to wait in: but for a session on memory, no content
+ * comes there. An octet means that the call is wanted for something else (twin_ask).
+ */
+static enum tls_outcome carry_plain(struct tls_data *data, int fd, struct tls_frame *frame)
 {
     struct stream *s = tls_stream(data->t);
-    bool aside_on = atomic_load(&data->t->aside.on);
+    bool writing = frame->writing, aside_on = atomic_load(&data->t->aside.on);
     ssize_t n;
     if (aside_on) {
         n = writing ? aside_send(data->t, data->buffer, data->length)
                     : aside_receive(data->t, data->buffer, data->length, data->peek);
     } else {
         n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
-                    : REAL(recv)(fd, data->buffer, data->length, data->peek ? MSG_PEEK : 0);
+                    : REAL(recv)(fd, data->buffer, data->length, data->peek && aside_on ? MSG_PEEK : 0);
     }
     if (n > 0) {
         data->done = (size_t)n;
-        if (s && !writing && !data->peek && !aside_on) {
+        if (s && !writing && !aside_on) {
             s->seen += (uint64_t)n;
+        }
+        if (!writing && !aside_on) {
+            frame->asked = true;
+            data->done = 0;
+            errno = EAGAIN;
+            return TLS_AGAIN;
         }
         return TLS_DATA;
     }
@@ -352,7 +361,7 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     }
     int plain = t ? atomic_load(&t->plain_fd) : -1;
     if (plain >= 0) {
-        data->outcome = carry_plain(data, plain, frame->writing);
+        data->outcome = carry_plain(data, plain, frame);
         data->library->kind->say(data, frame->writing);
         return data->outcome;
     }
@@ -407,6 +416,9 @@ void tls_read(struct tls_data *data, tls_carry *carry)
     size_t wanted = data->length;
     for (;;) {
         struct tls_frame frame = { .library = data->library, .handle = handle, .session = t, .serves = true };
+        if (t && atomic_load_explicit(&t->asked, memory_order_relaxed) && fork_is_mine()) {
+            twin_ask(t);
+        }
         if (!s) {
             data->outcome = try_once(data, carry, &frame);
             if (data->outcome == TLS_AGAIN) {
@@ -460,6 +472,9 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             epoll_show(s);
         }
         errno = saved;
+        if (frame.asked && data->outcome == TLS_AGAIN) {
+            continue;
+        }
         if (frame.kept && !frame.failed && data->outcome == TLS_AGAIN) {
             /* It was the hand that woke the call: a program with a blocking socket is not prepared to try again. */
             again = gate_wait(s);
@@ -612,6 +627,7 @@ void tls_opened(struct stream *s)
         t->library->kind->capture(t);
     }
     pthread_mutex_unlock(&tls_mutex);
+    n = append(text, n, sizeof text, t->captured ? t->library->kind->needs(t) : "");
     tls_end(&frame);
     channel_send(s, MS_TLS, 0, 0, t->captured != NULL, 0, text, n);
     const char *spoilt = atomic_load(&t->spoilt);

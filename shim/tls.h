@@ -80,6 +80,9 @@ struct tls_facts {
     char name[256]; /* server name sent, "" none */
 };
 
+/* Why a twin is given up that the program's own function has judged. */
+#define TLS_REFUSED "the program's own verification refuses the new server's certificate"
+
 /* What differs between the libraries. Handles are the library's own pointers. */
 struct tls_kind {
     const char *const *functions;     /* names, NULL at the end; those after an empty string may be missing */
@@ -101,8 +104,15 @@ struct tls_kind {
     /* Makes the twin's handle on the twin's descriptor, from what was captured. An explanation, or NULL. */
     const char *(*make)(struct twin *w, struct tls *t);
     enum tls_outcome (*handshake)(struct twin *w, bool *wants_write);
-    /* After the handshake: why the new server is not to be trusted as the old one was, or NULL; *how says why it is. */
+    /*
+     * After the handshake: why the new server is not to be trusted as the old one was, or NULL; *how says why it is. Sets the
+     * twin's `asks` where the program has a function of its own, which has the last word.
+     */
     const char *(*judge)(struct twin *w, const char **how);
+    /* Has that function judge, within a read call of the program's and with no lock held: it may do anything. */
+    bool (*ask)(struct tls *t, struct twin *w);
+    /* Which server a captured session can be moved to, "" where any will do that verifies for its name. */
+    const char *(*needs)(const struct tls *t);
     void (*facts)(struct twin *w, struct tls_facts *facts);
     void (*attach)(struct twin *w, int fd); /* it continues on another number for the same connection */
     void (*destroy)(struct twin *w);
@@ -137,6 +147,9 @@ struct tls {
     const char *_Atomic spoilt;      /* why it cannot be followed, NULL if it can */
     _Atomic uint32_t busy_writing;   /* a write was put off and has to be repeated by the program */
     /* A failure of the socket that was kept from the library while it might be mended: to be shown to it. */
+    bool judges;                     /* twins may have to wait for the program's own function ... */
+    bool judge_left;                 /* ... which was left, by siglongjmp or an exception */
+    _Atomic uint32_t asked;          /* it is to judge a twin's server, by the next call that reads, or is at it */
     bool replay;
     int replay_error;                /* errno, 0 for an end of file */
     struct aside aside;
@@ -155,6 +168,7 @@ struct tls_frame {
     bool reading;        /* failures are kept back from the library */
     bool writing;
     bool serves;         /* what the twin has read ahead comes first */
+    bool asked;          /* it has been broken off: the program's own function is to judge a new server first */
     bool failed;         /* one was kept back, and not because the hand woke the call */
     unsigned kept;       /* how many were, in all */
     int error;           /* errno of the first, 0 for an end of file */
@@ -190,10 +204,13 @@ void tls_library_forget(void);
 /* Copies of TLS libraries in one process. */
 #define TLS_LIBRARIES 16
 
+/* Room for so many functions of each; a power of two. */
+#define TLS_CALLS 128
+
 /* The function of the object at `base`, for a program that has looked it up: lookup.h's entry, NULL if there is no room. */
 void *tls_library_entry(const void *base, enum tls_call call);
 
-/* Such an entry has been called, and a hook follows: 64 times one more than the library's number, and the function's. */
+/* Such an entry has been called, and a hook follows: TLS_CALLS times one more than the library's number, and the function's. */
 extern _Thread_local uint32_t tls_meant;
 
 /* In a hook, once and before anything else: the caller as tls_library_of is to be told of it. */
@@ -303,6 +320,9 @@ bool tls_is_spent(const struct tls *t);
 
 /* Whether HTTP/2 is not to be offered where HTTP/1.1 is (tls.http2 in the configuration). */
 bool tls_avoids_h2(void);
+
+/* Whether the same issuer and the same names make another certificate that of the same server (tls.identity). */
+bool tls_goes_by_issuer(void);
 
 /* "h2" is taken out of an ALPN list (RFC 7301 §3.1) that has "http/1.1" too. True if `kept` holds the new list. */
 bool tls_without_h2(const unsigned char *list, size_t length, unsigned char *kept, size_t *kept_length);

@@ -40,6 +40,8 @@ FUNCTIONS(TYPE, OPTIONAL)
     .make = make,                   \
     .handshake = handshake,         \
     .judge = judge,                 \
+    .ask = ask,                     \
+    .needs = needs,                 \
     .facts = version_of,            \
     .attach = attach,               \
     .destroy = destroy

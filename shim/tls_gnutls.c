@@ -18,6 +18,7 @@
 #define GNUTLS_TLS1_3 5
 #define GNUTLS_HANDSHAKE_CERTIFICATE_REQUEST 13
 #define GNUTLS_HOOK_PRE 0
+#define GNUTLS_KEYID_USE_SHA256 1
 #define GNUTLS_E_AGAIN (-28)
 #define GNUTLS_E_PULL_ERROR (-54)
 #define GNUTLS_E_USER_ERROR (-67)
@@ -46,6 +47,17 @@ typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsig
     F(int, gnutls_alpn_get_selected_protocol, (void *session, gnutls_datum *protocol))             \
     F(const gnutls_datum *, gnutls_certificate_get_peers, (void *session, unsigned *count))        \
     F(int, gnutls_certificate_verify_peers3, (void *session, const char *name, unsigned *status))  \
+    F(int, gnutls_certificate_get_issuer, (void *credentials, void *certificate, void **issuer, unsigned flags)) \
+    F(int, gnutls_x509_crt_init, (void **certificate))                                             \
+    F(void, gnutls_x509_crt_deinit, (void *certificate))                                           \
+    F(int, gnutls_x509_crt_import, (void *certificate, const gnutls_datum *octets, int format))    \
+    F(int, gnutls_x509_crt_export2, (void *certificate, int format, gnutls_datum *octets))         \
+    F(int, gnutls_x509_crt_get_raw_dn, (void *certificate, gnutls_datum *name))                    \
+    F(int, gnutls_x509_crt_get_extension_by_oid2, (void *certificate, const char *oid, unsigned index, gnutls_datum *octets, unsigned *critical)) \
+    F(time_t, gnutls_x509_crt_get_activation_time, (void *certificate))                            \
+    F(time_t, gnutls_x509_crt_get_expiration_time, (void *certificate))                            \
+    F(unsigned, gnutls_x509_crt_check_hostname, (void *certificate, const char *name))             \
+    F(int, gnutls_x509_crt_verify, (void *certificate, void **list, int count, unsigned flags, unsigned *status)) \
     F(unsigned, gnutls_certificate_client_get_request_status, (void *session))                     \
     F(void, gnutls_handshake_set_hook_function, (void *session, unsigned type, int when, handshake_hook hook)) \
     F(int, gnutls_global_init, (void))                                                             \
@@ -60,7 +72,8 @@ struct notes {
     void *priority;    /* the library holds a reference as long as the session lives */
     char *priorities;
     bool default_priority;
-    bool own_verification;
+    bool own_verification;      /* by `verifier`, or by what cannot be used for another session */
+    int (*verifier)(void *session);
     char name[256];
     char verified_name[256]; /* the library verifies for this one, "" if that has not been asked for */
 };
@@ -69,7 +82,8 @@ struct snapshot {
     void *credentials; /* the program may free them only after the session */
     int version;
     bool alpn, asked_for_certificate;
-    gnutls_datum leaf, ticket;
+    gnutls_datum refused; /* the certificate that the program's function has refused last: it is not asked again */
+    gnutls_datum leaf, issuer, ticket; /* issuer: as the old server has sent it, empty if it has not */
 };
 
 /* Credentials with a verification function of the program's: it is not called for a twin. */
@@ -81,6 +95,7 @@ static struct {
 static _Atomic bool more_verifiers; /* there was no room for all */
 
 /* The program has taken the octets or a digest of a key or certificate: it may compare them with a pin. */
+enum { PINS_KEY = 1, PINS_CERTIFICATE = 2 };
 static _Atomic uint32_t pins;
 
 static void *verifier_of(void *credentials)
@@ -158,6 +173,8 @@ static void release(struct tls *t)
     struct notes *notes = t->noted;
     if (p) {
         free(p->leaf.data);
+        free(p->issuer.data);
+        free(p->refused.data);
         if (p->ticket.data) {
             explicit_bzero(p->ticket.data, p->ticket.size);
             free(p->ticket.data);
@@ -211,6 +228,10 @@ static void capture(struct tls *t)
         free(p);
         return;
     }
+    if (count > 1 && !copy(&p->issuer, &peers[1])) {
+        p->issuer.data = NULL;
+    }
+    t->judges = notes->own_verification || has_verifier(p->credentials);
     p->version = F(library, gnutls_protocol_get_version)(t->handle);
     gnutls_datum alpn = { NULL, 0 };
     p->alpn = !F(library, gnutls_alpn_get_selected_protocol)(t->handle, &alpn) && alpn.data;
@@ -316,12 +337,143 @@ static enum tls_outcome handshake(struct twin *w, bool *wants_write)
     return TLS_BAD;
 }
 
-static const char *judge(struct twin *w, const char **how)
+static void *import(struct tls_library *library, const gnutls_datum *octets)
+{
+    void *certificate = NULL;
+    if (!octets->data || F(library, gnutls_x509_crt_init)(&certificate)) {
+        return NULL;
+    }
+    if (F(library, gnutls_x509_crt_import)(certificate, octets, 0)) {
+        F(library, gnutls_x509_crt_deinit)(certificate);
+        return NULL;
+    }
+    return certificate;
+}
+
+static bool has_same_key(struct tls_library *library, void **leaves)
+{
+    unsigned char id[2][64];
+    size_t length[2] = { sizeof id[0], sizeof id[1] };
+    for (int i = 0; i < 2; i++) {
+        if (TLS_REAL(library, gnutls_x509_crt_get_key_id)(leaves[i], GNUTLS_KEYID_USE_SHA256, id[i], &length[i])) {
+            return false;
+        }
+    }
+    return length[0] == length[1] && !memcmp(id[0], id[1], length[0]);
+}
+
+static bool is_equal(const gnutls_datum *a, const gnutls_datum *b)
+{
+    return a->data && b->data && a->size == b->size && !memcmp(a->data, b->data, a->size);
+}
+
+static bool has_same_names(struct tls_library *library, void **leaves)
+{
+    gnutls_datum name[2] = { { NULL, 0 }, { NULL, 0 } }, others[2] = { { NULL, 0 }, { NULL, 0 } };
+    bool there = true;
+    for (int i = 0; i < 2; i++) {
+        unsigned critical;
+        there = there && !F(library, gnutls_x509_crt_get_raw_dn)(leaves[i], &name[i])
+            && !F(library, gnutls_x509_crt_get_extension_by_oid2)(leaves[i], "2.5.29.17", 0, &others[i], &critical);
+    }
+    bool same = there && is_equal(&name[0], &name[1]) && is_equal(&others[0], &others[1]);
+    for (int i = 0; i < 2; i++) {
+        free(name[i].data); /* gnutls_free is free */
+        free(others[i].data);
+    }
+    return same;
+}
+
+/* The certificate that this one was issued by: the one that was sent with it, else one of those that the program trusts. */
+static void *issuer_of(struct tls_library *library, void *credentials, void *leaf, const gnutls_datum *sent)
+{
+    void *trusted = NULL, *found = NULL;
+    gnutls_datum octets = { NULL, 0 };
+    if (sent->data) {
+        return import(library, sent);
+    }
+    if (!F(library, gnutls_certificate_get_issuer)(credentials, leaf, &trusted, 0) && !F(library, gnutls_x509_crt_export2)(trusted, 0, &octets)) {
+        found = import(library, &octets);
+    }
+    free(octets.data);
+    return found;
+}
+
+/* Both were issued by the very same certificate, whatever that itself is worth. */
+static bool has_same_issuer(struct tls_library *library, const struct snapshot *p, void **leaves, const gnutls_datum *sent)
+{
+    void *issuers[2] = { issuer_of(library, p->credentials, leaves[0], &p->issuer), issuer_of(library, p->credentials, leaves[1], sent) };
+    gnutls_datum octets[2] = { { NULL, 0 }, { NULL, 0 } };
+    bool same = true;
+    for (int i = 0; i < 2; i++) {
+        unsigned status = 0;
+        same = same && issuers[i] && !F(library, gnutls_x509_crt_export2)(issuers[i], 0, &octets[i])
+            && !F(library, gnutls_x509_crt_verify)(leaves[i], &issuers[i], 1, 0, &status) && !status;
+    }
+    same = same && is_equal(&octets[0], &octets[1]);
+    for (int i = 0; i < 2; i++) {
+        free(octets[i].data);
+        if (issuers[i]) {
+            F(library, gnutls_x509_crt_deinit)(issuers[i]);
+        }
+    }
+    return same;
+}
+
+/* What speaks for a certificate by the library's own measure. */
+enum { VERIFIES = 1, IS_FOR_NAME = 2, IS_CURRENT = 4 };
+
+static unsigned merits(struct tls_library *library, void *session, void *leaf, const char *name)
+{
+    time_t now = time(NULL);
+    unsigned status = 0;
+    bool current = F(library, gnutls_x509_crt_get_activation_time)(leaf) <= now && F(library, gnutls_x509_crt_get_expiration_time)(leaf) > now;
+    bool verifies = !F(library, gnutls_certificate_verify_peers3)(session, *name ? name : NULL, &status) && !status;
+    return (verifies ? VERIFIES : 0) | (current ? IS_CURRENT : 0)
+        | (*name && F(library, gnutls_x509_crt_check_hostname)(leaf, name) ? IS_FOR_NAME : 0);
+}
+
+#define UNVERIFIED "the program does not have certificates verified by its library"
+
+/* Why the second of two certificates will not do for the first, or NULL. `sent`: the one that was sent after the second. */
+static const char *compare(struct twin *w, void **leaves, const gnutls_datum *sent, const char **how)
 {
     struct tls_library *library = w->library;
     struct snapshot *p = w->session->captured;
     struct notes *notes = w->session->noted;
-    unsigned count = 0, status = 0;
+    uint32_t pinned = atomic_load(&pins);
+    bool same_key = has_same_key(library, leaves);
+    if (pinned & PINS_CERTIFICATE || (pinned && !same_key)) {
+        return "the new server has another certificate, and the program looks at certificates itself";
+    }
+    unsigned had = merits(library, w->session->handle, leaves[0], notes->name), has = merits(library, w->handle, leaves[1], notes->name);
+    unsigned lacks = had & ~has;
+    if (lacks & (VERIFIES | IS_FOR_NAME)) {
+        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify for %s", notes->name);
+        return w->text;
+    }
+    if (lacks) {
+        return "the new server's certificate has expired, or is not valid yet";
+    }
+    bool other_name = *notes->verified_name && strcmp(notes->verified_name, notes->name);
+    if (same_key) {
+        *how = "same key";
+    } else if (had & VERIFIES && had & IS_FOR_NAME && !other_name) {
+        *how = "verified";
+    } else if (tls_goes_by_issuer() && has & IS_CURRENT && has_same_names(library, leaves) && has_same_issuer(library, p, leaves, sent)) {
+        *how = "same issuer";
+    } else {
+        return w->session->judges || other_name ? "the new server has another certificate, and the program verifies certificates itself"
+                                                : "the new server has another certificate, and the old server's was not verified";
+    }
+    return NULL;
+}
+
+static const char *judge(struct twin *w, const char **how)
+{
+    struct tls_library *library = w->library;
+    struct snapshot *p = w->session->captured;
+    unsigned count = 0;
     if (F(library, gnutls_protocol_get_version)(w->handle) < p->version) {
         return "the new server speaks only an older version of TLS";
     }
@@ -337,23 +489,73 @@ static const char *judge(struct twin *w, const char **how)
         *how = "same certificate";
         return NULL;
     }
-    if (notes->own_verification || has_verifier(p->credentials)
-        || (*notes->verified_name && strcmp(notes->verified_name, notes->name))) {
-        return "the new server has another certificate, and the program verifies certificates itself";
+    void *leaves[2] = { import(library, &p->leaf), import(library, peers) };
+    const gnutls_datum none = { NULL, 0 };
+    const char *why = leaves[0] && leaves[1] ? compare(w, leaves, count > 1 ? &peers[1] : &none, how) : "a certificate is not understood";
+    for (int i = 0; i < 2; i++) {
+        if (leaves[i]) {
+            F(library, gnutls_x509_crt_deinit)(leaves[i]);
+        }
     }
+    w->asks = !why && w->session->judges;
+    return w->asks && is_equal(peers, &p->refused) ? TLS_REFUSED : why;
+}
+
+/* What a function of the program's asks of its own session is answered for the twin that it judges. */
+static _Thread_local struct {
+    void *session, *twin;
+    const void *frame; /* of the call that has it judge: it may be left by siglongjmp */
+} shown;
+
+static void *shown_for(void *session)
+{
+    if (shown.frame && (uintptr_t)shown.frame < (uintptr_t)__builtin_frame_address(0)) {
+        shown.frame = NULL;
+    }
+    return shown.frame && shown.session == session ? shown.twin : session;
+}
+
+static bool ask(struct tls *t, struct twin *w)
+{
+    const struct notes *notes = t->noted;
+    struct snapshot *p = t->captured;
+    int (*function)(void *) = notes->verifier ? notes->verifier : (int (*)(void *))verifier_of(p->credentials);
+    if (!function) {
+        return false;
+    }
+    shown.session = t->handle;
+    shown.twin = w->handle;
+    shown.frame = __builtin_frame_address(0);
+    bool good = !function(t->handle);
+    shown.frame = NULL;
+    if (tls_find(t->handle) != t) {
+        return false;
+    }
+    unsigned count = 0;
+    const gnutls_datum *peers = F(t->library, gnutls_certificate_get_peers)(w->handle, &count);
+    if (!good && peers && count) {
+        pthread_mutex_lock(&tls_mutex);
+        free(p->refused.data);
+        p->refused.data = NULL;
+        copy(&p->refused, peers);
+        pthread_mutex_unlock(&tls_mutex);
+    }
+    return good;
+}
+
+static const char *needs(const struct tls *t)
+{
+    struct notes *notes = t->noted;
+    unsigned status = 0;
     if (atomic_load(&pins)) {
-        return "the new server has another certificate, and the program looks at certificates itself";
+        return atomic_load(&pins) & PINS_CERTIFICATE ? "a server with the same certificate: the program looks at certificates itself"
+                                                     : "a server with the same public key: the program looks at certificates itself";
     }
-    if (!*notes->name
-        || F(library, gnutls_certificate_verify_peers3)(w->session->handle, notes->name, &status) || status) {
-        return "the new server has another certificate, and the old server's was not verified";
+    if (*notes->name && !F(t->library, gnutls_certificate_verify_peers3)(t->handle, notes->name, &status) && !status) {
+        return t->judges ? "a server whose certificate the program's own verification takes" : "";
     }
-    if (F(library, gnutls_certificate_verify_peers3)(w->handle, notes->name, &status) || status) {
-        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify for %s", notes->name);
-        return w->text;
-    }
-    *how = "verified";
-    return NULL;
+    return tls_goes_by_issuer() ? "a server with the same public key, or a certificate of the same issuer: " UNVERIFIED
+                                : "a server with the same public key: " UNVERIFIED;
 }
 
 static void attach(struct twin *w, int fd)
@@ -628,6 +830,7 @@ EXPORT void gnutls_session_set_verify_cert(void *session, const char *name, unsi
     struct notes *notes = notes_of(t);
     struct tls_frame frame;
     if (notes) {
+        notes->verifier = NULL;
         notes->own_verification = !name || strlen(name) >= sizeof notes->verified_name;
         snprintf(notes->verified_name, sizeof notes->verified_name, "%s", name ? name : "");
     }
@@ -641,6 +844,7 @@ EXPORT void gnutls_session_set_verify_function(void *session, int (*function)(vo
     LOOK_UP(gnutls_session_set_verify_function, session, )
     struct notes *notes = notes_of(t);
     if (notes) {
+        notes->verifier = function;
         notes->own_verification = function != NULL;
     }
     TLS_REAL(library, gnutls_session_set_verify_function)(session, function);
@@ -669,21 +873,43 @@ EXPORT void gnutls_certificate_set_verify_function(void *credentials, int (*func
 }
 
 /* What a program compares with pins. The library asks for some of it itself, when it verifies. */
-#define PINS(name, parameters, arguments)                                         \
+#define PINS(what, name, parameters, arguments)                                   \
     EXPORT int name parameters                                                    \
     {                                                                             \
         LOOK_UP(name, NULL, GNUTLS_E_INTERNAL_ERROR)                              \
         Dl_info info;                                                             \
-        if (!tls_inside() && !(dladdr(CALLER, &info) && info.dli_fbase == library->base)) { \
-            atomic_store(&pins, 1);                                               \
+        if (!(dladdr(CALLER, &info) && info.dli_fbase == library->base)) {        \
+            atomic_fetch_or(&pins, what);                                         \
         }                                                                         \
         return TLS_REAL(library, name) arguments;                                 \
     }
 
-PINS(gnutls_pubkey_export, (void *key, int format, void *octets, size_t *length), (key, format, octets, length))
-PINS(gnutls_pubkey_get_key_id, (void *key, unsigned flags, unsigned char *id, size_t *length), (key, flags, id, length))
-PINS(gnutls_x509_crt_get_key_id, (void *certificate, unsigned flags, unsigned char *id, size_t *length),
+PINS(PINS_KEY, gnutls_pubkey_export, (void *key, int format, void *octets, size_t *length), (key, format, octets, length))
+PINS(PINS_KEY, gnutls_pubkey_get_key_id, (void *key, unsigned flags, unsigned char *id, size_t *length), (key, flags, id, length))
+PINS(PINS_KEY, gnutls_x509_crt_get_key_id, (void *certificate, unsigned flags, unsigned char *id, size_t *length),
      (certificate, flags, id, length))
-PINS(gnutls_x509_crt_get_fingerprint, (void *certificate, int digest, void *octets, size_t *length),
+PINS(PINS_CERTIFICATE, gnutls_x509_crt_get_fingerprint, (void *certificate, int digest, void *octets, size_t *length),
      (certificate, digest, octets, length))
-PINS(gnutls_fingerprint, (int digest, const void *octets, void *result, size_t *length), (digest, octets, result, length))
+PINS(PINS_CERTIFICATE, gnutls_fingerprint, (int digest, const void *octets, void *result, size_t *length), (digest, octets, result, length))
+
+/* What a program asks of the server of its session: within its verification function, of the one that is judged. */
+#define OF_SERVER(result, name, missing, parameters, arguments)                   \
+    EXPORT result name parameters                                                 \
+    {                                                                             \
+        LOOK_UP(name, session, missing)                                           \
+        session = shown_for(session);                                             \
+        return TLS_REAL(library, name) arguments;                                 \
+    }
+
+OF_SERVER(const void *, gnutls_certificate_get_peers, NULL, (void *session, unsigned *count), (session, count))
+OF_SERVER(int, gnutls_certificate_verify_peers, GNUTLS_E_INTERNAL_ERROR,
+          (void *session, void *data, unsigned elements, unsigned *status), (session, data, elements, status))
+OF_SERVER(int, gnutls_certificate_verify_peers2, GNUTLS_E_INTERNAL_ERROR, (void *session, unsigned *status), (session, status))
+OF_SERVER(int, gnutls_certificate_verify_peers3, GNUTLS_E_INTERNAL_ERROR, (void *session, const char *name, unsigned *status),
+          (session, name, status))
+OF_SERVER(long, gnutls_certificate_expiration_time_peers, -1, (void *session), (session))
+OF_SERVER(long, gnutls_certificate_activation_time_peers, -1, (void *session), (session))
+OF_SERVER(int, gnutls_ocsp_status_request_get, GNUTLS_E_INTERNAL_ERROR, (void *session, void *response), (session, response))
+OF_SERVER(int, gnutls_ocsp_status_request_get2, GNUTLS_E_INTERNAL_ERROR, (void *session, unsigned index, void *response),
+          (session, index, response))
+OF_SERVER(unsigned, gnutls_ocsp_status_request_is_checked, 0, (void *session, unsigned flags), (session, flags))

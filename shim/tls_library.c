@@ -214,7 +214,7 @@ const void *tls_library_meant(void)
 {
     uint32_t meant = tls_meant;
     tls_meant = 0;
-    return &libraries[meant / 64 - 1];
+    return &libraries[meant / TLS_CALLS - 1];
 }
 
 void tls_library_forget(void)

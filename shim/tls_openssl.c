@@ -34,6 +34,8 @@
 #define SSL_OP_NO_RENEGOTIATION (1UL << 30)
 #define EVP_MAX_MD_SIZE 64
 #define X509_V_OK 0
+#define X509_V_ERR_UNSPECIFIED 1
+#define NID_SUBJECT_ALT_NAME 85
 #define CRYPTO_EX_INDEX_SSL 0
 #define CRYPTO_EX_INDEX_SSL_CTX 1
 
@@ -52,6 +54,8 @@
     F(int, SSL_CTX_set_ex_data, (void *context, int index, void *data))                            \
     F(void *, SSL_CTX_get_ex_data, (const void *context, int index))                               \
     F(void, ERR_clear_error, (void))                                                               \
+    F(int, ERR_set_mark, (void))                                                                   \
+    F(int, ERR_pop_to_mark, (void))                                                                \
     F(long, SSL_ctrl, (void *ssl, int command, long value, void *pointer))                         \
     F(void *, SSL_CTX_new, (const void *method))                                                   \
     F(void, SSL_CTX_free, (void *context))                                                         \
@@ -77,6 +81,28 @@
     F(void *, X509_VERIFY_PARAM_new, (void))                                                       \
     F(int, X509_VERIFY_PARAM_set1, (void *to, const void *from))                                   \
     F(void, X509_VERIFY_PARAM_free, (void *param))                                                 \
+    F(void, X509_VERIFY_PARAM_set_auth_level, (void *param, int level))                            \
+    F(void *, X509_STORE_get_verify_cb, (const void *store))                                       \
+    F(void *, X509_STORE_CTX_new, (void))                                                          \
+    F(void, X509_STORE_CTX_free, (void *context))                                                  \
+    F(int, X509_STORE_CTX_init, (void *context, void *store, void *leaf, void *chain))             \
+    F(int, X509_STORE_CTX_set_default, (void *context, const char *purpose))                       \
+    F(int, X509_STORE_CTX_set_ex_data, (void *context, int index, void *data))                     \
+    F(void *, X509_STORE_CTX_get0_param, (const void *context))                                    \
+    F(void, X509_STORE_CTX_set_verify_cb, (void *context, void *callback))                         \
+    F(int, X509_STORE_CTX_get_error, (const void *context))                                        \
+    F(int, X509_verify_cert, (void *context))                                                      \
+    F(int, X509_verify, (void *certificate, void *key))                                            \
+    F(void *, X509_get0_pubkey, (const void *certificate))                                         \
+    F(void *, X509_get_subject_name, (const void *certificate))                                    \
+    F(int, X509_NAME_cmp, (const void *a, const void *b))                                          \
+    F(int, X509_get_ext_by_NID, (const void *certificate, int nid, int last))                      \
+    F(void *, X509_get_ext, (const void *certificate, int index))                                  \
+    F(void *, X509_EXTENSION_get_data, (void *extension))                                          \
+    F(int, ASN1_OCTET_STRING_cmp, (const void *a, const void *b))                                  \
+    F(const void *, X509_get0_notBefore, (const void *certificate))                                \
+    F(const void *, X509_get0_notAfter, (const void *certificate))                                 \
+    F(int, X509_cmp_current_time, (const void *time))                                              \
     F(int, X509_up_ref, (void *certificate))                                                       \
     F(void, X509_free, (void *certificate))                                                        \
     F(void *, X509_get_X509_PUBKEY, (const void *certificate))                                     \
@@ -96,6 +122,10 @@
     F(void *, SSL_get_verify_callback, (const void *ssl))                                          \
     F(void, SSL_set_verify, (void *ssl, int mode, void *callback))                                 \
     F(long, SSL_get_verify_result, (const void *ssl))                                              \
+    F(void, SSL_set_verify_result, (void *ssl, long result))                                       \
+    F(void *, SSL_get_peer_cert_chain, (const void *ssl))                                          \
+    F(void *, SSL_get0_verified_chain, (const void *ssl))                                          \
+    F(int, SSL_get_ex_data_X509_STORE_CTX_idx, (void))                                             \
     F(unsigned long, SSL_get_options, (const void *ssl))                                           \
     F(unsigned long, SSL_set_options, (void *ssl, unsigned long options))                          \
     F(int, SSL_get_security_level, (const void *ssl))                                              \
@@ -134,7 +164,10 @@
 
 #include "tls_functions.h"
 
-/* Lists that the program has chosen, as SSL_ctrl(3) takes them. The library does not give them back. */
+/* SSL_CTX_set_cert_verify_callback(3): verifies in the library's place. */
+typedef int (*verifier)(void *store, void *argument);
+
+/* Lists that the program has chosen, as SSL_ctrl(3) takes them, and its verifier. The library does not give them back. */
 struct choice {
     int command; /* 0: none */
     long value;
@@ -142,6 +175,8 @@ struct choice {
 };
 struct choices {
     struct choice groups, signatures;
+    verifier verifier;
+    void *argument;
 };
 
 /* What a twin is made of: all of it Midstream's own, so that the program may change or free what it has. */
@@ -151,21 +186,20 @@ struct snapshot {
     long mode, maximum;
     int version, security;
     bool alpn;
-    const char *unverified; /* why another certificate will not do, NULL if it may */
+    void *refused;            /* the certificate that the program's function has refused last, or NULL: it is not asked again */
+    void *presented, *issuer; /* certificates that the old server has sent, or NULL; that which its own was issued by, or NULL */
+    bool verifies;            /* the program does not go on with a certificate that does not verify ... */
+    void *callback;           /* ... by this function's word as well (SSL_set_verify(3)) ... */
+    verifier verifier;        /* ... or by that of this one, in the library's place ... */
+    void *argument;
+    bool judges;              /* ... so that it has to be asked about another certificate */
+    long result;
     char name[256];
     char *ciphers, *suites;
     unsigned char finished[EVP_MAX_MD_SIZE]; /* what the handshake was closed with: another has taken place if it changes */
     size_t finished_length;
     struct choices choices;
 };
-
-/* SSL_CTX_set_cert_verify_callback has no getter. A wrong hit makes Midstream stricter, no more. */
-static _Atomic(const void *) own_verification[256];
-
-static _Atomic(const void *) *verification_of(const void *context)
-{
-    return &own_verification[((uintptr_t)context >> 4) % (sizeof own_verification / sizeof *own_verification)];
-}
 
 /*
  * Certificates and keys that the program has taken the octets or a digest of: it may compare them with a pin. A wrong hit
@@ -178,9 +212,16 @@ static _Atomic(const void *) *examined_at(const void *object)
     return &examined[((uintptr_t)object >> 4) * 0x9E3779B1u / 64 % (sizeof examined / sizeof *examined)];
 }
 
-static void note_examined(const void *object)
+/*
+ * Not what the libraries do for themselves, such as a digest of every certificate that is verified; but what a function of the
+ * program's does within their calls.
+ */
+static void note_examined(const struct tls_library *library, const void *object, const void *caller)
 {
-    if (!tls_inside()) {
+    Dl_info info = { 0 };
+    const char *name = dladdr(caller, &info) && info.dli_fname ? info.dli_fname : "";
+    const char *file = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+    if (info.dli_fbase != library->base && strncmp(file, "libssl.", 7) && strncmp(file, "libcrypto.", 10)) {
         atomic_store(examined_at(object), object);
     }
 }
@@ -237,14 +278,9 @@ static void choices_freed(void *object, void *choices, void *data, int index, lo
  */
 static __thread unsigned contexts_in_the_making;
 
-/* The program has set a list, on a handle or else on a context. */
-static void note_choice(struct tls_library *library, void *ssl, void *context, int command, long value, const void *data)
+/* What is noted of a handle, or else of a context, made if there is nothing yet. */
+static struct choices *choices_of(struct tls_library *library, void *ssl, void *context)
 {
-    bool groups = command == SSL_CTRL_SET_GROUPS || command == SSL_CTRL_SET_GROUPS_LIST;
-    if (!library->complete || !data || !(ssl || context) || contexts_in_the_making ||
-        (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
-        return;
-    }
     struct choices *choices = ssl ? F(library, SSL_get_ex_data)(ssl, library->choices)
                                   : F(library, SSL_CTX_get_ex_data)(context, library->context_choices);
     if (!choices && (choices = calloc(1, sizeof *choices))) {
@@ -254,6 +290,18 @@ static void note_choice(struct tls_library *library, void *ssl, void *context, i
             F(library, SSL_CTX_set_ex_data)(context, library->context_choices, choices);
         }
     }
+    return choices;
+}
+
+/* The program has set a list, on a handle or else on a context. */
+static void note_choice(struct tls_library *library, void *ssl, void *context, int command, long value, const void *data)
+{
+    bool groups = command == SSL_CTRL_SET_GROUPS || command == SSL_CTRL_SET_GROUPS_LIST;
+    if (!library->complete || !data || !(ssl || context) || contexts_in_the_making ||
+        (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
+        return;
+    }
+    struct choices *choices = choices_of(library, ssl, context);
     if (choices) {
         choose(groups ? &choices->groups : &choices->signatures, command, value, data);
     }
@@ -323,6 +371,9 @@ static void free_snapshot(struct tls_library *library, struct snapshot *p)
     F(library, SSL_SESSION_free)(p->session);
     F(library, X509_VERIFY_PARAM_free)(p->parameters);
     F(library, X509_free)(p->leaf);
+    F(library, X509_free)(p->issuer);
+    F(library, X509_free)(p->refused);
+    F(library, OPENSSL_sk_pop_free)(p->presented, (void *)F(library, X509_free));
     F(library, X509_free)(p->certificate);
     F(library, EVP_PKEY_free)(p->key);
     F(library, OPENSSL_sk_pop_free)(p->chain, (void *)F(library, X509_free));
@@ -360,6 +411,34 @@ static bool copy_ciphers(struct tls_library *library, const void *ssl, struct sn
         snprintf(to + have, room - have, "%s%s", have ? ":" : "", name);
     }
     return true;
+}
+
+/* The certificate that a server's own was issued by, as far as it is known; no reference is taken. */
+static void *issuer_of(struct tls_library *library, const void *ssl)
+{
+    const void *verified = F(library, SSL_get0_verified_chain)(ssl);
+    const void *list = verified && F(library, OPENSSL_sk_num)(verified) > 1 ? verified : F(library, SSL_get_peer_cert_chain)(ssl);
+    return list && F(library, OPENSSL_sk_num)(list) > 1 ? F(library, OPENSSL_sk_value)(list, 1) : NULL;
+}
+
+/* How the program has had the old server's certificate judged. */
+static void capture_verification(struct tls_library *library, void *ssl, struct snapshot *p)
+{
+    const struct choices *choices = F(library, SSL_CTX_get_ex_data)(p->context, library->context_choices);
+    p->verifies = F(library, SSL_get_verify_mode)(ssl) & SSL_VERIFY_PEER;
+    p->callback = F(library, SSL_get_verify_callback)(ssl);
+    p->verifier = choices ? choices->verifier : NULL;
+    p->argument = choices ? choices->argument : NULL;
+    p->judges = p->callback || p->verifier || F(library, X509_STORE_get_verify_cb)(F(library, SSL_CTX_get_cert_store)(p->context));
+    p->result = F(library, SSL_get_verify_result)(ssl);
+    p->presented = F(library, SSL_get_peer_cert_chain)(ssl);
+    if (p->presented) {
+        p->presented = F(library, X509_chain_up_ref)(p->presented);
+    }
+    p->issuer = issuer_of(library, ssl);
+    if (p->issuer) {
+        F(library, X509_up_ref)(p->issuer);
+    }
 }
 
 static void capture(struct tls *t)
@@ -413,14 +492,8 @@ static void capture(struct tls *t)
     p->alpn = length > 0;
     const char *name = F(library, SSL_get_servername)(ssl, 0);
     snprintf(p->name, sizeof p->name, "%s", name ? name : "");
-    if (!(F(library, SSL_get_verify_mode)(ssl) & SSL_VERIFY_PEER)) {
-        p->unverified = "the program does not verify certificates";
-    } else if (F(library, SSL_get_verify_callback)(ssl) || atomic_load(verification_of(p->context)) == p->context) {
-        p->unverified = "the program verifies certificates itself";
-    } else if (F(library, SSL_get_verify_result)(ssl) != X509_V_OK || !*p->name
-               || F(library, X509_check_host)(p->leaf, p->name, 0, 0, NULL) != 1) {
-        p->unverified = "the old server's certificate was not verified";
-    }
+    capture_verification(library, ssl, p);
+    t->judges = p->verifies && p->judges;
     t->captured = p;
 }
 
@@ -503,6 +576,49 @@ static enum tls_outcome twin_write(struct tls_library *library, void *ssl, const
     return outcome_of(library, ssl, n);
 }
 
+/*
+ * A verification by the program's store and settings (ssl_verify_cert_chain does the same). NULL if there is no memory. It is to be
+ * freed by X509_STORE_CTX_free.
+ */
+static void *new_verification(struct tls_library *library, const struct snapshot *p, void *leaf, void *chain)
+{
+    void *store = F(library, X509_STORE_CTX_new)();
+    if (!store || !F(library, X509_STORE_CTX_init)(store, F(library, SSL_CTX_get_cert_store)(p->context), leaf, chain)) {
+        F(library, X509_STORE_CTX_free)(store);
+        return NULL;
+    }
+    void *param = F(library, X509_STORE_CTX_get0_param)(store);
+    F(library, X509_VERIFY_PARAM_set_auth_level)(param, p->security);
+    F(library, X509_STORE_CTX_set_default)(store, "ssl_server");
+    F(library, X509_VERIFY_PARAM_set1)(param, p->parameters);
+    return store;
+}
+
+/* In the place of a function of the program's: a twin is made on no thread that may call one. */
+static int agree(int good, void *store)
+{
+    (void)store;
+    return good;
+}
+
+/* What the old server's certificate comes to without the program's own functions. */
+static long verify_again(struct tls_library *library, const struct snapshot *p)
+{
+    if (!p->judges) {
+        return p->result;
+    }
+    void *store = new_verification(library, p, p->leaf, p->presented);
+    long result = X509_V_ERR_UNSPECIFIED;
+    if (store) {
+        F(library, X509_STORE_CTX_set_verify_cb)(store, (void *)agree);
+        if (F(library, X509_verify_cert)(store) > 0) {
+            result = F(library, X509_STORE_CTX_get_error)(store);
+        }
+        F(library, X509_STORE_CTX_free)(store);
+    }
+    return result;
+}
+
 static const char *make(struct twin *w, struct tls *t)
 {
     struct tls_library *library = t->library;
@@ -518,7 +634,7 @@ static const char *make(struct twin *w, struct tls *t)
         return "OpenSSL makes no session";
     }
     /* The judgement comes after the handshake; it is more than a chain, and a leaf that is the same needs none. */
-    F(library, SSL_set_verify)(ssl, 0, NULL);
+    F(library, SSL_set_verify)(ssl, 0, (void *)agree); /* the store may have a function of the program's, too */
     F(library, SSL_set_options)(ssl, (p->options & ~SSL_OP_ENABLE_KTLS) | SSL_OP_NO_RENEGOTIATION);
     F(library, SSL_set_security_level)(ssl, p->security);
     F(library, SSL_ctrl)(ssl, SSL_CTRL_MODE, p->mode, NULL);
@@ -568,6 +684,92 @@ static enum tls_outcome handshake(struct twin *w, bool *wants_write)
     return outcome;
 }
 
+/* What speaks for a certificate by the library's own measure. */
+enum { VERIFIES = 1, IS_FOR_NAME = 2, IS_CURRENT = 4 };
+
+static unsigned merits(struct tls_library *library, void *leaf, long result, const char *name)
+{
+    bool current = F(library, X509_cmp_current_time)(F(library, X509_get0_notBefore)(leaf)) < 0
+        && F(library, X509_cmp_current_time)(F(library, X509_get0_notAfter)(leaf)) > 0;
+    return (result == X509_V_OK ? VERIFIES : 0) | (current ? IS_CURRENT : 0)
+        | (*name && F(library, X509_check_host)(leaf, name, 0, 0, NULL) == 1 ? IS_FOR_NAME : 0);
+}
+
+static bool has_same_key(struct tls_library *library, const void *a, const void *b)
+{
+    unsigned char octets[2][2048], *end[2] = { octets[0], octets[1] };
+    const void *keys[2] = { F(library, X509_get_X509_PUBKEY)(a), F(library, X509_get_X509_PUBKEY)(b) };
+    int length[2];
+    for (int i = 0; i < 2; i++) {
+        length[i] = TLS_REAL(library, i2d_X509_PUBKEY)(keys[i], NULL);
+        if (length[i] <= 0 || (size_t)length[i] > sizeof octets[i] || TLS_REAL(library, i2d_X509_PUBKEY)(keys[i], &end[i]) != length[i]) {
+            return false;
+        }
+    }
+    return length[0] == length[1] && !memcmp(octets[0], octets[1], (size_t)length[0]);
+}
+
+static bool has_same_names(struct tls_library *library, const void *a, const void *b)
+{
+    int at[2] = { F(library, X509_get_ext_by_NID)(a, NID_SUBJECT_ALT_NAME, -1), F(library, X509_get_ext_by_NID)(b, NID_SUBJECT_ALT_NAME, -1) };
+    if (at[0] < 0 || at[1] < 0 || F(library, X509_NAME_cmp)(F(library, X509_get_subject_name)(a), F(library, X509_get_subject_name)(b))) {
+        return false;
+    }
+    return !F(library, ASN1_OCTET_STRING_cmp)(F(library, X509_EXTENSION_get_data)(F(library, X509_get_ext)(a, at[0])),
+                                              F(library, X509_EXTENSION_get_data)(F(library, X509_get_ext)(b, at[1])));
+}
+
+/* Both were issued by the very same certificate, whatever that itself is worth. */
+static bool has_same_issuer(struct tls_library *library, const struct snapshot *p, void *leaf, const void *ssl)
+{
+    void *issuer = issuer_of(library, ssl);
+    if (!issuer || !p->issuer || F(library, X509_cmp)(issuer, p->issuer)) {
+        return false;
+    }
+    void *key = F(library, X509_get0_pubkey)(issuer);
+    return key && F(library, X509_verify)(p->leaf, key) == 1 && F(library, X509_verify)(leaf, key) == 1;
+}
+
+#define UNVERIFIED "the program does not have certificates verified by its library"
+
+/* Why another certificate will not do for the old one, or NULL. */
+static const char *compare(struct twin *w, const struct snapshot *p, void *leaf, const char **how)
+{
+    struct tls_library *library = w->library;
+    bool same_key = has_same_key(library, leaf, p->leaf);
+    if (was_examined(p->leaf) || (!same_key && was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf)))) {
+        return "the new server has another certificate, and the program looks at certificates itself";
+    }
+    long result = F(library, SSL_get_verify_result)(w->handle);
+    unsigned had = merits(library, p->leaf, verify_again(library, p), p->name), has = merits(library, leaf, result, p->name);
+    unsigned lacks = had & ~has;
+    if (lacks & VERIFIES) {
+        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify: %s",
+                 F(library, X509_verify_cert_error_string)(result));
+        return w->text;
+    }
+    if (lacks & IS_FOR_NAME) {
+        snprintf(w->text, sizeof w->text, "the new server's certificate is not for %s", p->name);
+        return w->text;
+    }
+    if (lacks) {
+        return "the new server's certificate has expired, or is not valid yet";
+    }
+    if (same_key) {
+        *how = "same key";
+    } else if (p->verifies && had & VERIFIES && had & IS_FOR_NAME) {
+        *how = "verified";
+    } else if (tls_goes_by_issuer() && has & IS_CURRENT && has_same_names(library, leaf, p->leaf)
+               && has_same_issuer(library, p, leaf, w->handle)) {
+        *how = "same issuer";
+    } else {
+        return !p->verifies ? "the new server has another certificate, and the program does not verify certificates"
+            : p->judges ? "the new server has another certificate, and the program verifies certificates itself"
+                        : "the new server has another certificate, and the old server's certificate was not verified";
+    }
+    return NULL;
+}
+
 static const char *judge(struct twin *w, const char **how)
 {
     struct tls_library *library = w->library;
@@ -588,25 +790,63 @@ static const char *judge(struct twin *w, const char **how)
         *how = "same certificate";
         return NULL;
     }
-    if (was_examined(p->leaf) || was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf))) {
-        return "the new server has another certificate, and the program looks at certificates itself";
+    const char *why = compare(w, p, leaf, how);
+    w->asks = !why && p->verifies && p->judges;
+    return w->asks && p->refused && !F(library, X509_cmp)(leaf, p->refused) ? TLS_REFUSED : why;
+}
+
+/* The program's own function judges the new server's certificates, as if its own session were shaking hands with that. */
+static bool ask(struct tls *t, struct twin *w)
+{
+    struct tls_library *library = t->library;
+    struct snapshot *p = t->captured;
+    void *ssl = t->handle, *leaf = F(library, SSL_SESSION_get0_peer)(F(library, SSL_get_session)(w->handle));
+    void *store = new_verification(library, p, leaf, F(library, SSL_get_peer_cert_chain)(w->handle));
+    if (!store) {
+        return false;
     }
-    if (p->unverified) {
-        snprintf(w->text, sizeof w->text, "the new server has another certificate, and %s", p->unverified);
-        return w->text;
+    long before = F(library, SSL_get_verify_result)(ssl), found = p->result;
+    if (p->callback) {
+        F(library, X509_STORE_CTX_set_verify_cb)(store, p->callback);
     }
-    long result = F(library, SSL_get_verify_result)(ssl);
-    if (result != X509_V_OK) {
-        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify: %s",
-                 F(library, X509_verify_cert_error_string)(result));
-        return w->text;
+    F(library, X509_STORE_CTX_set_ex_data)(store, F(library, SSL_get_ex_data_X509_STORE_CTX_idx)(), ssl);
+    F(library, ERR_set_mark)();
+    int good = p->verifier ? p->verifier(store, p->argument) : F(library, X509_verify_cert)(store);
+    F(library, ERR_pop_to_mark)();
+    bool as_good = good > 0 && (found != X509_V_OK || F(library, X509_STORE_CTX_get_error)(store) == X509_V_OK);
+    F(library, X509_STORE_CTX_free)(store);
+    if (tls_find(ssl) != t) {
+        return false;
     }
-    if (F(library, X509_check_host)(leaf, p->name, 0, 0, NULL) != 1) {
-        snprintf(w->text, sizeof w->text, "the new server's certificate is not for %s", p->name);
-        return w->text;
+    if (F(library, SSL_get_verify_result)(ssl) != before) {
+        F(library, SSL_set_verify_result)(ssl, before); /* it speaks of the old server */
     }
-    *how = "verified";
-    return NULL;
+    if (!as_good) {
+        pthread_mutex_lock(&tls_mutex);
+        F(library, X509_free)(p->refused);
+        p->refused = leaf;
+        F(library, X509_up_ref)(leaf);
+        pthread_mutex_unlock(&tls_mutex);
+    }
+    return as_good;
+}
+
+static const char *needs(const struct tls *t)
+{
+    const struct snapshot *p = t->captured;
+    struct tls_library *library = t->library;
+    if (was_examined(p->leaf)) {
+        return "a server with the same certificate: the program looks at certificates itself";
+    }
+    if (was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf))) {
+        return "a server with the same public key: the program looks at certificates itself";
+    }
+    bool known = p->result == X509_V_OK && *p->name && F(library, X509_check_host)(p->leaf, p->name, 0, 0, NULL) == 1;
+    if (p->verifies && known) {
+        return p->judges ? "a server whose certificate the program's own verification takes" : "";
+    }
+    return tls_goes_by_issuer() ? "a server with the same public key, or a certificate of the same issuer: " UNVERIFIED
+                                : "a server with the same public key: " UNVERIFIED;
 }
 
 static void version_of(struct twin *w, struct tls_facts *facts)
@@ -1103,8 +1343,12 @@ EXPORT int SSL_CTX_set_alpn_protos(void *context, const unsigned char *list, uns
 EXPORT void SSL_CTX_set_cert_verify_callback(void *context, int (*callback)(void *, void *), void *argument)
 {
     struct tls_library *library = library_of(TLS_CALL_SSL_CTX_set_cert_verify_callback, NULL, CALLER);
-    if (callback) {
-        atomic_store(verification_of(context), context);
+    struct choices *choices = library && library->complete && context ? choices_of(library, NULL, context) : NULL;
+    if (choices) {
+        choices->verifier = callback;
+        choices->argument = argument;
+    } else if (library && callback && context) {
+        library->complete = false; /* there is no memory; nobody would know of it */
     }
     if (library) {
         TLS_REAL(library, SSL_CTX_set_cert_verify_callback)(context, callback, argument);
@@ -1114,24 +1358,32 @@ EXPORT void SSL_CTX_set_cert_verify_callback(void *context, int (*callback)(void
 EXPORT int i2d_X509(const void *certificate, unsigned char **octets)
 {
     struct tls_library *library = library_of(TLS_CALL_i2d_X509, NULL, CALLER);
-    note_examined(certificate);
-    return library ? TLS_REAL(library, i2d_X509)(certificate, octets) : -1;
+    if (!library) {
+        return -1;
+    }
+    note_examined(library, certificate, CALLER);
+    return TLS_REAL(library, i2d_X509)(certificate, octets);
 }
 
 EXPORT int i2d_X509_PUBKEY(const void *key, unsigned char **octets)
 {
     struct tls_library *library = library_of(TLS_CALL_i2d_X509_PUBKEY, NULL, CALLER);
-    note_examined(key);
-    return library ? TLS_REAL(library, i2d_X509_PUBKEY)(key, octets) : -1;
+    if (!library) {
+        return -1;
+    }
+    note_examined(library, key, CALLER);
+    return TLS_REAL(library, i2d_X509_PUBKEY)(key, octets);
 }
 
-/* libcrypto makes digests for itself, of every certificate that it verifies. */
-static void note_digest(const struct tls_library *library, const void *certificate, const void *caller)
+EXPORT int X509_cmp(const void *a, const void *b)
 {
-    Dl_info info;
-    if (!tls_inside() && !(dladdr(caller, &info) && info.dli_fbase == library->base)) {
-        note_examined(certificate);
+    struct tls_library *library = library_of(TLS_CALL_X509_cmp, NULL, CALLER);
+    if (!library) {
+        return -1;
     }
+    note_examined(library, a, CALLER);
+    note_examined(library, b, CALLER);
+    return TLS_REAL(library, X509_cmp)(a, b);
 }
 
 EXPORT int X509_digest(const void *certificate, const void *type, unsigned char *digest, unsigned *length)
@@ -1140,7 +1392,7 @@ EXPORT int X509_digest(const void *certificate, const void *type, unsigned char 
     if (!library) {
         return 0;
     }
-    note_digest(library, certificate, CALLER);
+    note_examined(library, certificate, CALLER);
     return TLS_REAL(library, X509_digest)(certificate, type, digest, length);
 }
 
@@ -1150,6 +1402,6 @@ EXPORT int X509_pubkey_digest(const void *certificate, const void *type, unsigne
     if (!library) {
         return 0;
     }
-    note_digest(library, certificate, CALLER);
+    note_examined(library, certificate, CALLER);
     return TLS_REAL(library, X509_pubkey_digest)(certificate, type, digest, length);
 }

@@ -21,6 +21,7 @@
 
 #include "calls.h"
 #include "channel.h"
+#include "epoll.h"
 #include "load.h"
 #include "socket.h"
 
@@ -35,7 +36,7 @@
 /* Twins looked after at once; a stream has one at a time, two where one stands by. */
 #define TWINS 2048
 
-enum { TWIN_NEW, TWIN_SHAKES_HANDS, TWIN_READY, TWIN_ARMED, TWIN_FAILED };
+enum { TWIN_NEW, TWIN_SHAKES_HANDS, TWIN_ASKS, TWIN_ASKED, TWIN_READY, TWIN_ARMED, TWIN_FAILED };
 
 static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
 static struct twin *twins;
@@ -114,12 +115,21 @@ static void take_out(struct twin *w)
     }
 }
 
-/* With `work`. */
+static void ring(void)
+{
+    static const uint64_t one = 1;
+    REAL(write)(event, &one, sizeof one);
+}
+
+/* With `work`. A handle that the program's function has before it stays, for good if that is left by siglongjmp. */
 static void destroy(struct twin *w)
 {
     take_out(w);
     drop_request(w);
-    w->library->kind->destroy(w);
+    w->orphaned = w->state == TWIN_ASKED;
+    if (!w->orphaned) {
+        w->library->kind->destroy(w);
+    }
     if (w->fd >= 0) {
         load_disown(w->fd);
         socket_reset(w->fd);
@@ -129,6 +139,12 @@ static void destroy(struct twin *w)
         free(w->stash);
     }
     drop_kept(&w->first, &w->first_length);
+    if (w->orphaned) {
+        w->fd = -1;
+        w->stash = NULL;
+        w->session = NULL;
+        return;
+    }
     free(w);
 }
 
@@ -147,6 +163,117 @@ static struct twin *find(uint64_t stream, uint64_t id)
         }
     }
     return NULL;
+}
+
+static void be_ready(struct twin *w)
+{
+    struct tls_facts facts = { .version = "" };
+    w->library->kind->facts(w, &facts);
+    w->state = TWIN_READY;
+    char text[128];
+    int n = snprintf(text, sizeof text, "%s%c%s%c%s", facts.version, 0, facts.alpn, 0, w->how) + 1;
+    tell(w, MS_TWIN_READY, 0, 0, text, (size_t)n);
+}
+
+/* The twin of a session that waits for the program's function, NULL: none. With `work`. */
+static struct twin *asking(const struct tls *t)
+{
+    for (struct twin *w = twins; w; w = w->next) {
+        if (w->session == t && w->state == TWIN_ASKS) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+/* The program's function has still to judge one, or is at it. */
+static bool asks(const struct tls *t)
+{
+    for (struct twin *w = twins; w; w = w->next) {
+        if (w->session == t && (w->state == TWIN_ASKS || w->state == TWIN_ASKED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A call that has left the program's function, which was called below it, finds its twin still waiting for an answer. */
+static void end_left(struct tls *t, const void *here)
+{
+    struct twin *next;
+    for (struct twin *w = twins; w; w = next) {
+        next = w->next;
+        bool left = w->session == t && w->state == TWIN_ASKED && pthread_equal(w->asker, pthread_self())
+            && (uintptr_t)w->asker_frame <= (uintptr_t)here;
+        if (left) {
+            t->judge_left = true;
+        }
+        if (left || (t->judge_left && w->session == t && w->state == TWIN_ASKS)) {
+            fail(w, "the program's own verification has not returned");
+            w->state = left ? TWIN_ASKED : TWIN_FAILED;
+            destroy(w);
+        }
+    }
+    atomic_store(&t->asked, asks(t));
+}
+
+/* What the session has decrypted is shown to those who wait, and no question any more. */
+static void unshow_question(const struct tls *t)
+{
+    struct stream *s = tls_stream(t);
+    struct twin *live = atomic_load(&((struct tls *)t)->live);
+    if (s && !atomic_load(&((struct tls *)t)->aside.on)) {
+        atomic_store(&s->surplus, live && atomic_load(&((struct tls *)t)->plain_fd) < 0 && twin_is_ready(live));
+    }
+}
+
+void twin_ask(struct tls *t)
+{
+    struct tls_frame frame;
+    int saved = errno;
+    begin_work(&frame);
+    end_left(t, __builtin_frame_address(0));
+    struct twin *w = t->judge_left ? NULL : asking(t);
+    if (w) {
+        w->state = TWIN_ASKED;
+        w->asker = pthread_self();
+        w->asker_frame = __builtin_frame_address(0);
+    }
+    end_work(&frame);
+    if (!w) {
+        return;
+    }
+    bool good = w->library->kind->ask(t, w);
+    begin_work(&frame);
+    if (w->orphaned) {
+        w->state = TWIN_FAILED;
+        destroy(w);
+    } else if (good) {
+        be_ready(w);
+        ring();
+    } else {
+        fail(w, TLS_REFUSED);
+    }
+    if (tls_find(t->handle) == t) {
+        atomic_store(&t->asked, asks(t));
+        unshow_question(t);
+    }
+    end_work(&frame);
+    errno = saved;
+}
+
+void twin_show_question(struct stream *s)
+{
+    struct tls *t = atomic_load(&s->tls);
+    if (!t || !atomic_load(&t->asked) || atomic_load(&t->aside.on)) {
+        return;
+    }
+    uint32_t had = atomic_exchange(&s->surplus, 1);
+    if (atomic_load(&t->asked)) {
+        epoll_show_all(s);
+    } else {
+        atomic_store(&s->surplus, had); /* it has been answered meanwhile */
+    }
 }
 
 /* The next step of a twin that is not ready yet. */
@@ -176,9 +303,9 @@ static void shake_hands(struct twin *w)
         fail(w, w->text);
         return;
     }
-    const char *how = "";
+    w->how = "";
     pthread_mutex_lock(&tls_mutex);
-    const char *why = w->session && w->session->captured ? kind->judge(w, &how) : "the program has ended its TLS session";
+    const char *why = w->session && w->session->captured ? kind->judge(w, &w->how) : "the program has ended its TLS session";
     pthread_mutex_unlock(&tls_mutex);
     struct tls_facts facts = { .version = "" };
     kind->facts(w, &facts);
@@ -189,10 +316,13 @@ static void shake_hands(struct twin *w)
         fail(w, why);
         return;
     }
-    w->state = TWIN_READY;
-    char text[128];
-    int n = snprintf(text, sizeof text, "%s%c%s%c%s", facts.version, 0, facts.alpn, 0, how) + 1;
-    tell(w, MS_TWIN_READY, 0, 0, text, (size_t)n);
+    if (w->asks) {
+        w->state = TWIN_ASKS;
+        atomic_store(&w->session->asked, 1);
+        tell(w, MS_TWIN_ASKS, 0, 0, NULL, 0);
+        return;
+    }
+    be_ready(w);
 }
 
 /* Finds the end of the answer's head in octets that have just come. */
@@ -497,12 +627,6 @@ static bool start_worker(void)
         registered = !atexit(at_exit);
     }
     return good;
-}
-
-static void ring(void)
-{
-    static const uint64_t one = 1;
-    REAL(write)(event, &one, sizeof one);
 }
 
 static const char *begin(struct stream *s, const struct ms_message *m, int fd)
@@ -861,6 +985,12 @@ void twin_session_gone(struct tls *t)
         next = w->next;
         if (w->session == t) {
             /* The hand, or the core, lets go of what is left of it. */
+            if (w->state == TWIN_ASKED) {
+                fail(w, "the program has ended its TLS session");
+                w->state = TWIN_ASKED;
+                destroy(w);
+                continue;
+            }
             w->library->kind->destroy(w);
             w->session = NULL;
             if (w->state != TWIN_ARMED) {

@@ -25,6 +25,11 @@ struct twin {
     uint64_t stream, id;
 
     uint32_t state;
+    bool asks;               /* the program's own function is to judge the server, before the twin is ready */
+    bool orphaned;           /* it was to be destroyed while that ran */
+    pthread_t asker;         /* the thread that it runs on ... */
+    const void *asker_frame; /* ... above this */
+    const char *how;         /* the server was found to be as good as the old one: a text */
     bool wants_write;
     int64_t deadline;        /* CLOCK_MONOTONIC ns of the handshake's end */
 
@@ -67,6 +72,15 @@ int64_t twin_drain(struct twin *w);
 
 /* Throws content away: how many octets of n are gone. Never blocks. */
 int64_t twin_skip(struct twin *w, int64_t n);
+
+/*
+ * The program's own function judges the server of a twin that waits for it (tls->asked). By a read call of the program's on
+ * the session, outside the library's call and the gate.
+ */
+void twin_ask(struct tls *t);
+
+/* Those who wait for the stream are shown that a read call is wanted, for that. By the hand. */
+void twin_show_question(struct stream *s);
 
 /* Frees it with its session. NULL is allowed. */
 void twin_free(struct twin *w);

@@ -37,6 +37,7 @@ const (
 	TwinFailed
 	TwinOctets
 	TwinSkipped
+	TwinAsks
 )
 
 // From the core, of TLS.
@@ -48,6 +49,7 @@ const (
 	TwinSkip
 	TwinClose
 	TwinPut
+	TwinShow
 )
 
 // From the core.

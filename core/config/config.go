@@ -108,7 +108,7 @@ func Default() *Config {
 		},
 		Sessions: Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
 		Failover: defaultFailover(),
-		TLS:      TLS{HTTP2: HTTP2Avoid},
+		TLS:      TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey},
 	}
 }
 

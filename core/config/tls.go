@@ -9,6 +9,8 @@ import (
 type TLS struct {
 	// HTTP2 is what becomes of HTTP/2 where a program offers it beside HTTP/1.1.
 	HTTP2 HTTP2 `json:"http2"`
+	// Identity is what makes another certificate that of the same server, where the program judges certificates by itself.
+	Identity Identity `json:"identity"`
 }
 
 // HTTP2 is what becomes of an offer of HTTP/2. The shim reads it from the file by itself, before the core is there.
@@ -21,11 +23,26 @@ const (
 	HTTP2Keep HTTP2 = "keep"
 )
 
+// Identity is what a program that looks at certificates by itself may be moved to. The shim reads it from the file.
+type Identity string
+
+const (
+	// IdentityKey is a server with the same certificate or the same public key.
+	IdentityKey Identity = "key"
+	// IdentityIssuer is, beside that, one whose certificate has the same names and was issued by the same certificate.
+	IdentityIssuer Identity = "issuer"
+)
+
 func (d *decoder) tls(p path, value any, t *TLS) {
 	d.table(p, value, keys{
 		"http2": func(p path, v any) { t.HTTP2 = choice(d, p, v, "no way to treat HTTP/2", HTTP2Avoid, HTTP2Keep) },
+		"identity": func(p path, v any) {
+			t.Identity = choice(d, p, v, "no way to know a server by its certificate", IdentityKey, IdentityIssuer)
+		},
 	})
 }
 
 // String is the section as it would stand in a file.
-func (t TLS) String() string { return fmt.Sprintf("[tls]\nhttp2 = %q\n", string(t.HTTP2)) }
+func (t TLS) String() string {
+	return fmt.Sprintf("[tls]\nhttp2 = %q\nidentity = %q\n", string(t.HTTP2), string(t.Identity))
+}

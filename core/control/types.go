@@ -38,7 +38,7 @@ type Session struct {
 	Received   int64       `json:"received"` // octets of content
 	Length     *int64      `json:"length"`   // octets of content in all, nil where unknown
 	Movable    bool        `json:"movable"`
-	Why        string      `json:"why"` // why it is not movable, "" where it is
+	Why        string      `json:"why"` // why it is not movable, or, where it is, which servers it is bound to; "" where it may go to any
 	Migrations []Migration `json:"migrations"`
 	TLS        *TLS        `json:"tls,omitempty"` // nil where the stream carries plain HTTP
 }

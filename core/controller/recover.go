@@ -473,6 +473,9 @@ func (s *Stream) waitParked(f *failure, e *exchange) {
 		f.held, f.parked = false, true
 		old := s.parked
 		s.parked = pair
+		if s.tls != nil {
+			s.nudge() // a question may have come while it was asleep on the old connection
+		}
 		if old != nil {
 			old.Core.Close()
 		}

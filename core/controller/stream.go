@@ -198,6 +198,8 @@ func (s *Stream) handle(m channel.Message) {
 		s.heed(m)
 	case channel.TLS:
 		s.tls = parseSession(m)
+	case channel.TwinAsks:
+		s.showQuestion()
 	case channel.TwinReady, channel.TwinFailed, channel.TwinOctets, channel.TwinSkipped:
 		s.twinsMu.Lock()
 		t := s.twins[m.B]
@@ -318,7 +320,9 @@ func (s *Stream) session() control.Session {
 		State: control.StateIdle, Why: s.why(),
 		Migrations: append([]control.Migration(nil), s.history...),
 	}
-	out.Movable = out.Why == ""
+	if out.Movable = out.Why == ""; out.Movable && s.tls != nil && s.tls.needs != "" {
+		out.Why = "only to " + s.tls.needs
+	}
 	out.TLS = s.tls.describe()
 	e := s.current()
 	if e != nil {

@@ -19,13 +19,14 @@ type session struct {
 	name                   string // the server's, as sent by SNI
 	tunnel                 string // host:port that the program's proxy was asked to connect to, "" if none
 	movable                bool   // the library can make another one like it
+	needs                  string // which servers that can be made with, "" any whose certificate verifies for the name
 }
 
 func parseSession(m channel.Message) *session {
-	texts := texts(m.Data, 5)
+	texts := texts(m.Data, 6)
 	return &session{
 		library: texts[0], version: texts[1], alpn: texts[2], name: texts[3], tunnel: texts[4],
-		movable: m.A != 0,
+		needs: texts[5], movable: m.A != 0,
 	}
 }
 

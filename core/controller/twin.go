@@ -12,6 +12,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/relay"
 )
 
 // twin is a dial.Over. One goroutine uses it at a time; the deadlines may be set by any.
@@ -79,6 +80,21 @@ func (s *Stream) closeTwins() {
 	defer s.twinsMu.Unlock()
 	for _, t := range s.twins {
 		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: []byte(errClosed.Error())})
+	}
+}
+
+// showQuestion has the program read, if it sleeps: its own function has to judge a new server, in a call that reads. With s.mu.
+func (s *Stream) showQuestion() {
+	s.c.send(s.message(channel.TwinShow), -1)
+	s.nudge()
+}
+
+// nudge wakes a program that waits on a quiet pair: over TLS nothing else ever comes on one. With s.mu.
+func (s *Stream) nudge() {
+	for _, pair := range []*relay.Pair{s.parked, s.pair} {
+		if pair != nil {
+			pair.Core.Write([]byte{0})
+		}
 	}
 }
 

@@ -97,7 +97,11 @@ func sessionTable(list []control.Session, width int) []byte {
 	var b bytes.Buffer
 	table(&b, rows, width)
 	for _, s := range list {
-		if !s.Movable && s.Why != "" {
+		switch {
+		case s.Why == "":
+		case s.Movable:
+			fmt.Fprintf(&b, "%s can be moved %s\n", display.Line(s.ID), display.Line(s.Why))
+		default:
 			fmt.Fprintf(&b, "%s cannot be moved: %s\n", display.Line(s.ID), display.Line(s.Why))
 		}
 	}

@@ -7,13 +7,20 @@
  * With churn=THREADS that many threads download it again and again, some times on each connection, and compare it with the file
  * OUT, until standard input ends.
  *
+ * callback, verifier (OpenSSL) and function (GnuTLS) give a verification function of the program's own. It has a value: what it does when
+ * it is called again, after the handshake: "no" refuses, "jump" leaves by siglongjmp, "look" uses the session that it is given; "yes"
+ * takes everything, always; "pin" has looked at digests. Its calls after the handshake are counted in the last line of output.
+ *
  * No headers of the libraries are needed; link with -l:libssl.so.3 -l:libcrypto.so.3 or -l:libgnutls.so.30.
  */
 #define _GNU_SOURCE
 #include "http.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 
 static void fail(const char *what)
 {
@@ -32,6 +39,17 @@ static const char *setting(char **list, const char *name)
     }
     return NULL;
 }
+
+static void *own;         /* the session, once its handshake is over */
+static pthread_t thread;  /* which made it */
+static int calls;         /* of its own function since then, at the top of a chain */
+static int elsewhere;     /* such calls on another thread, or of another session */
+static const char *does;  /* what it does */
+static sigjmp_buf away;
+
+#ifndef GNUTLS
+static int waiting = -1;  /* with epoll: the set that it waits by, once its handshake is over */
+#endif
 
 #ifdef GNUTLS
 
@@ -57,7 +75,37 @@ int gnutls_x509_crt_get_fingerprint(void *certificate, int digest, void *octets,
 void gnutls_x509_crt_deinit(void *certificate);
 int gnutls_fingerprint(int digest, const void *data, void *octets, size_t *length);
 
+void gnutls_certificate_set_verify_function(void *credentials, int (*function)(void *));
+int gnutls_certificate_verify_peers3(void *session, const char *name, unsigned *status);
+void gnutls_session_set_ptr(void *session, void *pointer);
+void *gnutls_session_get_ptr(void *session);
+
 static _Thread_local void *credentials;
+
+static int verify(void *session)
+{
+    unsigned status = 1, count = 0;
+    if (own) {
+        calls++;
+        elsewhere += session != own || !pthread_equal(pthread_self(), thread);
+        if (!strcmp(does, "no")) {
+            return -1;
+        }
+        if (!strcmp(does, "jump")) {
+            siglongjmp(away, 1);
+        }
+    }
+    if (!strcmp(does, "yes")) {
+        return 0;
+    }
+    const void *peers = gnutls_certificate_get_peers(session, &count);
+    if (!strcmp(does, "pin")) {
+        unsigned char digest[64];
+        size_t length = sizeof digest;
+        gnutls_fingerprint(6, peers, digest, &length);
+    }
+    return peers && !gnutls_certificate_verify_peers3(session, gnutls_session_get_ptr(session), &status) && !status ? 0 : -1;
+}
 
 static void look_at(void *session, char **settings)
 {
@@ -88,7 +136,12 @@ static void *begin(int fd, const char *ca, const char *host, char **settings)
         || gnutls_server_name_set(session, 1, host, strlen(host))) {
         fail("GnuTLS makes no session");
     }
-    gnutls_session_set_verify_cert(session, host, 0);
+    if ((does = setting(settings, "function"))) {
+        gnutls_session_set_ptr(session, (void *)host);
+        gnutls_certificate_set_verify_function(credentials, verify);
+    } else if (!setting(settings, "trusting")) {
+        gnutls_session_set_verify_cert(session, host, 0);
+    }
     gnutls_transport_set_int2(session, fd, fd);
     int error;
     do {
@@ -161,21 +214,63 @@ const void *EVP_sha256(void);
 void X509_free(void *certificate);
 void ERR_print_errors_fp(FILE *to);
 
+int SSL_get_ex_data_X509_STORE_CTX_idx(void);
+void *X509_STORE_CTX_get_ex_data(const void *store, int index);
+void *X509_STORE_CTX_get_current_cert(const void *store);
+int X509_STORE_CTX_get_error_depth(const void *store);
+void X509_STORE_CTX_set_error(void *store, int error);
+const char *SSL_get_servername(const void *ssl, int type);
+long SSL_get_verify_result(const void *ssl);
+void SSL_set_verify_result(void *ssl, long result);
+int SSL_pending(const void *ssl);
+int SSL_get_error(const void *ssl, int result);
+void *SSL_get_SSL_CTX(const void *ssl);
+
 static _Thread_local void *context;
-static int calls;
+
+/* After the handshake it is for another server that the function is called. */
+static int again(int good, void *store)
+{
+    void *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    calls++;
+    elsewhere += ssl != own || !pthread_equal(pthread_self(), thread);
+    if (!strcmp(does, "jump")) {
+        siglongjmp(away, 1);
+    }
+    if (!strcmp(does, "look")) {
+        SSL_set_verify_result(ssl, 42);
+        SSL_pending(ssl);
+        SSL_get_error(ssl, -1);
+        return good && !strcmp(SSL_get_servername(ssl, 0), "files.example") && SSL_get_SSL_CTX(ssl) == context;
+    }
+    return strcmp(does, "no") ? good : 0;
+}
 
 static int verify(int good, void *store)
 {
-    (void)store;
-    calls++;
-    return good;
+    if (!strcmp(does, "pin")) {
+        unsigned char digest[64];
+        unsigned length;
+        X509_digest(X509_STORE_CTX_get_current_cert(store), EVP_sha256(), digest, &length);
+    }
+    if (!strcmp(does, "yes")) {
+        X509_STORE_CTX_set_error(store, 0);
+        good = 1;
+    }
+    return own && !X509_STORE_CTX_get_error_depth(store) ? again(good, store) : good;
 }
 
 static int verify_all(void *store, void *argument)
 {
-    (void)argument;
-    calls++;
-    return X509_verify_cert(store);
+    int good = X509_verify_cert(store);
+    if (argument != context) {
+        fail("another argument");
+    }
+    if (!strcmp(does, "yes")) {
+        X509_STORE_CTX_set_error(store, 0);
+        good = 1;
+    }
+    return own ? again(good, store) : good;
 }
 
 static void *begin(int fd, const char *ca, const char *host, char **settings)
@@ -185,9 +280,15 @@ static void *begin(int fd, const char *ca, const char *host, char **settings)
     if (!context || SSL_CTX_load_verify_locations(context, ca, NULL) != 1) {
         fail("OpenSSL makes no context");
     }
-    SSL_CTX_set_verify(context, 1, setting(settings, "callback") ? verify : NULL);
+    if (setting(settings, "callback")) {
+        does = setting(settings, "callback");
+        SSL_CTX_set_verify(context, 1, verify);
+    } else {
+        SSL_CTX_set_verify(context, !setting(settings, "trusting"), NULL);
+    }
     if (setting(settings, "verifier")) {
-        SSL_CTX_set_cert_verify_callback(context, verify_all, NULL);
+        does = setting(settings, "verifier");
+        SSL_CTX_set_cert_verify_callback(context, verify_all, context);
     }
     if ((value = setting(settings, "depth"))) {
         SSL_CTX_set_verify_depth(context, atoi(value));
@@ -213,6 +314,13 @@ static void *begin(int fd, const char *ca, const char *host, char **settings)
         X509_digest(certificate, EVP_sha256(), digest, &length);
         X509_free(certificate);
     }
+    if (setting(settings, "epoll")) {
+        struct epoll_event event = { .events = EPOLLIN };
+        waiting = epoll_create1(EPOLL_CLOEXEC);
+        if (waiting < 0 || epoll_ctl(waiting, EPOLL_CTL_ADD, fd, &event) || fcntl(fd, F_SETFL, O_NONBLOCK)) {
+            die("epoll");
+        }
+    }
     return ssl;
 }
 
@@ -223,7 +331,14 @@ static ssize_t put(void *ssl, const void *octets, size_t length)
 
 static ssize_t get(void *ssl, void *octets, size_t length)
 {
-    return SSL_read(ssl, octets, (int)length);
+    for (;;) {
+        int n = SSL_read(ssl, octets, (int)length);
+        if (n > 0 || waiting < 0 || SSL_get_error(ssl, n) != 2) { /* SSL_ERROR_WANT_READ */
+            return n;
+        }
+        struct epoll_event event;
+        epoll_wait(waiting, &event, 1, -1);
+    }
 }
 
 static void bye(void *ssl)
@@ -234,11 +349,11 @@ static void bye(void *ssl)
 static void end(void *ssl)
 {
     bye(ssl);
+    if (does && SSL_get_verify_result(ssl)) {
+        printf("the session's verification is another one\n");
+    }
     SSL_free(ssl);
     SSL_CTX_free(context);
-    if (calls) {
-        printf("%d calls of its own\n", calls); /* as natively: none for a twin */
-    }
 }
 
 #endif
@@ -369,6 +484,8 @@ int main(int argc, char **argv)
         die("connect");
     }
     void *session = begin(fd, argv[1], argv[2], argv + 6);
+    thread = pthread_self();
+    own = session;
     char *rest;
     long long left;
     size_t n = request(session, buffer, sizeof buffer, &rest, &left);
@@ -386,6 +503,7 @@ int main(int argc, char **argv)
         }
         left -= (long long)n;
         if (left > 0) {
+            sigsetjmp(away, 1);
             ssize_t got = get(session, buffer, sizeof buffer);
             if (got <= 0) {
                 fail("it broke off");
@@ -396,5 +514,8 @@ int main(int argc, char **argv)
     fclose(out);
     end(session);
     close(fd);
+    if (does) {
+        printf("%d calls, %d elsewhere\n", calls, elsewhere);
+    }
     return 0;
 }

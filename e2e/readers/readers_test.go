@@ -27,7 +27,7 @@ const (
 	link       = 'l'
 	forbidden  = 'f'
 	interfaces = 'd'
-	keepsHTTP2 = 'k'
+	keepsHTTP2 = 'k' // and whether it goes by the issuer: 2 more
 	keepsBy    = 'o' // the same by a file's name
 	order      = 'u'
 	fired      = 'e'
@@ -215,6 +215,9 @@ var configurations = []string{
 	"[tls]\nhttp2 = \"avoid\"\n[failover]\nenabled = false\n",
 	"failover.enabled = false",
 	"tls = { http2 = \"keep\" }\n",
+	"tls = { identity = 'issuer', http2 = 'keep' }\n",
+	"[tls]\nidentity = \"issuer\"\nhttp2 = \"keep\"\n",
+	"tls.identity = 'key'",
 	"[\"tls\"]\n\"http2\" = \"keep\"\n",
 	"tls . http2 = \"keep\"\n'tls'.x = 1",
 	"[interfaces.wwan0]\nnever = true\ncost = 2\n",
@@ -242,7 +245,8 @@ func FuzzConfiguration(f *testing.F) {
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		const name = "wwan0"
-		keeps := ask(t, keepsHTTP2, "", []byte(text)) == "1"
+		found := ask(t, keepsHTTP2, "", []byte(text))
+		keeps, issuer := found == "1" || found == "3", found == "2" || found == "3"
 		avoided := ask(t, forbidden, name, []byte(text)) == "1"
 		if !utf8.ValidString(text) || strings.ContainsAny(text, "\\") || strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
 			return
@@ -257,6 +261,9 @@ func FuzzConfiguration(f *testing.F) {
 		}
 		if keeps != (c.TLS.HTTP2 == config.HTTP2Keep) {
 			t.Errorf("%q: the shim keeps HTTP/2: %v", text, keeps)
+		}
+		if issuer != (c.TLS.Identity == config.IdentityIssuer) {
+			t.Errorf("%q: the shim goes by the issuer: %v", text, issuer)
 		}
 		if must(c, name) && !avoided {
 			t.Errorf("%q: the shim does not see that %s is forbidden", text, name)

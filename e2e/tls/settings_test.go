@@ -79,8 +79,6 @@ func TestSettingsHold(t *testing.T) {
 		{name: "latest version", far: extra("ssl_protocols TLSv1.3;"), reason: "handshake", strict: curl("--tls-max", "1.2"), lax: curl()},
 		{name: "revoked", reason: "revoked", needsRevoked: true, strict: curl("--crlfile", "LIST"), lax: curl()},
 		{name: "depth", far: deeper, reason: "verify", strict: fetch(false, "depth=0"), lax: fetch(false)},
-		{name: "callback", reason: "itself", strict: fetch(false, "callback"), lax: fetch(false)},
-		{name: "verifier", reason: "itself", strict: fetch(false, "verifier"), lax: fetch(false)},
 		{name: "digest", reason: "itself", strict: fetch(false, "digest"), lax: fetch(false)},
 		{name: "groups of the context", far: extra(other + "ssl_ecdh_curve secp384r1;"), reason: "handshake",
 			strict: fetch(false, "groups=X25519"), lax: fetch(false)},
