@@ -11,14 +11,14 @@ import (
 type Failover struct {
 	// Enabled lets failures become migrations; otherwise the program sees them as they come.
 	Enabled bool
-	// Patience is how long a program whose connection has ended is held while nothing helps, MinPatience to
+	// Patience is how long a program whose connection has ended is held while no network helps, MinPatience to
 	// MaxPatience. Then it sees how its connection ended.
 	Patience time.Duration
 	// Standby says whether a connection over another interface is kept ready while a download runs.
 	Standby Standby
-	// SuspectAfter is how long a steadily flowing download may be silent before another connection is tried,
-	// MinSuspectAfter to MaxSuspectAfter. One that has pauses of its own is given longer ones, and
-	// a server that has not begun to answer four times as long.
+	// SuspectAfter is how long a steadily flowing download may be silent before its path is suspected, MinSuspectAfter to
+	// MaxSuspectAfter. One that has pauses of its own is given longer ones. Before the answer has begun, the server is
+	// looked for after four times as long, and the request is not made again unless the path is dead.
 	SuspectAfter time.Duration
 }
 

@@ -307,11 +307,11 @@ func (s *Stream) mayMove(refused bool) []string {
 	return slices.DeleteFunc(list, func(iface string) bool { return iface != own && (asked || s.c.dearer(iface, own)) })
 }
 
-// forgetAttempts begins anew with what connecting shows.
-func (s *Stream) forgetAttempts() {
+// forgetAttempts begins anew with what connecting shows; dead: a probe has shown already that nobody answers there.
+func (s *Stream) forgetAttempts(dead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.attempts = attempts{}
+	s.attempts = attempts{dead: dead}
 }
 
 // keepWord notes who has brought the stream to the interface: what a person asked for holds until that network fails, or the

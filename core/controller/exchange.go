@@ -25,6 +25,7 @@ type exchange struct {
 	done     bool
 	refused  map[string]refused // by interface: where it could not be continued
 	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
+	budget   budget             // of the requests made for it
 
 	// The response's content is octets first to last of a representation of total octets.
 	first, last, total int64 // last and total are -1 where unknown
@@ -32,6 +33,11 @@ type exchange struct {
 	proof              config.Proof
 	why                string // why it cannot be moved, "" if it can
 	awaitsUpgrade      bool   // it cannot before the answer has come, and is not 101
+}
+
+// answering reports whether an octet of its answer has come. With the stream's mu.
+func (e *exchange) answering() bool {
+	return e.response != nil || e.done || len(e.answer) > 0 || e.interims > 0
 }
 
 // length returns how many octets of content the response has, -1 where unknown.

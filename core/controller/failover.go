@@ -217,6 +217,9 @@ func (s *Stream) lookAtPath() {
 	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""
 	iface, busy := s.iface, s.recovering || s.leaving
 	s.leaving = s.leaving || why != "" && !guarded && idle && !busy && s.c.config.Failover.Enabled
+	if why != "" {
+		s.change() // whatever waits for the old connection
+	}
 	s.mu.Unlock()
 	if why == "" {
 		return

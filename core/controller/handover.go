@@ -25,7 +25,7 @@ func (s *Stream) arm(conn *dial.Conn, exchange uint64, at int64, flags channel.F
 func (s *Stream) armAnswer(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags, answer *channel.Answer) error {
 	nothing := answer != nil && answer.Left == 0
 	if flags&channel.Now != 0 && flags&channel.Keep == 0 && s.confirm != nil && !nothing {
-		if err := s.confirm(conn, flags); err != nil {
+		if err := s.confirm(); err != nil {
 			return err
 		}
 	}

@@ -171,6 +171,9 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	if err := s.requestComplete(ctx, e); err != nil {
 		return nil, err
 	}
+	if err := s.answerComes(ctx, e); err != nil {
+		return nil, err
+	}
 	rt, err := s.routeOf(to, e.request)
 	if err != nil {
 		return nil, err
@@ -178,7 +181,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	begun, before := time.Now(), s.received(e)
 	var done *outcome
 	overlap, exact := int64(0), false
-	err = s.overServers(ctx, rt, func(rt route, conn *dial.Conn) error {
+	err = s.overServers(ctx, rt, nil, func(rt route, conn *dial.Conn) error {
 		if !s.headComes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
 			// Nothing of the response is lost by asking anew.
 			done, err = s.restartOn(ctx, conn, rt, e)
@@ -302,12 +305,16 @@ const (
 )
 
 // overServers connects to the route's servers, one after the other, until do succeeds or fails for a reason that
-// is not the server's. do takes the connection over when it succeeds; it may close it when it fails.
-func (s *Stream) overServers(ctx context.Context, rt route, do func(route, *dial.Conn) error) error {
+// is not the server's. do takes the connection over when it succeeds; it may close it when it fails. ready, unless it is nil,
+// is a connection to the first.
+func (s *Stream) overServers(ctx context.Context, rt route, ready *dial.Conn, do func(route, *dial.Conn) error) error {
 	var first error
 	asked := false
 	for range maxServers {
-		conn, err := s.open(ctx, rt)
+		conn, err := ready, error(nil)
+		if ready = nil; conn == nil {
+			conn, err = s.open(ctx, rt)
+		}
 		if err == nil {
 			if err = do(rt, conn); err == nil {
 				s.c.manager.Captive(rt.iface, false)
@@ -397,16 +404,35 @@ func (s *Stream) again(err error) error {
 
 // takeOver continues from where the program stands, without help of the old connection.
 func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome, error) {
+	r, done, err := s.askOver(ctx, to, nil, e, false)
+	if err == nil && done == nil {
+		done, err = s.deliver(ctx, e, r, channel.Now, 0)
+	}
+	if err != nil {
+		return nil, s.again(err)
+	}
+	return done, nil
+}
+
+// askOver asks servers over the interface for what the program has not received yet, the one that ready leads to first, unless
+// that is nil. Where the program has not read the response's head, the request is repeated, and handed over already. brings:
+// an answer has to bring content as well.
+func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange, brings bool) (r *rest, done *outcome, err error) {
+	fail := func(err error) (*rest, *outcome, error) {
+		if ready != nil {
+			ready.Reset()
+		}
+		return nil, nil, err
+	}
 	if err := s.requestComplete(ctx, e); err != nil {
-		return nil, err
+		return fail(err)
 	}
 	rt, err := s.routeOf(to, e.request)
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
-	var done *outcome
 	overlap := int64(0)
-	err = s.overServers(ctx, rt, func(rt route, conn *dial.Conn) error {
+	err = s.overServers(ctx, rt, ready, func(rt route, conn *dial.Conn) error {
 		s.mu.Lock()
 		why, inHead := e.why, e.response == nil && !e.done
 		s.mu.Unlock()
@@ -423,7 +449,7 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome
 		}
 		overlap = max(overlap, e.overlap())
 		read, trailing := s.inTrailer(e)
-		r, err := s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, trailing: trailing, read: read})
+		r, err = s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, trailing: trailing, read: read, brings: brings})
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {
@@ -434,14 +460,49 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome
 		if r.conn != conn {
 			conn.Close()
 		}
-		done, err = s.deliver(ctx, e, r, channel.Now, 0)
-		return err
+		return nil
 	})
 	if err != nil {
-		return nil, s.again(err)
+		return nil, nil, err
 	}
-	return done, nil
+	return r, done, nil
 }
+
+// answerComes waits for the first octet of the answer. It returns nil as well where the request may be repeated: its connection
+// has ended, or its path is gone.
+func (s *Stream) answerComes(ctx context.Context, e *exchange) error {
+	s.mu.Lock()
+	answering := e.answering()
+	s.mu.Unlock()
+	if answering {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	gone := false // with s.mu
+	guard.Go(func() {
+		for ctx.Err() == nil && s.lookForServer(ctx, probeThinking) != dead {
+			select {
+			case <-ctx.Done():
+			case <-time.After(probeAgain):
+			}
+		}
+		s.mu.Lock()
+		gone = true
+		s.change()
+		s.mu.Unlock()
+	})
+	err := s.await(ctx, func() (bool, error) {
+		return e.answering() || s.closed || s.left != "" || e.why != "" || s.failed != nil || gone || s.pathLost() != "", nil
+	})
+	if err != nil {
+		return errUnanswered
+	}
+	return nil
+}
+
+// errUnanswered says that a request is not sent a second time while its connection is there.
+var errUnanswered = errors.New("its request has not been answered yet, and is not sent a second time")
 
 // requestComplete waits until the program has written the whole head of the request.
 func (s *Stream) requestComplete(ctx context.Context, e *exchange) error {
@@ -525,7 +586,11 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 		s.pair = nil
 	}
 	s.remember(m)
+	e := s.current()
 	s.mu.Unlock()
+	if e != nil {
+		e.budget.handedOver(m.Offset)
+	}
 	s.c.log.Info().Str("session", s.name()).Str("to", to).Str("server", m.To.Server).Int64("offset", m.Offset).
 		Float64("stall_ms", m.StallMS).Msg("moved")
 	s.publish(control.EventMigration, fmt.Sprintf("moved from %s to %s (%s) at octet %d", from.Interface, to, m.To.Server, m.Offset),

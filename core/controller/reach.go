@@ -59,7 +59,7 @@ func (s *Stream) dial(ctx context.Context, names dial.Names, r route, preferred 
 		return nil, fmt.Errorf("no server of %s could be reached over %s: %w", r.host, r.iface, err)
 	}
 	if r.tunnel != nil {
-		if err := r.tunnel.bore(ctx, conn, r.iface); err != nil {
+		if err := s.bore(ctx, conn, r.tunnel, r.iface); err != nil {
 			return nil, err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -28,12 +27,17 @@ const (
 	maxHedges    = 4                      // attempts on one candidate at once; the oldest gives way
 	firstPause   = 60 * time.Millisecond  // before all candidates are tried anew, doubled up to lastPause
 	lastPause    = 2 * time.Second
-	settle       = 30 * time.Millisecond  // after news of a network: the first packet on a new link is worth a second if lost
-	noPause      = 80 * time.Millisecond  // while no network is there at all
-	fruitful     = 16 << 10               // octets that a recovery has to have brought, or the next one begins with a pause
-	maxRefusals  = 3                      // answers of one candidate that do not continue the exchange
-	firstAnswer  = 150 * time.Millisecond // for the first candidate of a silent stream to answer
-	firstContent = 2 * time.Second
+	settle       = 30 * time.Millisecond // after news of a network: the first packet on a new link is worth a second if lost
+	noPause      = 80 * time.Millisecond // while no network is there at all
+	maxRefusals  = 3                     // answers of one candidate that do not continue the exchange
+
+	askAside    = 200 * time.Millisecond // for one server to answer before another is asked beside it
+	maxAsked    = 4                      // at once
+	answerLimit = 10 * time.Second       // for a server to answer
+
+	// A program whose server does not accept connections any more, on a network that is there, is told after so long: by itself
+	// it would have known at once.
+	shutFor = 3 * time.Second
 )
 
 // candidate is a way to continue: over an interface, at another server than the present one or at any.
@@ -42,29 +46,51 @@ type candidate struct {
 	other bool
 }
 
-// attempt is one connection being made to a candidate.
+// tried is what an attempt to connect to a candidate has come to.
 type tried struct {
 	candidate candidate
 	conn      *dial.Conn
 	err       error
 }
 
+// answered is what a candidate has made of the request for the rest.
+type answered struct {
+	candidate candidate
+	place     place
+	rest      *rest    // to be handed over, or
+	done      *outcome // that of a request that was repeated whole, or
+	err       error
+}
+
 // recovery is one run of recover.
 type recovery struct {
-	s       *Stream
-	e       *exchange
-	cause   string
-	at      int64 // content octets the program had when it began
-	ctx     context.Context
+	s        *Stream
+	e        *exchange
+	cause    string
+	at       int64 // content octets the program had when it began
+	ctx      context.Context
+	begun    time.Time
+	silent   time.Time // since when the stream is, if that is the cause
+	dead     bool      // it is not the server that is silent
+	early    bool      // the program had nothing of the response
+	spoke    bool      // the old connection delivers again
+	finished bool      // nothing more may be asked
+	deadline time.Time // of the program's patience
+
 	results chan tried
 	running map[candidate]int
 	last    map[candidate]time.Time // when an attempt was begun last
 	patient map[candidate]time.Duration
 	ends    map[candidate][]context.CancelFunc // of the attempts, the oldest first
+	failed  map[candidate]error                // what the last attempt to connect has failed with
+
+	ready   []tried // connections on which nothing has been asked yet
+	answers chan answered
+	asking  map[candidate]bool
+	asked   time.Time // when the last was asked
 	refused map[candidate]int
-	early   bool  // the program had nothing of the response
-	late    int   // servers that did not answer in time
-	reason  error // why the last attempt failed
+	until   map[candidate]time.Time // it is not to be asked again before
+	reason  error                   // why the last attempt failed
 }
 
 func (s *Stream) where() (string, netip.AddrPort) {
@@ -87,7 +113,7 @@ func (s *Stream) recover(cause string) {
 	s.mu.Lock()
 	s.recovering = false
 	again = again || s.failed != nil && s.failed.pending() && !s.closed
-	s.flow.restart()
+	s.flow.restart(time.Now())
 	s.mu.Unlock()
 	if again {
 		// It failed anew after the recovery had looked for the last time.
@@ -101,15 +127,15 @@ func (s *Stream) recoverOnce(cause string) bool {
 	defer cancel()
 	s.takeMoving(ctx)
 	defer func() { <-s.moving }()
-	s.mu.Lock()
-	e := s.current()
-	needed := e != nil && e.request != nil && !s.closed && s.why() == "" &&
-		(s.failed != nil && s.failed.pending() || cause == triggerPath && s.pathLost() != "" || cause == triggerSilent && s.received(e) == s.flow.received)
-	since := s.flow.heard
-	early := e != nil && e.response == nil
-	if cause == triggerSilent && s.flow.waiting && !early {
-		needed = s.failed != nil && s.failed.pending() // it has been answered meanwhile
+	r := &recovery{
+		s: s, cause: cause, ctx: ctx, begun: time.Now(),
+		results: make(chan tried, 64), answers: make(chan answered, maxAsked),
+		running: map[candidate]int{}, last: map[candidate]time.Time{}, patient: map[candidate]time.Duration{},
+		ends: map[candidate][]context.CancelFunc{}, failed: map[candidate]error{}, asking: map[candidate]bool{},
+		refused: map[candidate]int{}, until: map[candidate]time.Time{},
 	}
+	s.mu.Lock()
+	needed := r.needed()
 	s.mu.Unlock()
 	if !needed {
 		s.tellIfHeld("the exchange cannot be moved any more")
@@ -121,92 +147,112 @@ func (s *Stream) recoverOnce(cause string) bool {
 	}
 	s.setMigrating(true)
 	defer s.setMigrating(false)
-	s.forgetAttempts()
-	r := &recovery{
-		s: s, e: e, cause: cause, at: s.received(e), ctx: ctx, early: early,
-		results: make(chan tried, 64),
-		running: map[candidate]int{}, last: map[candidate]time.Time{},
-		patient: map[candidate]time.Duration{}, ends: map[candidate][]context.CancelFunc{}, refused: map[candidate]int{},
-	}
-	// A server that always ends after a few octets is not asked without a pause.
-	if brought := r.at - s.recoveredAt; brought >= 0 && brought < fruitful {
-		s.fruitless++
-	} else {
-		s.fruitless = 0
-	}
-	s.recoveredAt = r.at
-	if s.fruitless > 1 && !s.unlessOver(e, nil, nil, min(firstPause<<min(s.fruitless, 8), lastPause)) {
+	s.forgetAttempts(r.dead)
+	r.at = s.received(r.e)
+	if pause := s.trouble.again(r.begun, r.e.number, r.at); pause > 0 && !s.unlessOver(r.e, nil, nil, pause/2+rand.N(pause)) {
 		s.tellIfHeld("the exchange cannot be moved any more")
 		return false
 	}
 	s.publish(control.EventFailure, cause, map[string]any{"cause": cause})
 	s.confirm = r.confirm
-	defer func() { s.confirm = nil }()
-	defer r.drain()
+	s.inNeed.Store(true)
+	defer func() {
+		s.confirm = nil
+		s.inNeed.Store(false)
+	}()
 	again := r.run()
+	cancel()
+	r.drain()
+	now := time.Now()
+	s.trouble.ended = now
 	if cause == triggerSilent {
 		s.mu.Lock()
-		s.flow.alarmed(since, s.received(e) > r.at && !s.flow.moved)
+		s.flow.alarmed(now, r.silent, r.spoke)
 		s.mu.Unlock()
 	}
 	return again
 }
 
+// needed looks at what the stream's state asks for. With s.mu.
+func (r *recovery) needed() bool {
+	s, h := r.s, &r.s.flow
+	e := s.current()
+	if e == nil || e.request == nil || s.closed || s.why() != "" {
+		return false
+	}
+	r.e, r.early, r.silent, r.dead = e, e.response == nil, h.heard, h.verdict == dead
+	held := s.failed != nil && s.failed.pending()
+	if !held && (e.budget.over(s.received(e)) || !e.answering() && !e.budget.repeatable()) {
+		return false
+	}
+	switch {
+	case held:
+		return true
+	case r.cause == triggerPath:
+		return s.pathLost() != ""
+	case r.cause == triggerSilent:
+		if h.waiting != r.early || h.exchange != e.number || s.received(e) != h.received || h.head != 0 && h.head != len(e.answer) {
+			return false // it has been answered meanwhile
+		}
+		return r.dead || e.answering()
+	}
+	return false
+}
+
 // run tries the candidates until one delivers, the old connection does, or patience ends.
 func (r *recovery) run() bool {
 	s := r.s
-	deadline := time.NewTimer(s.c.config.Failover.Patience)
-	defer deadline.Stop()
 	pause := firstPause
 	turn := time.NewTimer(0) // when the next candidate's turn comes
 	defer turn.Stop()
 	var queue []candidate
 	if iface, conn := s.takeAnyStandby(); conn != nil {
-		turn.Stop()
-		r.results <- tried{candidate: candidate{iface: iface}, conn: conn}
-		r.running[candidate{iface: iface}]++
+		turn.Reset(askAside)
+		r.ready = append(r.ready, tried{candidate: candidate{iface: iface}, conn: conn})
 	}
 	round := 0
+	r.deadline = r.begun.Add(s.c.config.Failover.Patience)
+	holding := false
 	for {
 		s.mu.Lock()
 		changed, done := s.changed, s.closed || r.e.done
 		held := s.failed != nil && s.failed.pending()
 		given := s.failed != nil && s.failed.over
 		s.mu.Unlock()
+		if held && !holding {
+			holding = true
+			r.deadline = s.trouble.hold(time.Now()).Add(s.c.config.Failover.Patience)
+		}
 		news := s.c.paths.news()
-		switch {
-		case done || given:
-			return false
-		case !held && r.cause == triggerPath && r.pathBack():
-			return false
-		case !held && r.cause == triggerSilent && r.early && (r.late > len(r.elsewhere(r.candidates())) || r.answered()):
-			return false // whoever thinks for so long is not to be asked again and again
-		case !held && r.cause == triggerSilent && s.received(r.e) > r.at:
-			s.c.log.Debug().Str("session", s.name()).Msg("it speaks again")
-			return false
-		case held && r.hopeless(queue):
-			s.tellIfHeld("no candidate continues it: " + fmt.Sprint(r.reason))
+		if done || given || !held && r.speaks() {
 			return false
 		}
+		if why := r.hopeless(queue, held); why != "" {
+			s.tellIfHeld(why)
+			return false
+		}
+		r.askNext()
+		wake := time.NewTimer(r.patience(held))
 		select {
 		case t := <-r.results:
 			r.running[t.candidate]--
-			if t.conn == nil {
+			r.failed[t.candidate] = t.err
+			if t.conn != nil {
+				r.ready = append(r.ready, t)
+			} else {
 				r.reason = t.err
 				if len(queue) > 0 {
 					turn.Reset(0)
 				}
-				continue
 			}
-			err := r.take(t)
+		case a := <-r.answers:
+			delete(r.asking, a.candidate)
+			err := r.take(a)
 			if err == nil {
+				wake.Stop()
 				return false
 			}
-			r.reason = err
-			s.c.log.Info().Str("session", s.name()).Str("to", t.candidate.iface).Err(err).Msg("not recovered there")
-			if errors.Is(err, errSpoke) && r.cause == triggerSilent {
-				return false
-			}
+			r.refuse(a, err)
 			turn.Reset(0)
 		case <-turn.C:
 			if len(queue) == 0 {
@@ -214,10 +260,6 @@ func (r *recovery) run() bool {
 					pause = min(2*pause, lastPause)
 				}
 				queue = r.candidates()
-				if others := r.elsewhere(queue); r.cause == triggerSilent && round == 0 && len(others) > 0 {
-					// A server that has frozen still accepts connections, and whoever asks it waits in vain.
-					queue = others
-				}
 				round++
 			}
 			s.c.paths.askAll()
@@ -240,26 +282,37 @@ func (r *recovery) run() bool {
 			r.callOff()
 			turn.Reset(settle)
 		case <-changed:
-		case <-deadline.C:
-			s.tellIfHeld(fmt.Sprintf("nothing has helped for %v: %v", s.c.config.Failover.Patience, r.reason))
-			return false
+		case <-wake.C:
 		}
+		wake.Stop()
 	}
 }
 
-// answered reports whether the old connection has begun to answer after all.
-func (r *recovery) answered() bool {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	return r.e.response != nil
+// patience is how long nothing needs to be done if nothing happens.
+func (r *recovery) patience(held bool) time.Duration {
+	limit := time.Until(r.deadline)
+	if held {
+		if left := time.Until(r.s.trouble.held.Add(shutFor)); left > 0 {
+			limit = min(limit, left)
+		}
+	}
+	if len(r.ready) > 0 && len(r.asking) > 0 {
+		limit = min(limit, askAside-time.Since(r.asked))
+	}
+	return max(limit, time.Millisecond)
 }
 
-// pathBack reports whether the old connection delivers again, or may.
-func (r *recovery) pathBack() bool {
+// speaks reports whether the old connection, which is suspected only, delivers again.
+func (r *recovery) speaks() bool {
 	r.s.mu.Lock()
-	lost := r.s.pathLost()
+	lost, answering := r.s.pathLost() != "", r.e.response != nil
 	r.s.mu.Unlock()
-	return lost == "" && r.s.received(r.e) > r.at
+	if !(r.s.received(r.e) > r.at || r.early && answering) || lost {
+		return false
+	}
+	r.s.c.log.Debug().Str("session", r.s.name()).Msg("it speaks again")
+	r.spoke = true
+	return true
 }
 
 // candidates in the order in which they are tried.
@@ -267,49 +320,77 @@ func (r *recovery) candidates() []candidate {
 	own, _ := r.s.where()
 	var list []candidate
 	order := r.s.mayMove(r.refused[candidate{iface: own}] > 0)
+	// A server that is silent still accepts connections, and whoever asks it waits in vain: first everything else.
+	silent := r.cause == triggerSilent && !r.dead
 	for _, iface := range order {
-		list = append(list, candidate{iface: iface, other: iface == own})
-	}
-	for _, iface := range order {
-		if iface == own {
+		if iface == own || silent {
+			list = append(list, candidate{iface: iface, other: true})
+		}
+		if iface != own {
 			list = append(list, candidate{iface: iface})
 		}
+	}
+	if slices.Contains(order, own) && (!silent || time.Since(r.silent) > 2*burst) {
+		list = append(list, candidate{iface: own})
 	}
 	return list
 }
 
-// elsewhere are the candidates over other interfaces than the present one.
-func (r *recovery) elsewhere(list []candidate) (others []candidate) {
-	own, _ := r.s.where()
-	for _, c := range list {
-		if c.iface != own {
-			others = append(others, c)
-		}
-	}
-	return others
+// out reports whether a candidate is not to be asked any more.
+func (r *recovery) out(c candidate) bool {
+	return r.refused[c] >= maxRefusals || r.until[c].After(r.deadline) || c.other && r.failed[c] != nil
 }
 
-// hopeless reports that every candidate has been reached, and none continues the exchange.
-func (r *recovery) hopeless(queue []candidate) bool {
+// hopeless says why the program is to be told, "" if it is to be kept waiting.
+func (r *recovery) hopeless(queue []candidate, held bool) string {
+	now := time.Now()
+	if now.After(r.deadline) {
+		return fmt.Sprintf("nothing has helped for %v: %v", r.s.c.config.Failover.Patience, r.reason)
+	}
+	if len(r.asking) > 0 || len(r.ready) > 0 {
+		return ""
+	}
+	if r.finished || r.e.budget.over(r.s.received(r.e)) {
+		return "nothing more may be asked: " + fmt.Sprint(r.reason)
+	}
+	if !held {
+		return ""
+	}
+	if now.Sub(r.s.trouble.held) >= shutFor && r.shut() {
+		return fmt.Sprintf("no server has continued it for %v: %v", shutFor, r.reason)
+	}
 	if len(queue) > 0 || len(r.refused) == 0 {
-		return false
+		return ""
 	}
 	for _, n := range r.running {
 		if n > 0 {
-			return false
+			return ""
 		}
 	}
 	for _, c := range r.candidates() {
-		if !c.other && r.refused[c] < maxRefusals {
-			return false
+		if !r.out(c) {
+			return ""
 		}
 	}
-	return true
+	return "no candidate continues it: " + fmt.Sprint(r.reason)
+}
+
+// shut reports whether the network that the program was on is there, and its server accepts no connections, or only to refuse.
+func (r *recovery) shut() bool {
+	own, _ := r.s.where()
+	c := candidate{iface: own}
+	if !slices.Contains(r.s.order(), own) {
+		return false
+	}
+	err := r.failed[c]
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || r.refused[c] > 0 && err == nil
 }
 
 // begin starts an attempt to connect, unless enough are under way.
 func (r *recovery) begin(c candidate) {
-	if r.refused[c] >= maxRefusals || r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) {
+	if r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] ||
+		r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) ||
+		slices.ContainsFunc(r.ready, func(t tried) bool { return t.candidate == c }) {
 		return
 	}
 	if r.running[c] > 0 {
@@ -354,8 +435,16 @@ func (r *recovery) callOff() {
 	}
 }
 
-// drain closes what arrives too late.
+// drain ends what is under way: what has been asked before anything else is done with the stream, connections when they come.
 func (r *recovery) drain() {
+	for range r.asking {
+		if a := <-r.answers; a.rest != nil {
+			a.rest.conn.Reset()
+		}
+	}
+	for _, t := range r.ready {
+		t.conn.Reset()
+	}
 	running := 0
 	for _, n := range r.running {
 		running += n
@@ -370,62 +459,69 @@ func (r *recovery) drain() {
 	}()
 }
 
-// take asks for the rest over a connection that has been made, and hands it over.
-func (r *recovery) take(t tried) error {
+// askNext asks over connections that are ready: one at once, the next where that has not answered for a while, which may still
+// be heard first. A request of which nothing has been answered is in one server's hands at a time.
+func (r *recovery) askNext() {
+	for len(r.ready) > 0 && len(r.asking) < maxAsked &&
+		(len(r.asking) == 0 || !r.early && time.Since(r.asked) >= askAside) {
+		t := r.ready[0]
+		r.ready = r.ready[1:]
+		if r.asking[t.candidate] || time.Now().Before(r.until[t.candidate]) {
+			t.conn.Reset()
+			continue
+		}
+		r.asking[t.candidate] = true
+		r.asked = time.Now()
+		go func() {
+			a := answered{candidate: t.candidate, place: placeOf(t.candidate.iface, t.conn)}
+			defer func() { r.answers <- a }()
+			defer guard.Recover()
+			ctx := r.ctx
+			if !r.early {
+				limited, cancel := context.WithTimeout(ctx, answerLimit)
+				defer cancel()
+				ctx = limited
+			}
+			if a.err = r.s.unshared(ctx); a.err != nil {
+				t.conn.Reset()
+				return
+			}
+			a.rest, a.done, a.err = r.s.askOver(ctx, t.candidate.iface, t.conn, r.e, true)
+		}()
+	}
+}
+
+// take hands over what a candidate has answered.
+func (r *recovery) take(a answered) error {
 	s := r.s
-	s.lend(t.candidate.iface, t.conn)
-	defer s.lendNone()
-	// A program that waits at the gate must not wait for a server that does not answer: it is parked by then.
-	limit := max(time.Second, 8*t.conn.RTT()) << min(r.late, 3)
-	if r.cause == triggerSilent && r.late == 0 && !r.early {
-		limit = max(firstAnswer, 5*t.conn.RTT())
+	if a.err != nil {
+		return a.err
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, limit)
-	defer cancel()
-	from := s.end()
-	o, err := s.continueOn(ctx, t.candidate.iface, r.e)
-	if err == nil {
-		s.record(ctx, from, t.candidate.iface, r.cause, o)
-		return nil
-	}
-	if s.isOver(r.e) || errors.Is(err, errSpoke) {
-		return err
-	}
-	if ctx.Err() != nil {
-		r.late++
-	}
-	if !transient(err) {
-		r.refused[candidate{iface: t.candidate.iface}]++
-	}
-	return err
-}
-
-// transient reports whether the same server may answer otherwise in a while.
-func transient(err error) bool {
-	var errno syscall.Errno
-	return errors.As(err, &errno) || errors.Is(err, errAgain) || errors.Is(err, context.DeadlineExceeded) ||
-		strings.Contains(err.Error(), "answered 5") || strings.Contains(err.Error(), "in time")
-}
-
-// continueOn continues the exchange over the interface from where the program stands.
-func (s *Stream) continueOn(ctx context.Context, iface string, e *exchange) (*outcome, error) {
-	if err := s.unshared(ctx); err != nil {
-		return nil, err
-	}
-	return s.takeOver(ctx, iface, e)
-}
-
-// confirm has the last word before the program's connection is replaced: the new one has to have delivered content,
-// and a silent one that speaks again stays.
-func (r *recovery) confirm(conn *dial.Conn, flags channel.Flags) error {
-	if flags&channel.Relay == 0 {
-		conn.SetReadDeadline(time.Now().Add(max(firstContent, 4*conn.RTT())))
-		defer conn.SetReadDeadline(time.Time{})
-		var first [1]byte
-		if _, err := conn.Peek(first[:]); err != nil {
-			return fmt.Errorf("the new server sends no content: %w", err)
+	from, o := s.end(), a.done
+	if o == nil {
+		var err error
+		if o, err = s.deliver(r.ctx, r.e, a.rest, channel.Now, 0); err != nil {
+			return s.again(err)
 		}
 	}
+	s.record(r.ctx, from, a.candidate.iface, r.cause, o)
+	return nil
+}
+
+// refuse takes note that a candidate does not continue the exchange, for now or at all.
+func (r *recovery) refuse(a answered, err error) {
+	r.reason = err
+	r.s.c.log.Info().Str("session", r.s.name()).Str("to", a.candidate.iface).Err(err).Msg("not recovered there")
+	var no *refusal
+	r.finished = r.finished || errors.As(err, &no) && no.spent
+	if !transient(err) && !errors.Is(err, errSpoke) && !r.s.isOver(r.e) {
+		r.refused[a.candidate]++
+	}
+	r.until[a.candidate] = r.e.budget.until(a.place)
+}
+
+// confirm has the last word before the program's connection is replaced: a silent one that speaks again stays.
+func (r *recovery) confirm() error {
 	s := r.s
 	s.mu.Lock()
 	held := s.failed != nil && s.failed.pending()

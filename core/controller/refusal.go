@@ -2,8 +2,13 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
+	"time"
 
 	"midstream/core/http1"
 )
@@ -13,6 +18,14 @@ type refusal struct {
 	why    string
 	server bool // it speaks of this server: another one of the same name is worth trying
 	more   bool // more octets of overlap might prove what these did not
+
+	passing bool          // the same server may answer otherwise in a while
+	after   time.Duration // how long it wants not to be asked again, 0 if it has not said
+	ours    bool          // the answer was not waited for any longer: that says nothing of the server
+
+	// No request was made: the place may be asked again at that time, or the budget is spent.
+	until time.Time
+	spent bool
 }
 
 func (e *refusal) Error() string { return e.why }
@@ -43,7 +56,33 @@ func (c *Controller) status(answer *http1.Response, r route) error {
 	if s := answer.Status; s == 301 || s == 302 || s == 307 || s == 308 {
 		return &redirect{status: s, location: answer.Get("Location")}
 	}
-	return refuse(fmt.Sprintf("the new server answered %d to a request for the rest", answer.Status))
+	no := &refusal{why: fmt.Sprintf("the new server answered %d to a request for the rest", answer.Status), server: true}
+	switch s := answer.Status; {
+	case s == 408, s == 425, s == 429, s >= 500: // Request Timeout, Too Early, Too Many Requests
+		no.passing, no.after = true, answer.RetryAfter(time.Now())
+	}
+	return no
+}
+
+// broken says why there is no answer, or not all of it.
+func broken(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &refusal{why: "the new server's answer was not waited for", server: true, passing: true, ours: true}
+	case ctx.Err() != nil:
+		return &refusal{why: "the new server did not answer in time", server: true, passing: true}
+	case errors.Is(err, io.EOF):
+		return refuse("the new server closed the connection without an answer")
+	}
+	return refuse("the new server's answer broke off: " + err.Error())
+}
+
+// transient reports whether the same server may answer otherwise in a while.
+func transient(err error) bool {
+	var errno syscall.Errno
+	var r *refusal
+	return errors.As(err, &errno) || errors.Is(err, errAgain) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &r) && r.passing
 }
 
 // loginPage tells a captive portal's page from an ordinary difference: a page of HTML where the content is

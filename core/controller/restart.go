@@ -16,6 +16,23 @@ import (
 // restartOn repeats the request and delivers the new answer whole; where the program has read part of the old one's
 // head, what follows in the new one's, which has to begin with the same octets. The connection is taken over.
 func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *exchange) (*outcome, error) {
+	p, err := s.permit(ctx, e, rt.iface, conn)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	unanswered := !e.answering()
+	s.mu.Unlock()
+	if unanswered {
+		if err := e.budget.repeat(); err != nil {
+			return nil, err
+		}
+	}
+	o, err := s.restartOnce(ctx, conn, rt, e, p)
+	return o, p.refused(err)
+}
+
+func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt route, e *exchange, p permit) (*outcome, error) {
 	octets := http1.ResumeRequest(e.request, -1, -1, "", rt.form)
 	if octets == nil {
 		return nil, errors.New("the request cannot be repeated")
@@ -24,7 +41,7 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 		return nil, err
 	}
 	defer clear(octets)
-	answer, head, taken, interims, err := exchangeHeads(ctx, conn, octets)
+	answer, head, taken, interims, err := exchangeHeads(ctx, conn, octets, p)
 	if err != nil {
 		return nil, err
 	}

@@ -68,11 +68,21 @@ type question struct {
 	// trailing: the program stands in the trailer section, of which it has read these octets.
 	trailing bool
 	read     []byte
+	brings   bool // an answer without content is none, unless there is nothing left
 }
 
 // ask sends the exchange's request for its content from an offset on, and has the answer proved. After an error the
 // connection is of no further use.
 func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, error) {
+	p, err := s.permit(ctx, q.e, q.route.iface, conn)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.askOnce(ctx, conn, q, p)
+	return r, p.refused(err)
+}
+
+func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p permit) (*rest, error) {
 	e := q.e
 	q.overlap = min(q.overlap, q.at)
 	first, last := e.first+q.at-q.overlap, int64(-1)
@@ -105,7 +115,7 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 	}()
 	// By the time the answer comes, the old connection may have delivered so much that this is kept no longer.
 	kept := s.kept(q)
-	answer, err := send(ctx, conn, octets)
+	answer, err := send(ctx, conn, octets, p)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +157,10 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 	if q.trailing {
 		if err := r.endAfter(ctx, q.read); err != nil {
 			return nil, err
+		}
+	} else if q.brings && r.left != 0 {
+		if err := r.content.Wait(); err != nil && (err != io.EOF || r.left > 0) {
+			return nil, broken(ctx, err)
 		}
 	}
 	return r, nil
@@ -293,8 +307,8 @@ func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, still, 
 }
 
 // send writes a request and takes the answer's head, and no octet more, off the connection.
-func send(ctx context.Context, conn *dial.Conn, request []byte) (*http1.Response, error) {
-	answer, head, taken, _, err := exchangeHeads(ctx, conn, request)
+func send(ctx context.Context, conn *dial.Conn, request []byte, p permit) (*http1.Response, error) {
+	answer, head, taken, _, err := exchangeHeads(ctx, conn, request, p)
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +328,7 @@ const maxInterims = 64
 
 // exchangeHeads writes a request and waits for the answer's head, which stays on the connection but for its first taken
 // octets, 0 unless it is long: all of them are returned with it. Interim answers are taken off, and returned as well.
-func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer *http1.Response, head []byte, taken int, interims [][]byte, err error) {
+func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte, _ permit) (answer *http1.Response, head []byte, taken int, interims [][]byte, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(request); err != nil {
@@ -362,14 +376,4 @@ func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte) (answer
 		interims = append(interims, bytes.Clone(buffer[:end]))
 		have, taken = 0, 0
 	}
-}
-
-func broken(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return refuse("the new server did not answer in time")
-	case errors.Is(err, io.EOF):
-		return refuse("the new server closed the connection without an answer")
-	}
-	return refuse("the new server's answer broke off: " + err.Error())
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"midstream/core/config"
 	"midstream/core/dial"
@@ -104,24 +105,44 @@ func (s *Stream) target(iface string, e *exchange) route {
 }
 
 // bore has the proxy that the connection leads to connect to the route's server. The connection is closed after an error.
-func (t *tunnel) bore(ctx context.Context, conn *dial.Conn, iface string) error {
+func (s *Stream) bore(ctx context.Context, conn *dial.Conn, t *tunnel, iface string) error {
+	s.mu.Lock()
+	e := s.current()
+	if e == nil {
+		e = s.last
+	}
+	s.mu.Unlock()
+	if e == nil {
+		conn.Reset()
+		return errOver
+	}
+	p, err := s.permit(ctx, e, iface, conn)
+	if err == nil {
+		err = p.refused(t.ask(ctx, conn, iface, p))
+	}
+	if err != nil {
+		conn.Reset()
+	}
+	return err
+}
+
+// ask has the proxy make the tunnel.
+func (t *tunnel) ask(ctx context.Context, conn *dial.Conn, iface string, p permit) error {
 	request := "CONNECT " + t.to + " HTTP/1.1\r\nHost: " + t.to + "\r\n"
 	if t.authorization != "" {
 		request += "Proxy-Authorization: " + t.authorization + "\r\n"
 	}
-	answer, err := send(ctx, conn, []byte(request+"\r\n"))
+	answer, err := send(ctx, conn, []byte(request+"\r\n"), p)
 	switch {
 	case err != nil:
-		err = fmt.Errorf("the proxy of %s makes no tunnel: %w", iface, err)
+		return fmt.Errorf("the proxy of %s makes no tunnel: %w", iface, err)
 	case answer.Status == 407:
-		err = &refusal{why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
+		return &refusal{why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
 	case answer.Status/100 != 2:
-		err = &refusal{why: fmt.Sprintf("the proxy of %s answered %d to CONNECT", iface, answer.Status)}
-	default:
-		return nil
+		return &refusal{why: fmt.Sprintf("the proxy of %s answered %d to CONNECT", iface, answer.Status),
+			passing: answer.Status >= 500, after: answer.RetryAfter(time.Now())}
 	}
-	conn.Reset()
-	return err
+	return nil
 }
 
 // authority is host[:port] as in an http URL.

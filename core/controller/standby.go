@@ -86,36 +86,14 @@ func (s *Stream) takeAnyStandby() (string, *dial.Conn) {
 	return "", nil
 }
 
-// ready returns a connection for open: one that a recovery has made, or the standby.
+// ready returns the standby for open, if it leads where the route does.
 func (s *Stream) ready(r route) *dial.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lent != nil && s.lentOver == r.iface {
-		conn := s.lent
-		s.lent = nil
-		return conn
-	}
 	if b := s.standby; b != nil && b.same(r) {
 		return s.take(b)
 	}
 	return nil
-}
-
-// lend makes open use the connection once.
-func (s *Stream) lend(iface string, conn *dial.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lent, s.lentOver = conn, iface
-}
-
-// lendNone closes a connection that nobody has used.
-func (s *Stream) lendNone() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lent != nil {
-		s.lent.Reset()
-		s.lent = nil
-	}
 }
 
 // standbyOver returns the interface for a standby, "" if there is none.

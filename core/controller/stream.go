@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"midstream/core/channel"
 	"midstream/core/control"
-	"midstream/core/dial"
 	"midstream/core/netif"
 	"midstream/core/relay"
 )
@@ -34,50 +34,47 @@ type Stream struct {
 	// arming is held from a message that arms the shim to its answer.
 	arming chan struct{}
 	// confirm, if set, has the last word before the program is given another connection at once. With moving.
-	confirm func(conn *dial.Conn, flags channel.Flags) error
+	confirm func() error
+	trouble trouble     // with moving
+	inNeed  atomic.Bool // a recovery is under way
 	// decided is held while a decision of the manager's is carried out.
 	decided sync.Mutex
 
-	mu        sync.Mutex
-	changed   chan struct{} // closed and replaced at every change
-	exchanges []*exchange   // requests not yet answered in full, in order; the first is being answered
-	last      *exchange     // the last one that is done
-	iface     string
-	server    netip.AddrPort
-	left      string // why it is left alone, "" if it is not
-	closed    bool
-	failed    *failure
-	migrating bool
-	reply     *channel.Message   // to the last Arm: Moved or Unmoved
-	armings   uint64             // number of the last Arm
-	waiting   []byte             // requests that the program had sent on the former connection, without an answer, at that moment
-	bound     bool               // a request has authenticated the connection (RFC 4559 §6)
-	returning context.CancelFunc // ends the wait of a relay for its turn, with moving, nil if none waits
-	movers    int                // migrations that want to have moving
-	moves     int                // how often the descriptor has been given another connection
-	shut      bool               // the last time, the former one was shut down for reading
-	bounded   bool               // the connection on the descriptor does not bring all of the response
-	info      *channel.Message
-	resumed   time.Duration // the last Resumed, -1 none yet
-	history   []control.Migration
-	local     netip.AddrPort
-	// recoveredAt is the content offset of the last recovery, fruitless how many in a row brought next to nothing.
-	recoveredAt int64
-	fruitless   int
-	guarded     bool // the shim holds the program when the connection fails
-	recovering  bool
-	leaving     bool        // an idle connection is being moved or dropped
-	parked      *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
-	flow        history
-	slow        time.Duration // what a silence must exceed by the connection's round-trip time
-	standby     *standby
-	wanted      []netip.Prefix // the servers preferred to its own, when that was last looked at
-	wantedAt    time.Time
-	lent        *dial.Conn // for open, once
-	lentOver    string
-	attempts    attempts
-	asked       string      // the interface that a person asked for it to use; "" none, or it has failed
-	pair        *relay.Pair // whose other end is on the program's descriptor, nil if none is
+	mu         sync.Mutex
+	changed    chan struct{} // closed and replaced at every change
+	exchanges  []*exchange   // requests not yet answered in full, in order; the first is being answered
+	last       *exchange     // the last one that is done
+	iface      string
+	server     netip.AddrPort
+	left       string // why it is left alone, "" if it is not
+	closed     bool
+	failed     *failure
+	migrating  bool
+	reply      *channel.Message   // to the last Arm: Moved or Unmoved
+	armings    uint64             // number of the last Arm
+	waiting    []byte             // requests that the program had sent on the former connection, without an answer, at that moment
+	bound      bool               // a request has authenticated the connection (RFC 4559 §6)
+	returning  context.CancelFunc // ends the wait of a relay for its turn, with moving, nil if none waits
+	movers     int                // migrations that want to have moving
+	moves      int                // how often the descriptor has been given another connection
+	shut       bool               // the last time, the former one was shut down for reading
+	bounded    bool               // the connection on the descriptor does not bring all of the response
+	info       *channel.Message
+	resumed    time.Duration // the last Resumed, -1 none yet
+	history    []control.Migration
+	local      netip.AddrPort
+	guarded    bool // the shim holds the program when the connection fails
+	recovering bool
+	leaving    bool        // an idle connection is being moved or dropped
+	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
+	flow       history
+	slow       time.Duration // what a silence must exceed by the connection's round-trip time
+	standby    *standby
+	wanted     []netip.Prefix // the servers preferred to its own, when that was last looked at
+	wantedAt   time.Time
+	attempts   attempts
+	asked      string      // the interface that a person asked for it to use; "" none, or it has failed
+	pair       *relay.Pair // whose other end is on the program's descriptor, nil if none is
 
 	// With mu, too.
 	tls *session // nil where HTTP is in the clear

@@ -140,6 +140,25 @@ func (c *Content) together(n int64) (int64, error) {
 	return min(run, n), nil
 }
 
+// Wait waits until more content can be read, without taking it; errors as those of Read.
+func (c *Content) Wait() error {
+	type peeker interface{ Peek([]byte) (int, error) }
+	run, err := c.Run()
+	p, ok := c.conn.(peeker)
+	if err != nil || !ok || len(c.ahead) > 0 {
+		return err
+	}
+	var octet [1]byte
+	_, err = p.Peek(octet[:])
+	switch {
+	case err == nil, err == io.EOF && run == Unknown:
+		return err
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return &SourceError{err}
+}
+
 // Passed tells that the next n octets of content have been read by somebody else.
 func (c *Content) Passed(n int64) { c.took(n) }
 

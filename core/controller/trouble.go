@@ -1,0 +1,43 @@
+// How a stream's recoveries have fared: one that brings next to nothing is none, and does not renew the program's patience.
+package controller
+
+import "time"
+
+const (
+	fruitful    = 16 << 10         // octets that a recovery has to have brought, or
+	fruitfulFor = 10 * time.Second // for how long it has to have brought some
+)
+
+// trouble is what a recovery has to know of those before it. It belongs to whoever has the stream's moving.
+type trouble struct {
+	exchange  uint64
+	at        int64     // content octets at the last recovery
+	ended     time.Time // the last recovery
+	fruitless int       // how many in a row have brought next to nothing
+	held      time.Time // since when the program has had next to nothing and was held, zero if it was not
+}
+
+// again begins another recovery, at an offset of an exchange's content, and says how long to pause before: a server that always
+// ends after a few octets is not asked without a pause.
+func (t *trouble) again(now time.Time, exchange uint64, at int64) (pause time.Duration) {
+	brought := at - t.at
+	switch {
+	case t.exchange != exchange, brought >= fruitful, brought > 0 && now.Sub(t.ended) >= fruitfulFor:
+		t.fruitless, t.held = 0, time.Time{}
+	default:
+		t.fruitless++
+	}
+	t.exchange, t.at = exchange, at
+	if t.fruitless > 1 {
+		pause = min(firstPause<<min(t.fruitless, 8), lastPause)
+	}
+	return pause
+}
+
+// hold returns since when the program is held in vain.
+func (t *trouble) hold(now time.Time) time.Time {
+	if t.held.IsZero() {
+		t.held = now
+	}
+	return t.held
+}
