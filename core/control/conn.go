@@ -50,37 +50,85 @@ func (c *conn) serve() {
 	defer c.close()
 	defer c.wg.Wait()
 	defer close(c.gone)
-	in := bufio.NewScanner(c.socket)
-	in.Buffer(make([]byte, 0, 4096), MaxLine+1)
-	for in.Scan() {
-		line := bytes.TrimSpace(in.Bytes())
-		if len(line) == 0 {
+	in := bufio.NewReaderSize(c.socket, 4096)
+	for {
+		line, held, err := c.line(in)
+		if err != nil {
+			c.refuse(err)
+			return
+		}
+		octets := bytes.TrimSpace(line)
+		if len(octets) == 0 {
+			c.server.octets.give(c.uid, held)
 			continue
 		}
-		// The request's parts point into its line, which the scanner is going to use again.
-		request, problem := ParseRequest(bytes.Clone(line))
+		request, problem := ParseRequest(octets)
 		if problem != nil {
 			if request.ID == nil {
 				request.ID = null
 			}
 			c.reply(request.ID, nil, problem)
+			c.server.octets.give(c.uid, held)
 			continue
 		}
 		select {
 		case c.slots <- struct{}{}:
 		case <-c.ctx.Done():
+			c.server.octets.give(c.uid, held)
 			return
 		}
 		c.wg.Go(func() {
 			defer guard.Recover()
 			defer func() { <-c.slots }()
+			defer c.server.octets.give(c.uid, held)
 			c.answer(request)
 		})
 	}
-	if errors.Is(in.Err(), bufio.ErrTooLong) {
-		c.reply(null, nil, errorf(CodeRequest, "the message is longer than %d octets", MaxLine))
-		c.drain()
+}
+
+// What ends a connection beside its own end.
+var (
+	errTooLong = errors.New("too long")
+	errTooMuch = errors.New("too much")
+)
+
+// line reads a line, which is the caller's; the last one may lack its end. held is to be given back to the user's account.
+func (c *conn) line(in *bufio.Reader) (line []byte, held int, err error) {
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(part) > 0 {
+			if len(line)+len(part) > MaxLine+1 {
+				c.server.octets.give(c.uid, held)
+				return nil, 0, errTooLong
+			}
+			if !c.server.octets.take(c.uid, len(part)) {
+				c.server.octets.give(c.uid, held)
+				return nil, 0, errTooMuch
+			}
+			held += len(part)
+			line = append(line, part...)
+		}
+		switch {
+		case err == nil, errors.Is(err, io.EOF) && len(line) > 0:
+			return line, held, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			c.server.octets.give(c.uid, held)
+			return nil, 0, err
+		}
 	}
+}
+
+// refuse says why no more is read, where that is not the peer's end.
+func (c *conn) refuse(err error) {
+	switch {
+	case errors.Is(err, errTooLong):
+		c.reply(null, nil, errorf(CodeRequest, "the message is longer than %d octets", MaxLine))
+	case errors.Is(err, errTooMuch):
+		c.reply(null, nil, errorf(CodeBusy, "user %d's requests that are not answered yet have more than %d octets together; wait for answers", c.uid, c.server.octets.each))
+	default:
+		return
+	}
+	c.drain()
 }
 
 // drain lets a peer finish what it is sending, within bounds: it would get EPIPE or ECONNRESET from a

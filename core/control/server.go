@@ -79,6 +79,8 @@ type Server struct {
 	handler Handler
 	allowed func(uid int) bool
 	most    int // connections of one user
+	times   int // times as many of all users together, 0: no bound
+	octets  account
 	ctx     context.Context
 	stop    context.CancelFunc
 
@@ -154,6 +156,8 @@ func (s *Server) accept(c *net.UnixConn) {
 		refusal = errorf(CodePermission, "permission denied: this process belongs to user %d; ask as that user or as root", os.Geteuid())
 	} else if of >= s.most {
 		refusal = errorf(CodeBusy, "there are already %d connections to this process; close one", s.most)
+	} else if s.times > 0 && len(s.conns) >= s.times*s.most {
+		refusal = errorf(CodeBusy, "there are already %d connections of all users to this process", len(s.conns))
 	}
 	if refusal != nil {
 		// It fits into the empty socket buffer, so that this does not wait.

@@ -20,6 +20,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/resolve"
@@ -29,39 +30,36 @@ import (
 type daemon struct {
 	control.Hub
 
-	engine *manager.Engine
-	store  manager.Store
-	host   bool // serves all users
-	log    zerolog.Logger
-	kick   chan struct{}
+	store manager.Store
+	host  bool // serves all users
+	log   zerolog.Logger
+	kick  chan struct{}
 
-	mu      sync.Mutex
-	clients map[int]*client    // by process
-	asked   map[int64]question // by their numbers
-	last    int64              // question
-	system  map[string]manager.Fact
-	files   map[string]manager.Fact
+	mu         sync.Mutex
+	config     *config.Config
+	common     *party             // all processes; of the host's daemon none: it knows what nobody has reported
+	parties    map[int]*party     // of the host's daemon, by user
+	asked      map[int64]question // by their numbers
+	last       int64              // question
+	system     map[string]manager.Fact
+	files      map[string]manager.Fact
+	links      []netif.Interface
+	directives manager.Directives
 }
 
-// client is a process that has attached.
-type client struct {
-	pid     int
-	uid     int
-	peer    *control.Peer
-	captive map[string]bool
-	facts   string // sent last
-}
-
-const lookInterval = time.Second
-
-// maxProcesses of one user are served; further ones decide by themselves.
-const maxProcesses = 1024
+// How often is looked, and how soon again where there is reason to.
+const (
+	lookInterval = time.Second
+	lookAgain    = 20 * time.Millisecond
+)
 
 func newDaemon(cfg *config.Config, dir string, logger zerolog.Logger) *daemon {
-	return &daemon{
-		engine: manager.New(cfg, time.Now), store: manager.Store{Dir: dir}, log: logger,
-		kick: make(chan struct{}, 1), clients: map[int]*client{}, asked: map[int64]question{},
+	d := &daemon{
+		store: manager.Store{Dir: dir}, log: logger, config: cfg,
+		kick: make(chan struct{}, 1), parties: map[int]*party{}, asked: map[int64]question{},
 	}
+	d.common = d.newParty(os.Geteuid(), cfg)
+	return d
 }
 
 // serve answers until ctx ends.
@@ -74,6 +72,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	server := control.NewServer(d)
 	server.Serves(maxProcesses)
 	if d.host {
+		server.Bounds(maxMessages, maxAll)
 		server.AllowAll()
 		if err := os.Chmod(socket, 0o666); err != nil {
 			listener.Close()
@@ -129,6 +128,10 @@ func (d *daemon) serve(ctx context.Context) error {
 			}
 		}
 		d.look()
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain): // however many processes have something to say
+		}
 	}
 }
 
@@ -143,7 +146,7 @@ func unlessEnded(ctx context.Context, err error) error {
 func (d *daemon) idle() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.clients) == 0
+	return len(d.common.clients)+len(d.parties) == 0
 }
 
 func (d *daemon) lookSoon() {
@@ -160,7 +163,12 @@ func (d *daemon) reload() {
 		d.log.Error().Err(err).Msg("the configuration is kept as it was")
 		return
 	}
-	d.engine.Configure(cfg)
+	d.mu.Lock()
+	d.config = cfg
+	d.mu.Unlock()
+	for _, p := range d.all() {
+		p.engine.Configure(cfg)
+	}
 	d.log.Info().Msg("the configuration has been read again")
 }
 
@@ -177,9 +185,11 @@ func (d *daemon) refreshInterfaces() {
 		}
 	}
 	d.mu.Lock()
-	d.files = files
+	d.files, d.links = files, links
 	d.mu.Unlock()
-	d.engine.Links(links)
+	for _, p := range d.all() {
+		p.engine.Links(slices.Clone(links))
+	}
 }
 
 func (d *daemon) refreshDirectives() {
@@ -188,31 +198,45 @@ func (d *daemon) refreshDirectives() {
 		d.log.Error().Err(err).Msg("directives are not followed")
 		return
 	}
-	d.engine.Direct(directives)
+	d.mu.Lock()
+	d.directives = directives
+	d.mu.Unlock()
+	for _, p := range d.all() {
+		p.engine.Direct(directives)
+	}
 }
 
 // gather puts together what the bus, files and processes say.
 func (d *daemon) gather() {
-	d.mu.Lock()
-	all := map[string]manager.Fact{}
-	manager.Merge(all, d.system)
-	manager.Merge(all, d.files)
-	for _, c := range d.clients {
-		for name, captive := range c.captive {
-			if captive {
-				manager.Merge(all, map[string]manager.Fact{name: {Captive: true}})
-			}
-		}
+	for _, p := range d.all() {
+		d.mu.Lock()
+		facts := d.facts(p)
+		d.mu.Unlock()
+		p.engine.Facts(facts)
 	}
-	d.mu.Unlock()
-	d.engine.Facts(all)
 }
 
-// look decides, and tells the processes.
+// look decides, for all parties at the same time, and tells the processes.
 func (d *daemon) look() {
 	d.gather()
-	v := d.engine.Evaluate(d.ask)
+	var wg sync.WaitGroup
+	for _, p := range d.all() {
+		wg.Go(func() { d.lookAt(p) })
+	}
+	wg.Wait()
+	if err := d.store.Order(d.common.engine.Order(manager.Stream{})); err != nil {
+		d.log.Error().Err(err).Msg("the order of the interfaces was not noted")
+	}
+	d.tellFacts()
+}
+
+// lookAt decides for one party.
+func (d *daemon) lookAt(p *party) {
+	v := p.engine.Evaluate(func(pid int, sessions []string) []manager.Need { return d.ask(p, pid, sessions) })
 	for _, w := range v.Fired {
+		if d.host && p.uid != 0 {
+			continue // what a user's processes have shown fires a trigger of the host's for that user
+		}
 		d.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger,
 			Text: "the condition came true: " + w.Condition + "; use " + w.Use, Fields: map[string]any{"to": w.Use, "trigger": manager.TriggerWhen, "id": w.ID}})
 		if err := d.store.Fire(w); err != nil {
@@ -224,28 +248,24 @@ func (d *daemon) look() {
 		d.Publish(control.Event{At: control.Now(), Kind: control.EventDeclined, PID: n.PID, Session: n.Session, Text: n.Reason, Fields: map[string]any{"to": n.To}})
 	}
 	for _, n := range v.Decisions {
-		c := d.client(n.PID)
-		if c == nil || c.peer.Notify(control.MethodTrigger, n) != nil {
-			d.engine.Outcome(n.Session, n.To, errors.New("the process is gone"))
+		c := d.client(p, n.PID)
+		if c == nil || !c.notify(control.MethodTrigger, n) {
+			p.engine.Outcome(n.Session, n.To, errors.New("the process is gone"))
 			continue
 		}
 		d.log.Info().Str("session", n.Session).Str("to", n.To).Str("cause", n.Cause).Msg("triggered")
 	}
-	if err := d.store.Order(d.engine.Order(manager.Stream{})); err != nil {
-		d.log.Error().Err(err).Msg("the order of the interfaces was not noted")
-	}
-	d.tellFacts()
 }
 
 // question is one that a process has not answered yet.
 type question struct {
-	pid    int
+	client *client
 	answer chan []manager.Need
 }
 
-// ask is a manager.Asker.
-func (d *daemon) ask(pid int, sessions []string) []manager.Need {
-	c := d.client(pid)
+// ask puts a question to a process of the party, as a manager.Asker does.
+func (d *daemon) ask(p *party, pid int, sessions []string) []manager.Need {
+	c := d.client(p, pid)
 	if c == nil {
 		return nil
 	}
@@ -253,14 +273,14 @@ func (d *daemon) ask(pid int, sessions []string) []manager.Need {
 	d.mu.Lock()
 	d.last++
 	q := manager.Question{Number: d.last, Sessions: sessions}
-	d.asked[q.Number] = question{pid, answer}
+	d.asked[q.Number] = question{c, answer}
 	d.mu.Unlock()
 	defer func() {
 		d.mu.Lock()
 		delete(d.asked, q.Number)
 		d.mu.Unlock()
 	}()
-	if c.peer.Notify(control.MethodAsk, q) != nil {
+	if !c.notify(control.MethodAsk, q) {
 		return nil
 	}
 	select {
@@ -273,48 +293,57 @@ func (d *daemon) ask(pid int, sessions []string) []manager.Need {
 
 // needs takes a process's answer.
 func (d *daemon) needs(p *control.Peer, n manager.Needs) error {
-	if !d.speaks(p, n.PID) {
+	c := d.speaks(p, n.PID)
+	if c == nil {
 		return fmt.Errorf("needs: process %d has not attached on this connection", n.PID)
 	}
 	// A process may only speak of its own streams.
-	n.Needs = slices.DeleteFunc(n.Needs, func(one manager.Need) bool { return one.PID != n.PID })
+	var needs []manager.Need
+	for _, one := range n.Needs {
+		if own, _ := ownStreams(n.PID, []manager.Stream{one.Stream}, nil); len(own) == 1 {
+			one.Stream = own[0]
+			needs = append(needs, one)
+		}
+	}
 	d.mu.Lock()
 	q := d.asked[n.Number] // none where nobody waits any more
 	d.mu.Unlock()
-	if q.pid != n.PID {
+	if q.client != c {
 		return nil
 	}
 	select {
-	case q.answer <- n.Needs:
+	case q.answer <- needs:
 	default: // it has answered already
 	}
 	return nil
 }
 
-func (d *daemon) client(pid int) *client {
+func (d *daemon) client(p *party, pid int) *client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.clients[pid]
+	return p.clients[pid]
 }
 
 // tellFacts sends what is known to those who do not have it yet.
 func (d *daemon) tellFacts() {
-	facts := d.engine.Gather()
-	text, err := json.Marshal(facts)
-	if err != nil {
-		return
-	}
-	d.mu.Lock()
-	var behind []*client
-	for _, c := range d.clients {
-		if c.facts != string(text) {
-			c.facts = string(text)
-			behind = append(behind, c)
+	for _, p := range d.all() {
+		facts := p.engine.Gather()
+		text, err := json.Marshal(facts)
+		if err != nil {
+			return
 		}
-	}
-	d.mu.Unlock()
-	for _, c := range behind {
-		c.peer.Notify(control.MethodFacts, facts)
+		d.mu.Lock()
+		var behind []*client
+		for _, c := range p.clients {
+			if c.facts != string(text) {
+				c.facts = string(text)
+				behind = append(behind, c)
+			}
+		}
+		d.mu.Unlock()
+		for _, c := range behind {
+			c.notify(control.MethodFacts, facts)
+		}
 	}
 }
 
@@ -339,10 +368,10 @@ func (d *daemon) Call(ctx context.Context, p *control.Peer, method string, param
 	switch method {
 	case control.MethodInterfaces:
 		d.gather()
-		return d.engine.Interfaces(), true, control.Params(method, params, &struct{}{})
+		return d.engineFor(p).Interfaces(), true, control.Params(method, params, &struct{}{})
 	case control.MethodFacts:
 		d.gather()
-		return d.engine.Gather(), true, control.Params(method, params, &struct{}{})
+		return d.engineFor(p).Gather(), true, control.Params(method, params, &struct{}{})
 	case control.MethodAttach:
 		var a control.AttachParams
 		if err := control.Params(method, params, &a); err != nil {
@@ -371,10 +400,12 @@ func (d *daemon) Call(ctx context.Context, p *control.Peer, method string, param
 			err = errors.New(o.Error)
 		}
 		number, _, _ := strings.Cut(o.Session, "-")
-		if pid, wrong := strconv.Atoi(number); wrong != nil || !d.speaks(p, pid) {
+		pid, wrong := strconv.Atoi(number)
+		c := d.speaks(p, pid)
+		if wrong != nil || c == nil || len(o.Session) > maxSession || len(o.To) > maxName {
 			return nil, true, fmt.Errorf("outcome: session %.40q is not of a process that has attached on this connection", o.Session)
 		}
-		d.engine.Outcome(o.Session, o.To, err)
+		c.party.engine.Outcome(o.Session, o.To, err)
 		return struct{}{}, true, nil
 	}
 	return nil, false, nil
@@ -390,51 +421,47 @@ func (d *daemon) attach(ctx context.Context, p *control.Peer, a control.AttachPa
 	if d.host && p.PID() != 0 && p.PID() != a.PID {
 		return fmt.Errorf("attach: this is process %d, not %d", p.PID(), a.PID)
 	}
-	c := &client{pid: a.PID, uid: p.UID(), peer: p}
+	c := &client{pid: a.PID, peer: p, queue: make(chan notification, maxQueued)}
 	d.mu.Lock()
-	if old := d.clients[a.PID]; old != nil && old.uid != c.uid {
-		d.mu.Unlock()
-		return fmt.Errorf("attach: process %d belongs to another user", a.PID)
-	}
-	d.clients[a.PID] = c
+	err := d.join(c, p.UID())
 	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	d.log.Debug().Int("pid", a.PID).Str("command", a.Command).Msg("attached")
-	context.AfterFunc(ctx, func() {
-		d.mu.Lock()
-		current := d.clients[a.PID] == c
-		if current {
-			delete(d.clients, a.PID)
-		}
-		d.mu.Unlock()
-		if current {
-			d.engine.Gone(a.PID)
-			d.log.Debug().Int("pid", a.PID).Msg("gone")
-		}
-	})
+	guard.Go(func() { c.send(ctx) })
+	context.AfterFunc(ctx, func() { d.leave(c) })
 	return nil
 }
 
-// speaks reports whether the process has attached on this connection.
-func (d *daemon) speaks(p *control.Peer, pid int) bool {
-	c := d.client(pid)
-	return c != nil && c.peer.Same(p)
+// speaks returns the process, if it has attached on this connection.
+func (d *daemon) speaks(p *control.Peer, pid int) *client {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if own := d.partyOf(p.UID()); own != nil {
+		if c := own.clients[pid]; c != nil && c.peer.Same(p) {
+			return c
+		}
+	}
+	return nil
 }
 
 // report takes in what a process tells of itself; nobody may speak for another.
 func (d *daemon) report(p *control.Peer, r manager.Reported) error {
-	if !d.speaks(p, r.PID) {
+	c := d.speaks(p, r.PID)
+	if c == nil {
 		return fmt.Errorf("report: process %d has not attached on this connection", r.PID)
 	}
-	d.mu.Lock()
-	if c := d.clients[r.PID]; c != nil {
-		c.captive = r.Captive
+	if len(r.Use) > maxName {
+		return fmt.Errorf("report: %.40q is no interface", r.Use)
 	}
-	d.mu.Unlock()
-	r.Streams = slices.DeleteFunc(r.Streams, func(s manager.Stream) bool { return s.PID != r.PID })
-	if d.engine.Own(r.PID) != r.Use {
-		d.engine.UseFor(r.PID, r.Use)
+	if !d.admit(c, &r) {
+		return nil
 	}
-	d.engine.Report(r.PID, r.Streams, r.Samples)
+	if c.party.engine.Own(r.PID) != r.Use {
+		c.party.engine.UseFor(r.PID, r.Use)
+	}
+	c.party.engine.Report(r.PID, r.Streams, r.Samples)
 	d.lookSoon()
 	return nil
 }

@@ -118,14 +118,14 @@ func TestDaemonTellsWhatProcessesHaveFound(t *testing.T) {
 		t.Fatal(e)
 	}
 	d.gather()
-	if f := d.engine.Gather()["lo"]; !f.Captive {
+	if f := d.common.engine.Gather()["lo"]; !f.Captive {
 		t.Errorf("%+v", f)
 	}
 	a.c.Close()
-	for end := time.Now().Add(5 * time.Second); d.client(77) != nil && time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Second); d.client(d.common, 77) != nil && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
-	if d.client(77) != nil {
+	if d.client(d.common, 77) != nil {
 		t.Error("it is still known after its connection has ended")
 	}
 }
@@ -155,7 +155,7 @@ func TestDaemonAsksProcesses(t *testing.T) {
 		}
 	}
 	got := make(chan []manager.Need, 1)
-	ask := func() { got <- d.ask(77, []string{"77-1"}) }
+	ask := func() { got <- d.ask(d.common, 77, []string{"77-1"}) }
 	go ask()
 	var q manager.Question
 	if err := json.Unmarshal(a.hear("ask"), &q); err != nil || len(q.Sessions) != 1 || q.Sessions[0] != "77-1" {
@@ -180,7 +180,7 @@ func TestDaemonAsksProcesses(t *testing.T) {
 	if <-got != nil {
 		t.Error("an answer from nowhere")
 	}
-	if needs := d.ask(79, nil); needs != nil {
+	if needs := d.ask(d.common, 79, nil); needs != nil {
 		t.Errorf("%+v", needs)
 	}
 }

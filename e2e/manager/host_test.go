@@ -3,6 +3,7 @@
 package manager
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -191,6 +192,126 @@ print(ask(daemon, "outcome", {"session": "%d-1" % pid, "to": "wwan0"}))
 print(ask(daemon, "watch", {}))
 print(ask(daemon, "interfaces", {})[0]["name"] != "")
 `
+
+// spread reports what is not so of itself, to the daemon of all users, and says so; it ends with its input.
+const spread = `import json, os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+f = s.makefile("rw")
+pid, n = os.getpid(), 0
+def tell(method, params):
+    global n
+    n += 1
+    f.write(json.dumps({"jsonrpc": "2.0", "id": n, "method": method, "params": params}) + "\n")
+    f.flush()
+    while True:
+        answer = json.loads(f.readline())
+        if answer.get("id") == n:
+            return answer
+stream = {"id": "%d-1" % pid, "pid": pid, "command": "x", "url": "", "host": "h", "port": 80, "interface": "wlan0", "server": "10.77.1.80:80",
+          "active": True, "length": 10**12, "received": 0, "rate": 0, "movable": True, "why": "", "moved": "0001-01-01T00:00:00Z"}
+print(tell("attach", {"pid": pid, "command": "x"}))
+for received in range(0, 3000, 1000):
+    print(tell("report", {"pid": pid, "use": "", "streams": [dict(stream, received=received)],
+                          "samples": [{"rtt_ms": 9000.0, "retransmits": received, "connection": 7}], "captive": {"wlan0": True}}))
+print("told", flush=True)
+sys.stdin.read()
+`
+
+// What a user's processes report holds for that user: for the other's download, and for root, wlan0 is as good as it was.
+func TestHostDaemonBelievesAUserForThatUserOnly(t *testing.T) {
+	h := newHost(t, "[policy]\ndwell = \"0s\"\n[[policy.rules]]\nwhen = 'wlan0.rtt > 5000 || wlan0.captive'\nuse = \"wwan0\"\n")
+	h.daemon()
+	all := map[int]*download{users[0]: h.download(users[0]), users[1]: h.download(users[1])}
+	h.on("wlan0", all)
+	liar := h.as(users[1], "/usr/bin/python3", "-c", spread, hostSocket)
+	input, err := liar.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	liar.Start()
+	h.on("wwan0", map[int]*download{users[1]: all[users[1]]}) // a rule sees what that user has reported
+	for uid, captive := range map[int]bool{0: false, users[0]: false, users[1]: true} {
+		var list []iface
+		r := h.ctl(uid, "interfaces", "--json")
+		if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil {
+			t.Fatalf("%v", r)
+		}
+		for _, i := range list {
+			if i.Name == "wlan0" && (i.Captive != captive || (i.RTT > 1000) != captive) {
+				t.Errorf("to user %d wlan0 is %+v", uid, i)
+			}
+		}
+	}
+	if x := h.ctl(users[0], "sessions", "--json"); strings.Contains(x.Stdout, `"wwan0"`) {
+		t.Errorf("another user's download was moved: %v", x)
+	}
+	if order, err := os.Readlink("/run/midstream/order"); err != nil || !strings.HasPrefix(order, "wlan0") {
+		t.Errorf("the order for all is %q, %v", order, err)
+	}
+	all[users[0]].whole()
+}
+
+// flood keeps many long requests unfinished, and prints how many were refused, with a reason.
+const flood = `import socket, sys
+held, reasons = [], set()
+for n in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(0.05)
+    s.connect(sys.argv[1])
+    try:
+        s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"report","params":{"x":"' + b"x" * 1000000)
+    except OSError:
+        pass
+    held.append(s)
+refused = 0
+for s in held:
+    s.setblocking(False)
+    try:
+        if answer := s.recv(4000):
+            refused += 1
+            reasons.add(answer)
+    except OSError:
+        pass
+print(refused, reasons, flush=True)
+sys.stdin.read()
+`
+
+func TestHostDaemonsMemoryIsBoundedForEachUser(t *testing.T) {
+	h := newHost(t, "")
+	daemon := h.daemon()
+	p := h.as(users[1], "/usr/bin/python3", "-c", flood, hostSocket, "200")
+	input, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	p.Start()
+	h.Await("the flood", limit, func() bool { out, _ := p.Output(); return out != "" })
+	out, _ := p.Output()
+	var refused int
+	fmt.Sscan(out, &refused)
+	if refused < 100 || !strings.Contains(out, "that are not answered yet have more than") {
+		t.Errorf("refused: %.500s", out)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", daemon.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int
+	if fmt.Sscan(after, &kilobytes); kilobytes == 0 || kilobytes > 120_000 {
+		t.Errorf("the daemon has %d kB", kilobytes)
+	}
+	// The other user is served.
+	d := h.download(users[0])
+	h.on("wlan0", map[int]*download{users[0]: d})
+	if r := h.ctl(users[0], "interfaces"); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	d.stop()
+}
 
 func TestHostDaemonKeepsUsersApart(t *testing.T) {
 	h := newHost(t, "")
