@@ -274,7 +274,8 @@ static void read_in_every_way(int fd, bool urgent)
     printf("pread: %s\n", name(n));
     printf("lseek: %s\n", name(lseek(fd, 0, SEEK_CUR)));
     struct stat status;
-    printf("fstat: %s %o\n", name(fstat(fd, &status)), status.st_mode & S_IFMT);
+    const char *told = name(fstat(fd, &status));
+    printf("fstat: %s %o\n", told, status.st_mode & S_IFMT);
 }
 
 static void set_options(int fd)

@@ -93,6 +93,7 @@ server.max-keep-alive-requests = 65535
 server.max-keep-alive-idle = 3600
 server.kbytes-per-second = 0
 connection.kbytes-per-second = %d
+etag.use-inode = "disable"
 accesslog.filename = %q
 accesslog.format = "%s"
 %s%s

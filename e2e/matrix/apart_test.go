@@ -526,7 +526,7 @@ def looks():
 			named(l)
 			first, second := lengthAndChunks(t, l, body, c.chunk, 2<<20)
 			forks := strings.NewReplacer("sys.stdin.readline()", strings.NewReplacer("CHILD", c.child, "PARENT", c.parent).Replace(fork))
-			args := []string{"python3", "-c", looks + forks.Replace(longSource), "0", "1"}
+			args := []string{"python3", "-W", quietly, "-c", looks + forks.Replace(longSource), "0", "1"}
 			ranApart(t, l, first, second, args)
 		})
 	}
@@ -650,8 +650,11 @@ func TestConnectionsAreSharedWhereRelaysAreLeft(t *testing.T) {
 			l := lab.New(t)
 			named(l)
 			first, second := lengthAndChunks(t, l, body, 5000, 2<<20)
-			args := []string{"python3", "-c", sharing, file, how}
+			args := []string{"python3", "-W", quietly, "-c", sharing, file, how}
 			ranApart(t, l, first, second, args)
 		})
 	}
 }
+
+// quietly keeps Python 3.12 and later from saying at a fork that the process has several threads: those of Midstream.
+const quietly = "ignore:This process:DeprecationWarning"

@@ -108,6 +108,8 @@ var authority = sync.OnceValue(func() identity {
 	issuerKey, serverKey := key(), key()
 	signed, err := x509.CreateCertificate(rand.Reader, issuer, issuer, issuerKey.Public(), issuerKey)
 	must(err)
+	issuer, err = x509.ParseCertificate(signed) // with its key identifier, which Python 3.13 demands in what it has issued
+	must(err)
 	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: append(seatHosts(), host),
 		NotBefore: issuer.NotBefore, NotAfter: issuer.NotAfter,
