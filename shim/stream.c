@@ -133,6 +133,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->connects, 0);
     atomic_store(&s->answered, 0);
     s->first = 0;
+    quiet_reset(s);
     s->inode = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
@@ -170,6 +171,7 @@ struct stream *stream_new(int fd, int domain)
 static void forget(struct stream *s)
 {
     attempt_over(s);
+    quiet_reset(s);
     atomic_store(&s->counters->stream, 0);
     atomic_store(&s->stage, STAGE_FREE);
 }
@@ -261,6 +263,7 @@ void stream_leave(struct stream *s, const char *why)
         if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_LEFT)) {
             return;
         }
+        quiet_tell(s);
         channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
     } else {
         abandon(s);
@@ -496,6 +499,9 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                     return;
                 }
             }
+            if (stage == STAGE_OPEN) {
+                quiet_begin(s, number + 1);
+            }
         } else if (before == MS_HEAD) {
             if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
                 uint8_t matched = s->matched;
@@ -511,8 +517,9 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                     stage = STAGE_OPEN;
                 }
             }
-            if (stage == STAGE_OPEN
-                && !channel_send_head(s, MS_REQUEST, event == FRAMING_ENDED_HEAD ? MS_LAST : 0, number, 0, 0, octets, used)) {
+            unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST : 0;
+            if (stage == STAGE_OPEN && !quiet_keep(s, MS_REQUEST, flags, number, 0, 0, octets, used)
+                && !channel_send_head(s, MS_REQUEST, flags, number, 0, 0, octets, used)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }
@@ -630,7 +637,8 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         } else if (before == MS_HEAD && told) {
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
             int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;
-            if (!channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
+            if (!quiet_keep(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)
+                && !channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }
@@ -640,6 +648,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         } else if (s->in.phase == MS_TRAILER && s->in.head > head && told) {
             /* Rare: most trailer sections come with the last of the content, and are read to their end at once. */
             size_t read = s->in.head - head;
+            quiet_tell(s);
             if (!channel_send_head(s, MS_TRAILER_OCTETS, 0, number, 0, 0, octets + used - read, read)) {
                 stream_leave(s, "the core did not keep up");
                 return;
@@ -649,7 +658,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             publish(s);
             atomic_store(&s->answered, number);
             if (told) {
-                if (!channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
+                if (!quiet_end(s, number, s->in.content) && !channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
                     stream_leave(s, "the core did not keep up");
                 }
                 hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
@@ -853,11 +862,14 @@ static bool hold(struct stream *s, int error)
         publish(s);
         uint64_t number = atomic_load(&s->answered) + 1;
         atomic_store(&s->answered, number);
-        channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+        if (!quiet_end(s, number, s->in.content)) {
+            channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+        }
     }
     if (held) {
         hand_ensure();
     }
+    quiet_tell(s);
     if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
                       (int64_t)s->in.content, NULL, 0)
         && held) {

@@ -77,6 +77,7 @@ func (s *Stream) setMigrating(on bool) {
 
 // attempt moves the stream in the way its present state asks for.
 func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
+	s.askQuiet(ctx)
 	s.mu.Lock()
 	why, e, last := s.why(), s.current(), s.last
 	from := s.iface
