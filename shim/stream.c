@@ -816,10 +816,16 @@ bool stream_is_fatal(int error)
         && error != ENOBUFS && error != ENOTSOCK;
 }
 
+/* The response ends with the connection, as far as anybody knows. */
+static bool ends_with_connection(const struct stream *s)
+{
+    return s->in.phase == MS_CLOSE && s->end_at == MS_NO_STOP && !tls_owes(s);
+}
+
 /* Whether the end of the connection is also the end of what the server meant to send. */
 static bool is_complete(const struct stream *s, int error)
 {
-    return s->in.phase == MS_IDLE || (s->in.phase == MS_CLOSE && !error);
+    return s->in.phase == MS_IDLE || (ends_with_connection(s) && !error);
 }
 
 #define UNKNOWN_ERROR (-1)
@@ -838,7 +844,7 @@ static bool hold(struct stream *s, int error)
 {
     /* FIN is how a response without a length ends; a wait leaves it to the reader to tell FIN from RST. */
     bool orderly = !error || error == UNKNOWN_ERROR;
-    bool ends = (s->in.phase == MS_CLOSE && orderly && s->end_at == MS_NO_STOP) || aside_is_through(s, orderly);
+    bool ends = (ends_with_connection(s) && orderly) || aside_is_through(s, orderly);
     bool would = !ends && stream_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
         load_wait(); /* for a while, and once: a core that does not come would hold the program for good */
@@ -857,7 +863,7 @@ static bool hold(struct stream *s, int error)
         }
         error = socket_error(s->fd); /* clears it: only when it is Midstream's to report later */
     }
-    if (!held && (s->in.phase == MS_CLOSE && !error)) {
+    if (!held && ends_with_connection(s) && !error) {
         s->in.phase = MS_IDLE;
         publish(s);
         uint64_t number = atomic_load(&s->answered) + 1;
@@ -940,6 +946,11 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
             again = true; /* the hand woke this call */
         } else if (atomic_load(&s->stage) == STAGE_OPEN && concerns_response(call, error)) {
             again = hold(s, error);
+        }
+        if (!again && !result && s->in.phase == MS_CLOSE && !ends_with_connection(s) && atomic_load(&s->stage) == STAGE_OPEN) {
+            /* It would pass for the end of the content. */
+            atomic_store(&s->pending_error, ECONNRESET);
+            again = true;
         }
     }
     if (call->counted) {

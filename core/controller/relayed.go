@@ -30,8 +30,9 @@ func (r *rest) direct(e *exchange) bool {
 		run, err := r.content.Run()
 		return r.framing.Kind == http1.Length && err == nil && run == r.left
 	case e.framing.Kind == http1.Close:
-		// The program waits for the end of the connection.
-		return !r.answer.Persistent() && (r.framing.Kind == http1.Close || r.framing.Kind == http1.Length && r.content.Left() == r.left)
+		// The program takes the end of the connection for that of the content: where it is known how much is left, it must not
+		// come earlier, nor later.
+		return r.framing.Kind == http1.Close && !r.answer.Persistent() && r.left == relay.Unknown
 	}
 	return false
 }
