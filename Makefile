@@ -72,7 +72,23 @@ test: setup
 	$(GO) test ./core/... ./cgo/... ./ctl/...
 	GO='$(GO)' sh e2e/test.sh
 
-SCRIPTS := e2e/setup.sh e2e/test.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
+# A part of the tests that takes two minutes; with RELEASE=trixie, for example, on that release of Debian.
+RELEASE ?=
+.PHONY: smoke
+smoke:
+ifneq ($(RELEASE),)
+	sh e2e/release.sh $(RELEASE) make smoke
+else
+	sh e2e/setup.sh
+	$(MAKE) all
+	$(GO) test ./core/... ./ctl/... ./e2e/readers
+	$(GO) test ./e2e/transparency -run TestCommands
+	$(GO) test ./e2e/migration -run 'TestPrograms|TestApt'
+	$(GO) test ./e2e/tls -run 'TestRefused|TestCurlTells|TestFetchers|TestSanitizers$$'
+	$(GO) test ./e2e/matrix -run 'TestServersOfDifferentMake|TestAStreamMoves'
+endif
+
+SCRIPTS := e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 

@@ -1,0 +1,68 @@
+#!/bin/sh
+# release.sh CODENAME COMMAND [ARG…]: runs a command in this checkout on another release of Debian: in a root folder of its own that
+# debootstrap fills, in mount and process namespaces. The folder, build/releases/CODENAME, is kept and used again.
+# Needs root. Go, its modules and what it has compiled are those of this machine.
+# shellcheck disable=SC2016 # what is quoted so is for apt, or for a shell within
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { echo "release: $*" >&2; }
+
+if [ $# -lt 2 ]; then
+    say "usage: sh e2e/release.sh CODENAME COMMAND [ARG…]"
+    exit 2
+fi
+release=$1
+shift
+if [ "$(id -u)" != 0 ]; then
+    say "this needs root: only root may fill a root folder with another release"
+    exit 1
+fi
+
+root=$PWD/build/releases/$release
+if [ ! -e "$root/complete" ]; then
+    command -v debootstrap >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends debootstrap; } >&2
+    say "filling $root; this takes a minute"
+    rm -rf "$root"
+    mkdir -p "$root"
+    # The machine's own source of packages, wherever that is.
+    source=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
+    debootstrap --variant=minbase --include=make,git,ca-certificates "$release" "$root" "${source:-http://deb.debian.org/debian}" >"$root.log" 2>&1 || {
+        tail -n 20 "$root.log" >&2
+        exit 1
+    }
+    cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
+    touch "$root/complete"
+fi
+
+# What git knows of the checkout, as it stands; build/ of that release is kept.
+mkdir -p "$root/midstream"
+find "$root/midstream" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh |
+    tar -c --null -T - | tar -x -C "$root/midstream"
+
+go_root=$(go env GOROOT)
+go_modules=$(go env GOMODCACHE)
+go_cache=$(go env GOCACHE)
+go_proxy=$(go env GOPROXY)
+go_sums=$(go env GOSUMDB)
+go_flags=$(go env GOFLAGS)
+mkdir -p "$root/go/root" "$root/go/modules" "$root/go/cache" "$root/old" "$root/proc" "$root/sys" "$root/dev" "$go_modules" "$go_cache"
+cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+
+export root go_root go_modules go_cache go_proxy go_sums go_flags
+exec unshare --mount --pid --fork --kill-child --propagation private sh -ec '
+    mount --rbind "$root" "$root"
+    cd "$root"
+    mount -t proc proc proc
+    mount --rbind /sys sys
+    mount --rbind /dev dev
+    mount --bind "$go_root" go/root
+    mount --bind "$go_modules" go/modules
+    mount --bind "$go_cache" go/cache
+    pivot_root . old
+    umount -l /old
+    cd /midstream
+    exec env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/go/root/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        GOTOOLCHAIN=local GOMODCACHE=/go/modules GOCACHE=/go/cache GOPROXY="$go_proxy" GOSUMDB="$go_sums" GOFLAGS="$go_flags" "$@"
+' sh "$@"
