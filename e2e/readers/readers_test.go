@@ -5,9 +5,12 @@ package readers
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,17 +26,18 @@ import (
 
 // In read/read.c.
 const (
-	route      = 'n'
-	link       = 'l'
-	forbidden  = 'f'
-	interfaces = 'd'
-	keepsHTTP2 = 'k' // and whether it goes by the issuer: 2 more
-	keepsBy    = 'o' // the same by a file's name
-	order      = 'u'
-	fired      = 'e'
-	gone       = 's'
-	dns        = 'x'
-	tunnel     = 't'
+	route       = 'n'
+	link        = 'l'
+	forbidden   = 'f'
+	interfaces  = 'd'
+	keepsHTTP2  = 'k' // and whether it goes by the issuer: 2 more
+	keepsBy     = 'o' // the same by a file's name
+	order       = 'u'
+	fired       = 'e'
+	gone        = 's'
+	dns         = 'x'
+	tunnel      = 't'
+	clientHello = 'h'
 )
 
 var helper struct {
@@ -385,7 +389,6 @@ func FuzzTunnel(f *testing.F) {
 	f.Add([]byte("CONNECT " + strings.Repeat("a", 263) + " "))
 	f.Add([]byte("CONNECT " + strings.Repeat("a", 264) + " "))
 	f.Add([]byte("CONNECT "))
-	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00\x00\x10\x00\x0e\x00\x0c\x02h2\x08http/1.1"))
 	f.Fuzz(func(t *testing.T, octets []byte) {
 		if len(octets) == 0 {
 			return
@@ -397,12 +400,68 @@ func FuzzTunnel(f *testing.F) {
 				want = fmt.Sprintf("%x", rest[:end])
 			}
 		}
-		offers := 0
-		if bytes.Contains(octets, []byte("\x08http/1.1")) || bytes.Contains(octets, []byte("\x02h2")) {
-			offers = 1
+		if got := ask(t, tunnel, "", octets); got != want {
+			t.Fatalf("%q: %s, want %s", octets, got, want)
 		}
-		if got := ask(t, tunnel, "", octets); got != fmt.Sprintf("%s %d", want, offers) {
-			t.Fatalf("%q: %s, want %s %d", octets, got, want, offers)
+	})
+}
+
+// sent is the ClientHello of that client.
+func sent(config *tls.Config) []byte {
+	client, server := net.Pipe()
+	defer server.Close()
+	go func() {
+		tls.Client(client, config).Handshake()
+		client.Close()
+	}()
+	octets := make([]byte, 16<<10)
+	n, _ := server.Read(octets)
+	return octets[:n]
+}
+
+// heard is what Go's own server makes of a ClientHello, nil if nothing.
+func heard(octets []byte) (hello *tls.ClientHelloInfo) {
+	client, server := net.Pipe()
+	go func() {
+		client.Write(octets)
+		client.Close()
+	}()
+	tls.Server(server, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		hello = h
+		return nil, errors.New("it has been read")
+	}}).Handshake()
+	server.Close()
+	return hello
+}
+
+// What Go's TLS makes of a ClientHello in one record, the reader makes of it too.
+func FuzzClientHello(f *testing.F) {
+	for _, protocols := range [][]string{nil, {"h2", "http/1.1"}, {"http/1.1"}, {"h2"}, {"spdy/3", "x"}} {
+		for _, name := range []string{"files.example", strings.Repeat("a.", 120) + "example"} {
+			whole := sent(&tls.Config{ServerName: name, NextProtos: protocols})
+			f.Add(whole)
+			f.Add(whole[:len(whole)/2])
+			f.Add(whole[:60])
+		}
+	}
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		var protocols, http int
+		var name string
+		got := ask(t, clientHello, "", octets)
+		if _, err := fmt.Sscanf(got+" -", "%d %d %s", &protocols, &http, &name); err != nil {
+			t.Fatalf("%x: %q: %v", octets, got, err)
+		}
+		hello := heard(octets)
+		if hello == nil || len(octets) < 9 || int(binary.BigEndian.Uint16(octets[3:])) < 4+int(binary.BigEndian.Uint32(octets[5:])&0xffffff) {
+			return // no ClientHello, or one in several records
+		}
+		is := func(p string) bool { return p == "h2" || p == "http/1.1" || p == "http/1.0" }
+		want := fmt.Sprintf("%d %d %x", min(len(hello.SupportedProtos), 1), 0, hello.ServerName)
+		if slices.ContainsFunc(hello.SupportedProtos, is) {
+			want = fmt.Sprintf("1 1 %x", hello.ServerName)
+		}
+		if got != want {
+			t.Fatalf("%x: %s, want %s", octets, got, want)
 		}
 	})
 }

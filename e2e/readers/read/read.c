@@ -120,6 +120,7 @@ int main(void)
         case 's': read_caller(); break;
         case 'x': read_resolve(); break;
         case 't': read_stream(); break;
+        case 'h': read_client_hello(); break;
         }
         free(octets);
         free(name);

@@ -23,4 +23,5 @@ void read_use(void);
 void read_epoll(void);
 void read_caller(void);
 void read_resolve(void);
+void read_client_hello(void);
 void read_stream(void);

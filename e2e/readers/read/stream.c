@@ -13,5 +13,4 @@ void read_stream(void)
     } else {
         printf("no");
     }
-    printf(" %d", offers_http(input.octets, input.count));
 }
