@@ -70,8 +70,6 @@ struct ms_counters {
     _Atomic uint32_t tail_size;
     _Atomic(uint8_t *) tail;
     _Atomic uint64_t tail_from, tail_end;
-    /* An exchange that the core has not been told of: twice its number, plus 1 once it is over; 0 none. MS_ASK has it told. */
-    _Atomic uint64_t quiet;
     _Atomic uint64_t called_off; /* set by the core: armings up to this number are not to be carried out any more */
 };
 
@@ -90,8 +88,6 @@ struct ms_shared {
     _Atomic uint32_t order[MS_ORDER];
     /* Set by the core with the first `guard`: requests are guarded from their first octet on, before it has seen them. */
     _Atomic uint32_t guard_new;
-    /* Set by the core while it looks at the counters by itself, many times a second: exchanges need not be told of before it asks. */
-    _Atomic uint32_t looks;
 };
 
 #define MS_USE_ALL 0U           /* what holds for all processes: shim/use.h */
@@ -106,7 +102,7 @@ enum ms_kind {
     MS_DONE,       /* the response has been read to its end; a: received */
     MS_LEFT,       /* the stream is left alone from now on. data: the reason, a text */
     MS_CLOSED,     /* the program closed the descriptor; answered by MS_RELEASE */
-    MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN; b: received.
+    MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN, or where a wait has met an error; b: received.
                       MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
     MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over; b: 1 if SHUT_RD had to be
                       used on the former connection, which cannot be read on then */

@@ -79,6 +79,10 @@ void attempt_forget(struct stream *s)
 static bool put(struct stream *s, int *socket)
 {
     int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
+    if (epoll_know(s)) {
+        drop(socket);
+        return false;
+    }
     epoll_part(s, s->fd);
     bool done = flags >= 0 && REAL(syscall)(SYS_dup3, *socket, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
     drop(socket);

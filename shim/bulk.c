@@ -29,6 +29,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
         && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
         && atomic_load_explicit(&s->counters->keep, memory_order_relaxed) != MS_KEEP_ALWAYS
         && !atomic_load_explicit(&s->resuming, memory_order_relaxed) && !atomic_load_explicit(&s->shown, memory_order_relaxed)
+        && !atomic_load_explicit(&s->hidden, memory_order_relaxed)
         && !atomic_load_explicit(&s->pending_error, memory_order_relaxed) && stream_entry(s->fd) == s;
 }
 
@@ -104,6 +105,7 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
     }
     s->seen += (uint64_t)result;
     atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
+    atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
     count(s, (size_t)result);
     uint32_t reads = hand_note_read((size_t)result);
     if (reads % CLOCK_READS <= (size_t)result / READ_OCTETS || (size_t)result < length) {
@@ -133,10 +135,11 @@ bool bulk_has_more(struct stream *s)
         return false;
     }
     uint32_t changes = atomic_load(&gate_changes);
-    struct pollfd look = { .fd = s->fd, .events = POLLIN };
+    struct pollfd look = { .fd = s->fd, .events = POLLIN | POLLRDHUP };
     if (REAL(poll)(&look, 1, 0) != 1 || look.revents != POLLIN || atomic_load(&gate_changes) != changes) {
         return false;
     }
     atomic_store_explicit(&s->looked, 1, memory_order_relaxed);
+    atomic_store_explicit(&s->promised, atomic_load_explicit(&s->generation, memory_order_relaxed) + 1, memory_order_relaxed);
     return true;
 }

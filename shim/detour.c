@@ -317,6 +317,10 @@ int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint3
             REAL(setsockopt)(other, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
         }
         int close_on_exec = (int)REAL(syscall)(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC;
+        if (s && epoll_know(s)) {
+            result = -1; /* where its sets are not known, it stays */
+            break;
+        }
         if (s) {
             epoll_part(s, fd);
         }

@@ -4,7 +4,16 @@
 
 #include "stream.h"
 
-/* Takes the descriptor out of its sets (before a hand-over), puts it in again (after it). Only by the hand. */
+/*
+ * Why it cannot be known which sets the descriptor is in, or NULL. Whoever has an io_uring may change sets by it, as libuv does, which no
+ * hook sees: then the kernel has the last word (proc(5), fdinfo).
+ */
+const char *epoll_know(struct stream *s);
+
+/*
+ * Takes the descriptor out of its sets (before a hand-over), puts it in again (after it). Only by the hand, or whoever else changes what
+ * is behind it. A change by an io_uring in between would fail: where there is one, that is to be no longer than it must.
+ */
 void epoll_part(struct stream *s, int fd);
 void epoll_join(struct stream *s, int fd);
 

@@ -31,6 +31,7 @@
 #include "calls.h"
 #include "channel.h"
 #include "epoll.h"
+#include "epoll_set.h"
 #include "fork.h"
 #include "gate.h"
 #include "load.h"
@@ -602,7 +603,14 @@ static bool hand_over(struct stream *s)
         refuse(s, why);
         return true;
     }
-    epoll_part(s, s->fd);
+    if ((why = epoll_know(s))) {
+        refuse(s, why);
+        stream_leave(s, why);
+        return true;
+    }
+    if (!epoll_has_ring()) {
+        epoll_part(s, s->fd);
+    }
     for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
         sched_yield();
     }
@@ -617,6 +625,7 @@ static bool hand_over(struct stream *s)
     if (verdict != GOES) {
         return heed(s, verdict, why);
     }
+    epoll_part(s, s->fd);
     if (sleep) {
         wake(s, now);
         for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
@@ -745,7 +754,6 @@ static bool is_past_hooks(const struct stream *s)
 static void answer(struct stream *s, bool arming)
 {
     struct ms_info info;
-    quiet_tell(s);
     if (arming) {
         s->forks_told = fork_children();
     }
@@ -824,7 +832,6 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
 static void core_gone(void)
 {
     atomic_store(&load_state, LOAD_FAILED);
-    atomic_store(&shared.looks, 0);
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);

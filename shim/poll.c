@@ -1,22 +1,23 @@
 /*
  * poll.c: poll() and its variants. A wait that a hand-over has disturbed is repeated with what is left of its
- * time-out, and a failure that the core mends is not shown.
+ * time-out, and what the next read will not find is not shown (readiness.h).
  */
-#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 
 #include "calls.h"
 #include "gate.h"
+#include "memory.h"
+#include "readiness.h"
 #include "tls.h"
-#include "unchunk.h"
 #include "wait.h"
 
 /* Waits for gates that are closed on the way in. */
 static void pass_gates(const struct pollfd *fds, nfds_t count)
 {
     hand_check();
-    if (!atomic_load(&gates_closed) || !IS_POINTER(fds)) {
+    if (!atomic_load(&gates_closed)) {
         return;
     }
     for (nfds_t i = 0; i < count; i++) {
@@ -54,9 +55,6 @@ static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_
         pass_gates(fds, count);
         streams->count = 0;
         streams->many = false;
-        if (!IS_POINTER(fds)) {
-            return false; /* the kernel says what is wrong with it */
-        }
         bool surplus = false;
         for (nfds_t i = 0; i < count; i++) {
             struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
@@ -75,37 +73,52 @@ static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_
     }
 }
 
-/* True when an event comes from a hand-over or from a failure that is being mended. */
-static bool is_disturbed(const struct pollfd *fds, nfds_t count, uint32_t changes)
+/* Descriptors of which such a call remembers that they are to be left out. */
+#define LEFT_OUT 64
+
+/* How long a wait leaves out what must not be shown yet: until another thread has read it, perhaps. */
+#define LEFT_OUT_MS 100
+
+/* What the kernel has shown, as the program may see it. Of those of which nothing is left, the bits are set in *silent. */
+static int show(struct pollfd *fds, nfds_t count, bool changed, uint64_t *silent, bool *again)
 {
-    bool changed = atomic_load(&gate_changes) != changes, disturbed = false;
+    int shown = 0;
     for (nfds_t i = 0; i < count; i++) {
-        if (!fds[i].revents) {
-            continue;
+        short before = fds[i].revents;
+        struct stream *s = before && fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
+        if (s) {
+            short may = (short)(fds[i].events | POLLERR | POLLHUP | POLLNVAL);
+            fds[i].revents = (short)(readiness_shown(s, (unsigned short)before, changed, again) & (unsigned short)may);
+            *silent |= before && !fds[i].revents && i < LEFT_OUT ? 1ULL << i : 0;
         }
-        struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
-        if (!s) {
-            continue;
-        }
-        if (attempt_is_open(s)) {
-            disturbed = attempt_shown(s) || disturbed;
-        } else if (changed && fds[i].revents & (POLLIN | POLLERR | POLLHUP | POLLRDHUP)) {
-            disturbed = true;
-        } else if (fds[i].revents & (POLLERR | POLLHUP | POLLRDHUP) && stream_failed_in_wait(s)) {
-            disturbed = true;
-        } else if (fds[i].revents & (POLLIN | POLLRDNORM) && !unchunk_is_readable(s)) {
-            disturbed = true;
-        }
+        shown += fds[i].revents != 0;
     }
-    return disturbed;
+    return shown;
 }
 
-EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+/* Nothing may be shown of what the kernel shows all the time: waits a little for the others. Returns what that call returns. */
+static int wait_for_others(const struct pollfd *fds, nfds_t count, uint64_t silent, int64_t left, const sigset_t *mask)
 {
-    /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
-    if (!wait_is_watched() || tls_inside()) {
-        return REAL(ppoll)(fds, count, timeout, mask);
+    struct pollfd others[LEFT_OUT];
+    nfds_t few = count < LEFT_OUT ? count : LEFT_OUT;
+    for (nfds_t i = 0; i < few; i++) {
+        others[i] = fds[i];
+        others[i].fd = silent >> i & 1 ? -1 : fds[i].fd;
     }
+    int64_t longest = count > LEFT_OUT ? 1 : LEFT_OUT_MS;
+    left = left < longest * 1000000 ? left : longest * 1000000;
+    struct timespec wait = { 0, left < 0 ? 0 : left };
+    return mask ? REAL(ppoll)(others, few, &wait, mask) : REAL(poll)(others, few, (int)(wait.tv_nsec / 1000000));
+}
+
+static bool is_in_reach(const struct pollfd *fds, nfds_t count)
+{
+    return count <= INT_MAX && memory_is_readable(fds, count * sizeof *fds);
+}
+
+/* poll(), or ppoll() where it is not `plain`, with what is left of the time-out. */
+static int poll_watched(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, bool plain)
+{
     static const struct timespec at_once;
     struct wait_clock clock;
     wait_start(&clock, timeout);
@@ -115,7 +128,8 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
         struct wait_streams streams;
         bool surplus = settle(&streams, fds, count);
         clock.many = streams.many;
-        int result = REAL(ppoll)(fds, count, surplus ? &at_once : wait_left(&clock, &left), mask);
+        int result = plain ? REAL(poll)(fds, count, surplus ? 0 : wait_left_ms(&clock))
+                           : REAL(ppoll)(fds, count, surplus ? &at_once : wait_left(&clock, &left), mask);
         wait_withdraw(&streams);
         if (surplus && !(result = show_surplus(fds, count, result))) {
             continue; /* another thread has taken it */
@@ -123,37 +137,37 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
         if (!surplus && wait_goes_on(&clock, result)) {
             continue;
         }
-        if (result <= 0 || !is_disturbed(fds, count, changes)) {
+        if (result <= 0) {
             return result;
+        }
+        uint64_t silent = 0;
+        bool again = false;
+        result = show(fds, count, atomic_load(&gate_changes) != changes, &silent, &again);
+        if (!again && (result || wait_is_over(&clock))) {
+            return result;
+        }
+        if (!again && wait_for_others(fds, count, silent, wait_rest(&clock), mask) < 0) {
+            return -1;
         }
     }
 }
 
+EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
+    if (!wait_is_watched() || tls_inside() || !is_in_reach(fds, count)) {
+        return REAL(ppoll)(fds, count, timeout, mask);
+    }
+    return poll_watched(fds, count, timeout, mask, false);
+}
+
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (!wait_is_watched() || tls_inside()) {
+    if (!wait_is_watched() || tls_inside() || !is_in_reach(fds, count)) {
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;
-    struct wait_clock clock;
-    wait_start(&clock, wait_from_ms(&limit, timeout));
-    for (;;) {
-        uint32_t changes = atomic_load(&gate_changes);
-        struct wait_streams streams;
-        bool surplus = settle(&streams, fds, count);
-        clock.many = streams.many;
-        int result = REAL(poll)(fds, count, surplus ? 0 : wait_left_ms(&clock));
-        wait_withdraw(&streams);
-        if (surplus && !(result = show_surplus(fds, count, result))) {
-            continue; /* another thread has taken it */
-        }
-        if (!surplus && wait_goes_on(&clock, result)) {
-            continue;
-        }
-        if (result <= 0 || !is_disturbed(fds, count, changes)) {
-            return result;
-        }
-    }
+    return poll_watched(fds, count, wait_from_ms(&limit, timeout), NULL, true);
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)

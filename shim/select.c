@@ -7,8 +7,9 @@
 #include "bulk.h"
 #include "calls.h"
 #include "gate.h"
+#include "memory.h"
+#include "readiness.h"
 #include "tls.h"
-#include "unchunk.h"
 #include "wait.h"
 
 /* Larger sets than the C library's own type are passed through: their size is not known here. */
@@ -126,23 +127,23 @@ static bool is_disturbed(int count, const fd_set *readable, const fd_set *writab
     }
     for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
         struct stream *s = stream_of(fd);
-        if (s && (changed || (stream_ended(s) && stream_failed_in_wait(s)) || !unchunk_is_readable(s))) {
-            disturbed = true;
+        if (s && !attempt_is_open(s)) {
+            readiness_shown(s, POLLIN, changed, &disturbed);
         }
     }
     return disturbed;
 }
 
-static bool is_set(const fd_set *set)
+static bool is_in_reach(const fd_set *set, int count)
 {
-    return !set || IS_POINTER(set);
+    return !set || memory_is_readable(set, (size_t)(count + 63) / 64 * 8);
 }
 
 static bool is_watched(int count, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
 {
     /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
     return wait_is_watched() && !tls_inside() && count > 0 && count <= FD_SETSIZE
-        && is_set(readable) && is_set(writable) && is_set(exceptional);
+        && is_in_reach(readable, count) && is_in_reach(writable, count) && is_in_reach(exceptional, count);
 }
 
 static void restore(int count, const struct sets *asked, fd_set *readable, fd_set *writable, fd_set *exceptional)
@@ -245,7 +246,7 @@ static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *e
 
 EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
 {
-    if (!is_watched(count, readable, writable, exceptional) || (timeout && !IS_POINTER(timeout))) {
+    if (!is_watched(count, readable, writable, exceptional) || (timeout && !memory_is_readable(timeout, sizeof *timeout))) {
         return REAL(select)(count, readable, writable, exceptional, timeout);
     }
     bool invalid = timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0);

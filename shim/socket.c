@@ -24,13 +24,6 @@
 #define BUF_LOCK_SEND 1
 #define BUF_LOCK_RECEIVE 2
 
-int socket_error(int fd)
-{
-    int error = 0;
-    socklen_t length = sizeof error;
-    return REAL(getsockopt)(fd, SOL_SOCKET, SO_ERROR, &error, &length) ? 0 : error;
-}
-
 uint32_t socket_unread(int fd)
 {
     int unread = 0;

@@ -7,9 +7,6 @@
 
 #include "../cgo/abi.h"
 
-/* SO_ERROR; clears it. */
-int socket_error(int fd);
-
 /* Somebody has answered by TCP, be it with RST: what has failed has not failed for lack of a way there. */
 bool socket_was_answered(int fd);
 

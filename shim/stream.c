@@ -23,6 +23,7 @@
 #include "hand.h"
 #include "hello.h"
 #include "load.h"
+#include "readiness.h"
 #include "socket.h"
 #include "tail.h"
 #include "tls.h"
@@ -122,6 +123,8 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->surplus, 0);
     atomic_store(&s->drained, 1);
     atomic_store(&s->looked, 0);
+    atomic_store(&s->hidden, 0);
+    atomic_store(&s->promised, 0);
     atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     atomic_store(&s->waiting, BLOCKING_UNKNOWN);
     atomic_store(&s->generation, generation);
@@ -133,7 +136,6 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->connects, 0);
     atomic_store(&s->answered, 0);
     s->first = 0;
-    quiet_reset(s);
     s->inode = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
@@ -147,6 +149,7 @@ struct stream *stream_new(int fd, int domain)
     s->pending_error = 0;
     atomic_store(&s->untold, 0);
     s->too_many_epolls = too_many;
+    s->sought_in = -1;
     atomic_store(&s->epolls_busy, 0);
     s->bound = false;
     atomic_store(&s->attempt, ATTEMPT_NONE);
@@ -171,7 +174,6 @@ struct stream *stream_new(int fd, int domain)
 static void forget(struct stream *s)
 {
     attempt_over(s);
-    quiet_reset(s);
     atomic_store(&s->counters->stream, 0);
     atomic_store(&s->stage, STAGE_FREE);
 }
@@ -263,7 +265,6 @@ void stream_leave(struct stream *s, const char *why)
         if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_LEFT)) {
             return;
         }
-        quiet_tell(s);
         channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
     } else {
         abandon(s);
@@ -499,9 +500,6 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                     return;
                 }
             }
-            if (stage == STAGE_OPEN) {
-                quiet_begin(s, number + 1);
-            }
         } else if (before == MS_HEAD) {
             if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
                 uint8_t matched = s->matched;
@@ -517,9 +515,8 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                     stage = STAGE_OPEN;
                 }
             }
-            unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST : 0;
-            if (stage == STAGE_OPEN && !quiet_keep(s, MS_REQUEST, flags, number, 0, 0, octets, used)
-                && !channel_send_head(s, MS_REQUEST, flags, number, 0, 0, octets, used)) {
+            if (stage == STAGE_OPEN
+                && !channel_send_head(s, MS_REQUEST, event == FRAMING_ENDED_HEAD ? MS_LAST : 0, number, 0, 0, octets, used)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }
@@ -637,8 +634,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         } else if (before == MS_HEAD && told) {
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
             int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;
-            if (!quiet_keep(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)
-                && !channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
+            if (!channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }
@@ -648,7 +644,6 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         } else if (s->in.phase == MS_TRAILER && s->in.head > head && told) {
             /* Rare: most trailer sections come with the last of the content, and are read to their end at once. */
             size_t read = s->in.head - head;
-            quiet_tell(s);
             if (!channel_send_head(s, MS_TRAILER_OCTETS, 0, number, 0, 0, octets + used - read, read)) {
                 stream_leave(s, "the core did not keep up");
                 return;
@@ -658,7 +653,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             publish(s);
             atomic_store(&s->answered, number);
             if (told) {
-                if (!quiet_end(s, number, s->in.content) && !channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
+                if (!channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
                     stream_leave(s, "the core did not keep up");
                 }
                 hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
@@ -816,19 +811,25 @@ bool stream_is_fatal(int error)
         && error != ENOBUFS && error != ENOTSOCK;
 }
 
-/* The response ends with the connection, as far as anybody knows. */
-static bool ends_with_connection(const struct stream *s)
-{
-    return s->in.phase == MS_CLOSE && s->end_at == MS_NO_STOP && !tls_owes(s);
-}
-
 /* Whether the end of the connection is also the end of what the server meant to send. */
 static bool is_complete(const struct stream *s, int error)
 {
-    return s->in.phase == MS_IDLE || (ends_with_connection(s) && !error);
+    return s->in.phase == MS_IDLE || (s->in.phase == MS_CLOSE && !error);
 }
 
-#define UNKNOWN_ERROR (-1)
+/*
+ * Whether FIN has come, which a read tells of even if RST has followed it (tcp(7) then keeps EPIPE for the next write). The kernel counts
+ * it as an octet. Only where nothing is left to be read.
+ */
+static bool has_ended_orderly(const struct stream *s)
+{
+    struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };
+    REAL(poll)(&look, 1, 0);
+    return !(look.revents & POLLERR) || socket_taken(s->fd) == (int64_t)(s->seen_base + s->seen) + 1;
+}
+
+/* Of an end that a wait has met: the error, if there is one, is still the socket's to tell. */
+#define LEFT_ERROR (-1)
 
 /*
  * The connection has ended. If the core guards the stream, the program is held until the core has put
@@ -842,9 +843,8 @@ bool stream_would_hold(const struct stream *s)
 
 static bool hold(struct stream *s, int error)
 {
-    /* FIN is how a response without a length ends; a wait leaves it to the reader to tell FIN from RST. */
-    bool orderly = !error || error == UNKNOWN_ERROR;
-    bool ends = (ends_with_connection(s) && orderly) || aside_is_through(s, orderly);
+    bool orderly = !error || (error == LEFT_ERROR && has_ended_orderly(s)); /* FIN is how a response without a length ends */
+    bool ends = (s->in.phase == MS_CLOSE && orderly && s->end_at == MS_NO_STOP) || aside_is_through(s, orderly);
     bool would = !ends && stream_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
         load_wait(); /* for a while, and once: a core that does not come would hold the program for good */
@@ -857,25 +857,22 @@ static bool hold(struct stream *s, int error)
     if (would && !held) {
         return true; /* the hand has closed it meanwhile: what is there afterwards is looked at anew */
     }
-    if (error == UNKNOWN_ERROR) {
+    if (error == LEFT_ERROR) {
         if (!held) {
             return false;
         }
-        error = socket_error(s->fd); /* clears it: only when it is Midstream's to report later */
+        error = 0;
     }
-    if (!held && ends_with_connection(s) && !error) {
+    if (!held && (s->in.phase == MS_CLOSE && !error)) {
         s->in.phase = MS_IDLE;
         publish(s);
         uint64_t number = atomic_load(&s->answered) + 1;
         atomic_store(&s->answered, number);
-        if (!quiet_end(s, number, s->in.content)) {
-            channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
-        }
+        channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
     }
     if (held) {
         hand_ensure();
     }
-    quiet_tell(s);
     if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
                       (int64_t)s->in.content, NULL, 0)
         && held) {
@@ -935,22 +932,28 @@ static void leave(const struct call *call)
     }
 }
 
+/* The read has not found what a wait has promised, which is for one read to find. */
+static bool is_denied(struct call *call, ssize_t result)
+{
+    struct stream *s = call->stream;
+    bool denied = result < 0 && errno == EAGAIN && !call->clear && !call->counted && readiness_is_denied(s);
+    if (call->place != &s->peeking || denied) {
+        atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
+    }
+    return denied;
+}
+
 static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
 {
     struct stream *s = call->stream;
     int saved = errno;
-    bool again = false, end = result < 0 ? stream_is_fatal(saved) : result == 0 && !nothing_asked;
+    bool again = is_denied(call, result), end = result < 0 ? stream_is_fatal(saved) : result == 0 && !nothing_asked;
     if (end) {
         int error = result < 0 ? saved : 0;
         if (atomic_load(&s->gate) || atomic_load(&s->generation) != call->generation) {
             again = true; /* the hand woke this call */
         } else if (atomic_load(&s->stage) == STAGE_OPEN && concerns_response(call, error)) {
             again = hold(s, error);
-        }
-        if (!again && !result && s->in.phase == MS_CLOSE && !ends_with_connection(s) && atomic_load(&s->stage) == STAGE_OPEN) {
-            /* It would pass for the end of the content. */
-            atomic_store(&s->pending_error, ECONNRESET);
-            again = true;
         }
     }
     if (call->counted) {
@@ -960,7 +963,9 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
         }
     }
     leave(call);
-    if (again) {
+    if (again && !end) {
+        readiness_await(s->fd);
+    } else if (again) {
         /* An unanswered hold: the program sees how its connection ended. */
         if (!gate_wait(s)) {
             gate_open(s);
@@ -990,6 +995,12 @@ static void note_shown(const struct call *call, ssize_t result)
         shown = n < shown ? shown - n : 0;
     }
     atomic_store_explicit(&s->shown, shown, memory_order_relaxed);
+}
+
+/* Events were kept from the program because of unread octets, of which it has read some: those who wait look again. */
+static bool shows_hidden(struct stream *s, ssize_t result)
+{
+    return result > 0 && atomic_load_explicit(&s->hidden, memory_order_relaxed) && atomic_exchange(&s->hidden, 0);
 }
 
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
@@ -1027,7 +1038,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         asked += vector[i].iov_len;
     }
     atomic_store_explicit(&s->drained, result < (ssize_t)asked && !call->more, memory_order_relaxed);
-    if (call->more) {
+    if (call->more || shows_hidden(s, result)) {
         epoll_edge(s);
     }
     errno = saved;
@@ -1037,7 +1048,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
 void read_leave(struct call *call)
 {
     int saved = errno;
-    errno = EAGAIN;
+    errno = EINTR;
     finish_read(call, -1, false);
     errno = saved;
 }
@@ -1064,7 +1075,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
             stream_leave(s, "sendfile or splice took octets that Midstream had to see");
         }
     }
-    if (call->more) {
+    if (call->more || shows_hidden(s, result)) {
         epoll_edge(s);
     }
     errno = saved;
@@ -1150,7 +1161,6 @@ void write_end_unseen(struct call *call, ssize_t result)
 
 bool stream_failed_in_wait(struct stream *s)
 {
-    int unread = 0;
     uint32_t generation = atomic_load(&s->generation);
     if (atomic_load(&s->stage) != STAGE_OPEN || !atomic_load(&s->counters->guard) || !fork_is_mine()
         || caller_other_reads(s)) {
@@ -1160,14 +1170,11 @@ bool stream_failed_in_wait(struct stream *s)
         gate_wait(s);
         return true;
     }
-    if (REAL(ioctl)(s->fd, FIONREAD, &unread) || unread > 0) {
-        return false; /* what has arrived is read first; the reader meets the end */
-    }
     /* Inside, so that the hand leaves alone what is looked at. */
     if (!gate_enter(s)) {
         return false;
     }
-    bool moved = atomic_load(&s->generation) != generation, held = !moved && hold(s, UNKNOWN_ERROR);
+    bool moved = atomic_load(&s->generation) != generation, held = !moved && hold(s, LEFT_ERROR);
     gate_leave(s);
     if (!held) {
         return moved;
@@ -1177,19 +1184,4 @@ bool stream_failed_in_wait(struct stream *s)
         return false;
     }
     return true;
-}
-
-bool stream_ended(const struct stream *s)
-{
-    if (!atomic_load(&s->drained) || !atomic_load(&s->counters->guard)
-        || atomic_load(&s->sent) <= atomic_load(&s->answered)) {
-        return false;
-    }
-    return stream_has_failed(s);
-}
-
-bool stream_has_failed(const struct stream *s)
-{
-    struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };
-    return REAL(poll)(&look, 1, 0) == 1 && look.revents;
 }

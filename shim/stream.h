@@ -23,7 +23,6 @@
 #include "../cgo/abi.h"
 #include "framing.h"
 #include "hello.h"
-#include "quiet.h"
 
 struct tls;
 struct twin;
@@ -55,7 +54,9 @@ struct stream_epoll {
     bool parted; /* taken out for a hand-over */
     bool fired;  /* EPOLLONESHOT: it was disabled when it was taken out */
     bool lent;   /* EPOLLOUT was added to stand for the surplus */
-    struct epoll_event event;
+    bool silenced; /* EPOLLET was added, for the kernel would show an end all the time that is not to be seen yet */
+    uint32_t told; /* what the kernel was told to show */
+    struct epoll_event event; /* what the program has told */
 };
 
 struct stream {
@@ -85,13 +86,14 @@ struct stream {
     _Atomic uint64_t connects;       /* likewise a CONNECT */
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
-    struct quiet quiet;              /* the exchange that it has not been told of */
     bool head_told;                  /* the core has been told of the response in progress from its first octet on */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
     _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
     _Atomic uint32_t looked;         /* a wait has just found something to read */
+    _Atomic uint32_t hidden;         /* a wait has kept an end from the program, for there are unread octets */
+    _Atomic uint32_t promised;       /* a wait has told of something to read since the last read, in this generation + 1; 0: none */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
     /* What lies over the connection (tls.h). */
@@ -124,6 +126,7 @@ struct stream {
     struct stream_epoll epolls[STREAM_EPOLLS];
     _Atomic uint32_t epolls_busy; /* a call changes a membership (epoll.c) */
     bool too_many_epolls;
+    int sought_in; /* the set that it was looked for in last (epoll.c) */
     bool bound; /* the program has said by itself where it goes out */
 
     /* A connection that is being made (attempt.c); to `peer`. */
@@ -285,19 +288,10 @@ bool read_end_unseen(struct call *call, ssize_t result);
 void write_end_unseen(struct call *call, ssize_t result);
 
 /*
- * The connection has failed as far as a wait (poll, select, epoll) can tell. Lets the core take over if it
- * guards the stream, and returns true when the wait is to be repeated.
+ * The connection has ended as far as a wait (poll, select, epoll) can tell, with nothing left to be read. Lets the core take over if
+ * it guards the stream, and returns true when the wait is to be repeated.
  */
 bool stream_failed_in_wait(struct stream *s);
-
-/*
- * A guarded stream with an answer outstanding whose connection has ended. Costs a system call only where the last
- * read left nothing behind: after one that was filled up, there is most likely more to read.
- */
-bool stream_ended(const struct stream *s);
-
-/* Whether the connection has ended, for the kernel. One system call. */
-bool stream_has_failed(const struct stream *s);
 
 /* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */
 int64_t now_ns(void);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "epoll_set.h"
 #include "load.h"
 
 EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
@@ -54,6 +55,13 @@ EXPORT long syscall(long number, ...)
         return bind((int)a[0], (const struct sockaddr *)a[1], (socklen_t)a[2]);
     case SYS_setsockopt:
         return setsockopt((int)a[0], (int)a[1], (int)a[2], (const void *)a[3], (socklen_t)a[4]);
+    case SYS_epoll_ctl:
+        return epoll_ctl((int)a[0], (int)a[1], (int)a[2], (struct epoll_event *)a[3]);
+#ifdef SYS_io_uring_setup
+    case SYS_io_uring_setup:
+        epoll_note_ring();
+        break;
+#endif
     case SYS_read:
         return read((int)a[0], (void *)a[1], (size_t)a[2]);
     case SYS_write:

@@ -103,6 +103,18 @@ static inline bool wait_goes_on(const struct wait_clock *clock, int result)
     return true;
 }
 
+/* Nanoseconds that are left of the whole wait, at the most. */
+static inline int64_t wait_rest(const struct wait_clock *clock)
+{
+    bool at_once = clock->timeout && !clock->timeout->tv_sec && !clock->timeout->tv_nsec;
+    return at_once ? 0 : clock->until ? clock->until - coarse_now_ns() : INT64_MAX;
+}
+
+static inline bool wait_is_over(const struct wait_clock *clock)
+{
+    return wait_rest(clock) <= 0;
+}
+
 /*
  * Streams that a call is going to sleep on. A sleeper in poll() or select() is woken by what was behind the number when it
  * fell asleep, but then looks at what is there now: the hand has to wake it before it puts something else there.
