@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inline.h"
 #include "lookup.h"
 #include "tls.h"
 
@@ -115,7 +116,7 @@ static bool look_up(struct tls_library *library, const char *name)
 {
     const struct tls_kind *kind = library->kind;
     struct tls_library *before = tls_last;
-    library->object = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    library->object = dlopen(inline_has(library->base) ? NULL : name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     size_t count = 0;
     while (kind->functions[count]) {
         count++;
@@ -127,12 +128,12 @@ static bool look_up(struct tls_library *library, const char *name)
         return false;
     }
     for (size_t i = 0; i < TLS_CALL_COUNT; i++) {
-        library->calls[i] = lookup_real(library->object, names[i]);
+        library->calls[i] = inline_past(lookup_real(library->object, names[i]));
     }
     bool needed = true, complete = true;
     for (size_t i = 0; i < count; i++) {
         needed = needed && *kind->functions[i];
-        library->functions[i] = *kind->functions[i] ? lookup_real(library->object, kind->functions[i]) : NULL;
+        library->functions[i] = *kind->functions[i] ? inline_past(lookup_real(library->object, kind->functions[i])) : NULL;
         complete = complete && (library->functions[i] || !needed);
     }
     if (complete) {

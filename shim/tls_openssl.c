@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "inline.h"
 #include "tls.h"
 #include "twin.h"
 
@@ -188,6 +189,7 @@ struct snapshot {
     bool alpn;
     void *refused;            /* the certificate that the program's function has refused last, or NULL: it is not asked again */
     void *presented, *issuer; /* certificates that the old server has sent, or NULL; that which its own was issued by, or NULL */
+    bool nodes;               /* of node, which takes the octets of every certificate, whatever the program wants of it */
     bool verifies;            /* the program does not go on with a certificate that does not verify ... */
     void *callback;           /* ... by this function's word as well (SSL_set_verify(3)) ... */
     verifier verifier;        /* ... or by that of this one, in the library's place ... */
@@ -219,6 +221,9 @@ static _Atomic(const void *) *examined_at(const void *object)
 static void note_examined(const struct tls_library *library, const void *object, const void *caller)
 {
     Dl_info info = { 0 };
+    if (inline_has(library->base) && tls_inside()) {
+        return; /* both are one object */
+    }
     const char *name = dladdr(caller, &info) && info.dli_fname ? info.dli_fname : "";
     const char *file = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
     if (info.dli_fbase != library->base && strncmp(file, "libssl.", 7) && strncmp(file, "libcrypto.", 10)) {
@@ -421,6 +426,13 @@ static void *issuer_of(struct tls_library *library, const void *ssl)
     return list && F(library, OPENSSL_sk_num)(list) > 1 ? F(library, OPENSSL_sk_value)(list, 1) : NULL;
 }
 
+/* Node's own: it has the octets, and moves them past the functions of BIOs. */
+static bool is_nodes(struct tls_library *library, const void *bio)
+{
+    const char *name = bio ? F(library, BIO_method_name)(bio) : NULL;
+    return name && !strcmp(name, "node.js SSL buffer");
+}
+
 /* How the program has had the old server's certificate judged. */
 static void capture_verification(struct tls_library *library, void *ssl, struct snapshot *p)
 {
@@ -431,6 +443,7 @@ static void capture_verification(struct tls_library *library, void *ssl, struct 
     p->argument = choices ? choices->argument : NULL;
     p->judges = p->callback || p->verifier || F(library, X509_STORE_get_verify_cb)(F(library, SSL_CTX_get_cert_store)(p->context));
     p->result = F(library, SSL_get_verify_result)(ssl);
+    p->nodes = is_nodes(library, F(library, SSL_get_rbio)(ssl));
     p->presented = F(library, SSL_get_peer_cert_chain)(ssl);
     if (p->presented) {
         p->presented = F(library, X509_chain_up_ref)(p->presented);
@@ -737,7 +750,7 @@ static const char *compare(struct twin *w, const struct snapshot *p, void *leaf,
 {
     struct tls_library *library = w->library;
     bool same_key = has_same_key(library, leaf, p->leaf);
-    if (was_examined(p->leaf) || (!same_key && was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf)))) {
+    if ((was_examined(p->leaf) && !p->nodes) || (!same_key && was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf)))) {
         return "the new server has another certificate, and the program looks at certificates itself";
     }
     long result = F(library, SSL_get_verify_result)(w->handle);
@@ -835,7 +848,7 @@ static const char *needs(const struct tls *t)
 {
     const struct snapshot *p = t->captured;
     struct tls_library *library = t->library;
-    if (was_examined(p->leaf)) {
+    if (was_examined(p->leaf) && !p->nodes) {
         return "a server with the same certificate: the program looks at certificates itself";
     }
     if (was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf))) {
@@ -877,7 +890,8 @@ static bool is_pair(struct tls_library *library, const void *bio)
 static const void *memory(struct tls_library *library, void *ssl)
 {
     const void *in = F(library, SSL_get_rbio)(ssl), *out = F(library, SSL_get_wbio)(ssl);
-    bool memories = in != out && is_memory(library, in) && is_memory(library, out);
+    bool memories = in != out
+        && ((is_memory(library, in) && is_memory(library, out)) || (is_nodes(library, in) && is_nodes(library, out)));
     return memories || (in == out && is_pair(library, in)) ? in : NULL;
 }
 
@@ -897,7 +911,7 @@ static size_t memory_look(struct tls_library *library, void *ssl, void *octets, 
 {
     char *have = NULL;
     void *bio = memory_bio(library, ssl, false);
-    long count = is_pair(library, bio) ? 0 : F(library, BIO_ctrl)(bio, BIO_CTRL_INFO, 0, &have);
+    long count = !is_memory(library, bio) ? 0 : F(library, BIO_ctrl)(bio, BIO_CTRL_INFO, 0, &have);
     size_t n = count > 0 && (size_t)count < length ? (size_t)count : count > 0 ? length : 0;
     if (n) {
         memcpy(octets, have, n);
@@ -1357,51 +1371,56 @@ EXPORT void SSL_CTX_set_cert_verify_callback(void *context, int (*callback)(void
 
 EXPORT int i2d_X509(const void *certificate, unsigned char **octets)
 {
-    struct tls_library *library = library_of(TLS_CALL_i2d_X509, NULL, CALLER);
+    const void *caller = CALLER;
+    struct tls_library *library = library_of(TLS_CALL_i2d_X509, NULL, caller);
     if (!library) {
         return -1;
     }
-    note_examined(library, certificate, CALLER);
+    note_examined(library, certificate, caller);
     return TLS_REAL(library, i2d_X509)(certificate, octets);
 }
 
 EXPORT int i2d_X509_PUBKEY(const void *key, unsigned char **octets)
 {
-    struct tls_library *library = library_of(TLS_CALL_i2d_X509_PUBKEY, NULL, CALLER);
+    const void *caller = CALLER;
+    struct tls_library *library = library_of(TLS_CALL_i2d_X509_PUBKEY, NULL, caller);
     if (!library) {
         return -1;
     }
-    note_examined(library, key, CALLER);
+    note_examined(library, key, caller);
     return TLS_REAL(library, i2d_X509_PUBKEY)(key, octets);
 }
 
 EXPORT int X509_cmp(const void *a, const void *b)
 {
-    struct tls_library *library = library_of(TLS_CALL_X509_cmp, NULL, CALLER);
+    const void *caller = CALLER;
+    struct tls_library *library = library_of(TLS_CALL_X509_cmp, NULL, caller);
     if (!library) {
         return -1;
     }
-    note_examined(library, a, CALLER);
-    note_examined(library, b, CALLER);
+    note_examined(library, a, caller);
+    note_examined(library, b, caller);
     return TLS_REAL(library, X509_cmp)(a, b);
 }
 
 EXPORT int X509_digest(const void *certificate, const void *type, unsigned char *digest, unsigned *length)
 {
-    struct tls_library *library = library_of(TLS_CALL_X509_digest, NULL, CALLER);
+    const void *caller = CALLER;
+    struct tls_library *library = library_of(TLS_CALL_X509_digest, NULL, caller);
     if (!library) {
         return 0;
     }
-    note_examined(library, certificate, CALLER);
+    note_examined(library, certificate, caller);
     return TLS_REAL(library, X509_digest)(certificate, type, digest, length);
 }
 
 EXPORT int X509_pubkey_digest(const void *certificate, const void *type, unsigned char *digest, unsigned *length)
 {
-    struct tls_library *library = library_of(TLS_CALL_X509_pubkey_digest, NULL, CALLER);
+    const void *caller = CALLER;
+    struct tls_library *library = library_of(TLS_CALL_X509_pubkey_digest, NULL, caller);
     if (!library) {
         return 0;
     }
-    note_examined(library, certificate, CALLER);
+    note_examined(library, certificate, caller);
     return TLS_REAL(library, X509_pubkey_digest)(certificate, type, digest, length);
 }
