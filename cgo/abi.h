@@ -70,6 +70,8 @@ struct ms_counters {
     _Atomic uint32_t tail_size;
     _Atomic(uint8_t *) tail;
     _Atomic uint64_t tail_from, tail_end;
+    /* An exchange that the core has not been told of: twice its number, plus 1 once it is over; 0 none. MS_ASK has it told. */
+    _Atomic uint64_t quiet;
     _Atomic uint64_t called_off; /* set by the core: armings up to this number are not to be carried out any more */
 };
 
@@ -88,6 +90,8 @@ struct ms_shared {
     _Atomic uint32_t order[MS_ORDER];
     /* Set by the core with the first `guard`: requests are guarded from their first octet on, before it has seen them. */
     _Atomic uint32_t guard_new;
+    /* Set by the core while it looks at the counters by itself, many times a second: exchanges need not be told of before it asks. */
+    _Atomic uint32_t looks;
 };
 
 #define MS_USE_ALL 0U           /* what holds for all processes: shim/use.h */

@@ -22,6 +22,15 @@ static int ms_read(struct ms_shared *shared, uint32_t slot, uint64_t stream, uin
 	return 0;
 }
 
+static uint64_t ms_quiet(struct ms_shared *shared, uint32_t slot, uint64_t stream)
+{
+	struct ms_counters *c = &shared->counters[slot];
+	uint64_t quiet = atomic_load(&c->quiet);
+	return atomic_load(&c->stream) == stream ? quiet : 0;
+}
+
+static void ms_looks(struct ms_shared *shared, uint32_t on) { atomic_store(&shared->looks, on); }
+
 static void ms_wanted(struct ms_shared *shared)
 {
 	atomic_store(&shared->wanted, 1);
@@ -128,6 +137,22 @@ func (m memory) Read(slot uint32, stream uint64) (channel.Snapshot, bool) {
 		Head:     int64(out[2]),
 		Phase:    channel.Phase(out[3]),
 	}, true
+}
+
+func (m memory) Quiet(slot uint32, stream uint64) (exchange uint64, over bool) {
+	if slot >= C.MS_SLOTS {
+		return 0, false
+	}
+	quiet := uint64(C.ms_quiet(m.shared, C.uint32_t(slot), C.uint64_t(stream)))
+	return quiet >> 1, quiet&1 != 0
+}
+
+func (m memory) Looks(on bool) {
+	var flag C.uint32_t
+	if on {
+		flag = 1
+	}
+	C.ms_looks(m.shared, flag)
 }
 
 func (m memory) Guard(slot uint32, stream uint64, on bool) {

@@ -754,6 +754,7 @@ static bool is_past_hooks(const struct stream *s)
 static void answer(struct stream *s, bool arming)
 {
     struct ms_info info;
+    quiet_tell(s);
     if (arming) {
         s->forks_told = fork_children();
     }
@@ -832,6 +833,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
 static void core_gone(void)
 {
     atomic_store(&load_state, LOAD_FAILED);
+    atomic_store(&shared.looks, 0);
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);

@@ -387,6 +387,7 @@ void load_forget(void)
     atomic_store(&channel_made, 0);
     shared.control_path[0] = 0;
     atomic_store(&shared.guard_new, 0);
+    atomic_store(&shared.looks, 0);
     atomic_store(&load_state, LOAD_NONE);
 }
 

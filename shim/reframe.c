@@ -273,6 +273,11 @@ size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *u
     return made;
 }
 
+bool reframe_is_short(const struct reframe *r)
+{
+    return r->closes && r->left > 0;
+}
+
 bool reframe_ended(struct reframe *r)
 {
     if (r->over || r->source.phase != MS_CLOSE || r->left > 0 || (r->chunked && r->run > 0)) {

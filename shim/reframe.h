@@ -63,6 +63,9 @@ const char *reframe_begin(struct reframe *r, const struct ms_position *position,
  */
 size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *used, uint8_t *to, size_t room);
 
+/* The program takes the end of the connection for that of the content, of which more is to come. */
+bool reframe_is_short(const struct reframe *r);
+
 /* The answer's connection has ended in the proper way. False: too early for the response. */
 bool reframe_ended(struct reframe *r);
 

@@ -136,6 +136,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->connects, 0);
     atomic_store(&s->answered, 0);
     s->first = 0;
+    quiet_reset(s);
     s->inode = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
@@ -174,6 +175,7 @@ struct stream *stream_new(int fd, int domain)
 static void forget(struct stream *s)
 {
     attempt_over(s);
+    quiet_reset(s);
     atomic_store(&s->counters->stream, 0);
     atomic_store(&s->stage, STAGE_FREE);
 }
@@ -265,6 +267,7 @@ void stream_leave(struct stream *s, const char *why)
         if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_LEFT)) {
             return;
         }
+        quiet_tell(s);
         channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
     } else {
         abandon(s);
@@ -500,6 +503,9 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                     return;
                 }
             }
+            if (stage == STAGE_OPEN) {
+                quiet_begin(s, number + 1);
+            }
         } else if (before == MS_HEAD) {
             if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
                 uint8_t matched = s->matched;
@@ -515,8 +521,9 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
                     stage = STAGE_OPEN;
                 }
             }
-            if (stage == STAGE_OPEN
-                && !channel_send_head(s, MS_REQUEST, event == FRAMING_ENDED_HEAD ? MS_LAST : 0, number, 0, 0, octets, used)) {
+            unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST : 0;
+            if (stage == STAGE_OPEN && !quiet_keep(s, MS_REQUEST, flags, number, 0, 0, octets, used)
+                && !channel_send_head(s, MS_REQUEST, flags, number, 0, 0, octets, used)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }
@@ -634,7 +641,8 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         } else if (before == MS_HEAD && told) {
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
             int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;
-            if (!channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
+            if (!quiet_keep(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)
+                && !channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
                 stream_leave(s, "the core did not keep up");
                 return;
             }
@@ -644,6 +652,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         } else if (s->in.phase == MS_TRAILER && s->in.head > head && told) {
             /* Rare: most trailer sections come with the last of the content, and are read to their end at once. */
             size_t read = s->in.head - head;
+            quiet_tell(s);
             if (!channel_send_head(s, MS_TRAILER_OCTETS, 0, number, 0, 0, octets + used - read, read)) {
                 stream_leave(s, "the core did not keep up");
                 return;
@@ -653,7 +662,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             publish(s);
             atomic_store(&s->answered, number);
             if (told) {
-                if (!channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
+                if (!quiet_end(s, number, s->in.content) && !channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
                     stream_leave(s, "the core did not keep up");
                 }
                 hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
@@ -811,10 +820,16 @@ bool stream_is_fatal(int error)
         && error != ENOBUFS && error != ENOTSOCK;
 }
 
+/* The response ends with the connection, as far as anybody knows. */
+static bool ends_with_connection(const struct stream *s)
+{
+    return s->in.phase == MS_CLOSE && s->end_at == MS_NO_STOP && !tls_owes(s);
+}
+
 /* Whether the end of the connection is also the end of what the server meant to send. */
 static bool is_complete(const struct stream *s, int error)
 {
-    return s->in.phase == MS_IDLE || (s->in.phase == MS_CLOSE && !error);
+    return s->in.phase == MS_IDLE || (ends_with_connection(s) && !error);
 }
 
 /*
@@ -844,7 +859,7 @@ bool stream_would_hold(const struct stream *s)
 static bool hold(struct stream *s, int error)
 {
     bool orderly = !error || (error == LEFT_ERROR && has_ended_orderly(s)); /* FIN is how a response without a length ends */
-    bool ends = (s->in.phase == MS_CLOSE && orderly && s->end_at == MS_NO_STOP) || aside_is_through(s, orderly);
+    bool ends = (ends_with_connection(s) && orderly) || aside_is_through(s, orderly);
     bool would = !ends && stream_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
         load_wait(); /* for a while, and once: a core that does not come would hold the program for good */
@@ -863,16 +878,19 @@ static bool hold(struct stream *s, int error)
         }
         error = 0;
     }
-    if (!held && (s->in.phase == MS_CLOSE && !error)) {
+    if (!held && ends_with_connection(s) && !error) {
         s->in.phase = MS_IDLE;
         publish(s);
         uint64_t number = atomic_load(&s->answered) + 1;
         atomic_store(&s->answered, number);
-        channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+        if (!quiet_end(s, number, s->in.content)) {
+            channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
+        }
     }
     if (held) {
         hand_ensure();
     }
+    quiet_tell(s);
     if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
                       (int64_t)s->in.content, NULL, 0)
         && held) {
@@ -954,6 +972,11 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
             again = true; /* the hand woke this call */
         } else if (atomic_load(&s->stage) == STAGE_OPEN && concerns_response(call, error)) {
             again = hold(s, error);
+        }
+        if (!again && !result && s->in.phase == MS_CLOSE && !ends_with_connection(s) && atomic_load(&s->stage) == STAGE_OPEN) {
+            /* It would pass for the end of the content. */
+            atomic_store(&s->pending_error, ECONNRESET);
+            again = true;
         }
     }
     if (call->counted) {

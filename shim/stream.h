@@ -23,6 +23,7 @@
 #include "../cgo/abi.h"
 #include "framing.h"
 #include "hello.h"
+#include "quiet.h"
 
 struct tls;
 struct twin;
@@ -86,6 +87,7 @@ struct stream {
     _Atomic uint64_t connects;       /* likewise a CONNECT */
     _Atomic uint64_t answered;       /* responses read to their end */
     uint64_t first;                  /* the first request the core was told of */
+    struct quiet quiet;              /* the exchange that it has not been told of */
     bool head_told;                  /* the core has been told of the response in progress from its first octet on */
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic int32_t blocking;        /* enum stream_blocking */

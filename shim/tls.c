@@ -280,6 +280,13 @@ size_t tls_pending(const struct tls *t, size_t own)
     return w ? twin_pending(w) : own;
 }
 
+bool tls_owes(const struct stream *s)
+{
+    struct tls *t = atomic_load(&((struct stream *)s)->tls);
+    struct twin *w = t ? atomic_load(&t->live) : NULL;
+    return w && w->framed && reframe_is_short(&w->frame);
+}
+
 bool tls_is_spent(const struct tls *t)
 {
     struct twin *w = t ? atomic_load(&((struct tls *)t)->live) : NULL;

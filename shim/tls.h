@@ -315,6 +315,9 @@ static inline bool tls_is_own(const struct tls *t)
  */
 size_t tls_pending(const struct tls *t, size_t own);
 
+/* More content is known to come than what the session has brought, and its end would pass for that of the content. */
+bool tls_owes(const struct stream *s);
+
 /* The program has been told that the peer has ended the session, which the library does not know of. */
 bool tls_is_spent(const struct tls *t);
 

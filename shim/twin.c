@@ -898,6 +898,10 @@ enum tls_outcome twin_read_framed(struct twin *w, struct tls_data *data)
             return TLS_END;
         }
         enum tls_outcome outcome = read_piece(w, RECORD);
+        if (outcome == TLS_END && reframe_is_short(&w->frame)) {
+            errno = ECONNRESET;
+            return TLS_BAD;
+        }
         if (outcome != TLS_DATA && (outcome != TLS_END || !reframe_ended(&w->frame))) {
             return outcome;
         }

@@ -338,6 +338,9 @@ type Snapshot struct {
 type Counters interface {
 	// Read returns a consistent snapshot; ok is false if the slot has another stream by now.
 	Read(slot uint32, stream uint64) (s Snapshot, ok bool)
+	// Quiet returns the number of an exchange of the stream's that no message has told of, 0 if there is none, and whether it is
+	// over. An Ask has it told.
+	Quiet(slot uint32, stream uint64) (exchange uint64, over bool)
 	// Guard asks the shim to hold the program when the stream's connection fails.
 	Guard(slot uint32, stream uint64, on bool)
 	// Keep asks the shim to keep a tail of the content in any case, or only where that costs little.

@@ -34,6 +34,13 @@ func (h *Hub) Publish(e Event) {
 	}
 }
 
+// Watched reports whether anybody watches.
+func (h *Hub) Watched() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.watchers) > 0
+}
+
 // Subscribe returns a channel of the events from now on, and what ends the subscription and closes
 // the channel; that may be called more than once.
 func (h *Hub) Subscribe() (<-chan Event, func()) {

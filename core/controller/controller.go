@@ -36,6 +36,8 @@ type Shim interface {
 	channel.Counters
 	// ControlPath tells the shim which socket to unlink when the process exits.
 	ControlPath(path string)
+	// Looks tells the shim whether the controller looks at the counters by itself, so that exchanges need not be told of.
+	Looks(on bool)
 	// CallOff tells the shim at once not to carry out a stream's armings up to this number any more.
 	CallOff(slot uint32, stream, arming uint64)
 }

@@ -23,6 +23,7 @@ type exchange struct {
 	framing  http1.Framing
 	begun    time.Time // when the program had read the response's head
 	done     bool
+	mirrors  []mirror           // servers that have other validators for it
 	refused  map[string]refused // by interface: where it could not be continued
 	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
 	budget   budget             // of the requests made for it

@@ -373,6 +373,7 @@ func (c *Controller) needs(ctx context.Context) ([]manager.Stream, []manager.Sam
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	asked := 0
+	c.askQuiet(ctx, all)
 	for n, s := range all {
 		streams[n] = s.Need()
 		if !streams[n].Active || streams[n].Loopback() || asked == maxSampled || s.busy() {

@@ -77,6 +77,7 @@ func (s *Stream) setMigrating(on bool) {
 
 // attempt moves the stream in the way its present state asks for.
 func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
+	s.askQuiet(ctx)
 	s.mu.Lock()
 	why, e, last := s.why(), s.current(), s.last
 	from := s.iface
@@ -199,19 +200,31 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			return err
 		}
 		now, had := s.received(e), tail{}
-		if overlap == overlapFull || e.overlap() == overlapFull && e.proof != config.ProofTrust {
-			had = s.collects(ctx, e, time.Second)
-			now = had.end
-		}
 		rate := e.rate(now, now-before, time.Since(begun))
 		at, length := now, e.length()
-		if !exact {
+		full := overlap == overlapFull || e.overlap() == overlapFull
+		if m := s.mirrorAt(e, conn.Remote()); m != nil {
+			full = !m.proved || !m.validators.Strong()
+		}
+		exactly := exact || full && rate == 0
+		if !exactly {
 			l := lookAhead{rate: rate, rtt: conn.RTT(), wait: max(conn.RTT(), s.delay), factor: s.c.config.Migration.LookAhead,
 				left: relay.Unknown, room: conn.MakeRoom}
 			if length >= 0 {
 				l.left = max(length-now, 0)
 			}
 			at += l.octets()
+			if full {
+				at += overlapFull // both have still to bring them, and neither falls behind with that
+			}
+			exactly = full && length >= 0 && at >= length
+		}
+		if exactly && full {
+			if e.proof != config.ProofTrust {
+				had = s.collects(ctx, e, time.Second)
+			}
+			now = max(now, had.end)
+			at = now
 		}
 		if length >= 0 && at >= length {
 			// The old connection will be done before the new one has answered: let it, if it keeps its pace.
@@ -222,9 +235,14 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 				return errAgain
 			}
 		}
-		overlap = max(overlap, e.overlap())
+		overlap = e.overlap()
+		if full {
+			overlap = overlapFull
+		} else if overlap == overlapFull {
+			overlap = overlapStrong // of a mirror that has been proved
+		}
 		asked := time.Now()
-		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap, had: had}
+		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap, had: had, exact: exactly}
 		if at > now && rate > 0 {
 			q.expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
@@ -232,7 +250,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {
-				overlap, exact = overlapFull, true
+				overlap, exact = overlapFull, exact || full
 			}
 			if s.isOver(e) {
 				return errAgain
@@ -258,13 +276,13 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 
 // meet hands over once the program has come to the offset of the rest. took is how long the answer took.
 func (s *Stream) meet(ctx context.Context, e *exchange, r *rest, rate float64, took time.Duration) (*outcome, error) {
-	if err := s.catchUp(r, e, took); err != nil {
+	if err := s.catchUp(r, e, rate, took); err != nil {
 		r.conn.Close()
 		return nil, err
 	}
 	limit := max(shortfall, 4*r.conn.RTT())
 	if rate > 0 {
-		limit += time.Duration(float64(r.at-s.received(e)) / rate * 2 * float64(time.Second))
+		limit += time.Duration(float64(max(r.at-s.received(e), 0)) / rate * 2 * float64(time.Second))
 	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -448,8 +466,11 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 			return errAgain
 		}
 		overlap = max(overlap, e.overlap())
+		if m := s.mirrorAt(e, conn.Remote()); m != nil && !(m.proved && m.validators.Strong()) {
+			overlap = overlapFull
+		}
 		read, trailing := s.inTrailer(e)
-		r, err = s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, trailing: trailing, read: read, brings: brings})
+		r, err = s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, exact: true, trailing: trailing, read: read, brings: brings})
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {

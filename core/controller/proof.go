@@ -10,19 +10,19 @@ import (
 
 // prove says why an answer with these validators, of which so many octets were compared and found equal, does not
 // continue the exchange; nil if it does. The ladder: equal strong validators (RFC 9110 §15.3.7.3); equal length, date
-// and overlap; trust in an equal length, where the configuration has it. Whatever contradicts is refused.
-func (c *Controller) prove(e *exchange, v http1.Validators, compared int64, q question) error {
-	was := e.validators
-	was.Length = e.total
+// and overlap; trust in an equal length, where the configuration has it. Whatever contradicts is refused. was are those of the
+// exchange, or others that stand for them.
+func (c *Controller) prove(was, v http1.Validators, compared int64, q question) error {
 	if was.Contradicts(v) {
-		return refuse(fmt.Sprintf("the new server has another content (%s, was %s)", describe(v), describe(was)))
+		return refuse("the new server has another content (" + difference(was, v) + ")")
 	}
 	proof := c.config.Migration.Proof
 	// An equal validator of another resource says nothing by itself (RFC 9110 §8.8.1).
 	if was.EqualStrong(v) && (!q.moved || compared > 0) {
 		return nil
 	}
-	if was.EqualStrong(v) && q.overlap > 0 && q.overlap < min(q.at, overlapFull) {
+	more := q.overlap < min(q.at, overlapFull) || !q.exact
+	if was.EqualStrong(v) && q.overlap > 0 && more {
 		return &refusal{why: "too little has been compared with what a redirect has led to", more: true}
 	}
 	switch {
@@ -32,7 +32,7 @@ func (c *Controller) prove(e *exchange, v http1.Validators, compared int64, q qu
 		if compared >= min(q.at, overlapFull/4) {
 			return nil
 		}
-		if q.overlap < min(q.at, overlapFull) {
+		if more {
 			return &refusal{why: "too little has been compared", more: true}
 		}
 		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s), and only %d octets could be compared",
@@ -58,6 +58,17 @@ func provable(v http1.Validators, total int64, proof config.Proof) string {
 		return "the response has neither a strong validator nor a known length"
 	}
 	return ""
+}
+
+// difference says in what two representations that contradict each other differ.
+func difference(was, is http1.Validators) string {
+	switch {
+	case was.Length >= 0 && is.Length >= 0 && was.Length != is.Length:
+		return fmt.Sprintf("%d octets, was %d", is.Length, was.Length)
+	case was.Encoding != is.Encoding && !(was.Encoding == "" && was.Partial) && !(is.Encoding == "" && is.Partial):
+		return fmt.Sprintf("Content-Encoding %q, was %q", is.Encoding, was.Encoding)
+	}
+	return fmt.Sprintf("Last-Modified %s, was %s", is.LastModified, was.LastModified)
 }
 
 func describe(v http1.Validators) string {

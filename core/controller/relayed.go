@@ -30,8 +30,9 @@ func (r *rest) direct(e *exchange) bool {
 		run, err := r.content.Run()
 		return r.framing.Kind == http1.Length && err == nil && run == r.left
 	case e.framing.Kind == http1.Close:
-		// The program waits for the end of the connection.
-		return !r.answer.Persistent() && (r.framing.Kind == http1.Close || r.framing.Kind == http1.Length && r.content.Left() == r.left)
+		// The program takes the end of the connection for that of the content: where it is known how much is left, it must not
+		// come earlier, nor later.
+		return r.framing.Kind == http1.Close && !r.answer.Persistent() && r.left == relay.Unknown
 	}
 	return false
 }
@@ -108,7 +109,7 @@ func (s *Stream) putPair(ctx context.Context, exchange uint64, at int64, flags c
 	}
 	s.mu.Lock()
 	d := &relayed{s: s, core: pair.Core, route: rt, over: make(chan struct{}), answers: make(chan *dial.Conn, 1),
-		free: make(chan struct{}), waiting: s.waiting, number: exchange, asked: make(chan string, 128)}
+		free: make(chan struct{}), waiting: s.waiting, number: exchange, asked: make(chan string, 128), wanted: make(chan struct{}, 1)}
 	s.mu.Unlock()
 	return d, position, nil
 }
@@ -126,7 +127,8 @@ type relayed struct {
 
 	// asked has the methods of the requests sent whose responses pass has not begun to take.
 	asked  chan string
-	number uint64 // of the last exchange whose response has been passed on whole
+	wanted chan struct{} // has an element after a request has been sent
+	number uint64        // of the last exchange whose response has been passed on whole
 	// tunnel: the program is being handed an answer after which neither side speaks HTTP any more.
 	tunnel atomic.Bool
 
@@ -410,10 +412,14 @@ func (d *relayed) requests(ready bool) {
 func (d *relayed) ask(method string) bool {
 	select {
 	case d.asked <- method:
-		return true
 	case <-d.over:
 		return false
 	}
+	select {
+	case d.wanted <- struct{}{}:
+	default:
+	}
+	return true
 }
 
 // send sends a request's head or, where request is nil, other octets.
@@ -542,12 +548,20 @@ func (d *relayed) rewrite(request *http1.Request) ([]byte, error) {
 
 // returnDirect gives the stream's connection back to the program's descriptor once the program has read the exchange's
 // response, where nothing of the relay's is needed any more. It reports whether the stream has returned, or has moved on meanwhile.
+// It waits no longer than until the program asks for something else: whoever moves the stream may wait for the answer.
 func (d *relayed) returnDirect(exchange uint64) bool {
 	s := d.s
 	d.mu.Lock()
 	conn := d.conn
 	d.mu.Unlock()
 	if !d.route.untouched() || conn == nil {
+		return false
+	}
+	select {
+	case <-d.wanted: // of a request that has been answered
+	default:
+	}
+	if len(d.asked) > 0 {
 		return false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -563,6 +577,8 @@ func (d *relayed) returnDirect(exchange uint64) bool {
 	select {
 	case s.moving <- struct{}{}:
 		defer func() { <-s.moving }()
+	case <-d.wanted:
+		return false
 	case <-ctx.Done():
 		return false
 	case <-d.over:

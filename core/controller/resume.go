@@ -65,6 +65,8 @@ type question struct {
 	expected time.Duration
 	moved    bool // request is not e's own
 	had      tail // what collects has found
+	// exact: the program stood at the octet at when the question was made, or had passed it. Otherwise it is still to come there.
+	exact bool
 	// trailing: the program stands in the trailer section, of which it has read these octets.
 	trailing bool
 	read     []byte
@@ -83,7 +85,7 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 }
 
 func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p permit) (*rest, error) {
-	e := q.e
+	e, full := q.e, q.overlap >= overlapFull
 	q.overlap = min(q.overlap, q.at)
 	first, last := e.first+q.at-q.overlap, int64(-1)
 	if r, present, err := e.request.Range(); present && err == nil && !r.IsSuffix() && r.Last >= 0 {
@@ -92,7 +94,11 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	// A server of another make has another validator for the same content, and would send all of it: where that is
 	// to be expected, it is asked without If-Range.
 	ifRange := ""
-	if q.overlap < overlapFull || e.proof == config.ProofStrict {
+	mirrored := s.mirrorAt(e, conn.Remote())
+	switch {
+	case mirrored != nil && mirrored.proved && mirrored.validators.Strong():
+		ifRange = mirrored.validators.IfRange()
+	case !full || e.proof == config.ProofStrict:
 		ifRange = e.validators.IfRange()
 	}
 	octets := http1.ResumeRequest(q.request, first, last, ifRange, q.route.form)
@@ -127,8 +133,10 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	if err != nil {
 		return nil, err
 	}
-	if answer.Status == 200 && ifRange != "" && first > 0 && !e.validators.EqualStrong(answer.Validators()) &&
-		e.validators.OverlapProves(answer.Validators()) && e.proof != config.ProofStrict {
+	is := answer.Validators()
+	was := s.standsFor(e, is)
+	if answer.Status == 200 && ifRange != "" && first > 0 && !was.EqualStrong(is) && was.OverlapProves(is) && e.proof != config.ProofStrict {
+		s.noteMirror(e, mirror{server: conn.Remote(), validators: is})
 		return nil, &refusal{why: "the new server has another validator for it", more: true}
 	}
 	r.content = relay.NewContent(conn, decoded(conn, r.framing))
@@ -151,7 +159,11 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	if err != nil {
 		return nil, err
 	}
-	if err := s.c.prove(e, answer.Validators(), compared, q); err != nil {
+	err = s.c.prove(was, is, compared, q)
+	if !was.EqualStrong(is) && was.OverlapProves(is) {
+		s.noteMirror(e, mirror{server: conn.Remote(), validators: is, proved: err == nil})
+	}
+	if err != nil {
 		return nil, err
 	}
 	if q.trailing {
@@ -187,7 +199,8 @@ func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err e
 		if end < 0 && g.Total >= 0 {
 			end = g.Total - 1
 		}
-		if g.First != first || end < 0 || g.Last != end {
+		// A server may send more than it was asked for (RFC 9110 §15.3.7): what comes first is dropped.
+		if g.First > first || end < 0 || g.Last != end {
 			return 0, refuse(fmt.Sprintf("the new server sent octets %d to %d instead of %d to %d", g.First, g.Last, first, end))
 		}
 		if g.Total >= 0 && e.total >= 0 && g.Total != e.total {
@@ -196,7 +209,7 @@ func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err e
 		if r.framing.Kind == http1.Length && r.framing.Length != g.Length() {
 			return 0, refuse("the new server's Content-Length and Content-Range disagree")
 		}
-		start = first
+		start = g.First
 	case 200:
 		r.longer = end >= 0 && e.total != end+1
 		if r.framing.Kind == http1.Length {
@@ -261,13 +274,18 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 	if _, err := io.ReadFull(r.content, octets); err != nil {
 		return 0, broken(ctx, err)
 	}
-	// The old connection may not have come as far yet.
-	s.reaches(ctx, q.e, q.at-q.overlap/4, r.conn.RTT()+standstill, 2*q.expected+50*time.Millisecond)
-	defer clear(octets)
-	has := s.kept(q)
-	if len(has.octets) < len(had.octets) {
-		has = had
+	// The old connection may not have come as far yet. So much is enough for the proof, and leaves time for what follows.
+	ahead := q.overlap / 4
+	if q.overlap == overlapFull {
+		ahead = q.overlap / 2
 	}
+	has := had
+	s.reaches(ctx, q.e, q.at-ahead, r.conn.RTT()+standstill, 2*q.expected+50*time.Millisecond, func() {
+		if now := s.kept(q); len(now.octets) > len(has.octets) {
+			has = now // a moment later it may be written over
+		}
+	})
+	defer clear(octets)
 	end := has.end - (q.at - q.overlap)
 	if !bytes.Equal(has.octets, octets[end-int64(len(has.octets)):end]) {
 		return 0, &refusal{why: "the new server's content is another one than what has been received", server: true}
@@ -289,8 +307,9 @@ func (s *Stream) collects(ctx context.Context, e *exchange, limit time.Duration)
 }
 
 // reaches waits until the program has received so much, for no longer than limit, and until it has received nothing for as
-// long as still.
-func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, still, limit time.Duration) {
+// long as still. It calls look now and then, and at last.
+func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, still, limit time.Duration, look func()) {
+	defer look()
 	begun, first := time.Now(), s.received(e)
 	for now, heard := first, begun; now < octets && time.Since(heard) < still && time.Since(begun) < limit && ctx.Err() == nil; {
 		// Nothing announces what the program reads. To look again after half of the time that it needs for the rest, as it
@@ -302,6 +321,7 @@ func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, still, 
 		time.Sleep(min(max(pause, 50*time.Microsecond), 5*time.Millisecond))
 		if last := now; s.received(e) != last {
 			now, heard = s.received(e), time.Now()
+			look()
 		}
 	}
 }

@@ -9,55 +9,75 @@ import (
 	"midstream/core/guard"
 )
 
-const tick = 25 * time.Millisecond // between looks at the counters, while any stream is guarded
+const (
+	tick  = 25 * time.Millisecond // between looks at the counters, while any stream is guarded
+	awake = time.Second           // how long they are looked at after an exchange
+)
 
 // settledMin is how many changes have to be seen before a flow counts as even.
 const settledMin = 8
 
-// sampler looks at the streams' counters while any is guarded; otherwise it sleeps.
+// sampler looks at the streams' counters while any is guarded, and for a while after each exchange; otherwise it sleeps.
 type sampler struct {
 	mu      sync.Mutex
 	running bool
+	active  time.Time // when an exchange was seen last
 }
 
+// wake has the counters looked at.
 func (p *sampler) wake(c *Controller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.active = time.Now()
 	if !p.running {
 		p.running = true
+		p.attend(c)
 		guard.Go(func() { p.run(c) })
 	}
 }
+
+// attend tells the shim whether it has to tell of every exchange. With p.mu.
+func (p *sampler) attend(c *Controller) { c.shim.Looks(p.running && !c.Watched()) }
 
 func (p *sampler) run(c *Controller) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for now := range ticker.C {
-		guarded := 0
+		guarded, active := 0, false
 		for _, s := range c.all("") {
+			active = s.lookQuiet(now) || active
 			if s.sample(now) {
 				guarded++
 			}
 		}
-		if guarded > 0 {
-			continue
-		}
-		p.mu.Lock()
-		// Whoever guards a stream after this look starts a new run.
-		for _, s := range c.all("") {
-			s.mu.Lock()
-			if s.guarded {
-				guarded++
-			}
-			s.mu.Unlock()
-		}
-		if guarded == 0 {
-			p.running = false
-			p.mu.Unlock()
+		if p.pause(c, now, guarded, active) {
 			return
 		}
-		p.mu.Unlock()
 	}
+}
+
+// pause reports whether there is nothing left to look at; whoever guards a stream after that look has called wake.
+func (p *sampler) pause(c *Controller, now time.Time, guarded int, active bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if active {
+		p.active = now
+	}
+	if guarded > 0 || now.Sub(p.active) < awake {
+		p.attend(c)
+		return false
+	}
+	// The shim keeps an exchange to itself only if it finds, afterwards, that this is still said.
+	c.shim.Looks(false)
+	for _, s := range c.all("") {
+		if exchange, over := c.shim.Quiet(s.slot, s.id); exchange > 0 && !over {
+			p.active = now
+			p.attend(c)
+			return false
+		}
+	}
+	p.running = false
+	return true
 }
 
 // sample looks at one stream; false if it is not guarded.

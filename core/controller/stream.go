@@ -68,6 +68,7 @@ type Stream struct {
 	leaving    bool        // an idle connection is being moved or dropped
 	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
 	flow       history
+	quiet      quiet
 	slow       time.Duration // what a silence must exceed by the connection's round-trip time
 	standby    *standby
 	wanted     []netip.Prefix // the servers preferred to its own, when that was last looked at
@@ -127,6 +128,7 @@ func (s *Stream) handle(m channel.Message) {
 		}
 		e.octets = appendSecret(e.octets, m.Data)
 		clear(m.Data)
+		s.c.sampler.wake(s.c)
 		if m.Flags&channel.Last != 0 {
 			e.requested()
 			if e.request != nil && e.request.BoundToConnection() {

@@ -16,6 +16,7 @@ import (
 // Sessions implements control.Handler.
 func (c *Controller) Sessions() []control.Session {
 	streams := c.all("")
+	c.askQuiet(context.Background(), streams)
 	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
 	list := make([]control.Session, 0, len(streams))
 	for _, s := range streams {

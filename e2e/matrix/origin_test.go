@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,9 @@ type script struct {
 	bareLF    bool   // lines of the head end without CR
 	spoilt    int    // after so many octets of the body, what should be a chunk-size line is none; negative: it is the last one
 	over      transport
+	beyond    int // octets sent after those of a range
+	earlier   int // octets sent, and announced, before those of a range
+	short     int // the first answer to a request for a range ends after so many octets of content
 	// piece is how many octets are sent at a time, at most; 0: as many as there are. later are framings that the second and
 	// later answers take at random.
 	piece  int
@@ -62,11 +66,12 @@ type origin struct {
 
 	closed chan struct{} // when nobody listens any more
 
-	mu    sync.Mutex
-	once  sync.Once
-	dead  bool // nothing more is sent
-	asked []*http.Request
-	conns map[net.Conn]bool
+	cutShort atomic.Bool // script.short has been done
+	mu       sync.Mutex
+	once     sync.Once
+	dead     bool // nothing more is sent
+	asked    []*http.Request
+	conns    map[net.Conn]bool
 }
 
 // serve starts a server in the network, on port 80 of its content address, or 443.
@@ -265,6 +270,7 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		if first > last {
 			status, content, contentRange = "416 Range Not Satisfiable", nil, fmt.Sprintf("bytes */%d", len(o.body))
 		} else {
+			first = max(first-o.earlier, 0)
 			status, contentRange = "206 Partial Content", fmt.Sprintf("bytes %d-%d/%d", first, last, len(content))
 			content = content[first : last+1]
 		}
@@ -330,6 +336,9 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 		body.WriteString(o.lastChunk() + o.trailerSection() + "\r\n")
 	case "close", "http10":
 		body.Write(content)
+		if contentRange != "" {
+			body.Write(bytes.Repeat([]byte("Z"), o.beyond))
+		}
 	default:
 		fmt.Fprintf(&head, "Content-Length: %d\r\n", len(content))
 		body.Write(content)
@@ -337,6 +346,10 @@ func (o *origin) answer(request *http.Request) ([]byte, bool) {
 	head.WriteString("\r\n")
 	if request.Method == "HEAD" || bodyless {
 		body.Reset()
+	}
+	if contentRange != "" && o.short > 0 && !o.cutShort.Swap(true) {
+		body.Truncate(o.short)
+		open = false
 	}
 	if o.bareLF {
 		return append(bytes.ReplaceAll(head.Bytes(), []byte("\r\n"), []byte("\n")), body.Bytes()...), open

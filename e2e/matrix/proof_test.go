@@ -56,6 +56,10 @@ func testEqualContent(t *testing.T, over transport) {
 			script{etag: `"a"`, modified: modified}, script{etag: `"b"`, modified: modified}},
 		"an equal length, trusted": {`proof = "trust"`,
 			script{}, script{ranges: true}},
+		"a range that begins earlier than asked": {"",
+			script{etag: strong}, script{etag: strong, ranges: true, earlier: 70_000}},
+		"the same in chunks": {"",
+			script{etag: strong, framing: "chunked"}, script{etag: strong, framing: "chunked", ranges: true, earlier: 70_000}},
 		"a strong ETag without a length": {`proof = "strict"`,
 			script{etag: strong, framing: "chunked"}, script{etag: strong, ranges: true}},
 	} {
@@ -120,6 +124,10 @@ func testOtherContent(t *testing.T, over transport) {
 		"a login page": {"",
 			script{etag: strong, fields: "Content-Type: video/mp4\r\n"},
 			script{body: []byte("<html>log in</html>"), fields: "Content-Type: text/html\r\n"}, "login page"},
+		"another date, and another ETag": {"",
+			script{etag: `"a"`, modified: modified}, script{etag: `"b"`, modified: "Sat, 05 Nov 2022 08:49:38 GMT", ranges: true}, "Last-Modified Sat, 05 Nov 2022 08:49:38"},
+		"another length": {"",
+			script{etag: `"a"`, modified: modified}, script{etag: `"a"`, modified: modified, ranges: true, body: content(300_001)}, "to 300000 instead of"},
 		"503": {"", script{etag: strong}, script{status: 503}, "503"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,6 +218,37 @@ func TestRedirectsOverTLSKeepTheName(t *testing.T) {
 			asked := second.requests()
 			if followed := len(asked) > 0 && asked[len(asked)-1].URL.Path == "/there"; followed != follows {
 				t.Errorf("it was asked for %v", asked)
+			}
+		})
+	}
+}
+
+// A program whose response ends with its connection is handed what the new server's Content-Range says: no octet less where the
+// connection ends earlier, and none more where it goes on.
+func TestContentRangeBoundsContent(t *testing.T) { both(t, testContentRangeBounds) }
+
+func testContentRangeBounds(t *testing.T, over transport) {
+	body := content(6_000_000)
+	for name, next := range map[string]script{
+		"it ends early":                   {framing: "close", final: true, short: 1_200_000},
+		"it ends early, soon":             {framing: "close", final: true, short: 10_000},
+		"it ends early, unannounced":      {framing: "close", short: 1_200_000},
+		"it ends early, and has a length": {short: 1_200_000, final: true},
+		"it goes on":                      {framing: "close", final: true, beyond: 100_000},
+		"it goes on, unannounced":         {framing: "close", beyond: 100_000},
+		"it goes on, by HTTP/1.0":         {framing: "http10", beyond: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next.body, next.etag, next.ranges = body, strong, true
+			d, moved, _, second := between(t, over, "", script{body: body, etag: strong, framing: "close"}, next)
+			for _, m := range moved {
+				if !m.OK && m.Reason != "the program has closed it" {
+					t.Errorf("not moved: %s", m.Reason)
+				}
+			}
+			d.ends(body)
+			if n := len(second.requests()); n > 3 {
+				t.Errorf("the new server was asked %d times", n)
 			}
 		})
 	}

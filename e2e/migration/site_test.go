@@ -50,9 +50,15 @@ func newSiteOf(t *testing.T, addresses map[string]func(*lab.Network) []string) *
 
 func raise(t *testing.T, networks []string, addresses func(*lab.Network) []string) *site {
 	t.Helper()
+	return raiseOver(t, lab.Link{}, networks, addresses)
+}
+
+// raiseOver has all networks linked like that.
+func raiseOver(t *testing.T, link lab.Link, networks []string, addresses func(*lab.Network) []string) *site {
+	t.Helper()
 	var options []lab.Option
 	for _, name := range networks {
-		options = append(options, lab.Net(name, lab.Link{}))
+		options = append(options, lab.Net(name, link))
 	}
 	s := &site{Lab: lab.New(t, options...), t: t, root: t.TempDir(), work: t.TempDir(),
 		web: map[string]*lab.Server{}, dns: map[string]*lab.Server{}}

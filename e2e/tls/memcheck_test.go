@@ -138,9 +138,10 @@ func (s *site) sanitized(label string, args []string) (p *lab.Program, reports f
 	}
 	preload := strings.TrimSpace(string(library)) + ":" + filepath.Join(folder, "libmidstream.so")
 	path := s.out("report-" + label)
+	// The shim tells frames by where they lie on the stack: no other place for them, as gcc 14's has by default.
 	p = s.Command(args...)
 	p.Env = append(p.Env, "LD_PRELOAD="+preload,
-		fmt.Sprintf("ASAN_OPTIONS=detect_leaks=0:log_path=%s:exitcode=9", path), "UBSAN_OPTIONS=print_stacktrace=1:log_path="+path)
+		fmt.Sprintf("ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:log_path=%s:exitcode=9", path), "UBSAN_OPTIONS=print_stacktrace=1:log_path="+path)
 	return p, func() {
 		s.t.Helper()
 		found, _ := filepath.Glob(path + "*")
