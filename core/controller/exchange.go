@@ -27,6 +27,7 @@ type exchange struct {
 	refused  map[string]refused // by interface: where it could not be continued
 	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
 	budget   budget             // of the requests made for it
+	gone     bool               // its path was found dead before an answer had come
 
 	// The response's content is octets first to last of a representation of total octets.
 	first, last, total int64 // last and total are -1 where unknown

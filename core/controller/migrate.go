@@ -13,6 +13,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/guard"
 	"midstream/core/http1"
+	"midstream/core/manager"
 	"midstream/core/relay"
 )
 
@@ -26,12 +27,34 @@ const maxAttempts = 4
 // errAgain says that the stream has changed so that the migration has to start anew.
 var errAgain = errors.New("the stream changed during the migration")
 
-// migrate moves the stream to the interface. One migration of a stream at a time; a second one waits.
+// migrate moves the stream to the interface. One migration of a stream at a time; a second one waits, and so does one of a
+// request that has not been answered. A stream that is there already stays: there is no migration then, and no error.
 func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migration, error) {
+	for {
+		m, err := s.migrateOnce(ctx, to, trigger)
+		if err == errUnanswered && s.answerComes(ctx) {
+			continue
+		}
+		if err != nil {
+			s.c.log.Info().Str("session", s.name()).Str("to", to).Err(err).Msg("not moved")
+			s.publish(control.EventRefused, "not moved to "+to+": "+err.Error(), map[string]any{"to": to, "reason": err.Error()})
+		}
+		return m, err
+	}
+}
+
+// migrateOnce is migrate but for the wait for an answer, where it returns errUnanswered.
+func (s *Stream) migrateOnce(ctx context.Context, to, trigger string) (*control.Migration, error) {
 	if s.takeMoving(ctx) != nil {
 		return nil, errors.New("another migration of it is under way")
 	}
 	defer func() { <-s.moving }()
+	if s.isAt(ctx, to) && trigger != manager.TriggerServer {
+		s.mu.Lock()
+		s.keepWord(to, trigger)
+		s.mu.Unlock()
+		return nil, nil
+	}
 	s.delay = 0
 	s.setMigrating(true)
 	defer s.setMigrating(false)
@@ -50,9 +73,26 @@ func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migr
 	if ctx.Err() == context.DeadlineExceeded && errors.Is(err, context.DeadlineExceeded) {
 		err = errors.New("it took longer than the time-out")
 	}
-	s.c.log.Info().Str("session", s.name()).Str("to", to).Err(err).Msg("not moved")
-	s.publish(control.EventRefused, "not moved to "+to+": "+err.Error(), map[string]any{"to": to, "reason": err.Error()})
 	return nil, err
+}
+
+// isAt reports whether the stream is where a migration to the interface would bring it, and well there.
+func (s *Stream) isAt(ctx context.Context, to string) bool {
+	s.mu.Lock()
+	e, own, server := s.current(), s.iface, s.server.Addr().Unmap()
+	if e == nil {
+		e = s.last
+	}
+	well := s.why() == "" && s.failed == nil && s.pathLost() == ""
+	s.mu.Unlock()
+	if own != to || !well || e == nil {
+		return false
+	}
+	r := s.target(to, e)
+	if !r.untouched() || r.tunnel != nil {
+		return false
+	}
+	return s.c.favourite(ctx, s.c.resolver(to), to, r.host, server) == server
 }
 
 // outcome is what a hand-over came to.
@@ -172,13 +212,19 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	if err := s.requestComplete(ctx, e); err != nil {
 		return nil, err
 	}
-	if err := s.answerComes(ctx, e); err != nil {
-		return nil, err
+	s.mu.Lock()
+	unanswered := !s.stirs(e)
+	s.mu.Unlock()
+	if unanswered {
+		return nil, errUnanswered
 	}
 	rt, err := s.routeOf(to, e.request)
 	if err != nil {
 		return nil, err
 	}
+	rt.fresh = true // what stands by is for failures: the old connection's own, too
+	sound, cancel := s.whileSound(ctx)
+	defer cancel()
 	begun, before := time.Now(), s.received(e)
 	var done *outcome
 	overlap, exact := int64(0), false
@@ -221,7 +267,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		if exactly && full {
 			if e.proof != config.ProofTrust {
-				had = s.collects(ctx, e, time.Second)
+				had = s.collects(sound, e, time.Second)
 			}
 			now = max(now, had.end)
 			at = now
@@ -246,7 +292,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if at > now && rate > 0 {
 			q.expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
-		r, err := s.obtain(ctx, conn, q)
+		r, err := s.obtain(sound, conn, q)
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {
@@ -264,14 +310,25 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if r.conn != conn {
 			conn.Close()
 		}
-		done, err = s.meet(ctx, e, r, rate, time.Since(asked))
+		done, err = s.meet(sound, e, r, rate, time.Since(asked))
 		return err
 	})
-	if s.callableOff(err) {
+	if s.callableOff(err) || err != nil && sound.Err() != nil && ctx.Err() == nil {
 		// The old connection falls short of the offset: what is missing is asked for as well.
 		return s.takeOver(ctx, to, e)
 	}
 	return done, err
+}
+
+// whileSound returns a context that ends when the stream's connection fails, or its path is lost.
+func (s *Stream) whileSound(ctx context.Context) (context.Context, context.CancelFunc) {
+	sound, cancel := context.WithCancel(ctx)
+	guard.Go(func() {
+		if s.await(sound, func() (bool, error) { return s.failed != nil || s.pathLost() != "", nil }) == nil {
+			cancel()
+		}
+	})
+	return sound, cancel
 }
 
 // meet hands over once the program has come to the offset of the rest. took is how long the answer took.
@@ -344,7 +401,7 @@ func (s *Stream) overServers(ctx context.Context, rt route, ready *dial.Conn, do
 		switch {
 		case first != nil && conn == nil:
 			return first
-		case !errors.As(err, &r), !r.server && !r.more:
+		case !errors.As(err, &r), !r.server && !r.more, r.ours:
 			return err
 		case !r.more:
 			rt.avoid = append(rt.avoid, conn.Remote())
@@ -489,37 +546,40 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 	return r, done, nil
 }
 
-// answerComes waits for the first octet of the answer. It returns nil as well where the request may be repeated: its connection
-// has ended, or its path is gone.
-func (s *Stream) answerComes(ctx context.Context, e *exchange) error {
-	s.mu.Lock()
-	answering := e.answering()
-	s.mu.Unlock()
-	if answering {
-		return nil
-	}
+// stirs reports whether an octet of the exchange's answer has come, or its request may be repeated: its connection has ended,
+// or its path is gone. With s.mu.
+func (s *Stream) stirs(e *exchange) bool {
+	return e.answering() || s.failed != nil || s.pathLost() != "" || e.gone
+}
+
+// answerComes waits until the request that the stream waits with has been answered, or may be repeated. It reports whether that
+// is worth another look: not if ctx has ended.
+func (s *Stream) answerComes(ctx context.Context) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	gone := false // with s.mu
+	s.mu.Lock()
+	e := s.current()
+	s.mu.Unlock()
+	if e == nil {
+		return true
+	}
 	guard.Go(func() {
-		for ctx.Err() == nil && s.lookForServer(ctx, probeThinking) != dead {
+		for {
 			select {
 			case <-ctx.Done():
-			case <-time.After(probeAgain):
+				return
+			case <-time.After(thinking * s.c.config.Failover.SuspectAfter):
+			}
+			if s.lookForServer(ctx, probeThinking) == dead {
+				s.mu.Lock()
+				e.gone = true
+				s.change()
+				s.mu.Unlock()
+				return
 			}
 		}
-		s.mu.Lock()
-		gone = true
-		s.change()
-		s.mu.Unlock()
 	})
-	err := s.await(ctx, func() (bool, error) {
-		return e.answering() || s.closed || s.left != "" || e.why != "" || s.failed != nil || gone || s.pathLost() != "", nil
-	})
-	if err != nil {
-		return errUnanswered
-	}
-	return nil
+	return s.await(ctx, func() (bool, error) { return s.stirs(e) || s.closed || s.why() != "", nil }) == nil
 }
 
 // errUnanswered says that a request is not sent a second time while its connection is there.

@@ -20,7 +20,7 @@ const ipprotoMPTCP = 262
 // open connects to the route's host over its interface, found by that interface's resolver. The server the
 // stream is at now comes first if the other network knows it too.
 func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
-	if len(r.avoid) == 0 {
+	if len(r.avoid) == 0 && !r.fresh {
 		// Before the kernel is asked for anything: it answers nobody while it takes the old interface away.
 		if conn := s.ready(r); conn != nil {
 			return conn, nil
@@ -34,7 +34,7 @@ func (s *Stream) open(ctx context.Context, r route) (*dial.Conn, error) {
 	}
 	names := s.c.resolver(r.iface)
 	for _, a := range r.avoid {
-		names = &otherNames{names, a.Addr()}
+		names = &otherNames{Names: names, avoid: a.Addr().Unmap()}
 	}
 	return s.dial(ctx, names, r, netip.AddrPort{})
 }

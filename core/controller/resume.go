@@ -144,6 +144,11 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	r.whole = start == e.first && answer.Status == e.response.Status && !r.longer && (answer.Status == 200 || insideField(q.read))
 	r.reusable = answer.Persistent() && r.framing.Kind != http1.Close && !q.moved && !r.longer
 	if skip := first - start; skip > 0 {
+		// What the head refutes is not read.
+		var more *refusal
+		if err := s.c.prove(was, is, q.at, q); err != nil && !(errors.As(err, &more) && more.more) {
+			return nil, err
+		}
 		if skip > s.c.config.Migration.SkipLimit {
 			why := "the new server ignores Range"
 			if insideField(q.read) {

@@ -26,6 +26,7 @@ type route struct {
 	form   http1.Form
 	tunnel *tunnel
 	avoid  []netip.AddrPort // servers that have been tried in vain
+	fresh  bool             // a new connection is made, whatever stands by
 	from   netip.Addr       // of the server that has redirected to there; not valid: none has
 }
 

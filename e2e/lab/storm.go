@@ -50,9 +50,10 @@ func (s *Storm) blow(c *Control, random *rand.Rand, all int, enough func(int64) 
 			results, _ = c.MigrateSession(sessions[random.IntN(len(sessions))].ID, to)
 		}
 		for _, r := range results {
-			if r.OK {
+			switch {
+			case r.OK && r.Migration != nil:
 				s.Moved.Add(1)
-			} else {
+			case !r.OK:
 				s.mu.Lock()
 				s.refused[r.Reason]++
 				s.mu.Unlock()
@@ -77,7 +78,7 @@ func (s *Storm) Refused() (times int) {
 // legitimate are reasons for refusing a trigger at a random moment: the download has ended, or is between its requests.
 var legitimate = []string{
 	"the program has closed it", "its connection has ended", "no request has been sent", "no such session", "the stream changed during the migration",
-	"the exchange has ended meanwhile", "the program has ended its TLS session", "its TLS session cannot be continued",
+	"the exchange has ended meanwhile", "it has been asked for too often", "the program has ended its TLS session", "its TLS session cannot be continued",
 }
 
 // Illegitimate are the refusals that a random moment does not explain, with how often there were.

@@ -75,7 +75,6 @@ func without(expression string) lab.Normaliser {
 type moves struct {
 	*job
 	at    []float64
-	to    []string
 	begun time.Time
 	seen  map[string]int64
 	done  []lab.Moved
@@ -92,8 +91,10 @@ func (m *moves) step(total int64) {
 	default:
 	}
 	var received int64
+	at := "" // where it is
 	for _, s := range m.sessions() {
 		m.seen[s.ID+s.URL] = max(m.seen[s.ID+s.URL], s.Received)
+		at = s.Interface
 	}
 	for _, n := range m.seen {
 		received += n
@@ -101,9 +102,12 @@ func (m *moves) step(total int64) {
 	if float64(received) < m.at[0]*float64(total) {
 		return
 	}
-	result := m.migrate(m.to[0])
-	m.done = append(m.done, result...)
-	m.at, m.to = m.at[1:], m.to[1:]
+	to := "wwan0"
+	if at == to {
+		to = "wlan0"
+	}
+	m.done = append(m.done, m.migrate(to)...)
+	m.at = m.at[1:]
 }
 
 func (m *moves) successes() []lab.Migration {
@@ -121,11 +125,10 @@ func (m *moves) successes() []lab.Migration {
 func (s *site) sideBySide(clean lab.Normaliser, total int64, several int, args ...string) (once, often []lab.Migration) {
 	s.t.Helper()
 	native, under := s.job(false, args...), s.job(true, args...)
-	one := &moves{job: s.job(true, args...), at: []float64{0.6}, to: []string{"wwan0"}, seen: map[string]int64{}}
+	one := &moves{job: s.job(true, args...), at: []float64{0.6}, seen: map[string]int64{}}
 	more := &moves{job: s.job(true, args...), seen: map[string]int64{}}
 	for i := range several {
 		more.at = append(more.at, 0.45+0.45*float64(i)/float64(several))
-		more.to = append(more.to, []string{"wwan0", "wlan0"}[i%2])
 	}
 	native.Start()
 	under.Start()
