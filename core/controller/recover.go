@@ -206,9 +206,9 @@ func (r *recovery) run() bool {
 	turn := time.NewTimer(0) // when the next candidate's turn comes
 	defer turn.Stop()
 	var queue []candidate
-	if iface, conn := s.takeAnyStandby(); conn != nil {
+	if c, conn := s.takeAnyStandby(); conn != nil {
 		turn.Reset(askAside)
-		r.ready = append(r.ready, tried{candidate: candidate{iface: iface}, conn: conn})
+		r.ready = append(r.ready, tried{candidate: c, conn: conn})
 	}
 	round := 0
 	r.deadline = r.begun.Add(s.c.config.Failover.Patience)

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,10 +27,11 @@ const (
 // standby is an open connection on which nothing has been asked yet.
 type standby struct {
 	route
-	conn    *dial.Conn
-	gone    chan struct{} // closed when the connection has been taken, or has ended
-	stopped chan struct{} // closed when nobody looks at the connection any more
-	taken   bool          // with the stream's mu
+	candidate candidate
+	conn      *dial.Conn
+	gone      chan struct{} // closed when the connection has been taken, or has ended
+	stopped   chan struct{} // closed when nobody looks at the connection any more
+	taken     bool          // with the stream's mu
 }
 
 // look waits for the end of the connection. A server that sends something without having been asked is about to end it.
@@ -69,45 +71,70 @@ func (s *Stream) take(b *standby) *dial.Conn {
 	return b.conn
 }
 
-// takeAnyStandby returns a connection that is ready, and its interface.
-func (s *Stream) takeAnyStandby() (string, *dial.Conn) {
+// takeAnyStandby returns a connection that is ready, and what candidate it leads to.
+func (s *Stream) takeAnyStandby() (candidate, *dial.Conn) {
 	usable := s.mayMove(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.standby
-	if b == nil {
-		return "", nil
+	if b == nil || !slices.Contains(usable, b.iface) {
+		return candidate{}, nil
 	}
-	for _, iface := range usable {
-		if iface == b.iface {
-			return b.iface, s.take(b)
-		}
-	}
-	return "", nil
+	return b.candidate, s.take(b)
 }
 
 // ready returns the standby for open, if it leads where the route does.
 func (s *Stream) ready(r route) *dial.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.standby; b != nil && b.same(r) {
+	if b := s.standby; b != nil && b.same(r) && b.iface != s.iface {
 		return s.take(b)
 	}
 	return nil
 }
 
-// standbyOver returns the interface for a standby, "" if there is none.
-func (s *Stream) standbyOver() string {
+// standbys are the candidates for a standby, the best first: another server over another interface is there whatever fails,
+// then comes any over another interface, then another one over the stream's own.
+func (s *Stream) standbys() (list []candidate) {
 	if s.c.config.Failover.Standby == config.StandbyNever {
-		return ""
+		return nil
 	}
 	own, _ := s.where()
-	for _, iface := range s.order() {
+	order := s.order()
+	for _, iface := range order {
 		if iface != own && (s.c.config.Failover.Standby == config.StandbyAlways || !s.c.metered(iface) && !s.c.dearer(iface, own)) {
-			return iface
+			list = append(list, candidate{iface: iface, other: true}, candidate{iface: iface})
 		}
 	}
-	return ""
+	if slices.Contains(order, own) {
+		list = append(list, candidate{iface: own, other: true})
+	}
+	return list
+}
+
+// openStandby connects to the first of the candidates that can be connected to.
+func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
+	var failed error
+	for _, c := range list {
+		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
+		rt, avoid := s.target(c.iface, e), netip.AddrPort{}
+		if c.other {
+			_, avoid = s.where()
+		}
+		conn, err := s.connectTo(ctx, rt, avoid, c.other)
+		cancel()
+		if err == nil {
+			return &standby{route: rt, candidate: c, conn: conn, gone: make(chan struct{}), stopped: make(chan struct{})}, nil
+		}
+		if !errors.Is(err, dial.ErrNoCandidate) {
+			s.c.log.Debug().Str("session", s.name()).Str("over", c.iface).Bool("other", c.other).Err(err).Msg("no standby")
+			failed = err
+		}
+		if s.isOver(e) {
+			break
+		}
+	}
+	return nil, failed
 }
 
 // keepStandby keeps one until the exchange is over.
@@ -123,34 +150,26 @@ func (s *Stream) keepStandby(e *exchange) {
 	pause := firstRenewal
 	for !s.isOver(e) {
 		news := s.c.paths.news()
-		iface := s.standbyOver()
-		if iface == "" {
-			if !s.unlessOver(e, news, nil, lastRenewal) {
-				return
-			}
-			continue
-		}
-		rt := s.target(iface, e)
-		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
+		list := s.standbys()
 		begun := time.Now()
-		conn, err := s.connect(ctx, rt, netip.AddrPort{})
-		cancel()
-		if err != nil {
-			s.c.log.Debug().Str("session", s.name()).Str("over", iface).Err(err).Msg("no standby")
-			if !s.unlessOver(e, news, nil, pause) {
+		b, err := s.openStandby(e, list)
+		if b == nil {
+			limit := lastRenewal // there is none to be had
+			if err != nil {
+				limit, pause = pause, min(2*pause, lastRenewal)
+			}
+			if !s.unlessOver(e, news, nil, limit) {
 				return
 			}
-			pause = min(2*pause, lastRenewal)
 			continue
 		}
-		b := &standby{route: rt, conn: conn, gone: make(chan struct{}), stopped: make(chan struct{})}
 		s.mu.Lock()
 		s.standby = b
 		s.mu.Unlock()
 		guard.Go(func() { b.look(s) })
-		s.publish(control.EventStandby, "a connection to "+conn.Remote().String()+" over "+iface+" is ready",
-			map[string]any{"interface": iface, "server": conn.Remote().String()})
-		for s.standbyStands(b) {
+		s.publish(control.EventStandby, "a connection to "+b.conn.Remote().String()+" over "+b.iface+" is ready",
+			map[string]any{"interface": b.iface, "server": b.conn.Remote().String()})
+		for s.standbyStands(b, list) {
 			if !s.unlessOver(e, s.c.paths.news(), b.gone, time.Hour) {
 				return
 			}
@@ -165,15 +184,16 @@ func (s *Stream) keepStandby(e *exchange) {
 	}
 }
 
-// standbyStands reports whether the standby is there and where it should be; otherwise it is given up.
-func (s *Stream) standbyStands(b *standby) bool {
-	want := s.standbyOver()
+// standbyStands reports whether the standby is there, and as good as when it was the best of the candidates then; otherwise it
+// is given up.
+func (s *Stream) standbyStands(b *standby, then []candidate) bool {
+	good := slices.Equal(s.standbys(), then)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.standby != b {
 		return false
 	}
-	if want == b.iface {
+	if good && !(b.iface == s.iface && b.conn.Remote() == s.server) {
 		return true
 	}
 	if conn := s.take(b); conn != nil {
@@ -207,20 +227,26 @@ func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Durati
 
 // connect makes a new connection to the route's host, to any server of that name but avoid.
 func (s *Stream) connect(ctx context.Context, r route, avoid netip.AddrPort) (*dial.Conn, error) {
+	return s.connectTo(ctx, r, avoid, false)
+}
+
+// connectTo is connect; alike: to an address of avoid's family only. One of the other may well be the same server's.
+func (s *Stream) connectTo(ctx context.Context, r route, avoid netip.AddrPort, alike bool) (*dial.Conn, error) {
 	names := s.c.resolver(r.iface)
 	now := s.place().Addr()
 	if avoid.IsValid() {
-		names, now = &otherNames{names, avoid.Addr()}, netip.Addr{}
+		names, now = &otherNames{names, avoid.Addr().Unmap(), alike}, netip.Addr{}
 		r.avoid = append(slices.Clone(r.avoid), avoid)
 	}
 	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, r.iface, r.host, now), r.port)
 	return s.dial(ctx, names, r, preferred)
 }
 
-// otherNames leaves one address out.
+// otherNames leaves one address out, and with alike those of the other family.
 type otherNames struct {
 	dial.Names
 	avoid netip.Addr
+	alike bool
 }
 
 // LookupEach implements dial.Names.
@@ -228,7 +254,7 @@ func (n *otherNames) LookupEach(ctx context.Context, host string, each func(reso
 	return n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
 		left := make([]netip.Addr, 0, len(a.Addrs))
 		for _, addr := range a.Addrs {
-			if addr != n.avoid {
+			if addr = addr.Unmap(); addr != n.avoid && (!n.alike || addr.Is4() == n.avoid.Is4()) {
 				left = append(left, addr)
 			}
 		}
