@@ -21,6 +21,8 @@
 
 /* Interfaces of which the order is told. */
 #define MS_ORDER 8
+/* Set in one of them: octets cost more there than over another that can be used. */
+#define MS_ORDER_COSTS 0x80000000U
 
 /* The longest data of one message; longer heads travel in pieces. */
 #define MS_DATA_MAX 8192

@@ -25,6 +25,9 @@
 /* After so long, with two packets repeated in vain, the others are asked once: the path may swallow everything. */
 #define SILENT_NS 3000000000LL
 
+/* An attempt that has failed within this time, without an answer, was told that nothing leads there: otherwise it takes longer. */
+#define UNREACHABLE_NS 15000000000LL
+
 _Atomic uint32_t attempts_open;
 
 /* Not after the first attempt_due of all; INT64_MAX: none is to be looked at. */
@@ -124,9 +127,9 @@ static bool try_next(struct stream *s)
 }
 
 /* Makes out where else the attempt could go. */
-static void find_ways(struct stream *s)
+static void find_ways(struct stream *s, bool lost)
 {
-    s->way_count = (uint8_t)detour_ways(s->fd, (struct sockaddr *)&s->peer, s->own_way, s->ways);
+    s->way_count = (uint8_t)detour_ways(s->fd, (struct sockaddr *)&s->peer, s->own_way, lost, s->ways);
     s->way_next = 0;
     s->attempt_limit = DETOUR_LIMIT_NS / (s->way_count ? s->way_count : 1);
 }
@@ -135,7 +138,7 @@ static void find_ways(struct stream *s)
 static bool go_on(struct stream *s)
 {
     if (atomic_load(&s->attempt) == ATTEMPT_FIRST) {
-        find_ways(s);
+        find_ways(s, coarse_now_ns() - s->attempt_since < UNREACHABLE_NS);
     }
     if (try_next(s)) {
         return true;
@@ -237,7 +240,7 @@ static void look(struct stream *s, int64_t now)
         bool cut = detour_is_cut_off(s->fd, (struct sockaddr *)&s->peer, &way);
         s->own_way = s->own_way ? s->own_way : way;
         if (cut || now - s->attempt_since >= SILENT_NS) {
-            find_ways(s);
+            find_ways(s, cut);
             if (!try_next(s) && !cut) {
                 atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
             }

@@ -20,7 +20,10 @@
  */
 #define DETOUR_LIMIT_NS 1500000000LL
 
-/* An address that may be reached over another interface: AF_INET or AF_INET6, and not one of this host's. */
+/*
+ * An address that may be reached over another interface: AF_INET or AF_INET6, and not one of this host's, nor a name server, which
+ * belongs to its network.
+ */
 bool detour_is_possible(const struct sockaddr *address, socklen_t length);
 
 /*
@@ -38,9 +41,10 @@ int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint3
 
 /*
  * The interfaces, other than `own`, that lead to the address, best first; up to DETOUR_WAYS. How many. Where `own` is 0 it
- * is the kernel's present choice; once a router has fallen silent, that may be another than it was.
+ * is the kernel's present choice; once a router has fallen silent, that may be another than it was. None that goes past a
+ * tunnel or the kernel's rules (route.h); and unless its own network is known to be lost, none that costs more.
  */
-unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, uint32_t *ways);
+unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, bool lost, uint32_t *ways);
 
 /* The interface that the socket takes to the address, which goes to *own, has no carrier. */
 bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own);

@@ -18,6 +18,7 @@
 #include "../cgo/abi.h"
 #include "calls.h"
 #include "load.h"
+#include "route.h"
 #include "stream.h"
 
 /* Where root's midstreamd keeps what holds for all users. */
@@ -129,16 +130,19 @@ void use_read_order(struct use_order *order)
     }
 }
 
-unsigned use_rank(const struct use_order *order, const char *name, uint32_t index)
+unsigned use_rank(const struct use_order *order, const char *name, uint32_t index, bool *costs)
 {
     size_t length = strlen(name);
     unsigned rank = 0;
     for (; rank < order->count; rank++) {
-        if (order->index[rank] == index) {
+        *costs = order->index[rank] & MS_ORDER_COSTS;
+        if ((order->index[rank] & ~MS_ORDER_COSTS) == index) {
             return rank;
         }
     }
     for (const char *at = order->names; *at; rank++) {
+        *costs = *at == ':';
+        at += *costs;
         size_t n = strcspn(at, " ");
         if (n == length && !memcmp(at, name, n)) {
             return rank;
@@ -146,6 +150,7 @@ unsigned use_rank(const struct use_order *order, const char *name, uint32_t inde
         at += n;
         at += *at == ' ';
     }
+    *costs = false;
     return USE_UNRANKED;
 }
 
@@ -258,6 +263,24 @@ static bool leads_there(unsigned index, const struct sockaddr *address, socklen_
     return good;
 }
 
+bool use_is_lookup(const struct sockaddr *address)
+{
+    /* sin6_port is where sin_port is. 53: RFC 1035, RFC 7766; 853: RFC 7858. */
+    unsigned port = ntohs(((const struct sockaddr_in *)address)->sin_port);
+    return port == 53 || port == 853;
+}
+
+/* Whether the kernel lets this program go there over the interface, by its rules and its tunnels. */
+static bool is_allowed(unsigned index, const struct sockaddr *address)
+{
+    struct route way;
+    int netlink = route_open();
+    bool allowed = netlink < 0
+        || (route_find(netlink, address, index, &way) && !route_is_barred(netlink, address, 0, index));
+    route_close(netlink);
+    return allowed;
+}
+
 /* Addresses that are the same whatever the interface. */
 bool use_is_local(const struct sockaddr *address)
 {
@@ -277,9 +300,9 @@ void use_bind(int fd, const struct sockaddr *address, socklen_t length)
     bool whole = address
         && ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
             || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6));
-    if (whole && !use_is_local(address)) {
+    if (whole && !use_is_local(address) && !use_is_lookup(address)) {
         unsigned index = used(fd);
-        if (index && leads_there(index, address, length)) {
+        if (index && leads_there(index, address, length) && is_allowed(index, address)) {
             use_bind_index(fd, index, address, length);
         }
     }

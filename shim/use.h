@@ -26,6 +26,9 @@ void use_bind(int fd, const struct sockaddr *address, socklen_t length);
  */
 bool use_bind_index(int fd, unsigned index, const struct sockaddr *to, socklen_t length);
 
+/* A name server, by its port: look-ups are left to the program, and to the network that the server is on. AF_INET or AF_INET6. */
+bool use_is_lookup(const struct sockaddr *address);
+
 /* Addresses that are the same whatever the interface. AF_INET or AF_INET6. */
 bool use_is_local(const struct sockaddr *address);
 
@@ -35,13 +38,15 @@ bool use_is_local(const struct sockaddr *address);
  */
 struct use_order {
     unsigned count; /* of known indices; 0: names */
-    uint32_t index[MS_ORDER];
-    char names[512]; /* divided by blanks */
+    uint32_t index[MS_ORDER]; /* with MS_ORDER_COSTS */
+    char names[512];          /* divided by blanks; a colon before one that costs more */
 };
 
 #define USE_UNRANKED 1000U /* the manager has not told of the interface */
 
 void use_read_order(struct use_order *order);
-unsigned use_rank(const struct use_order *order, const char *name, uint32_t index);
+
+/* *costs: the manager says that octets cost more there than elsewhere. */
+unsigned use_rank(const struct use_order *order, const char *name, uint32_t index, bool *costs);
 
 #endif

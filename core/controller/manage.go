@@ -339,10 +339,12 @@ func (c *Controller) useDevice() {
 		return
 	}
 	var order []uint32
-	for _, name := range c.manager.Order(manager.Stream{}) {
-		if i, ok := c.manager.Interface(name); ok {
-			order = append(order, uint32(i.Index))
+	for _, i := range c.manager.Choices() {
+		index := uint32(i.Index)
+		if i.Costs {
+			index |= orderCosts
 		}
+		order = append(order, index)
 	}
 	binder.Order(order)
 	switch name := c.manager.Own(c.pid); name {
@@ -359,8 +361,9 @@ func (c *Controller) useDevice() {
 	}
 }
 
-// Values of ms_shared.use_index that are no index: MS_USE_ALL, MS_USE_NONE.
+// MS_ORDER_COSTS, and the values of ms_shared.use_index that are no index: MS_USE_ALL, MS_USE_NONE.
 const (
+	orderCosts = 1 << 31
 	followAll  = 0
 	followNone = ^uint32(0)
 )

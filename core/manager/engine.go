@@ -314,6 +314,29 @@ func (e *Engine) Order(s Stream) []string {
 	return names
 }
 
+// Choice is an interface for connections that are to be made.
+type Choice struct {
+	Name  string
+	Index int
+	Costs bool // more than another that can be used
+}
+
+// Choices returns those interfaces, best first.
+func (e *Engine) Choices() []Choice {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.view()
+	names, _ := e.order(v, Stream{})
+	all := make([]Choice, len(names))
+	for n, name := range names {
+		all[n] = Choice{Name: name, Index: v.by[name].Index}
+		for _, other := range names {
+			all[n].Costs = all[n].Costs || v.by[name].Dearer(v.by[other])
+		}
+	}
+	return all
+}
+
 // Configure replaces the configuration.
 func (e *Engine) Configure(cfg *config.Config) {
 	e.mu.Lock()

@@ -2,7 +2,7 @@
 // processes and midstreamctl all look.
 //
 //	use             a symbolic link whose text is the interface to use; also read by the shim before connect()
-//	order           likewise the daemon's order of the interfaces, best first; read by the shim where connect() fails, which
+//	order           likewise the daemon's order of the interfaces, best first, a colon before those that cost more; read by the shim where connect() fails, which
 //	                takes it for nothing where nobody listens on midstreamd.sock
 //	manager.json    hints and conditional triggers
 //	manager.lock    locked (flock(2)) while one of them is changed
@@ -157,9 +157,16 @@ func (s Store) use(name string) error { return s.link(useLink, name) }
 // maxOrder is how many interfaces the order names.
 const maxOrder = 8
 
-// Order notes the interfaces for connections that are to be made, best first; none where nobody decides any more.
-func (s Store) Order(names []string) error {
-	return s.link(orderLink, strings.Join(names[:min(len(names), maxOrder)], " "))
+// Order notes the interfaces for connections that are to be made, as Engine.Choices has them; none where nobody decides any more. One
+// that costs more has a colon before its name.
+func (s Store) Order(all []Choice) error {
+	names := make([]string, min(len(all), maxOrder))
+	for n := range names {
+		if names[n] = all[n].Name; all[n].Costs {
+			names[n] = ":" + names[n]
+		}
+	}
+	return s.link(orderLink, strings.Join(names, " "))
 }
 
 // link makes a symbolic link with that text, or removes it if there is none.

@@ -224,7 +224,7 @@ func (d *daemon) look() {
 		wg.Go(func() { d.lookAt(p) })
 	}
 	wg.Wait()
-	if err := d.store.Order(d.common.engine.Order(manager.Stream{})); err != nil {
+	if err := d.store.Order(d.common.engine.Choices()); err != nil {
 		d.log.Error().Err(err).Msg("the order of the interfaces was not noted")
 	}
 	d.tellFacts()

@@ -28,6 +28,7 @@ import (
 const (
 	route       = 'n'
 	link        = 'l'
+	driver      = 'v'
 	forbidden   = 'f'
 	interfaces  = 'd'
 	keepsHTTP2  = 'k' // and whether it goes by the issuer: 2 more
@@ -135,13 +136,14 @@ func answer(length, kind byte, attributes ...[]byte) []byte {
 	return append(append(b, make([]byte, 10)...), body...)
 }
 
-// readRoute is what find() of detour.c is to make of an answer.
+// readRoute is what route_find() is to make of an answer.
 func readRoute(b []byte) string {
 	b = b[:min(len(b), 1024)]
 	if len(b) < 28 || binary.NativeEndian.Uint16(b[4:]) != 24 || b[16+7] != 1 {
 		return "no"
 	}
 	var index, metric uint32
+	table := uint32(b[16+4])
 	through := 0
 	if b[16+1] == 0 {
 		through = 1
@@ -160,12 +162,16 @@ func readRoute(b []byte) string {
 			if len(value) >= 4 {
 				metric = binary.NativeEndian.Uint32(value)
 			}
+		case 15: // RTA_TABLE
+			if len(value) >= 4 {
+				table = binary.NativeEndian.Uint32(value)
+			}
 		case 5, 18: // RTA_GATEWAY, RTA_VIA
 			through = 1
 		}
 		a = a[min(len(a), (length+3)&^3):]
 	}
-	return fmt.Sprint(index, metric, through)
+	return fmt.Sprint(index, metric, through, table)
 }
 
 func FuzzRoute(f *testing.F) {
@@ -199,6 +205,32 @@ func FuzzLink(f *testing.F) {
 			t.Fatalf("%x: %v", octets, got)
 		}
 	})
+}
+
+// A link's driver, of which the rest may not have fitted into the answer.
+func FuzzDriver(f *testing.F) {
+	link := func(attributes ...[]byte) []byte {
+		body := append([]byte{0, 0, 254, 255, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0}, bytes.Join(attributes, nil)...)
+		b := binary.NativeEndian.AppendUint32(nil, uint32(16+len(body)))
+		b = binary.NativeEndian.AppendUint16(b, 16)
+		return append(append(b, make([]byte, 10)...), body...)
+	}
+	tun := attribute(18, attribute(1, []byte("tun\x00")...)...)
+	whole := link(attribute(3, []byte("vpn0\x00")...), attribute(10, 7, 0, 0, 0), tun)
+	f.Add(whole)
+	f.Add(whole[:len(whole)-2])
+	f.Add(link(attribute(18, append(attribute(1, []byte("wireguard\x00")...), attribute(2, make([]byte, 1400)...)...)...)))
+	f.Add(link(attribute(18, attribute(1, bytes.Repeat([]byte{'x'}, 99)...)...)))
+	f.Add(link([]byte{200, 0, 18, 0, 9, 0, 1, 0, 't', 'u', 'n'}))
+	for octets, want := range map[string]string{
+		string(whole): "65534 7 1 74756e", string(link()): "65534 0 0 ",
+		string(link(attribute(18, append(attribute(1, []byte("wireguard\x00")...), attribute(2, make([]byte, 1400)...)...)...))): "65534 0 1 776972656775617264",
+	} {
+		if got := ask(f, driver, "", []byte(octets)); got != want {
+			f.Errorf("%x: %s, not %s", octets, got, want)
+		}
+	}
+	f.Fuzz(func(t *testing.T, octets []byte) { ask(t, driver, "", octets) })
 }
 
 // must reports whether the configuration forbids new connections over the interface where the shim has to know.
@@ -316,8 +348,9 @@ func FuzzOrder(f *testing.F) {
 	f.Add("w", "wlan0  w ")
 	f.Add("wlan", strings.Repeat("wlan0 ", 84)+"a wlan wlan0")
 	f.Add("w", strings.Repeat("wlan0 ", 85)+"wlan0")
+	f.Add("wwan0", "wlan0 :wwan0 :")
 	f.Fuzz(func(t *testing.T, name, text string) {
-		if name == "" || strings.ContainsAny(name, " \x00") || strings.ContainsAny(text, "\x00") || strings.Contains(" "+text, "  ") {
+		if name == "" || strings.ContainsAny(name, " :\x00") || strings.ContainsAny(text, "\x00") || strings.Contains(" "+text, "  ") {
 			return
 		}
 		// What does not fit is left out, a name at a time.
@@ -326,9 +359,12 @@ func FuzzOrder(f *testing.F) {
 		if len(text) == 511 {
 			words = words[:len(words)-1]
 		}
-		want := "no"
-		if at := slices.Index(words, name); at >= 0 {
-			want = strconv.Itoa(at)
+		want := "no 0"
+		for at, word := range words {
+			if own, costs := strings.CutPrefix(word, ":"); own == name {
+				want = fmt.Sprintf("%d %d", at, map[bool]int{true: 1}[costs])
+				break
+			}
 		}
 		if got := ask(t, order, name, []byte(text)); got != want {
 			t.Fatalf("%q in %q: %s, want %s", name, text, got, want)

@@ -1,4 +1,4 @@
-/* detour.c: routes and links as netlink tells them, the configuration, and /proc/net/dev. */
+/* detour.c: the configuration, and /proc/net/dev. */
 #include "../../../shim/detour.c"
 
 #include <stdarg.h>
@@ -23,25 +23,15 @@ static int note_name(int fd, unsigned long request, ...)
 void read_detour(uint8_t kind)
 {
     struct sockaddr_in to = { .sin_family = AF_INET };
-    struct way way = { 0 }, ways[DETOUR_WAYS];
+    struct way ways[DETOUR_WAYS];
     switch (kind) {
-    case 'n':
-        if (find(0, (struct sockaddr *)&to, 0, &way)) {
-            printf("%u %u %d", way.index, way.metric, way.through);
-        } else {
-            printf("no");
-        }
-        break;
-    case 'l':
-        printf("%d", has_carrier(0, 1));
-        break;
     case 'f':
         setenv("MIDSTREAM_CONFIG", "/file", 1);
         printf("%d", is_forbidden(input.name));
         break;
     case 'd':
         atomic_store(&calls_real[CALL_ioctl], (void *)note_name);
-        others(0, (struct sockaddr *)&to, 0, ways);
+        others(0, (struct sockaddr *)&to, 0, true, ways);
         break;
     }
 }

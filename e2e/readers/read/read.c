@@ -113,7 +113,8 @@ int main(void)
         name[name_length] = 0;
         input = (struct input){ octets, count, 0, seed, name };
         switch (kind) {
-        case 'n': case 'l': case 'f': case 'd': read_detour(kind); break;
+        case 'f': case 'd': read_detour(kind); break;
+        case 'n': case 'l': case 'v': read_route(kind); break;
         case 'k': case 'o': read_tls_config(kind); break;
         case 'u': read_use(); break;
         case 'e': read_epoll(); break;

@@ -8,10 +8,11 @@ void read_use(void)
 {
     struct use_order order;
     use_read_order(&order);
-    unsigned rank = use_rank(&order, input.name, 0);
+    bool costs;
+    unsigned rank = use_rank(&order, input.name, 0, &costs);
     if (rank == USE_UNRANKED) {
-        printf("no");
+        printf("no %d", costs);
     } else {
-        printf("%u", rank);
+        printf("%u %d", rank, costs);
     }
 }
