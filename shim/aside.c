@@ -4,14 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hello.h"
 #include "tls.h"
 #include "twin.h"
-
-/* A record's header, a handshake message's (RFC 8446 §4, §5.1), legacy_version; then the random octets. */
-#define RANDOM_AT 11
-#define RANDOM_SIZE 32
-#define HANDSHAKE 22
-#define CLIENT_HELLO 1
 
 /* Sessions at once whose ClientHello has not been sent yet. */
 #define WAITING 64
@@ -19,7 +14,7 @@
 /* Under tls_mutex. */
 static struct {
     struct tls *session;
-    uint8_t random[RANDOM_SIZE];
+    uint8_t random[HELLO_RANDOM];
 } waiting[WAITING];
 static unsigned next;
 static _Atomic uint32_t waiting_count;
@@ -32,14 +27,14 @@ static void forget(unsigned i)
 
 void aside_look(struct tls_library *library, void *handle, struct tls *t)
 {
-    uint8_t random[RANDOM_SIZE];
+    uint8_t random[HELLO_RANDOM];
     const struct tls_kind *kind = library->kind;
     if (!library->complete || !kind->memory || (t && (t->aside.memory || tls_stream(t)))) {
         return;
     }
     int saved = errno;
     const void *memory = kind->memory(library, handle);
-    if (memory && kind->memory_hello(library, handle, random) && (t = tls_get(library, handle))) {
+    if (memory && kind->hello(library, handle, random) && (t = tls_get(library, handle))) {
         pthread_mutex_lock(&tls_mutex);
         t->aside.memory = memory;
         atomic_store(&t->aside.sent, (int64_t)kind->memory_taken(library, handle, true));
@@ -48,24 +43,23 @@ void aside_look(struct tls_library *library, void *handle, struct tls *t)
             forget(i);
         }
         waiting[i].session = t;
-        memcpy(waiting[i].random, random, RANDOM_SIZE);
+        memcpy(waiting[i].random, random, HELLO_RANDOM);
         atomic_fetch_add(&waiting_count, 1);
         pthread_mutex_unlock(&tls_mutex);
     }
     errno = saved;
 }
 
-bool aside_match(struct stream *s, const uint8_t *octets, size_t count)
+bool aside_match(struct stream *s, const uint8_t *random)
 {
     bool matched = false;
-    if (!atomic_load_explicit(&waiting_count, memory_order_relaxed) || count < RANDOM_AT + RANDOM_SIZE
-        || octets[0] != HANDSHAKE || octets[5] != CLIENT_HELLO) {
+    if (!atomic_load_explicit(&waiting_count, memory_order_relaxed)) {
         return false;
     }
     pthread_mutex_lock(&tls_mutex);
     for (unsigned i = 0; i < WAITING && !matched; i++) {
         struct tls *t = waiting[i].session;
-        if (t && !memcmp(waiting[i].random, octets + RANDOM_AT, RANDOM_SIZE)) {
+        if (t && !memcmp(waiting[i].random, random, HELLO_RANDOM)) {
             matched = true;
             forget(i);
             int64_t origin = (int64_t)t->library->kind->memory_put(t->library, t->handle, false) - (int64_t)s->seen;

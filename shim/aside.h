@@ -3,8 +3,7 @@
  * the program itself reads records from its socket and puts them into one memory, and sends what the library puts into
  * another.
  *
- * Which descriptor belongs to a session is told by the ClientHello: the library knows its random octets (RFC 8446 §4.1.2),
- * and then they are sent on the descriptor.
+ * Which descriptor belongs to a session is told by the ClientHello (hello.h).
  *
  * Whatever the program has read from the descriptor comes into the memory sooner or later, in order. So every octet has a
  * position there, and a hand-over is one too: the twin gets the program's memory in the place of its socket, and what
@@ -44,8 +43,8 @@ struct aside {
  */
 void aside_look(struct tls_library *library, void *handle, struct tls *t);
 
-/* The first octets of a TLS session on a descriptor. True if they are a remembered ClientHello: its session is tied to s. */
-bool aside_match(struct stream *s, const uint8_t *octets, size_t count);
+/* A ClientHello has been sent on a descriptor. True if it is a remembered one: its session is tied to s. */
+bool aside_match(struct stream *s, const uint8_t *random);
 
 /* The program has sent records. */
 void aside_sent(struct stream *s, size_t count);

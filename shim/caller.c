@@ -206,6 +206,11 @@ bool caller_other_writes(const struct stream *s, uint64_t marks)
     return token && thread_of(token) != own() && (token & marks) == marks;
 }
 
+bool caller_is_here(const struct stream *s)
+{
+    return thread_of(atomic_load(&s->reading)) == own() || thread_of(atomic_load(&s->writing)) == own();
+}
+
 void caller_look_for_own(struct stream *s)
 {
     if (thread_of(atomic_load(&s->reading)) == own()) {

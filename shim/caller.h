@@ -43,6 +43,9 @@ void caller_look_for_own(struct stream *s);
 /* Whether the reads that are under way sleep in the kernel, as far as it tells (proc_pid_syscall(5)). */
 bool caller_sleeps(const struct stream *s);
 
+/* Whether this thread is inside a read or a write of it, as far as it can tell: one may have been left for good. */
+bool caller_is_here(const struct stream *s);
+
 /* Whether another thread reads, as far as this one can tell: of its own only such a call may be left. */
 bool caller_other_reads(const struct stream *s);
 

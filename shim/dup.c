@@ -118,8 +118,8 @@ EXPORT int dup3(int fd, int to, int flags)
  */
 static inline __attribute__((always_inline)) int set_flags(int fd, int command, void *argument)
 {
-    struct stream *s = tls_inside() ? NULL : stream_of(fd);
-    if (!s || !fork_is_mine()) {
+    struct stream *s = stream_of(fd);
+    if (!s || !fork_is_mine() || tls_own_traffic(s)) {
         return REAL(fcntl)(fd, command, argument);
     }
     hand_check();

@@ -83,7 +83,7 @@ void gate_leave(struct stream *s)
 struct stream *gate_enter_fd(int fd)
 {
     struct stream *s = stream_of(fd);
-    if (tls_inside()) {
+    if (s && tls_own_traffic(s)) {
         return NULL; /* passed already, by the call that the TLS library works for */
     }
     return s && fork_is_mine() && gate_enter(s) ? s : NULL;

@@ -7,7 +7,9 @@
 #define CLIENT_HELLO 1
 #define SERVER_NAME 0
 #define PROTOCOLS 16
-#define RANDOM_SIZE 32
+
+/* A record's header, a handshake message's (RFC 8446 §4, §5.1), legacy_version. */
+#define RANDOM_AT 11
 
 /* Octets that are still to be read. */
 struct octets {
@@ -59,6 +61,12 @@ static void read_name(struct hello *hello, struct octets extension)
     }
 }
 
+const uint8_t *hello_random(const uint8_t *octets, size_t count)
+{
+    bool is = count >= RANDOM_AT + HELLO_RANDOM && octets[0] == HANDSHAKE && octets[5] == CLIENT_HELLO;
+    return is ? octets + RANDOM_AT : NULL;
+}
+
 void hello_read(struct hello *hello, const uint8_t *octets, size_t count)
 {
     struct octets record = { octets, count };
@@ -66,7 +74,7 @@ void hello_read(struct hello *hello, const uint8_t *octets, size_t count)
     bool is = number(&record, 1) == HANDSHAKE;
     number(&record, 4); /* version, length */
     is = is && number(&record, 1) == CLIENT_HELLO;
-    number(&record, 3 + 2 + RANDOM_SIZE); /* length, version, random */
+    number(&record, 3 + 2 + HELLO_RANDOM); /* length, version, random */
     if (!is) {
         return;
     }

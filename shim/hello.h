@@ -15,6 +15,11 @@ struct hello {
     char name[HELLO_NAME]; /* of the server (RFC 6066 §3), "" none */
 };
 
+#define HELLO_RANDOM 32
+
+/* The random octets of a ClientHello that begins there, or NULL. */
+const uint8_t *hello_random(const uint8_t *octets, size_t count);
+
 /* Reads the first octets that a connection carries. What is not there, or not as it should be, counts as absent. */
 void hello_read(struct hello *hello, const uint8_t *octets, size_t count);
 

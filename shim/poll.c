@@ -111,7 +111,7 @@ static int wait_for_others(const struct pollfd *fds, nfds_t count, uint64_t sile
     return mask ? REAL(ppoll)(others, few, &wait, mask) : REAL(poll)(others, few, (int)(wait.tv_nsec / 1000000));
 }
 
-static bool is_in_reach(const struct pollfd *fds, nfds_t count)
+static bool is_in_reach(struct pollfd *fds, nfds_t count)
 {
     return count <= INT_MAX && memory_is_readable(fds, count * sizeof *fds);
 }
@@ -152,10 +152,21 @@ static int poll_watched(struct pollfd *fds, nfds_t count, const struct timespec 
     }
 }
 
+/* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
+static bool is_own(struct pollfd *fds, nfds_t count)
+{
+    int fd = tls_inside_fd();
+    for (nfds_t i = 0; fd >= 0 && i < count; i++) {
+        if (fds[i].fd == fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
-    if (!wait_is_watched() || tls_inside() || !is_in_reach(fds, count)) {
+    if (!wait_is_watched() || !is_in_reach(fds, count) || is_own(fds, count)) {
         return REAL(ppoll)(fds, count, timeout, mask);
     }
     return poll_watched(fds, count, timeout, mask, false);
@@ -163,7 +174,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (!wait_is_watched() || tls_inside() || !is_in_reach(fds, count)) {
+    if (!wait_is_watched() || !is_in_reach(fds, count) || is_own(fds, count)) {
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;

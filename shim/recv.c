@@ -223,9 +223,8 @@ static size_t first_buffer(const struct iovec *vector, size_t count)
 #define QUESTION_MS 200
 
 /* A read of a TLS library's own may be made, and wait. False, with errno: it is broken off, for the call to judge (twin_ask), or by a signal. */
-static bool may_wait(int fd, int flags)
+static bool may_wait(struct tls *t, int fd, int flags)
 {
-    struct tls *t = tls_now->session;
     struct timeval limit = { 0 };
     socklen_t length = sizeof limit;
     int saved = errno;
@@ -240,7 +239,7 @@ static bool may_wait(int fd, int flags)
             return false;
         }
         if (atomic_load(&t->asked)) {
-            tls_now->asked = true;
+            t->kept.asked = true;
             errno = EAGAIN;
             return false;
         }
@@ -258,8 +257,8 @@ static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, i
 {
     ssize_t result;
     if (!tls_own_replay(s, &result)) {
-        struct tls *t = tls_now->session;
-        if (t && t->judges && tls_now->reading && !may_wait(fd, how == PLAIN_READ ? 0 : how)) {
+        struct tls *t = atomic_load(&s->tls);
+        if (t && t->judges && t->kept.reading && !may_wait(t, fd, how == PLAIN_READ ? 0 : how)) {
             return -1;
         }
         result = receive_watched(s, fd, buffer, length, how, from, from_length);
@@ -279,10 +278,9 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
     if (how != PLAIN_READ && how & ~MSG_DONTWAIT) {
         return false;
     }
-    struct tls_frame *frame = tls_inside();
-    if (frame) {
-        if (!length || !frame->session || atomic_load(&s->tls) != frame->session || frame->session->replay
-            || frame->session->judges) {
+    struct tls *t = atomic_load_explicit(&s->tls, memory_order_acquire);
+    if (t) {
+        if (!length || t->replay || t->judges || !tls_own_traffic(s)) {
             return false;
         }
         *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
@@ -314,9 +312,9 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
     if (is_aside(s, flags)) {
         return receive(fd, buffer, length, how, from, from_length);
     }
-    bool all = flags & MSG_WAITALL && !peek && !tls_inside();
+    bool own = tls_own_traffic(s), all = flags & MSG_WAITALL && !peek && !own;
     how = all ? how & ~MSG_WAITALL : how;
-    if (tls_inside() && tls_own_traffic(s, false)) {
+    if (own) {
         return read_own(s, fd, buffer, length, how, from, from_length);
     }
     for (;;) {
@@ -388,7 +386,7 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     if (is_aside(s, flags)) {
         return REAL(recvmsg)(fd, message, flags);
     }
-    if (flags & MSG_WAITALL && !peek && !control_length && !tls_inside() && IS_POINTER(vector)) {
+    if (flags & MSG_WAITALL && !peek && !control_length && IS_POINTER(vector) && !tls_own_traffic(s)) {
         return read_all(s, fd, message, flags);
     }
     for (;;) {

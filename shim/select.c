@@ -139,11 +139,17 @@ static bool is_in_reach(const fd_set *set, int count)
     return !set || memory_is_readable(set, (size_t)(count + 63) / 64 * 8);
 }
 
+/* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
+static bool is_own(int count, const fd_set *readable, const fd_set *writable)
+{
+    int fd = tls_inside_fd();
+    return fd >= 0 && fd < count && ((readable && FD_ISSET(fd, readable)) || (writable && FD_ISSET(fd, writable)));
+}
+
 static bool is_watched(int count, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
 {
-    /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
-    return wait_is_watched() && !tls_inside() && count > 0 && count <= FD_SETSIZE
-        && is_in_reach(readable, count) && is_in_reach(writable, count) && is_in_reach(exceptional, count);
+    return wait_is_watched() && count > 0 && count <= FD_SETSIZE && is_in_reach(readable, count)
+        && is_in_reach(writable, count) && is_in_reach(exceptional, count) && !is_own(count, readable, writable);
 }
 
 static void restore(int count, const struct sets *asked, fd_set *readable, fd_set *writable, fd_set *exceptional)

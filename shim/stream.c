@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "attempt.h"
+#include "below.h"
 #include "caller.h"
 #include "calls.h"
 #include "channel.h"
@@ -459,9 +460,15 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
         s->opaque = true;
     } else if (octets[0] == HANDSHAKE) {
         s->opaque = true;
-        aside_match(s, octets, count);
+        const uint8_t *random = hello_random(octets, count);
+        if (random && !aside_match(s, random)) {
+            below_sent(s, random);
+        }
         read_hello(s, octets, count);
     } else if (s->opaque && octets[0] == APPLICATION_DATA) {
+        if (tls_inside()) {
+            return true; /* of a library that is known: its handshake comes to an end */
+        }
         if (!s->http_over_tls && !tls_works_aside()) {
             stream_leave(s, "it is not HTTP");
         } else if (tls_works_aside()) {
@@ -789,7 +796,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
 size_t read_begin(struct call *call, struct stream *s, bool peek)
 {
     call->clear = false;
-    if (tls_inside() && tls_own_traffic(s, false)) {
+    if (tls_own_traffic(s)) {
         *call = (struct call){ .stream = s, .own = true };
         return SIZE_MAX;
     }
@@ -1124,7 +1131,7 @@ static void begin_writing(struct call *call, struct stream *s)
 void write_begin(struct call *call, struct stream *s)
 {
     call->clear = false;
-    if (tls_inside() && tls_own_traffic(s, true)) {
+    if (tls_own_traffic(s)) {
         *call = (struct call){ .stream = s, .own = true };
         return;
     }

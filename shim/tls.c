@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "below.h"
 #include "bulk.h"
+#include "caller.h"
 #include "calls.h"
 #include "channel.h"
 #include "epoll.h"
@@ -20,7 +22,7 @@
 /* A place whose session has gone, in the middle of a run. */
 #define GONE 1
 
-_Thread_local struct tls_frame *tls_now;
+_Thread_local struct tls_frame tls_now;
 pthread_mutex_t tls_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* Read without a lock, changed under tls_mutex. */
@@ -201,37 +203,34 @@ void tls_tie(struct tls *t, struct stream *s)
     atomic_store(&s->tls, t);
 }
 
-bool tls_own_traffic(struct stream *s, bool writing)
+bool tls_own_traffic(const struct stream *s)
 {
-    struct tls_frame *frame = tls_now;
-    struct tls *t = atomic_load(&s->tls);
-    if (t) {
-        if (t != frame->session) {
-            stream_leave(s, "one TLS session runs inside another");
-        }
-        return true;
-    }
-    if (!writing || atomic_load(&s->stage) != STAGE_CANDIDATE || s->matched || !fork_is_mine()) {
-        return false;
-    }
-    t = frame->session;
-    if (!t && frame->library && frame->library->kind->is_client(frame->library, frame->handle)) {
-        t = tls_get(frame->library, frame->handle);
-    }
+    struct tls *t = atomic_load(&((struct stream *)s)->tls);
     if (!t) {
         return false;
     }
-    pthread_mutex_lock(&tls_mutex);
-    tls_tie(t, s);
-    pthread_mutex_unlock(&tls_mutex);
-    frame->session = t;
-    return true;
+    /* After a switch of stacks the frame may be another call's; but the call has its place in the stream as well. */
+    return (tls_inside() && tls_now.session == t) || (!atomic_load(&t->aside.on) && caller_is_here(s));
+}
+
+int tls_inside_fd(void)
+{
+    struct tls_frame *frame = tls_inside();
+    struct stream *s = frame && frame->session ? tls_stream(frame->session) : NULL;
+    return s ? s->fd : -1;
+}
+
+bool tls_is_nested(const void *handle, const struct tls *t, const void *caller)
+{
+    struct tls_frame *frame = tls_inside();
+    bool same = frame && (!frame->library || frame->handle == handle || (t && frame->session == t));
+    return same && (!frame->library || !caller || tls_is_code(caller));
 }
 
 bool tls_own_replay(struct stream *s, ssize_t *result)
 {
     struct tls *t = atomic_load(&s->tls);
-    if (!t || !t->replay || t != tls_now->session) {
+    if (!t || !t->replay) {
         return false;
     }
     t->replay = false;
@@ -247,24 +246,24 @@ bool tls_own_replay(struct stream *s, ssize_t *result)
 
 ssize_t tls_own_result(struct stream *s, ssize_t result)
 {
-    struct tls_frame *frame = tls_now;
+    struct tls *t = atomic_load(&s->tls);
     if (result > 0) {
         s->seen += (uint64_t)result;
         return result;
     }
-    if (!frame->reading || (result < 0 && !stream_is_fatal(errno))) {
+    if (!t || !t->kept.reading || (result < 0 && !stream_is_fatal(errno))) {
         return result;
     }
     int error = result < 0 ? errno : 0;
-    bool woken = atomic_load(&s->gate) || atomic_load(&s->generation) != frame->generation;
+    bool woken = atomic_load(&s->gate) || atomic_load(&s->generation) != t->kept.generation;
     if (!woken && !stream_would_hold(s)) {
         return result;
     }
-    if (!woken && !frame->kept) {
-        frame->error = error;
+    if (!woken && !t->kept.count) {
+        t->kept.error = error;
     }
-    frame->failed = frame->failed || !woken;
-    if (++frame->kept > KEPT_MAX) {
+    t->kept.failed = t->kept.failed || !woken;
+    if (++t->kept.count > KEPT_MAX) {
         return 0;
     }
     errno = EAGAIN;
@@ -302,10 +301,10 @@ void tls_plain(struct tls *t, int fd)
  * A data call on a descriptor that carries the stream in the clear. That is a place to wait in: but for a session on memory, no content
  * comes there. An octet means that the call is wanted for something else (twin_ask).
  */
-static enum tls_outcome carry_plain(struct tls_data *data, int fd, struct tls_frame *frame)
+static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
 {
     struct stream *s = tls_stream(data->t);
-    bool writing = frame->writing, aside_on = atomic_load(&data->t->aside.on);
+    bool aside_on = atomic_load(&data->t->aside.on);
     ssize_t n;
     if (aside_on) {
         n = writing ? aside_send(data->t, data->buffer, data->length)
@@ -320,7 +319,7 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, struct tls_fr
             s->seen += (uint64_t)n;
         }
         if (!writing && !aside_on) {
-            frame->asked = true;
+            data->t->kept.asked = true;
             data->done = 0;
             errno = EAGAIN;
             return TLS_AGAIN;
@@ -349,8 +348,23 @@ static bool check_surplus(struct tls *t, struct stream *s)
     return has && !had;
 }
 
-/* One try of a data call. */
-static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct tls_frame *frame)
+/* The library's part of a data call. */
+static enum tls_outcome call_library(struct tls_data *data, tls_carry *carry)
+{
+    struct tls_frame before;
+    tls_begin(&before, data->library, data->handle, data->t);
+    enum tls_outcome outcome = carry(data);
+    tls_end(&before);
+    return outcome;
+}
+
+static enum tls_outcome read_framed(struct tls_data *data)
+{
+    return twin_read_framed(atomic_load(&data->t->live), data);
+}
+
+/* One try of a data call. `serves`: what the twin has read ahead comes first. */
+static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, bool writing, bool serves)
 {
     struct tls *t = data->t;
     struct twin *w = t ? atomic_load(&t->live) : NULL;
@@ -359,26 +373,24 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
     data->done = 0;
     if (t) {
         data->handle = t->last = w ? w->handle : t->handle;
-        memory = !frame->writing && atomic_load_explicit(&t->aside.on, memory_order_relaxed);
+        memory = !writing && atomic_load_explicit(&t->aside.on, memory_order_relaxed);
         before = memory ? aside_call(t) : 0;
     }
-    if (w && frame->serves && !w->framed && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
+    if (w && serves && !w->framed && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
         data->done = twin_serve(w, data->buffer, data->length, data->peek);
         return TLS_DATA;
     }
     int plain = t ? atomic_load(&t->plain_fd) : -1;
     if (plain >= 0) {
-        data->outcome = carry_plain(data, plain, frame);
-        data->library->kind->say(data, frame->writing);
+        data->outcome = carry_plain(data, plain, writing);
+        data->library->kind->say(data, writing);
         return data->outcome;
     }
     if (t) {
         t->said = 0;
     }
-    if (w && w->framed && !frame->writing) {
-        tls_now = frame;
-        data->outcome = twin_read_framed(w, data);
-        tls_now = NULL;
+    if (w && w->framed && !writing) {
+        data->outcome = call_library(data, read_framed);
         if (memory) {
             aside_called(t, before, data->outcome == TLS_DATA);
         }
@@ -386,11 +398,9 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
             data->library->kind->say(data, false);
             return data->outcome;
         }
-        return try_once(data, carry, frame); /* the response is over: what follows is as it comes */
+        return try_once(data, carry, writing, serves); /* the response is over: what follows is as it comes */
     }
-    tls_now = frame;
-    enum tls_outcome outcome = carry(data);
-    tls_now = NULL;
+    enum tls_outcome outcome = call_library(data, carry);
     if (memory) {
         aside_called(t, before, outcome == TLS_DATA);
     }
@@ -398,38 +408,46 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, struct
 }
 
 /* The only try of a call in the middle of content (bulk.h). What has come is looked at before the call leaves. */
-static enum tls_outcome try_amid(struct tls_data *data, tls_carry *carry, struct tls_frame *frame)
+static enum tls_outcome try_amid(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
+    struct tls_frame before;
     data->done = 0;
     data->handle = t->last = t->handle;
     t->said = 0;
-    tls_now = frame;
+    tls_begin(&before, data->library, t->handle, t);
     enum tls_outcome outcome = carry(data);
     if (outcome == TLS_DATA) {
         int saved = errno;
         t->library->kind->refresh(t);
         errno = saved;
     }
-    tls_now = NULL;
+    tls_end(&before);
     return outcome;
+}
+
+struct stream *tls_look_below(struct tls_library *library, void *handle, struct tls *t, bool again)
+{
+    struct tls *tied = below_look(library, handle, t);
+    if (!tied && again) {
+        aside_look(library, handle, t);
+    }
+    return tied ? tls_stream(tied) : NULL;
 }
 
 void tls_read(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
     struct stream *s = t ? tls_stream(t) : NULL;
-    void *handle = t ? t->handle : data->handle;
     size_t wanted = data->length;
     for (;;) {
-        struct tls_frame frame = { .library = data->library, .handle = handle, .session = t, .serves = true };
         if (t && atomic_load_explicit(&t->asked, memory_order_relaxed) && fork_is_mine()) {
             twin_ask(t);
         }
         if (!s) {
-            data->outcome = try_once(data, carry, &frame);
+            data->outcome = try_once(data, carry, false, true);
             if (data->outcome == TLS_AGAIN) {
-                aside_look(data->library, handle, t); /* the handshake is part of this call */
+                tls_look_below(data->library, data->handle, t, true); /* the handshake is part of this call */
             }
             return;
         }
@@ -441,9 +459,18 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             t->replay = true;
             t->replay_error = call.error;
         }
-        frame.generation = call.generation;
-        frame.reading = call.tracked && call.alone;
-        data->outcome = amid ? try_amid(data, carry, &frame) : try_once(data, carry, &frame);
+        bool counts = call.tracked && call.alone;
+        struct tls_kept kept = { .reading = counts, .generation = call.generation };
+        if (counts) {
+            t->kept = kept;
+        }
+        data->outcome = amid ? try_amid(data, carry) : try_once(data, carry, false, true);
+        if (counts) {
+            kept = t->kept;
+            t->kept.reading = false;
+        }
+        bool asked = t->kept.asked;
+        t->kept.asked = false;
         if (amid && data->outcome == TLS_DATA && bulk_end_clear(&call, data->done, wanted)) {
             return;
         }
@@ -451,9 +478,9 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         int error = EAGAIN;
         if (data->outcome == TLS_DATA) {
             result = (ssize_t)data->done;
-        } else if (frame.failed) {
-            result = frame.error ? -1 : 0;
-            error = frame.error;
+        } else if (kept.failed) {
+            result = kept.error ? -1 : 0;
+            error = kept.error;
         } else if (data->outcome == TLS_END) {
             result = 0;
         } else if (data->outcome == TLS_BAD) {
@@ -465,13 +492,13 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         bool show = false;
         if (result > 0 && call.alone) {
             /* Before the call leaves: the hand may replace the twin from then on. */
-            struct tls_frame after;
-            tls_begin(&after, t->library, t->handle, t);
+            struct tls_frame before;
+            tls_begin(&before, t->library, t->handle, t);
             t->library->kind->refresh(t);
             if (atomic_load_explicit(&s->surplus, memory_order_relaxed) || atomic_load(&t->live)) {
                 show = check_surplus(t, s);
             }
-            tls_end(&after);
+            tls_end(&before);
             errno = result < 0 ? error : saved;
         }
         bool again = read_end(&call, result, &part, 1);
@@ -479,24 +506,23 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             epoll_show(s);
         }
         errno = saved;
-        if (frame.asked && data->outcome == TLS_AGAIN) {
+        if (asked && data->outcome == TLS_AGAIN) {
             continue;
         }
-        if (frame.kept && !frame.failed && data->outcome == TLS_AGAIN) {
+        if (kept.count && !kept.failed && data->outcome == TLS_AGAIN) {
             /* It was the hand that woke the call: a program with a blocking socket is not prepared to try again. */
             again = gate_wait(s);
         }
         bool moved = call.tracked && atomic_load(&s->generation) != call.generation;
-        if (again && (moved || frame.kept || data->outcome == TLS_AGAIN)) {
+        if (again && (moved || kept.count || data->outcome == TLS_AGAIN)) {
             data->retry = moved;
             continue;
         }
-        if (frame.failed && data->outcome != TLS_DATA) {
+        if (kept.failed && data->outcome != TLS_DATA) {
             /* Nobody mends it: the library sees it as it came, and says of it what it would have said. */
-            struct tls_frame plain = { .library = data->library, .handle = handle, .session = t };
             t->replay = true;
-            t->replay_error = frame.error;
-            data->outcome = try_once(data, carry, &plain);
+            t->replay_error = kept.error;
+            data->outcome = try_once(data, carry, false, false);
         }
         return;
     }
@@ -506,55 +532,45 @@ void tls_write(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
     struct stream *s = t ? tls_stream(t) : NULL;
-    struct tls_frame frame = {
-        .library = data->library, .handle = t ? t->handle : data->handle, .session = t, .writing = true,
-    };
     struct call call;
-    if (s) {
+    bool known = s;
+    if (known) {
         write_begin_clear(&call, s);
     }
-    data->outcome = try_once(data, carry, &frame);
-    if (!s && !frame.session && data->outcome == TLS_AGAIN) {
-        aside_look(data->library, frame.handle, t);
-    }
-    aside = !s && !frame.session && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
-    if (!s && frame.session && (s = tls_stream(frame.session))) {
-        t = frame.session; /* the handshake was part of this call */
+    data->outcome = try_once(data, carry, true, false);
+    if (!known && (s = tls_look_below(data->library, data->handle, t, data->outcome == TLS_AGAIN))) {
+        t = atomic_load(&s->tls); /* the handshake was part of this call */
         write_begin_clear(&call, s);
     }
-    if (s) {
+    aside = !s && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
+    if (s && t) {
         atomic_store(&t->busy_writing, data->outcome == TLS_AGAIN);
         struct iovec part = { data->buffer, data->length };
         write_end(&call, data->outcome == TLS_DATA ? (ssize_t)data->done : -1, &part, 1);
     }
 }
 
-void tls_begin(struct tls_frame *frame, struct tls_library *library, void *handle, struct tls *t)
+void tls_begin(struct tls_frame *before, struct tls_library *library, void *handle, struct tls *t)
 {
-    *frame = (struct tls_frame){ .library = library, .handle = handle, .session = t };
-    if (!tls_inside()) {
-        tls_now = frame;
-    }
+    *before = tls_now;
+    tls_now = (struct tls_frame){ .at = (uintptr_t)before, .library = library, .handle = handle, .session = t };
 }
 
-void tls_end(struct tls_frame *frame)
+void tls_end(const struct tls_frame *before)
 {
-    if (tls_now == frame) {
-        tls_now = NULL;
-    }
+    tls_now = *before;
 }
 
 void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
 {
-    bool inside = tls_inside() != NULL;
-    struct stream *s = t && !inside ? tls_stream(t) : NULL;
+    struct stream *s = t && !tls_is_nested(handle, t, NULL) ? tls_stream(t) : NULL;
     present->held = s && fork_is_mine() && gate_enter(s) ? s : NULL;
-    tls_begin(&present->frame, library, handle, t);
+    tls_begin(&present->before, library, handle, t);
     if (present->held && atomic_load(&t->aside.on)) {
         aside_skip(t);
     }
-    struct twin *w = t && !inside ? atomic_load(&t->live) : NULL;
-    return w ? w->handle : handle;
+    struct twin *w = t ? atomic_load(&t->live) : NULL;
+    return tls_now.handle = w ? w->handle : handle;
 }
 
 void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
@@ -564,14 +580,14 @@ void *tls_enter_to_look(struct tls_present *present, struct tls_library *library
         return tls_enter(present, library, t, handle);
     }
     present->held = NULL;
-    tls_begin(&present->frame, library, handle, t);
+    tls_begin(&present->before, library, handle, t);
     return handle;
 }
 
 void tls_leave(struct tls_present *present)
 {
     int saved = errno;
-    tls_end(&present->frame);
+    tls_end(&present->before);
     gate_leave_if(present->held);
     errno = saved;
 }
@@ -609,7 +625,7 @@ void tls_opened(struct stream *s)
 {
     struct tls *t = atomic_load(&s->tls);
     struct tls_facts facts = { .version = "" };
-    struct tls_frame frame;
+    struct tls_frame before;
     char text[1024];
     if (!t && s->host[0]) {
         size_t n = append(text, 0, sizeof text, "not known");
@@ -622,7 +638,7 @@ void tls_opened(struct stream *s)
     if (!t) {
         return;
     }
-    tls_begin(&frame, t->library, t->handle, t);
+    tls_begin(&before, t->library, t->handle, t);
     t->library->kind->describe(t, &facts);
     size_t n = append(text, 0, sizeof text, t->library->name);
     n = append(text, n, sizeof text, facts.version);
@@ -635,7 +651,7 @@ void tls_opened(struct stream *s)
     }
     pthread_mutex_unlock(&tls_mutex);
     n = append(text, n, sizeof text, t->captured ? t->library->kind->needs(t) : "");
-    tls_end(&frame);
+    tls_end(&before);
     channel_send(s, MS_TLS, 0, 0, t->captured != NULL, 0, text, n);
     const char *spoilt = atomic_load(&t->spoilt);
     if (spoilt) {

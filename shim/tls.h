@@ -88,7 +88,7 @@ struct tls_kind {
     const char *const *functions;     /* names, NULL at the end; those after an empty string may be missing */
     /* A copy has been found; sets its name, and `complete` where all is there. */
     void (*loaded)(struct tls_library *library);
-    bool (*is_client)(struct tls_library *library, void *handle); /* a session that is not known yet may be */
+    bool (*hello)(struct tls_library *library, void *handle, uint8_t *random); /* of a client's session: the random octets of its ClientHello */
     void (*begun)(struct tls *t); /* a session is known from now on */
     void (*describe)(struct tls *t, struct tls_facts *facts);
     /* Takes references to all that a twin needs. On the program's thread, which is in no other call on the handle. */
@@ -122,7 +122,6 @@ struct tls_kind {
      * such thing, and answers NULL for a handle that has none. `out`: that which the library writes to.
      */
     const void *(*memory)(struct tls_library *library, void *handle);
-    bool (*memory_hello)(struct tls_library *library, void *handle, uint8_t *random); /* the random octets of a ClientHello */
     size_t (*memory_look)(struct tls_library *library, void *handle, void *octets, size_t length);
     ssize_t (*memory_read)(struct tls_library *library, void *handle, void *octets, size_t length); /* 0: the end, -1: none now */
     ssize_t (*memory_write)(struct tls_library *library, void *handle, const void *octets, size_t length);
@@ -152,42 +151,63 @@ struct tls {
     _Atomic uint32_t asked;          /* it is to judge a twin's server, by the next call that reads, or is at it */
     bool replay;
     int replay_error;                /* errno, 0 for an end of file */
+    /* Of the read call that counts (stream.h: alone): failures that are kept back from the library. */
+    struct tls_kept {
+        bool reading;        /* they are to be */
+        bool asked;          /* the call has been broken off: the program's own function is to judge a new server first */
+        bool failed;         /* one was, and not because the hand woke the call */
+        unsigned count;      /* how many were, in all */
+        int error;           /* errno of the first, 0 for an end of file */
+        uint32_t generation; /* of the stream, when the call began */
+    } kept;
     struct aside aside;
     struct tls *next;                /* tls.c's, once the session has gone */
 };
 
 /*
- * A call into a TLS library that is under way on this thread: what the library then does on a descriptor is
- * its own traffic. NULL outside.
+ * The call into a TLS library that this thread is in: what it has called is the library's own. It may be left by siglongjmp(3), an
+ * exception or a switch of stacks, and then lasts until something shows that; so it is kept by value, and means nothing but
+ * its own session, and the stream below that.
  */
 struct tls_frame {
-    struct tls_library *library;
+    uintptr_t at; /* on the stack: whatever the library calls lies below; 0: no call */
+    struct tls_library *library; /* NULL: Midstream's own work on twins */
     void *handle;
     struct tls *session;
-    uint32_t generation; /* of the stream, when the call began */
-    bool reading;        /* failures are kept back from the library */
-    bool writing;
-    bool serves;         /* what the twin has read ahead comes first */
-    bool asked;          /* it has been broken off: the program's own function is to judge a new server first */
-    bool failed;         /* one was kept back, and not because the hand woke the call */
-    unsigned kept;       /* how many were, in all */
-    int error;           /* errno of the first, 0 for an end of file */
 };
 
-extern _Thread_local struct tls_frame *tls_now;
+extern _Thread_local struct tls_frame tls_now;
 
-/* The call that is under way. One that was left by siglongjmp or an exception lies below the present stack. */
+/* That call, or NULL. */
 static inline struct tls_frame *tls_inside(void)
 {
-    if (tls_now && (uintptr_t)tls_now < (uintptr_t)__builtin_frame_address(0)) {
-        tls_now = NULL;
+    if (tls_now.at && tls_now.at <= (uintptr_t)__builtin_frame_address(0)) {
+        tls_now.at = 0; /* it has been left for good */
     }
-    return tls_now;
+    return tls_now.at ? &tls_now : NULL;
 }
 
-/* Around a library's call. Only the outermost counts: the libraries call their own exported functions. */
-void tls_begin(struct tls_frame *frame, struct tls_library *library, void *handle, struct tls *t);
-void tls_end(struct tls_frame *frame);
+/* Midstream itself is at work: not the program. */
+static inline bool tls_is_at_work(void)
+{
+    return tls_now.at && !tls_now.library && tls_inside();
+}
+
+/* The descriptor below that call's session, -1: unknown. */
+int tls_inside_fd(void);
+
+/*
+ * Whether a hook's call comes from within one on the same handle, or from Midstream's own work. `caller`: where from, for a call that nobody but
+ * the library itself makes there; NULL: the program's callbacks may make it as well.
+ */
+bool tls_is_nested(const void *handle, const struct tls *t, const void *caller);
+
+/* Whether an address is a TLS library's, or Midstream's. */
+bool tls_is_code(const void *address);
+
+/* Around a library's call. `before` keeps the one that this thread is in already. */
+void tls_begin(struct tls_frame *before, struct tls_library *library, void *handle, struct tls *t);
+void tls_end(const struct tls_frame *before);
 
 /* The session cannot be followed, from now on. NULL is allowed. */
 void tls_spoil(struct tls *t, const char *why);
@@ -235,8 +255,8 @@ void tls_part(struct stream *s);
 /* Guards what sessions have captured, and their ties to streams and twins. Not held while octets are moved. */
 extern pthread_mutex_t tls_mutex;
 
-/* The library sends or receives on a descriptor: true when that is its own traffic, which is not to be tracked. */
-bool tls_own_traffic(struct stream *s, bool writing);
+/* Whether what is done on the descriptor is done within a call on the session above it: it is the library's own traffic then. */
+bool tls_own_traffic(const struct stream *s);
 
 /* What the library is to see of a read of its own: a failure that may be mended becomes EAGAIN. */
 ssize_t tls_own_result(struct stream *s, ssize_t result);
@@ -283,9 +303,15 @@ typedef enum tls_outcome tls_carry(struct tls_data *data);
 void tls_read(struct tls_data *data, tls_carry *carry);
 void tls_write(struct tls_data *data, tls_carry *carry);
 
+/*
+ * A call that may have shaken hands, on a session of no stream, is over: the stream that it is known to have below it now. `again`: it has
+ * not come to its end.
+ */
+struct stream *tls_look_below(struct tls_library *library, void *handle, struct tls *t, bool again);
+
 /* Another call of the program's: holds the session still, and says which handle is meant. t may be NULL. */
 struct tls_present {
-    struct tls_frame frame;
+    struct tls_frame before;
     struct stream *held;
 };
 void *tls_enter(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);

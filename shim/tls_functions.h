@@ -27,7 +27,7 @@ FUNCTIONS(TYPE, OPTIONAL)
 #define KIND_IN_COMMON              \
     .functions = function_names,    \
     .loaded = loaded,               \
-    .is_client = is_client,         \
+    .hello = hello,                 \
     .begun = begun,                 \
     .describe = describe,           \
     .capture = capture,             \

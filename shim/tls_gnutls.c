@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "hello.h"
 #include "tls.h"
 #include "twin.h"
 
@@ -60,6 +61,7 @@ typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsig
     F(int, gnutls_x509_crt_verify, (void *certificate, void **list, int count, unsigned flags, unsigned *status)) \
     F(unsigned, gnutls_certificate_client_get_request_status, (void *session))                     \
     F(void, gnutls_handshake_set_hook_function, (void *session, unsigned type, int when, handshake_hook hook)) \
+    F(void, gnutls_session_get_random, (void *session, gnutls_datum *client, gnutls_datum *server)) \
     F(int, gnutls_global_init, (void))                                                             \
     MARK                                                                                           \
     F(void, gnutls_memset, (void *data, int value, size_t size))
@@ -571,11 +573,19 @@ static void destroy(struct twin *w)
     }
 }
 
-/* The sessions of clients are known from gnutls_init on. */
-static bool is_client(struct tls_library *library, void *session)
+/* Only the sessions of clients are known. */
+static bool hello(struct tls_library *library, void *session, uint8_t *random)
 {
-    (void)library, (void)session;
-    return false;
+    gnutls_datum client = { NULL, 0 };
+    if (!tls_find(session)) {
+        return false;
+    }
+    F(library, gnutls_session_get_random)(session, &client, NULL);
+    if (!client.data || client.size != HELLO_RANDOM) {
+        return false;
+    }
+    memcpy(random, client.data, HELLO_RANDOM);
+    return true;
 }
 
 const struct tls_kind tls_gnutls = {
@@ -591,22 +601,23 @@ static struct tls_library *library_of(enum tls_call call, const struct tls *t, c
 
 /* `t` and `library` for a hook, or the hook's result where there is no library. */
 #define LOOK_UP(name, session, missing)                                   \
+    const void *caller = CALLER;                                          \
     struct tls *t = tls_find(session);                                    \
-    struct tls_library *library = library_of(TLS_CALL_##name, t, CALLER); \
+    struct tls_library *library = library_of(TLS_CALL_##name, t, caller); \
     if (!library) {                                                       \
         return missing;                                                   \
     }
 
 static struct notes *notes_of(struct tls *t)
 {
-    return t && !tls_inside() ? t->noted : NULL;
+    return t && !tls_is_at_work() ? t->noted : NULL;
 }
 
 EXPORT int gnutls_init(void **session, unsigned flags)
 {
     LOOK_UP(gnutls_init, NULL, GNUTLS_E_INTERNAL_ERROR)
     int result = TLS_REAL(library, gnutls_init)(session, flags);
-    if (!result && flags & GNUTLS_CLIENT && !(flags & GNUTLS_DATAGRAM) && !tls_inside() && (t = tls_get(library, *session)) && t->noted) {
+    if (!result && flags & GNUTLS_CLIENT && !(flags & GNUTLS_DATAGRAM) && !tls_is_at_work() && (t = tls_get(library, *session)) && t->noted) {
         ((struct notes *)t->noted)->flags = flags;
     }
     return result;
@@ -702,7 +713,10 @@ EXPORT int gnutls_alpn_set_protocols(void *session, const void *protocols, unsig
 EXPORT int gnutls_handshake(void *session)
 {
     LOOK_UP(gnutls_handshake, session, GNUTLS_E_INTERNAL_ERROR)
-    if (t && t->captured && !tls_inside()) {
+    if (tls_is_nested(session, t, caller)) {
+        return TLS_REAL(library, gnutls_handshake)(session);
+    }
+    if (t && t->captured) {
         /* The server has asked for another (GNUTLS_E_REHANDSHAKE). */
         struct tls_present present;
         tls_spoil(t, "its TLS session was renegotiated");
@@ -711,10 +725,11 @@ EXPORT int gnutls_handshake(void *session)
         tls_leave(&present);
         return again;
     }
-    struct tls_frame frame;
-    tls_begin(&frame, library, session, t);
+    struct tls_frame before;
+    tls_begin(&before, library, session, t);
     int result = TLS_REAL(library, gnutls_handshake)(session);
-    tls_end(&frame);
+    tls_look_below(library, session, t, result);
+    tls_end(&before);
     return result;
 }
 
@@ -735,7 +750,7 @@ static enum tls_outcome carry_send(struct tls_data *data)
 EXPORT ssize_t gnutls_record_recv(void *session, void *buffer, size_t length)
 {
     LOOK_UP(gnutls_record_recv, session, GNUTLS_E_INTERNAL_ERROR)
-    if (tls_inside() || !length || !buffer) {
+    if (tls_is_nested(session, t, caller) || !length || !buffer) {
         return TLS_REAL(library, gnutls_record_recv)(session, buffer, length);
     }
     struct tls_data data = { .t = t, .library = library, .handle = session, .buffer = buffer, .length = length };
@@ -746,7 +761,7 @@ EXPORT ssize_t gnutls_record_recv(void *session, void *buffer, size_t length)
 EXPORT ssize_t gnutls_record_send(void *session, const void *octets, size_t length)
 {
     LOOK_UP(gnutls_record_send, session, GNUTLS_E_INTERNAL_ERROR)
-    if (tls_inside()) {
+    if (tls_is_nested(session, t, caller)) {
         return TLS_REAL(library, gnutls_record_send)(session, octets, length);
     }
     /* A call with nothing repeats one that was put off (gnutls_record_send(3)): the octets are not seen again. */
@@ -763,7 +778,7 @@ EXPORT ssize_t gnutls_record_send(void *session, const void *octets, size_t leng
     EXPORT result name parameters                                                 \
     {                                                                             \
         LOOK_UP(name, session, GNUTLS_E_INTERNAL_ERROR)                           \
-        if (tls_inside()) {                                                       \
+        if (tls_is_nested(session, t, caller)) {                                  \
             return TLS_REAL(library, name) arguments;                             \
         }                                                                         \
         struct tls_present present;                                               \
@@ -821,29 +836,29 @@ ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUT
 EXPORT int gnutls_record_get_direction(void *session)
 {
     LOOK_UP(gnutls_record_get_direction, session, 0)
-    return TLS_REAL(library, gnutls_record_get_direction)(t && !tls_inside() ? t->last : session);
+    return TLS_REAL(library, gnutls_record_get_direction)(t ? t->last : session);
 }
 
 EXPORT void gnutls_session_set_verify_cert(void *session, const char *name, unsigned flags)
 {
     LOOK_UP(gnutls_session_set_verify_cert, session, )
     struct notes *notes = notes_of(t);
-    struct tls_frame frame;
+    struct tls_frame before;
     if (notes) {
         notes->verifier = NULL;
         notes->own_verification = !name || strlen(name) >= sizeof notes->verified_name;
         snprintf(notes->verified_name, sizeof notes->verified_name, "%s", name ? name : "");
     }
-    tls_begin(&frame, library, session, t); /* it sets a function of the library's own */
+    tls_begin(&before, library, session, t); /* it sets a function of the library's own */
     TLS_REAL(library, gnutls_session_set_verify_cert)(session, name, flags);
-    tls_end(&frame);
+    tls_end(&before);
 }
 
 EXPORT void gnutls_session_set_verify_function(void *session, int (*function)(void *))
 {
     LOOK_UP(gnutls_session_set_verify_function, session, )
     struct notes *notes = notes_of(t);
-    if (notes) {
+    if (notes && !tls_is_nested(session, t, caller)) {
         notes->verifier = function;
         notes->own_verification = function != NULL;
     }
@@ -878,7 +893,7 @@ EXPORT void gnutls_certificate_set_verify_function(void *credentials, int (*func
     {                                                                             \
         LOOK_UP(name, NULL, GNUTLS_E_INTERNAL_ERROR)                              \
         Dl_info info;                                                             \
-        if (!(dladdr(CALLER, &info) && info.dli_fbase == library->base)) {        \
+        if (!(dladdr(caller, &info) && info.dli_fbase == library->base)) {        \
             atomic_fetch_or(&pins, what);                                         \
         }                                                                         \
         return TLS_REAL(library, name) arguments;                                 \

@@ -218,6 +218,25 @@ const void *tls_library_meant(void)
     return &libraries[meant / TLS_CALLS - 1];
 }
 
+bool tls_is_code(const void *address)
+{
+    extern const char __ehdr_start[], _end[];
+    const char *name;
+    if (is_entry(address)) {
+        return false; /* the program's */
+    }
+    if ((const char *)address >= __ehdr_start && (const char *)address < _end) {
+        return true;
+    }
+    const void *base = base_of(address, &name);
+    for (uint32_t i = 0, n = atomic_load(&known); base && i < n; i++) {
+        if (libraries[i].base == base) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tls_library_forget(void)
 {
     pthread_mutex_init(&finding, NULL);

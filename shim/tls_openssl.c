@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "hello.h"
 #include "inline.h"
 #include "tls.h"
 #include "twin.h"
@@ -342,11 +343,6 @@ static void loaded(struct tls_library *library)
     library->choices = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, (void *)duplicated, (void *)choices_freed);
     library->context_choices = F(library, CRYPTO_get_ex_new_index)(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL, NULL, (void *)duplicated, (void *)choices_freed);
     library->complete = library->index > 0 && library->choices > 0 && library->context_choices > 0;
-}
-
-static bool is_client(struct tls_library *library, void *ssl)
-{
-    return !library->complete || !F(library, SSL_is_server)(ssl);
 }
 
 static void begun(struct tls *t)
@@ -900,11 +896,11 @@ static void *memory_bio(struct tls_library *library, void *ssl, bool out)
     return out ? F(library, SSL_get_wbio)(ssl) : F(library, SSL_get_rbio)(ssl);
 }
 
-static bool memory_hello(struct tls_library *library, void *ssl, uint8_t *random)
+static bool hello(struct tls_library *library, void *ssl, uint8_t *random)
 {
-    static const uint8_t none[32];
-    return !F(library, SSL_is_server)(ssl) && F(library, SSL_get_client_random)(ssl, random, sizeof none) == sizeof none
-        && memcmp(random, none, sizeof none);
+    static const uint8_t none[HELLO_RANDOM];
+    return !F(library, SSL_is_server)(ssl) && F(library, SSL_get_client_random)(ssl, random, HELLO_RANDOM) == HELLO_RANDOM
+        && memcmp(random, none, HELLO_RANDOM);
 }
 
 static size_t memory_look(struct tls_library *library, void *ssl, void *octets, size_t length)
@@ -974,7 +970,6 @@ static void destroy(struct twin *w)
 const struct tls_kind tls_openssl = {
     KIND_IN_COMMON,
     .memory = memory,
-    .memory_hello = memory_hello,
     .memory_look = memory_look,
     .memory_read = memory_read,
     .memory_write = memory_write,
@@ -1006,17 +1001,17 @@ EXPORT int SSL_connect(void *ssl)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_connect, t, CALLER);
-    struct tls_frame frame;
+    struct tls_frame before;
     if (!library) {
         return -1;
     }
-    tls_begin(&frame, library, ssl, t);
-    bool outermost = tls_now == &frame;
-    int result = TLS_REAL(library, SSL_connect)(ssl);
-    if (outermost && !frame.session) {
-        aside_look(library, ssl, t);
+    if (t) {
+        t->said = 0;
     }
-    tls_end(&frame);
+    tls_begin(&before, library, ssl, t);
+    int result = TLS_REAL(library, SSL_connect)(ssl);
+    tls_look_below(library, ssl, t, true);
+    tls_end(&before);
     return result;
 }
 
@@ -1024,17 +1019,17 @@ EXPORT int SSL_do_handshake(void *ssl)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_do_handshake, t, CALLER);
-    struct tls_frame frame;
+    struct tls_frame before;
     if (!library) {
         return -1;
     }
-    tls_begin(&frame, library, ssl, t);
-    bool outermost = tls_now == &frame;
-    int result = TLS_REAL(library, SSL_do_handshake)(ssl);
-    if (outermost && !frame.session) {
-        aside_look(library, ssl, t);
+    if (t) {
+        t->said = 0;
     }
-    tls_end(&frame);
+    tls_begin(&before, library, ssl, t);
+    int result = TLS_REAL(library, SSL_do_handshake)(ssl);
+    tls_look_below(library, ssl, t, true);
+    tls_end(&before);
     return result;
 }
 
@@ -1045,7 +1040,7 @@ static bool data_call(struct tls_data *data, enum tls_call call, void *ssl, cons
     *data = (struct tls_data){
         .t = t, .library = library_of(call, t, caller), .handle = ssl, .buffer = (void *)buffer, .length = length,
     };
-    bool ours = data->library && !tls_inside();
+    bool ours = data->library && !tls_is_nested(ssl, t, caller);
     if (ours && t) {
         t->said = 0;
     }
@@ -1221,13 +1216,14 @@ EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, si
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_write_early_data, t, CALLER);
-    struct tls_frame frame;
+    struct tls_frame before;
     if (!library) {
         return 0;
     }
-    tls_begin(&frame, library, ssl, t);
+    tls_begin(&before, library, ssl, t);
     int result = TLS_REAL(library, SSL_write_early_data)(ssl, octets, length, done);
-    tls_end(&frame);
+    tls_look_below(library, ssl, t, true);
+    tls_end(&before);
     tls_spoil(tls_find(ssl), "its request was sent as early data");
     return result;
 }
@@ -1256,8 +1252,16 @@ EXPORT int SSL_pending(const void *ssl)
 EXPORT int SSL_has_pending(const void *ssl)
     ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_pending(t, 0) || TLS_REAL(library, SSL_has_pending)(handle))
 
+static void begin_shutdown(struct tls *t)
+{
+    tls_half_closed(t);
+    if (t) {
+        t->said = 0;
+    }
+}
+
 EXPORT int SSL_shutdown(void *ssl)
-    ON_PRESENT(int, SSL_shutdown, -1, ssl, (tls_half_closed(t), TLS_REAL(library, SSL_shutdown)(handle)))
+    ON_PRESENT(int, SSL_shutdown, -1, ssl, (begin_shutdown(t), TLS_REAL(library, SSL_shutdown)(handle)))
 
 EXPORT int SSL_get_shutdown(const void *ssl)
     ON_PRESENT(int, SSL_get_shutdown, 0, (void *)ssl,
@@ -1272,17 +1276,17 @@ EXPORT int SSL_get_error(const void *ssl, int result)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_get_error, t, CALLER);
-    if (t && t->said && result <= 0 && !tls_inside()) {
+    if (t && t->said && result <= 0) {
         return t->said;
     }
-    return library ? TLS_REAL(library, SSL_get_error)(t && !tls_inside() ? t->last : ssl, result) : SSL_ERROR_SYSCALL;
+    return library ? TLS_REAL(library, SSL_get_error)(t ? t->last : ssl, result) : SSL_ERROR_SYSCALL;
 }
 
 EXPORT int SSL_want(const void *ssl)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_want, t, CALLER);
-    return library ? TLS_REAL(library, SSL_want)(t && !tls_inside() ? t->last : ssl) : 1;
+    return library ? TLS_REAL(library, SSL_want)(t ? t->last : ssl) : 1;
 }
 
 EXPORT int SSL_renegotiate(void *ssl)
@@ -1295,9 +1299,10 @@ EXPORT int SSL_renegotiate(void *ssl)
 
 EXPORT int SSL_clear(void *ssl)
 {
+    const void *caller = CALLER;
     struct tls *t = tls_find(ssl);
-    struct tls_library *library = library_of(TLS_CALL_SSL_clear, t, CALLER);
-    if (t && !tls_inside()) {
+    struct tls_library *library = library_of(TLS_CALL_SSL_clear, t, caller);
+    if (t && !tls_is_nested(ssl, t, caller)) {
         if (library->complete) {
             F(library, SSL_set_ex_data)(ssl, library->index, NULL);
         }

@@ -29,7 +29,6 @@ typedef struct {
     F(void, gnutls_priority_deinit, (void *))                                         \
     F(int, gnutls_alpn_get_selected_protocol, (void *, datum *))                      \
     F(char *, gnutls_session_get_desc, (void *))                                      \
-    F(const datum *, gnutls_certificate_get_peers, (void *, unsigned *))              \
     F(int, gnutls_x509_crt_init, (void **))                                           \
     F(int, gnutls_x509_crt_import, (void *, const datum *, int))                      \
     F(void, gnutls_x509_crt_deinit, (void *))                                         \
@@ -250,9 +249,27 @@ static void examine(int end)
     unsigned char octets[1000];
     size_t length;
     void *certificate, *key;
-    const datum *peers = gnutls_certificate_get_peers(ends[end].session, &count);
+    const datum *peers = C(gnutls_certificate_get_peers)(ends[end].session, &count);
     turn_to(end);
     say("%u certificates", count);
+    unsigned status = 0;
+    struct {
+        int type;
+        const void *data;
+        unsigned size;
+    } data = { 1, "dl.test", 0 }; /* GNUTLS_DT_DNS_HOSTNAME */
+    datum answer_there = { NULL, 0 };
+    SAY(gnutls_certificate_verify_peers, ends[end].session, &data, 1, &status);
+    say("status %x", status);
+    SAY(gnutls_certificate_verify_peers2, ends[end].session, &status);
+    say("status %x", status);
+    SAY(gnutls_certificate_verify_peers3, ends[end].session, "other.test", &status);
+    say("status %x", status);
+    SAY(gnutls_certificate_expiration_time_peers, ends[end].session);
+    SAY(gnutls_certificate_activation_time_peers, ends[end].session);
+    SAY(gnutls_ocsp_status_request_get, ends[end].session, &answer_there);
+    SAY(gnutls_ocsp_status_request_get2, ends[end].session, 1, &answer_there);
+    SAY(gnutls_ocsp_status_request_is_checked, ends[end].session, 0);
     if (!peers) {
         return;
     }

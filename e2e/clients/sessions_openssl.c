@@ -5,6 +5,8 @@
     F(const void *, TLS_method, (void))                                               \
     F(const void *, DTLS_method, (void))                                              \
     F(void *, SSL_CTX_new, (const void *))                                            \
+    F(void *, SSL_get1_peer_certificate, (const void *))                              \
+    F(void, X509_free, (void *))                                                      \
     F(void, SSL_CTX_free, (void *))                                                   \
     F(int, SSL_CTX_use_certificate_file, (void *, const char *, int))                 \
     F(int, SSL_CTX_use_PrivateKey_file, (void *, const char *, int))                  \
@@ -108,6 +110,11 @@ static void carry(void)
     }
 }
 
+static void *new_by_name(const void *method)
+{
+    return C(SSL_CTX_new_ex)(NULL, NULL, method);
+}
+
 static void prepare(enum transport transport, int version)
 {
     int fds[2];
@@ -117,7 +124,7 @@ static void prepare(enum transport transport, int version)
         struct end *e = &ends[i];
         turn_to(i);
         e->fd = fds[i];
-        e->context = SSL_CTX_new(transport == DATAGRAMS ? DTLS_method() : TLS_method());
+        e->context = (i ? SSL_CTX_new : new_by_name)(transport == DATAGRAMS ? DTLS_method() : TLS_method());
         SSL_CTX_use_certificate_file(e->context, certificate_file, 1);
         SSL_CTX_use_PrivateKey_file(e->context, key_file, 1);
         SSL_CTX_set_alpn_select_cb(e->context, choose, NULL);
@@ -256,6 +263,12 @@ static void examine(void)
     void *certificate = SSL_get_certificate(ends[1].ssl);
     unsigned char octets[4000], *at = octets;
     unsigned length = 0;
+    void *peer = SSL_get1_peer_certificate(ends[0].ssl);
+    if (peer) {
+        SAY(X509_cmp, certificate, peer);
+    }
+    X509_free(peer);
+    SAY(SSL_CTX_new_ex, NULL, NULL, NULL);
     SAY(i2d_X509, certificate, NULL);
     SAY(i2d_X509, certificate, &at);
     say("%d octets, %d", (int)(at - octets), octets[9]);
