@@ -16,7 +16,12 @@ SHIM_OBJECTS := $(SHIM_SOURCES:shim/%.c=$(BUILD)/shim/%.o)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 
 .PHONY: all
-all: $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd
+all: needed $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd
+
+# What is missing is said at once, not by the first command that fails for it.
+.PHONY: needed
+needed:
+	@GO='$(GO)' sh e2e/setup.sh --check build
 
 $(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*.h) shim/calls.def shim/tls.def cgo/abi.h Makefile
 	@mkdir -p $(@D)
@@ -52,6 +57,13 @@ install: all
 	sed 's|@PREFIX@|$(PREFIX)|' ctl/midstreamd/midstreamd-host.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/midstreamd-host.service
 	install -m 755 $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(DESTDIR)$(PREFIX)/lib/midstream
 
+.PHONY: uninstall
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,midstream midstreamctl midstreamd)
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/user/midstreamd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/midstreamd-host.service
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/midstream/,libmidstream.so libmidstream-core.so)
+	rmdir $(DESTDIR)$(PREFIX)/lib/midstream 2>/dev/null || :
+
 # The set-up comes first even with -j: it may be what installs the compilers.
 .PHONY: setup
 setup:
@@ -71,6 +83,28 @@ test: setup
 	$(MAKE) all check
 	$(GO) test ./core/... ./cgo/... ./ctl/...
 	GO='$(GO)' sh e2e/test.sh
+
+# One test, wherever it stands, as often as COUNT says, with all that it says: make one T=TestName
+COUNT ?= 1
+.PHONY: one
+one: all
+	@[ -n "$(T)" ] || { echo 'make one T=TestName, for example T=TestRefused or T=TestRefused/expired' >&2; exit 2; }
+	@packages=$$(grep -rl --include='*_test.go' '^func $(firstword $(subst /, ,$(T)))\b' core cgo ctl e2e | xargs -r -n 1 dirname | sort -u | sed 's|^|./|'); \
+	[ -n "$$packages" ] || { echo "no test is called $(T)" >&2; exit 2; }; \
+	$(GO) test -v -count=$(COUNT) -run '^$(subst /,$$/^,$(T))$$' $$packages
+
+.PHONY: help
+help:
+	@echo 'make                    builds into build/'
+	@echo 'make demo               shows a download that changes network, in networks of its own'
+	@echo 'make test               runs all tests: about ten minutes; installs what they need (Debian 12, 13)'
+	@echo 'make one T=TestName     runs one test; COUNT=20 runs it so often'
+	@echo 'make smoke [RELEASE=trixie]   a part of the tests, here or on another release of Debian'
+	@echo 'make check              analysers and formatting'
+	@echo 'make fuzz [FUZZTIME=5s] every fuzz target for so long'
+	@echo 'make bench              all figures, on a machine that does nothing else'
+	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR='
+	@echo 'make clean              removes build/'
 
 # A part of the tests that takes two minutes; with RELEASE=trixie, for example, on that release of Debian.
 RELEASE ?=

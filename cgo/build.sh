@@ -20,6 +20,13 @@ mkdir -p "$work"
 
 # A toolchain that go fetched for go.mod lies in the module cache, below which nothing may be replaced. The check
 # compares names: by another name, it may.
+# What is replaced has the form that it has in these; a later Go may need another way to change it.
+version=$("$go" env GOVERSION)
+unfit() {
+	echo "build.sh: the core is built with Go 1.25 or 1.26, and $version is another: $1. Install one of these, and build with make GO=/path/to/go" >&2
+	exit 1
+}
+
 root=$("$go" env GOROOT)
 case $root/ in
 "$("$go" env GOMODCACHE)"/*)
@@ -31,19 +38,19 @@ case $root/ in
 esac
 
 table=$root/src/runtime/sigtab_linux_generic.go
-[ -f "$table" ] || { echo "build.sh: $table is missing: this Go toolchain is not supported" >&2; exit 1; }
+[ -f "$table" ] || unfit "$table is missing"
 sed -E '/^[[:space:]]*\/\*[[:space:]]*[0-9]+[[:space:]]*\*\//{
 	/"signal 3[234]"/!s/\{[^"]*,/{0,/
 }' "$table" >"$work/sigtab_linux_generic.go"
 kept=$(grep -cE '\{_Sig' "$work/sigtab_linux_generic.go" || true)
-[ "$kept" = 3 ] || { echo "build.sh: $kept signals kept instead of 3: the table of this Go toolchain has another form" >&2; exit 1; }
+[ "$kept" = 3 ] || unfit "its table of signals has another form ($table)"
 limits=$root/src/syscall/rlimit.go
 sed 's/^func init() {$/func raiseOpenFiles() {/' "$limits" >"$work/rlimit.go"
-grep -q '^func raiseOpenFiles() {$' "$work/rlimit.go" || { echo "build.sh: $limits has another form in this Go toolchain" >&2; exit 1; }
+grep -q '^func raiseOpenFiles() {$' "$work/rlimit.go" || unfit "$limits has another form"
 scheduler=$root/src/runtime/proc.go
 sed -E -e 's/^(\t+)delay = 20( .*)?$/\1delay = 1000/' -e 's/gogetenv\("GOMAXPROCS"\)/"1"/' -e '/^\tdefaultGOMAXPROCSInit\(\)$/d' "$scheduler" >"$work/proc.go"
 changed=$(diff "$scheduler" "$work/proc.go" | grep -c '^<' || true)
-[ "$changed" = 4 ] || { echo "build.sh: $changed lines of $scheduler changed instead of 4: the scheduler of this Go toolchain has another form" >&2; exit 1; }
+[ "$changed" = 4 ] || unfit "its scheduler has another form ($scheduler)"
 here=$(cd "$work" && pwd)
 cp cgo/guest.go.in "$work/guest.go"
 sed -i -E 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' "$work/proc.go"
@@ -52,7 +59,7 @@ for name in panic signal_unix mem_linux cgocall runtime1; do
 	file=$root/src/runtime/$name.go
 	sed -E -e 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' -e 's/^(\t+)crash\(\)$/\1guestEnd()/' \
 		-e 's/gogetenv\("GOTRACEBACK"\)/"none"/' -e '/^\t+t \|= tracebackCrash$/d' "$file" >"$work/$name.go"
-	! cmp -s "$file" "$work/$name.go" || { echo "build.sh: nothing to be changed in $file: this Go toolchain has another form" >&2; exit 1; }
+	! cmp -s "$file" "$work/$name.go" || unfit "$file has another form"
 	replace="$replace,\"$file\":\"$here/$name.go\""
 done
 printf '{"Replace":{"%s":"%s","%s":"%s","%s":"%s","%s":"%s"%s}}\n' "$table" "$here/sigtab_linux_generic.go" "$limits" "$here/rlimit.go" \

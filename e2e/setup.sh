@@ -1,14 +1,16 @@
 #!/bin/sh
 # Installs what the tests, the benchmarks and the demonstration need on a Debian machine.
 #
-#     e2e/setup.sh [demo]          installs what is missing; needs root or sudo only if something is
-#     e2e/setup.sh --check [demo]  installs nothing; status 1 if something is missing
+#     e2e/setup.sh [demo|build]          installs what is missing; needs root or sudo only if something is
+#     e2e/setup.sh --check [demo|build]  installs nothing; says what is missing, and what would install it: status 1 then
 #
-# demo: only what the demonstration needs. A package stands here with a command, or a file, by which its presence is
-# known. nginx and the other servers are installed without being started.
+# demo: only what the demonstration needs; build: only what `make` needs. A package stands here with a command, or a file, by
+# which its presence is known. nginx and the other servers are installed without being started. Nothing is added to apt's
+# sources, and nothing that is there is upgraded.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
+go=${GO:-go}
 go_wanted=25 # the minor of Go 1.x that go.mod asks for
 
 check=no
@@ -20,11 +22,17 @@ what=${1-all}
 
 say() { echo "setup: $*" >&2; }
 
-for_demo() {
+for_build() {
     cat <<'LIST'
-gcc            gcc
+gcc            cc
 libc6-dev      /usr/include/stdio.h
 make           make
+LIST
+}
+
+for_demo() {
+    for_build
+    cat <<'LIST'
 iproute2       ip
 ethtool        ethtool
 util-linux     unshare
@@ -36,8 +44,12 @@ LIST
 }
 
 needs() {
+    case $what in
+    build) for_build; return ;;
+    demo) for_demo; return ;;
+    esac
     for_demo
-    [ "$what" = demo ] || cat <<'LIST'
+    cat <<'LIST'
 cppcheck       cppcheck
 shellcheck     shellcheck
 nftables       nft
@@ -81,7 +93,7 @@ missing_packages() {
 
 # The version of the go command itself, not of a toolchain that it would fetch for go.mod.
 go_minor() {
-    (cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) | sed -n 's/^go1\.\([0-9]*\).*/\1/p'
+    (cd / && GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null) | sed -n 's/^go1\.\([0-9]*\).*/\1/p'
 }
 
 # From Go 1.21 on, go fetches the toolchain that go.mod asks for by itself.
@@ -89,7 +101,7 @@ go_suffices() {
     minor=$(go_minor)
     [ -n "$minor" ] || return 1
     [ "$minor" -ge "$go_wanted" ] && return 0
-    [ "$minor" -ge 21 ] && [ "$(cd / && go env GOTOOLCHAIN)" != local ]
+    [ "$minor" -ge 21 ] && [ "$(cd / && "$go" env GOTOOLCHAIN)" != local ]
 }
 
 as_root() {
@@ -124,23 +136,33 @@ candidate() {
     echo "${minor:-0}"
 }
 
-# A release's own Go may be too old even to fetch a newer one; then that of its backports is taken.
+# A release's own Go may be too old even to fetch a newer one; then that of its backports is taken, with lists of packages that
+# are read for this once.
 install_go() {
     # shellcheck source=/dev/null
     . /etc/os-release
     say "installing Go"
     [ "$(candidate)" -lt 21 ] || install_quietly golang-go || true
     go_suffices && return 0
-    release=${VERSION_CODENAME:-}-backports
-    if ! apt-cache policy | grep -q "n=$release"; then
-        echo "deb http://deb.debian.org/debian $release main" | as_root tee /etc/apt/sources.list.d/midstream-backports.list >/dev/null
-        as_root apt-get update >&2
+    folder=$(mktemp -d)
+    mkdir -p "$folder/lists/partial"
+    for suite in "${VERSION_CODENAME:-stable}" "${VERSION_CODENAME:-stable}-backports"; do
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main"
+    done >"$folder/sources"
+    chmod -R a+rX "$folder"
+    once="-o Dir::Etc::sourcelist=$folder/sources -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$folder/lists"
+    # shellcheck disable=SC2086 # one option a word
+    if as_root apt-get $once update >&2; then
+        install_quietly $once -t "${VERSION_CODENAME:-stable}-backports" golang-go || true
     fi
-    install_quietly -t "$release" golang-go || true
+    as_root rm -rf "$folder"
     go_suffices && return 0
-    say "there is no Go that suffices: Go 1.$go_wanted or later is needed, or 1.21 or later with GOTOOLCHAIN=auto."
-    say "Install one from https://go.dev/dl/ and put its bin folder into PATH."
+    go_is_missing
     return 1
+}
+
+go_is_missing() {
+    say "missing: Go 1.$go_wanted or later, or 1.21 or later with GOTOOLCHAIN=auto. From https://go.dev/dl/: put its bin folder into PATH"
 }
 
 missing=$(missing_packages | tr "\n" " ")
@@ -148,8 +170,11 @@ if [ -z "$missing" ] && go_suffices; then
     exit 0
 fi
 if [ $check = yes ]; then
-    [ -z "$missing" ] || say "missing packages: $missing"
-    go_suffices || say "missing: Go 1.$go_wanted or later"
+    prefix=
+    [ "$(id -u)" = 0 ] || prefix='sudo '
+    [ -z "$missing" ] || say "missing: $missing; on Debian: ${prefix}apt-get install $missing"
+    go_suffices || go_is_missing
+    say "or let it be installed: sh e2e/setup.sh $what"
     exit 1
 fi
 if ! command -v apt-get >/dev/null 2>&1; then

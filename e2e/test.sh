@@ -44,15 +44,21 @@ run_one() {
 	only=$3
 	shift 3
 	[ -z "$only" ] || set -- -run "$only" "$@"
+	begun=$(date +%s)
 	if "$go" test -timeout 20m "$@" "$package" >"$out" 2>&1; then
-		cat "$out"
+		became=passed
 	else
-		cat "$out"
+		became=failed
 		echo "$package" >"$out.failed"
 	fi
+	cat "$out"
+	: >"$out.done"
+	set -- "$work"/*.done
+	echo "test.sh: $package $became after $(($(date +%s) - begun)) s; $# of $(wc -l <"$work/parts") parts are done"
 }
 
 parts >"$work/parts" || exit 1
+echo "test.sh: $(wc -l <"$work/parts") parts, $(($(nproc) + 1)) at a time; about eight minutes on two processors"
 lane() {
 	while :; do
 		# A folder can be made only once: whoever makes it has the part.
