@@ -421,3 +421,26 @@ func FuzzFiles(f *testing.F) {
 		}
 	})
 }
+
+// Servers that say nothing at all are given up long before the look-up's time is over; one that has said something is not.
+func TestSilenceIsBounded(t *testing.T) {
+	silent := serve(t, func(dns.ResponseWriter, *dns.Msg) {})
+	r := on(silent, silent)
+	r.Silence, r.Timeout = 100*time.Millisecond, time.Minute
+	if _, _, err := r.Lookup(context.Background(), "x.example"); !errors.Is(err, errSilent) {
+		t.Errorf("%v", err)
+	}
+	refusing := serve(t, func(w dns.ResponseWriter, q *dns.Msg) { w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeRefused)) })
+	slow := serve(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		time.Sleep(400 * time.Millisecond)
+		zone("x.example. 60 IN A 192.0.2.1")(w, q)
+	})
+	r = on(refusing, slow)
+	r.Silence, r.Timeout, r.Delay = 100*time.Millisecond, time.Minute, time.Millisecond
+	expect(t, r, "x.example", "192.0.2.1")
+	r = on(refusing)
+	r.Silence = time.Minute
+	if _, _, err := r.Lookup(context.Background(), "x.example"); !errors.Is(err, ErrServFail) {
+		t.Errorf("%v", err)
+	}
+}

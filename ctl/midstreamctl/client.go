@@ -13,8 +13,12 @@ import (
 	"midstream/core/control"
 )
 
-// maxAnswer bounds a line from a process: thousands of sessions with long URLs.
-const maxAnswer = 64 << 20
+// maxAnswer bounds a line from a process: thousands of sessions with long URLs; maxOthers from one of another user's, which may
+// want nothing but root's memory.
+const (
+	maxAnswer = 64 << 20
+	maxOthers = 4 << 20
+)
 
 // client is a connection for one call, or one watch. It is not for use by several goroutines.
 type client struct {
@@ -24,7 +28,7 @@ type client struct {
 }
 
 // dial connects. When ctx ends, the connection does.
-func dial(ctx context.Context, path string) (*client, error) {
+func dial(ctx context.Context, path string, longest int) (*client, error) {
 	var d net.Dialer
 	socket, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
@@ -37,7 +41,7 @@ func dial(ctx context.Context, path string) (*client, error) {
 		}
 	}
 	in := bufio.NewScanner(socket)
-	in.Buffer(nil, maxAnswer)
+	in.Buffer(nil, longest)
 	return &client{socket, in, context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })}, nil
 }
 

@@ -95,7 +95,7 @@ func exists(path string) bool {
 // facts asks the daemon or, where there is none, every process.
 func (e *environment) facts() (map[string]manager.Fact, error) {
 	all := map[string]manager.Fact{}
-	a := ask[map[string]manager.Fact](e.ctx, process{0, daemonPath(), os.Geteuid()}, answerLimit, control.MethodFacts, nil)
+	a, _ := ask[map[string]manager.Fact](e.ctx, process{0, daemonPath(), os.Geteuid()}, answerLimit, control.MethodFacts, nil)
 	if a != nil && a.err == nil {
 		manager.Merge(all, a.result)
 		return all, nil
@@ -107,7 +107,8 @@ func (e *environment) facts() (map[string]manager.Fact, error) {
 	if err != nil {
 		return all, err
 	}
-	for _, p := range askAll[map[string]manager.Fact](e.ctx, list, answerLimit, control.MethodFacts, nil) {
+	// What another user's processes have found holds for that user.
+	for _, p := range askAll[map[string]manager.Fact](e.ctx, ownOnly(list), answerLimit, control.MethodFacts, nil) {
 		if p.err != nil {
 			err = fmt.Errorf("process %d: %w", p.pid, p.err)
 			continue

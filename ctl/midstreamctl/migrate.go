@@ -20,7 +20,9 @@ const migrateHelp = `usage: midstreamctl migrate --to INTERFACE [--pid PID] [--s
 
 Continues downloads over another interface, from another server where that is the
 one there. Returns when each has moved or failed. A download that cannot be moved
-goes on as it is. Root moves those of all users.
+goes on as it is. What is moved stays there until that network fails, or migrate or
+use says otherwise. What the kernel routes into a tunnel is not taken out of it unless
+the configuration says so (policy.leave_tunnel). Root moves those of all users.
 
   --to INTERFACE   the interface to move to, as "ip link" names it
   --pid PID        only those of this process

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,14 @@ import (
 	"midstream/core/control"
 )
 
-// atOnce bounds how many processes are asked at a time.
-const atOnce = 64
+// atOnce bounds how many processes are asked at a time, and eachOther how many of one other user's are at all.
+const (
+	atOnce    = 64
+	eachOther = 1024
+)
+
+// allOthers is how many octets the answers of one other user's processes may have together.
+const allOthers = 32 << 20
 
 // process is one that has a control socket.
 type process struct {
@@ -85,7 +92,7 @@ func others(own string) (all []process) {
 				continue
 			}
 			theirs, _ := list(dir, uid)
-			all = append(all, theirs...)
+			all = append(all, theirs[:min(len(theirs), eachOther)]...)
 		}
 	}
 	return all
@@ -94,8 +101,12 @@ func others(own string) (all []process) {
 // connect dials p. It returns nil, nil where nobody listens any more; what a dead process left is
 // removed.
 func (p process) connect(ctx context.Context) (*client, error) {
-	c, err := dial(ctx, p.path)
 	own := p.uid == os.Geteuid()
+	longest := maxAnswer
+	if !own {
+		longest = maxOthers
+	}
+	c, err := dial(ctx, p.path, longest)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if p.pid > 0 && own && errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
@@ -124,13 +135,21 @@ type answer[T any] struct {
 // their order. Each has limit to answer.
 func askAll[T any](ctx context.Context, all []process, limit time.Duration, method string, params any) []answer[T] {
 	answers := make([]*answer[T], len(all))
+	var mu sync.Mutex
+	told := map[int]int{} // octets by user
 	slots := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for i, p := range all {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			answers[i] = ask[T](ctx, p, limit, method, params)
+			a, octets := ask[T](ctx, p, limit, method, params)
+			mu.Lock()
+			defer mu.Unlock()
+			if told[p.uid] += octets; a != nil && p.uid != os.Geteuid() && told[p.uid] > allOthers {
+				a = &answer[T]{process: p, err: fmt.Errorf("user %d's processes say more than %d MB together", p.uid, allOthers>>20)}
+			}
+			answers[i] = a
 		})
 	}
 	wg.Wait()
@@ -143,17 +162,19 @@ func askAll[T any](ctx context.Context, all []process, limit time.Duration, meth
 	return there
 }
 
-func ask[T any](ctx context.Context, p process, limit time.Duration, method string, params any) *answer[T] {
+// ask sends one request to one process; octets is how long its answer is. nil where it is not there.
+func ask[T any](ctx context.Context, p process, limit time.Duration, method string, params any) (a *answer[T], octets int) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	a := &answer[T]{process: p}
+	a = &answer[T]{process: p}
 	c, err := p.connect(ctx)
 	if err == nil && c == nil {
-		return nil
+		return nil, 0
 	}
 	if err == nil {
 		defer c.close()
 		err = c.call(method, params, &a.result)
+		octets = len(c.in.Bytes())
 	}
 	switch {
 	case err == nil:
@@ -161,7 +182,9 @@ func ask[T any](ctx context.Context, p process, limit time.Duration, method stri
 		err = fmt.Errorf("it does not answer within %v; it may be stopped", limit)
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		err = errors.New("it ended before it answered")
+	case errors.Is(err, bufio.ErrTooLong):
+		err = errors.New("its answer is too long")
 	}
 	a.err = err
-	return a
+	return a, octets
 }

@@ -50,7 +50,11 @@ func sessions(e *environment, args []string) int {
 			status = exitFailed
 			continue
 		}
-		raw = append(raw, a.result...)
+		for _, one := range a.result {
+			if a.uid == os.Geteuid() || speaksForItself(one, a.pid) {
+				raw = append(raw, one)
+			}
+		}
 	}
 	for _, s := range unfollowed(all) {
 		text, err := json.Marshal(s)
@@ -76,6 +80,20 @@ func sessions(e *environment, args []string) int {
 		}
 	}
 	return e.flush(sessionTable(list, terminalWidth(os.Stdout)), status)
+}
+
+// speaksForItself reports whether a process of another user tells of a session of its own: who lists the sessions of all users
+// must not take one's for another's.
+func speaksForItself(raw json.RawMessage, pid int) bool {
+	var s struct {
+		ID  string
+		PID int
+	}
+	of, ok := 0, false
+	if json.Unmarshal(raw, &s) == nil {
+		of, ok = sessionPID(s.ID)
+	}
+	return ok && of == pid && s.PID == pid
 }
 
 // sessionTable writes the sessions for people; width 0 means that nothing is shortened.

@@ -17,7 +17,8 @@ const useHelp = `usage: midstreamctl use INTERFACE|auto [--pid PID] [--host] [--
 From now on that interface is used, by the downloads there are and by the connections
 that programs make: those are bound before they are made, unless the program has bound
 them itself or the server is on a network of the host's own. While the interface is
-gone, others are used. It holds until "use auto", also for programs started later.
+gone, others are used. What the kernel routes into a tunnel stays there, unless the
+configuration says otherwise (policy.leave_tunnel). It holds until "use auto", also for programs started later.
 
   --pid PID   only for this process, until it ends; auto then means that it does
               not follow what holds for all

@@ -20,6 +20,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/display"
 	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
@@ -428,7 +429,7 @@ func (d *daemon) attach(ctx context.Context, p *control.Peer, a control.AttachPa
 	if err != nil {
 		return err
 	}
-	d.log.Debug().Int("pid", a.PID).Str("command", a.Command).Msg("attached")
+	d.log.Debug().Int("pid", a.PID).Str("command", display.Shorten(a.Command, maxText)).Msg("attached")
 	guard.Go(func() { c.send(ctx) })
 	context.AfterFunc(ctx, func() { d.leave(c) })
 	return nil

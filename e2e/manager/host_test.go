@@ -253,6 +253,61 @@ func TestHostDaemonBelievesAUserForThatUserOnly(t *testing.T) {
 	all[users[0]].whole()
 }
 
+// pretend serves control sockets of a user's that answer with another user's session, with too much, and without an end.
+const pretend = `import json, os, socket, sys, threading
+folder, victim = sys.argv[1], int(sys.argv[2])
+os.makedirs(folder, 0o700, exist_ok=True)
+lie = [{"id": "%d-1" % victim, "pid": victim, "command": "lie", "url": "http://lie/"}, {"id": "900001-7", "pid": 900001, "command": "own", "url": "\u202e\u001b[2J"}]
+say = {900001: json.dumps(lie), 900002: json.dumps([{"id": "900002-1", "pid": 900002, "url": "x" * 9000000}]), 900003: None}
+def serve(s, text):
+    while True:
+        c, _ = s.accept()
+        try:
+            c.recv(1000)
+            if text:
+                c.sendall(('{"jsonrpc":"2.0","id":1,"result":' + text + "}\n").encode())
+            while not text:
+                c.sendall(b"[" * 100000)
+        except OSError:
+            pass
+        c.close()
+for pid, text in say.items():
+    s = socket.socket(socket.AF_UNIX)
+    s.bind("%s/%d.sock" % (folder, pid))
+    s.listen()
+    threading.Thread(target=serve, args=(s, text), daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+`
+
+// Who lists the sessions of all users is shown of each user's processes what is theirs, and is not kept by them.
+func TestRootIsNotFooledByAUsersProcesses(t *testing.T) {
+	h := newHost(t, "")
+	victim := h.download(users[0])
+	h.on("wlan0", map[int]*download{users[0]: victim})
+	p := h.as(users[1], "/usr/bin/python3", "-c", pretend, fmt.Sprintf("/run/user/%d/midstream", users[1]), strconv.Itoa(victim.Pid()))
+	input, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	p.Start()
+	h.Await("the sockets", limit, func() bool { out, _ := p.Output(); return out != "" })
+	for _, args := range [][]string{{"sessions"}, {"sessions", "--json"}} {
+		r := h.ctl(0, args...)
+		if r.Status != 1 || strings.Contains(r.Stdout, "lie") || !strings.Contains(r.Stdout, fmt.Sprint(victim.Pid(), "-")) ||
+			!strings.Contains(r.Stdout, "900001-7") || strings.ContainsAny(r.Stdout+r.Stderr, "\u202e\x1b") {
+			t.Errorf("%v", r)
+		}
+		for _, words := range []string{"900002: its answer is too long", "900003: its answer is too long"} {
+			if !strings.Contains(r.Stderr, words) {
+				t.Errorf("%q is not said: %s", words, r.Stderr)
+			}
+		}
+	}
+	victim.stop()
+}
+
 // flood keeps many long requests unfinished, and prints how many were refused, with a reason.
 const flood = `import socket, sys
 held, reasons = [], set()
