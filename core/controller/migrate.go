@@ -376,7 +376,7 @@ func (s *Stream) whileProgressing(ctx context.Context, stop func(), e *exchange,
 // followed there.
 const (
 	maxServers   = 4
-	maxRedirects = 5
+	maxRedirects = 2 // each is a request (budget.go), and they are followed again where the offset could not be reached
 )
 
 // overServers connects to the route's servers, one after the other, until do succeeds or fails for a reason that
