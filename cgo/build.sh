@@ -11,6 +11,7 @@
 #     program. Here it starts with one processor (core/relay/processors.go), whatever GOMAXPROCS says to the program, and looks every
 #     millisecond.
 #   - where the runtime ends the process, and where it is told by the program's GOTRACEBACK to abort it: guest.go.in is added.
+#     Its threads end where they would sleep, when the core has ended.
 # Its threads come from thread.c.
 set -eu
 output=$1
@@ -53,12 +54,14 @@ changed=$(diff "$scheduler" "$work/proc.go" | grep -c '^<' || true)
 [ "$changed" = 4 ] || unfit "its scheduler has another form ($scheduler)"
 here=$(cd "$work" && pwd)
 cp cgo/guest.go.in "$work/guest.go"
-sed -i -E 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' "$work/proc.go"
+sed -i -E -e 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' -e 's/^(\t+)usleep\(delay\)$/\1guestLeave()\n&/' "$work/proc.go"
+grep -q guestLeave "$work/proc.go" || unfit "its scheduler has another form ($scheduler)"
 replace=
-for name in panic signal_unix mem_linux cgocall runtime1; do
+for name in panic signal_unix mem_linux os_linux cgocall runtime1; do
 	file=$root/src/runtime/$name.go
 	sed -E -e 's/^(\t+)exit\([0-9]\)$/\1guestEnd()/' -e 's/^(\t+)crash\(\)$/\1guestEnd()/' \
-		-e 's/gogetenv\("GOTRACEBACK"\)/"none"/' -e '/^\t+t \|= tracebackCrash$/d' "$file" >"$work/$name.go"
+		-e 's/gogetenv\("GOTRACEBACK"\)/"none"/' -e '/^\t+t \|= tracebackCrash$/d' \
+		-e 's/^func futexsleep\(/func futexsleepInProcess(/' "$file" >"$work/$name.go"
 	! cmp -s "$file" "$work/$name.go" || unfit "$file has another form"
 	replace="$replace,\"$file\":\"$here/$name.go\""
 done

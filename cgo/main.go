@@ -120,6 +120,11 @@ func main() {}
 //go:linkname guestCut runtime.guestCut
 var guestCut unsafe.Pointer
 
+// guestEnd ends the core with all its threads, the calling one included.
+//
+//go:linkname guestEnd runtime.guestEnd
+func guestEnd()
+
 func init() { guestCut = C.midstream_core_cut }
 
 // memory implements channel.Counters and controller.Shim on the shared table.
@@ -213,6 +218,9 @@ func (m memory) ControlPath(path string) {
 		C.ms_control_path(m.shared, (*C.char)(unsafe.Pointer(&b[0])), C.size_t(len(path)))
 	}
 }
+
+// End is called when the shim has ended the channel: it needs the core no more.
+func (memory) End() { guestEnd() }
 
 // calling is the channel to a shim whose hand may have to be called first.
 type calling struct {

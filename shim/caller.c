@@ -150,6 +150,7 @@ static bool clear_place(struct stream *s, _Atomic uint64_t *place)
 uint64_t caller_enter(struct stream *s, _Atomic uint64_t *place)
 {
     uint64_t token = (uint64_t)own() << 32 | (++calls & ~CALLER_COUNTS), none = 0;
+    atomic_store_explicit(&s->caller, own_tid, memory_order_relaxed);
     if (atomic_compare_exchange_strong(place, &none, token)) {
         return token;
     }

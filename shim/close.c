@@ -7,6 +7,7 @@
 
 #include "calls.h"
 #include "close.h"
+#include "confine.h"
 #include "fork.h"
 #include "gate.h"
 #include "load.h"
@@ -88,6 +89,9 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     if (first > last || flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) {
         return REAL(close_range)(first, last, flags);
+    }
+    if (flags & CLOSE_RANGE_UNSHARE) {
+        confine_table();
     }
     if (!(flags & CLOSE_RANGE_CLOEXEC)) {
         forget_range(first, last);

@@ -12,14 +12,22 @@
 #include "memory.h"
 #include "names.h"
 #include "stream.h"
+#include "trial.h"
 #include "use.h"
+#include "withdraw.h"
+
+/* Whether Midstream may make calls of its own at all. */
+static bool is_possible(void)
+{
+    return !withdraw_is_silent() && !trial_failed();
+}
 
 EXPORT int socket(int domain, int type, int protocol)
 {
     int fd = REAL(socket)(domain, type, protocol);
     if ((unsigned)fd < STREAM_TABLE) {
         struct stream *stale = stream_entry(fd);
-        bool tcp = (domain == AF_INET || domain == AF_INET6) && (type & 0xf) == SOCK_STREAM;
+        bool tcp = (domain == AF_INET || domain == AF_INET6) && (type & 0xf) == SOCK_STREAM && is_possible();
         if ((stale || tcp) && fork_same_process()) {
             if (stream_of(fd)) {
                 stream_closed(stale); /* its number was closed behind our back */
@@ -99,7 +107,7 @@ static bool is_internet(const struct sockaddr *address)
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     if ((unsigned)fd >= STREAM_TABLE || length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage)
-        || !memory_is_readable(address, length)) {
+        || !is_possible() || !memory_is_readable(address, length)) {
         return REAL(connect)(fd, address, length);
     }
     bool is_free = is_unbound(fd) && detour_is_possible(address, length);

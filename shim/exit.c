@@ -29,6 +29,8 @@
 static _Atomic(const char *) main_thread; /* its struct pthread */
 static _Atomic uint32_t main_leaves;      /* by a function of the C library's */
 static _Atomic uint32_t watched;          /* the thread for that is there */
+static _Atomic(_Atomic uint32_t *) waited; /* where the thread for all else sleeps */
+static _Atomic uint32_t dismissed;
 
 __attribute__((constructor)) static void note_main(void)
 {
@@ -92,13 +94,6 @@ static bool has_ended(int *status)
     return true;
 }
 
-static bool is_ours(const char *tid)
-{
-    char name[32];
-    size_t n = read_task(tid, "comm", name, sizeof name);
-    return !n || !strncmp(name, "midstream", 9); /* or gone already */
-}
-
 static bool is_alone(void)
 {
     DIR *tasks = opendir("/proc/self/task");
@@ -109,9 +104,10 @@ static bool is_alone(void)
         sched_yield();
     }
     bool alone = true;
+    char name[THREADS_NAME];
     for (struct dirent *task; alone && (task = readdir(tasks));) {
         if (task->d_name[0] != '.' && atoi(task->d_name) != getpid()) {
-            alone = is_ours(task->d_name);
+            alone = threads_owns(task->d_name, name);
         }
     }
     closedir(tasks);
@@ -124,7 +120,13 @@ static void *watch(void *orderly)
     _Atomic uint32_t *word = main_word();
     int status = 0;
     bool last = true;
+    if (!orderly) {
+        atomic_store(&waited, word);
+    }
     for (uint32_t tid; word && (tid = atomic_load(word));) {
+        if (!orderly && atomic_load(&dismissed)) {
+            return NULL;
+        }
         REAL(syscall)(SYS_futex, word, FUTEX_WAIT, tid, NULL, NULL, 0);
     }
     if (word) {
@@ -133,7 +135,7 @@ static void *watch(void *orderly)
     int64_t since = now_ns();
     for (;;) {
         bool ended = has_ended(&status);
-        if (ended && !orderly && atomic_load(&main_leaves)) {
+        if (!orderly && (atomic_load(&dismissed) || (ended && atomic_load(&main_leaves)))) {
             return NULL;
         }
         if (ended && is_alone()) {
@@ -158,7 +160,17 @@ static void *watch(void *orderly)
 
 bool exit_watch(void)
 {
+    atomic_store(&dismissed, 0);
     return threads_start(watch, NULL, STACK);
+}
+
+void exit_unwatch(void)
+{
+    atomic_store(&dismissed, 1);
+    _Atomic uint32_t *word = atomic_load(&waited);
+    if (word) {
+        REAL(syscall)(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    }
 }
 
 void exit_before_load(void)

@@ -15,6 +15,9 @@
 /* By the helper: the first of the two. False: there is no room for it. */
 bool exit_watch(void);
 
+/* The core ends: the first is not needed any more. */
+void exit_unwatch(void);
+
 /* By a thread of the program's that is about to load the core: the other, if the main thread has left already. */
 void exit_before_load(void);
 

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +43,7 @@
 #include "tls.h"
 #include "twin.h"
 #include "unchunk.h"
+#include "withdraw.h"
 
 /* A hand-over that has not come about after so long is given up; the gate is closed meanwhile. */
 #define PATIENCE_NS 500000000LL
@@ -205,6 +207,23 @@ static const char *obstacle(struct stream *s)
         return "the descriptor was closed and used again past the hooks";
     }
     return NULL;
+}
+
+/*
+ * Whether the program's thread has another descriptor table than the hand: unshare() and its like may be called past the hooks.
+ * What is on its way to the stream's number would not be in that one.
+ */
+static bool is_elsewhere(const struct stream *s)
+{
+    char path[64];
+    struct stat there;
+    uint32_t tid = atomic_load(&s->caller);
+    snprintf(path, sizeof path, "/proc/self/task/%u/fd", tid);
+    if (!tid || stat(path, &there)) {
+        return false; /* it has ended, or there is no /proc */
+    }
+    snprintf(path, sizeof path, "/proc/self/task/%u/fd/%d", tid, s->next_fd);
+    return stat(path, &there) || there.st_ino != socket_inode(s->next_fd);
 }
 
 /* Octets of the new socket that the program has already had. True when they are gone. */
@@ -587,6 +606,11 @@ static bool hand_over(struct stream *s)
         refuse(s, why);
         return true;
     }
+    if (!s->gate_closed_at && !(s->arm_flags & RESTORE) && is_elsewhere(s)) {
+        refuse(s, withdraw_own_tables);
+        stream_leave(s, withdraw_own_tables);
+        return true;
+    }
     int64_t now = now_ns();
     if (!s->gate_closed_at) {
         s->gate_closed_at = now;
@@ -841,14 +865,23 @@ static void core_gone(void)
         if (stage != STAGE_OPEN && stage != STAGE_LEFT && stage != STAGE_CLOSED) {
             continue;
         }
-        disarm(s);
-        atomic_store(&s->counters->guard, 0);
-        gate_open(s);
+        if (stage != STAGE_CLOSED && (s->kept_fd >= 0 || atomic_load(&s->gate) == GATE_HELD)) {
+            give_up(s, s->held_error);
+        } else {
+            disarm(s);
+            drop_connection(&s->kept_fd);
+            atomic_store(&s->counters->guard, 0);
+            gate_open(s);
+        }
         /* The program may close it meanwhile. */
         stage = STAGE_OPEN;
         if (!atomic_compare_exchange_strong(&s->stage, &stage, STAGE_LEFT)) {
             stream_release(s);
         }
+    }
+    for (int64_t until = now_ns() + PATIENCE_NS; pending && now_ns() < until;) {
+        sched_yield();
+        look_at_due();
     }
 }
 

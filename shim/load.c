@@ -36,8 +36,10 @@
 #include "fork.h"
 #include "hand.h"
 #include "room.h"
+#include "socket.h"
 #include "stream.h"
 #include "threads.h"
+#include "withdraw.h"
 #include "twin.h"
 
 _Atomic uint32_t load_state;
@@ -57,6 +59,14 @@ _Atomic uint32_t load_users;
 
 static int core_end = -1; /* changed with load_lock, once it is the helper's */
 static bool need_copy;
+
+static _Atomic uint64_t namespace; /* the core's, 0 unknown */
+
+bool load_is_near(int fd)
+{
+    uint64_t own = atomic_load(&namespace), its = own ? socket_namespace(fd) : 0;
+    return !own || !its || own == its;
+}
 
 bool load_owns(int fd)
 {
@@ -201,7 +211,7 @@ static bool separate(int *channel)
 {
     load_lock(); /* the program may choose its number until then (load_vacate) */
     int keep = *channel = core_end;
-    bool own = !unshare(CLONE_FILES);
+    bool own = !REAL(unshare)(CLONE_FILES);
     load_unlock();
     if (!own) {
         return false;
@@ -303,6 +313,7 @@ static bool start(void)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
         return false;
     }
+    atomic_store(&namespace, socket_namespace(ends[0]));
     int room = 4 * 1024 * 1024;
     REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
@@ -342,7 +353,7 @@ __attribute__((constructor)) static void note_initialised(void)
 bool load_start(void)
 {
     uint32_t none = LOAD_NONE;
-    if (!atomic_load(&initialised) || (atomic_load(&load_state) == LOAD_NONE && !room_for_core())) {
+    if (!atomic_load(&initialised) || withdraw_is_silent() || (atomic_load(&load_state) == LOAD_NONE && !room_for_core())) {
         return false;
     }
     if (atomic_compare_exchange_strong(&load_state, &none, LOAD_STARTING)) {
@@ -362,11 +373,9 @@ bool load_start(void)
     return atomic_load(&load_state) != LOAD_FAILED;
 }
 
-void load_forget(void)
+/* Nothing of Midstream's uses its descriptors any more. The next core is a copy. */
+static void drop_all(void)
 {
-    if (atomic_load(&load_state) == LOAD_NONE) {
-        return;
-    }
     for (size_t i = 0; i < STREAM_TABLE / 64; i++) {
         uint64_t bits = atomic_load(&owned[i]);
         for (int bit = 0; bits; bit++, bits >>= 1) {
@@ -375,20 +384,41 @@ void load_forget(void)
             }
         }
     }
-    atomic_store(&load_channel, -1);
-    atomic_store(&hand_event, -1);
     atomic_store(&hand_there, 0);
-    atomic_store(&load_users, 0);
-    atomic_store(&locked, 0);
-    threads_forget();
-    exit_forget();
+    atomic_store(&namespace, 0);
     core_end = -1;
     need_copy = true;
     atomic_store(&channel_made, 0);
     shared.control_path[0] = 0;
     atomic_store(&shared.guard_new, 0);
     atomic_store(&shared.looks, 0);
+    atomic_store(&shared.use_index, MS_USE_ALL);
+    atomic_store(&shared.order[0], 0);
     atomic_store(&load_state, LOAD_NONE);
+}
+
+void load_release(void)
+{
+    atomic_store(&load_channel, -1);
+    atomic_store(&hand_event, -1);
+    await_users();
+    load_remove_control_socket();
+    hand_forget();
+    drop_all();
+}
+
+void load_forget(void)
+{
+    if (atomic_load(&load_state) == LOAD_NONE) {
+        return;
+    }
+    atomic_store(&load_channel, -1);
+    atomic_store(&hand_event, -1);
+    atomic_store(&load_users, 0);
+    atomic_store(&locked, 0);
+    threads_forget();
+    exit_forget();
+    drop_all();
 }
 
 /* The control socket of a process that is no more is of no use to anybody. */

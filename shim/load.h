@@ -30,8 +30,14 @@ void load_wait(void);
 /* In a forked child: the parent's core is out of reach; the next GET loads a copy. */
 void load_forget(void);
 
+/* The core and the hand have ended, and all their threads are gone. */
+void load_release(void);
+
 /* At the end of the process. */
 void load_remove_control_socket(void);
+
+/* False when the socket is in another network namespace than the core. True while there is none. */
+bool load_is_near(int fd);
 
 /* True when the descriptor is Midstream's own: the program neither closes nor sees it. */
 bool load_owns(int fd);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "calls.h"
+#include "withdraw.h"
 
 #define MASK_OCTETS 8 /* of the kernel's signal mask */
 
@@ -17,6 +18,9 @@ static bool is_mask(uintptr_t at)
 bool memory_ask(const void *at, size_t length)
 {
     uintptr_t first = (uintptr_t)at, last = first + length - 1;
+    if (withdraw_is_silent()) {
+        return false; /* this call may not be allowed */
+    }
     int saved = errno;
     bool readable = last >= first && is_mask(last);
     for (uintptr_t page = first; readable && page < last && page / MEMORY_PAGE < last / MEMORY_PAGE; page += MEMORY_PAGE) {

@@ -31,6 +31,7 @@
 #include "twin.h"
 #include "unchunk.h"
 #include "use.h"
+#include "withdraw.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
@@ -260,6 +261,26 @@ void stream_release(struct stream *s)
     }
 }
 
+void stream_forget_plain(void)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = &slots[slot];
+        bool other = atomic_load(&s->tls) || atomic_load(&s->unchunks) || atomic_load(&s->surplus) || s->end_at != MS_NO_STOP || s->kept_fd >= 0;
+        abandon(s);
+        if (!other && advance(s, true, STAGE_PARTING)) {
+            unmark(s);
+            atomic_fetch_sub(&stream_open_count, 1);
+            forget(s);
+        }
+    }
+    for (int fd = 0; fd < STREAM_TABLE; fd++) {
+        if (stream_entry(fd) && !stream_of(fd)) {
+            stream_mark(fd, NULL);
+        }
+    }
+}
+
 void stream_leave(struct stream *s, const char *why)
 {
     uint32_t stage = atomic_load(&s->stage);
@@ -329,6 +350,11 @@ static bool open_stream(struct stream *s)
         return false;
     }
     tls_opened(s);
+    if (withdraw_reason()) {
+        stream_leave(s, withdraw_reason());
+    } else if (!load_is_near(s->fd)) {
+        stream_leave(s, "it is in another network namespace than the process's first download");
+    }
     return true;
 }
 
@@ -895,6 +921,7 @@ static bool hold(struct stream *s, int error)
         }
     }
     if (held) {
+        s->held_error = error;
         hand_ensure();
     }
     quiet_tell(s);

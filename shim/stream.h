@@ -71,6 +71,7 @@ struct stream {
     _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
     _Atomic uint64_t reading;    /* the one of them that reads, 0 none (caller.h) */
     _Atomic uint64_t writing;    /* likewise the one that writes */
+    _Atomic uint32_t caller;     /* the thread that has made the last such call */
     _Atomic uint64_t records;    /* one of those that read records for a TLS session that works on memory */
     _Atomic uint32_t receiving;  /* how many there are of those */
     _Atomic uint64_t peeking;    /* one of those that read without being counted */
@@ -123,6 +124,7 @@ struct stream {
     bool relayed;
     int domain;
     struct sockaddr_in6 peer, local; /* before the stream is open, peer is what connect() was given */
+    int held_error;            /* errno with which a connection has ended that is held, 0 for FIN */
     _Atomic int pending_error; /* errno that the next read reports, 0 none */
     _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
     struct stream_epoll epolls[STREAM_EPOLLS];
@@ -226,6 +228,9 @@ struct stream *stream_new(int fd, int domain);
 
 /* The program has closed the descriptor, or put something else on it. */
 void stream_closed(struct stream *s);
+
+/* Those over which nothing but the program's own octets go are not tracked any more. */
+void stream_forget_plain(void);
 
 /* The stream is left alone from now on; the reason is a sentence without a full stop. */
 void stream_leave(struct stream *s, const char *why);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "confine.h"
 #include "epoll_set.h"
 #include "load.h"
 
@@ -17,6 +18,9 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
     void *parent = va_arg(arguments, void *), *tls = va_arg(arguments, void *), *child = va_arg(arguments, void *);
     va_end(arguments);
     load_wait();
+    if (flags & CLONE_THREAD && !(flags & CLONE_FILES)) {
+        confine_table();
+    }
     return REAL(clone)(function, stack, flags, argument, parent, tls, child);
 }
 
@@ -29,6 +33,7 @@ EXPORT long syscall(long number, ...)
         a[i] = va_arg(arguments, long);
     }
     va_end(arguments);
+    confine_syscall(number, a);
     switch (number) {
     case SYS_clone:
 #ifdef SYS_fork

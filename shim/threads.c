@@ -1,15 +1,21 @@
 /* threads.c: see threads.h. */
 #include "threads.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../cgo/abi.h"
 #include "calls.h"
@@ -23,7 +29,7 @@
 /* What the core can have at most. */
 #define MOST 256
 
-enum { FREE, ASLEEP, CLAIMED, AT_WORK };
+enum { FREE, ASLEEP, CLAIMED, AT_WORK, DISMISSED };
 
 static struct thread {
     _Atomic uint32_t state; /* a futex */
@@ -35,7 +41,7 @@ static _Atomic int nameless;
 
 void threads_begin(const char *name)
 {
-    prctl(PR_SET_NAME, name);
+    REAL(syscall)(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
     atomic_fetch_sub(&nameless, 1);
 }
 
@@ -76,6 +82,10 @@ static void *thread_main(void *own)
     struct thread *t = own;
     threads_begin("midstream");
     for (uint32_t state; (state = atomic_load(&t->state)) != AT_WORK;) {
+        if (state == DISMISSED) {
+            atomic_store(&t->state, FREE);
+            return NULL;
+        }
         REAL(syscall)(SYS_futex, &t->state, FUTEX_WAIT_PRIVATE, state, NULL, NULL, 0);
     }
     t->function(t->argument);
@@ -138,6 +148,41 @@ EXPORT int midstream_thread(void *(*function)(void *), void *argument)
     atomic_store(&t->state, AT_WORK);
     REAL(syscall)(SYS_futex, &t->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     return 0;
+}
+
+void threads_dismiss(void)
+{
+    for (struct thread *t; (t = find(ASLEEP, DISMISSED));) {
+        REAL(syscall)(SYS_futex, &t->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
+bool threads_owns(const char *tid, char name[THREADS_NAME])
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%.16s/comm", tid);
+    int file = (int)REAL(syscall)(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? 0 : REAL(read)(file, name, THREADS_NAME - 1);
+    if (file >= 0) {
+        REAL(syscall)(SYS_close, file);
+    }
+    name[n > 0 ? n : 0] = 0;
+    return n <= 0 || !strncmp(name, "midstream", 9);
+}
+
+bool threads_are_left(const char *but)
+{
+    char name[THREADS_NAME];
+    DIR *tasks = opendir("/proc/self/task");
+    bool left = threads_are_starting();
+    for (struct dirent *task; tasks && !left && (task = readdir(tasks));) {
+        left = task->d_name[0] != '.' && atoi(task->d_name) != (int)getpid() && threads_owns(task->d_name, name)
+            && (!but || strncmp(name, but, strlen(but))) && !REAL(syscall)(SYS_tgkill, getpid(), atoi(task->d_name), 0);
+    }
+    if (tasks) {
+        closedir(tasks);
+    }
+    return left;
 }
 
 void threads_forget(void)

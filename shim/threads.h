@@ -23,6 +23,16 @@ bool threads_are_starting(void);
 /* By the helper, in the core's descriptor table: makes those that the core will ask for. False: there is no room for them. */
 bool threads_prepare(void);
 
+/* Those of the core's that have nothing to do end. */
+void threads_dismiss(void);
+
+/* Whether the process has any of Midstream's, as /proc tells; but for those of that name, unless it is NULL. */
+bool threads_are_left(const char *but);
+
+/* Whether a thread, given as a number in decimal, is Midstream's; true for one that is gone. Its name, with a line end, goes to `name`. */
+#define THREADS_NAME 32
+bool threads_owns(const char *tid, char name[THREADS_NAME]);
+
 /* In a forked child: there are none. */
 void threads_forget(void);
 

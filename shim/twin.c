@@ -42,6 +42,7 @@ static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
 static struct twin *twins;
 static unsigned twin_count;
 static int event = -1;
+static bool ending;  /* the worker is to end */
 static bool leaving; /* the process is exiting: libraries are being torn down */
 
 /* Around all work on twins. What their libraries call of their own exported functions is none of the program's. */
@@ -562,7 +563,7 @@ static void *worker_main(void *unused)
     struct tls_frame frame;
     static struct pollfd wait[TWINS + 1];
     (void)unused;
-    prctl(PR_SET_NAME, "midstream-tls");
+    REAL(syscall)(SYS_prctl, PR_SET_NAME, "midstream-tls", 0, 0, 0);
     begin_work(&frame);
     for (;;) {
         wait[0] = (struct pollfd){ .fd = event, .events = POLLIN };
@@ -575,6 +576,14 @@ static void *worker_main(void *unused)
         end_work(&frame);
         REAL(poll)(wait, count, count > 1 ? 1000 : -1);
         begin_work(&frame);
+        if (ending) {
+            load_disown(event);
+            REAL(syscall)(SYS_close, event);
+            event = -1;
+            ending = false;
+            end_work(&frame);
+            return NULL;
+        }
         if (leaving) {
             end_work(&frame);
             for (;;) {
@@ -1023,8 +1032,27 @@ void twin_stream_gone(uint64_t stream)
     end_work(&frame);
 }
 
+void twin_end(void)
+{
+    struct tls_frame frame;
+    struct twin *next;
+    begin_work(&frame);
+    for (struct twin *w = twins; w; w = next) {
+        next = w->next;
+        if (w->state != TWIN_ARMED) {
+            destroy(w);
+        }
+    }
+    ending = event >= 0;
+    if (ending) {
+        ring();
+    }
+    end_work(&frame);
+}
+
 void twin_forget(void)
 {
+    ending = false;
     pthread_mutex_init(&work, NULL);
     /* The parent's: its thread is not here, and its descriptors have been closed with all of Midstream's. */
     twins = NULL;

@@ -122,4 +122,7 @@ void twin_vacate(int fd, int moved);
 /* In a forked child. */
 void twin_forget(void);
 
+/* The core ends: so do all twins that have not taken a session's place, and their thread. */
+void twin_end(void);
+
 #endif

@@ -223,7 +223,7 @@ static bool may_take_port(void)
 bool use_bind_index(int fd, unsigned index, const struct sockaddr *to, socklen_t length)
 {
     struct sockaddr_in6 from;
-    if (!bind_device(fd, index)) {
+    if (!load_is_near(fd) || !bind_device(fd, index)) {
         return false;
     }
     /* Left to connect(), the port may be another program's towards the same server; see core/netif/port.go. */

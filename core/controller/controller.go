@@ -38,6 +38,8 @@ type Shim interface {
 	ControlPath(path string)
 	// Looks tells the shim whether the controller looks at the counters by itself, so that exchanges need not be told of.
 	Looks(on bool)
+	// End ends the core with all its threads: the shim needs it no more. It does not return.
+	End()
 	// CallOff tells the shim at once not to carry out a stream's armings up to this number any more.
 	CallOff(slot uint32, stream, arming uint64)
 }
@@ -120,7 +122,11 @@ func Start(ch Channel, shim Shim, pid int) {
 	})
 	guard.Go(func() { c.serveControl() })
 	guard.Go(func() { c.manage(context.Background()) })
-	guard.Go(func() { c.Run() })
+	guard.Go(func() {
+		if c.Run() {
+			shim.End()
+		}
+	})
 }
 
 func (c *Controller) serveControl() {
@@ -158,15 +164,16 @@ func commandLine(b []byte) string {
 	return strings.ToValidUTF8(line, "?")
 }
 
-// Run handles the shim's messages until the channel ends.
-func (c *Controller) Run() {
+// Run handles the shim's messages until the channel ends. True: the shim has ended it.
+func (c *Controller) Run() bool {
 	for {
 		m, err := c.channel.Receive()
 		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			ended := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+			if !ended {
 				c.log.Error().Err(err).Msg("the channel to the shim failed")
 			}
-			return
+			return ended
 		}
 		c.handle(m)
 	}

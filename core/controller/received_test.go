@@ -25,6 +25,7 @@ func (c *counters) Guard(uint32, uint64, bool)                     {}
 func (c *counters) Keep(uint32, uint64, bool)                      {}
 func (c *counters) Tail(uint32, uint64, uint64, int64, int) []byte { return nil }
 func (c *counters) CallOff(_ uint32, _, arming uint64)             { c.calledOff = arming }
+func (c *counters) End()                                           {}
 func (c *counters) ControlPath(string)                             {}
 
 func TestWhatHasBeenReceivedNeverFalls(t *testing.T) {
