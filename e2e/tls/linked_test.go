@@ -53,6 +53,22 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// Its downloads survive, too.
+func TestNodeFailures(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not there")
+	}
+	s := newSite(t, lab.Link{})
+	id := s.ca.issue("shared", host, 30)
+	s.serve(map[string]identity{"wlan0": id, "wwan0": id})
+	node := program{"node", func(s *site, out string) []string {
+		return []string{"node", "-e", nodeHTTPS, s.ca.certificate, s.url(), out}
+	}}
+	s.fail(node, 0.3, func() { s.web["wlan0"].Freeze() })
+	s.web["wlan0"].Thaw()
+	s.fail(node, 0.3, func() { s.web["wlan0"].Kill() })
+}
+
 // A program has OpenSSL linked into it, by its static libraries, and exports its functions.
 func TestLinkedIn(t *testing.T) {
 	s := newSite(t, lab.Link{})
