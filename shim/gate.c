@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "caller.h"
 #include "calls.h"
 #include "fork.h"
 #include "hand.h"
@@ -73,6 +74,15 @@ bool gate_enter(struct stream *s)
     return true;
 }
 
+bool gate_enter_again(struct stream *s)
+{
+    if (!caller_is_here(s)) {
+        return gate_enter(s);
+    }
+    atomic_fetch_add(&s->inside, 1);
+    return true;
+}
+
 void gate_leave(struct stream *s)
 {
     if (atomic_fetch_sub(&s->inside, 1) == 1 && atomic_load(&s->gate)) {
@@ -86,7 +96,7 @@ struct stream *gate_enter_fd(int fd)
     if (s && tls_own_traffic(s)) {
         return NULL; /* passed already, by the call that the TLS library works for */
     }
-    return s && fork_is_mine() && gate_enter(s) ? s : NULL;
+    return s && fork_is_mine() && gate_enter_again(s) ? s : NULL;
 }
 
 void gate_leave_if(struct stream *s)

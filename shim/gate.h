@@ -22,6 +22,9 @@ enum gate_state {
 bool gate_enter(struct stream *s);
 void gate_leave(struct stream *s);
 
+/* The same for a call that may come from within another one of this thread's, which has passed the gate: it does not wait there. */
+bool gate_enter_again(struct stream *s);
+
 /* The same for calls that are not counted otherwise: NULL when the descriptor is not tracked. */
 struct stream *gate_enter_fd(int fd);
 void gate_leave_if(struct stream *s);

@@ -1143,7 +1143,7 @@ static void begin_writing(struct call *call, struct stream *s)
 {
     call->stream = s;
     call->own = false;
-    call->tracked = fork_is_mine() && gate_enter(s);
+    call->tracked = fork_is_mine() && gate_enter_again(s);
     if (call->tracked) {
         call->id = s->id;
         call->place = &s->writing;

@@ -206,11 +206,11 @@ void tls_tie(struct tls *t, struct stream *s)
 bool tls_own_traffic(const struct stream *s)
 {
     struct tls *t = atomic_load(&((struct stream *)s)->tls);
-    if (!t) {
-        return false;
+    if (!t || atomic_load(&t->aside.on)) {
+        return false; /* a library that works on memory has none: within its calls, a function of the program's sends and receives */
     }
     /* After a switch of stacks the frame may be another call's; but the call has its place in the stream as well. */
-    return (tls_inside() && tls_now.session == t) || (!atomic_load(&t->aside.on) && caller_is_here(s));
+    return (tls_inside() && tls_now.session == t) || caller_is_here(s);
 }
 
 int tls_inside_fd(void)

@@ -196,6 +196,7 @@ func TestJudgedByModules(t *testing.T) {
 // ended, with nothing kept ready meanwhile.
 func TestJudgedAsleep(t *testing.T) {
 	s := newSite(t, lab.Link{})
+	s.rate *= 2
 	s.serve(nil)
 	own := []program{
 		{"read", func(s *site, out string) []string {

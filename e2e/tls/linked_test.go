@@ -1,8 +1,13 @@
 package tls
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"midstream/e2e/lab"
@@ -15,6 +20,13 @@ https.get(url, { ca: fs.readFileSync(ca) }, (answer) => answer.pipe(fs.createWri
   .on("error", (e) => { console.error(e); process.exit(1); });
 `
 
+const nodeFetch = `
+const fs = require("fs"), { Readable } = require("stream");
+const [, ca, url, out] = process.argv;
+fetch(url).then((answer) => Readable.fromWeb(answer.body).pipe(fs.createWriteStream(out)))
+  .catch((e) => { console.error(e); process.exit(1); });
+`
+
 // Node has OpenSSL within itself.
 func TestNode(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
@@ -24,7 +36,7 @@ func TestNode(t *testing.T) {
 	s.rate *= 2
 	id := s.ca.issue("shared", host, 30)
 	s.serve(map[string]identity{"wlan0": id, "wwan0": s.ca.again("again", host, id)})
-	for label, script := range map[string]string{"https": nodeHTTPS} {
+	for label, script := range map[string]string{"https": nodeHTTPS, "fetch": nodeFetch} {
 		t.Run(label, func(t *testing.T) {
 			s.t = t
 			out := s.out(label)
@@ -50,6 +62,65 @@ func TestNode(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// archive makes a package for npm with the film in it.
+func (s *site) archive(path string) {
+	s.t.Helper()
+	film, err := os.ReadFile(filepath.Join(s.folder, "content", name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	zipped, _ := gzip.NewWriterLevel(&packed, gzip.NoCompression)
+	w := tar.NewWriter(zipped)
+	for _, file := range []struct{ name, text string }{
+		{"package/package.json", `{"name":"film","version":"1.0.0"}`},
+		{"package/film.bin", string(film)},
+	} {
+		err = w.WriteHeader(&tar.Header{Name: file.name, Mode: 0o644, Size: int64(len(file.text)), Typeflag: tar.TypeReg})
+		if err == nil {
+			_, err = w.Write([]byte(file.text))
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), zipped.Close(), os.WriteFile(path, packed.Bytes(), 0o644)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestNPM(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("npm is not there")
+	}
+	s := newSite(t, lab.Link{})
+	s.archive(filepath.Join(s.folder, "content", "film.tgz"))
+	id := s.ca.issue("shared", host, 30)
+	s.serve(map[string]identity{"wlan0": id, "wwan0": id})
+	folder := s.out("npm")
+	run := func(p *lab.Program, move bool) (r lab.Result, moved []lab.Moved) {
+		os.RemoveAll(folder)
+		p.Start()
+		if move {
+			s.Await("a part of the file", lab.Patience, func() bool { return largest(folder) > size/8 })
+			moved = s.migrate("wwan0")
+		}
+		r = p.Wait()
+		s.intact("npm", filepath.Join(folder, "node_modules", "film", name))
+		return r, moved
+	}
+	args := []string{"npm", "install", "--silent", "--no-audit", "--no-fund", "--no-update-notifier", "--cafile", s.ca.certificate,
+		"--cache", filepath.Join(folder, "cache"), "--prefix", folder, "https://" + host + "/film.tgz"}
+	native, _ := run(s.Command(args...), false)
+	under, moved := run(s.Midstream(args...), true)
+	if native.Status != 0 || under.Status != 0 || native.Stdout != under.Stdout || native.Stderr != under.Stderr {
+		t.Errorf("natively: %v %s%s; moved: %v %s%s", native, native.Stdout, native.Stderr, under, under.Stdout, under.Stderr)
+	}
+	if len(moved) != 1 || !moved[0].OK {
+		t.Errorf("%+v", moved)
 	}
 }
 
