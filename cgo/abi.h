@@ -120,6 +120,7 @@ enum ms_kind {
                       (IPv4 as ::ffff:a.b.c.d) */
     MS_DNS,        /* a DNS response the program received on a socket of its own. data: RFC 1035 §4 */
     MS_TRAILER_OCTETS, /* octets of a trailer section whose end the program has not yet been handed */
+    MS_STIRS, /* the program was handed octets after a second or more without; only where `guard` is set */
 
     /* From the shim, of TLS; b is the twin's number where there is one. */
     MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: six texts, each ended by NUL: library,

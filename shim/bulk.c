@@ -93,7 +93,8 @@ static void count(struct stream *s, size_t n)
 
 static void note_time(struct stream *s)
 {
-    atomic_store_explicit(&s->last_read, (uint64_t)coarse_now_ns(), memory_order_relaxed);
+    uint64_t now = (uint64_t)coarse_now_ns(), before = atomic_exchange_explicit(&s->last_read, now, memory_order_relaxed);
+    stream_stirs(s, before, now);
 }
 
 bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)

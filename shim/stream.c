@@ -741,6 +741,16 @@ static void keep_tail(struct stream *s)
     }
 }
 
+/* After so long without octets the core looks at the stream only now and then: it is told when they come again. */
+#define STILL_NS 1000000000ULL
+
+void stream_stirs(struct stream *s, uint64_t before, uint64_t now)
+{
+    if (before && now > before && now - before >= STILL_NS && atomic_load_explicit(&s->counters->guard, memory_order_relaxed)) {
+        channel_send(s, MS_STIRS, 0, atomic_load(&s->counters->exchange), 0, 0, NULL, 0);
+    }
+}
+
 /* When the program was handed something: what a stall is measured by. */
 static void note_read(struct stream *s, size_t octets)
 {
@@ -753,6 +763,7 @@ static void note_read(struct stream *s, size_t octets)
     uint64_t before = atomic_load_explicit(&s->last_read, memory_order_relaxed);
     atomic_store_explicit(&s->last_read, now, memory_order_relaxed);
     hand_note_read(octets);
+    stream_stirs(s, before, now);
     if (resuming) {
         atomic_store(&s->resuming, 0);
         channel_send(s, MS_RESUMED, 0, atomic_load(&s->counters->exchange), before && now > before ? (int64_t)(now - before) : 0, 0, NULL, 0);

@@ -287,6 +287,9 @@ bool stream_is_fatal(int error);
 /* Whether a failure of the connection would be held back from the program now. */
 bool stream_would_hold(const struct stream *s);
 
+/* The program was handed octets, now and before: tells the core if that is long ago. */
+void stream_stirs(struct stream *s, uint64_t before, uint64_t now);
+
 /* The reader that has reached the offset of a hand-over closes the gate, so that no octet more is read. */
 void stream_check_stop(struct stream *s);
 

@@ -28,6 +28,7 @@ const (
 	Name
 	DNS
 	TrailerOctets
+	Stirs
 )
 
 // From the shim, of TLS. B is the twin's number where there is one.

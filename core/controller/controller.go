@@ -97,6 +97,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 	}
 	c.paths.changed = make(chan struct{})
 	c.management.init()
+	c.sampler.init()
 	return c
 }
 

@@ -25,6 +25,8 @@ import (
 // How often streams are looked at while there are any, and how long all their answers are waited for.
 const (
 	lookInterval = time.Second
+	lookSeldom   = 30 * time.Second // where nothing has happened for some looks; within the age of a report that counts
+	stillLooks   = 15               // in which an interface that is back has been there for long enough to be used again
 	lookLimit    = 200 * time.Millisecond
 	maxSampled   = 64 // streams whose sockets are asked at one look
 )
@@ -33,6 +35,7 @@ const (
 type management struct {
 	kick   chan struct{} // holds one while there is reason to look at once
 	daemon daemon
+	still  stillness
 
 	mu    sync.Mutex
 	store []manager.Store
@@ -71,15 +74,18 @@ func (c *Controller) manage(ctx context.Context) {
 				continue
 			}
 			c.refreshInterfaces()
+			m.still.restart()
 		case <-changed:
 			c.refreshDirectives()
 			m.daemon.wake()
+			m.still.restart()
 		case <-m.kick:
+			m.still.restart()
 		case <-tick.C:
 		}
 		c.look(ctx)
 		if c.count() > 0 {
-			tick.Reset(lookInterval)
+			tick.Reset(m.still.interval())
 		} else {
 			tick.Stop() // the next stream kicks
 		}
@@ -375,11 +381,14 @@ func (c *Controller) needs(ctx context.Context) ([]manager.Stream, []manager.Sam
 	samples := make([]manager.Sample, len(all))
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	asked := 0
 	c.askQuiet(ctx, all)
+	asked := 0
 	for n, s := range all {
 		streams[n] = s.Need()
-		if !streams[n].Active || streams[n].Loopback() || asked == maxSampled || s.busy() {
+	}
+	moves := c.management.still.look(streams)
+	for n, s := range all {
+		if !streams[n].Active || !moves(streams[n]) || streams[n].Loopback() || asked == maxSampled || s.busy() {
 			continue
 		}
 		asked++

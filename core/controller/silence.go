@@ -74,6 +74,7 @@ type history struct {
 	waiting   bool // for the response's head
 	head      int  // octets of it
 	moved     bool // another socket is on the descriptor: its counters start anew
+	unread    bool // the kernel has octets for the program, which has not read any since
 
 	probed  time.Time // when the last probe of this silence was begun, zero if there was none
 	probing bool      // it is under way
@@ -82,7 +83,7 @@ type history struct {
 
 // hears takes octets that have come.
 func (h *history) hears(now time.Time) {
-	h.heard = now
+	h.heard, h.unread = now, false
 	h.probed, h.verdict = time.Time{}, unknown
 }
 

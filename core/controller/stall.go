@@ -12,6 +12,12 @@ import (
 const (
 	tick  = 25 * time.Millisecond // between looks at the counters, while any stream is guarded
 	awake = time.Second           // how long they are looked at after an exchange
+
+	// A stream from which nothing has been heard for long is looked at less often: after so much of that time, so that what
+	// is found is not much later for it, and for every look a sleeping process has to be woken.
+	seldom      = 8
+	longestLook = 30 * time.Second
+	unreadFor   = 2 * time.Second // a program that has not read for so long is told of when it does (channel.Stirs)
 )
 
 // settledMin is how many changes have to be seen before a flow counts as even.
@@ -21,18 +27,30 @@ const settledMin = 8
 type sampler struct {
 	mu      sync.Mutex
 	running bool
-	active  time.Time // when an exchange was seen last
+	active  time.Time     // when an exchange was seen last
+	kick    chan struct{} // holds one while there is reason to look at once
 }
+
+func (p *sampler) init() { p.kick = make(chan struct{}, 1) }
 
 // wake has the counters looked at.
 func (p *sampler) wake(c *Controller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.active = time.Now()
-	if !p.running {
+	now := time.Now()
+	slept := now.Sub(p.active) >= awake
+	p.active = now
+	c.livens()
+	switch {
+	case !p.running:
 		p.running = true
 		p.attend(c)
 		guard.Go(func() { p.run(c) })
+	case slept:
+		select {
+		case p.kick <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -40,32 +58,45 @@ func (p *sampler) wake(c *Controller) {
 func (p *sampler) attend(c *Controller) { c.shim.Looks(p.running && !c.Watched()) }
 
 func (p *sampler) run(c *Controller) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for now := range ticker.C {
-		guarded, active := 0, false
+	timer := time.NewTimer(tick)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-p.kick:
+		}
+		now := time.Now()
+		guarded, active, next := false, false, longestLook
 		for _, s := range c.all("") {
 			active = s.lookQuiet(now) || active
-			if s.sample(now) {
-				guarded++
+			if on, soon := s.sample(now); on {
+				guarded, next = true, min(next, soon)
 			}
 		}
-		if p.pause(c, now, guarded, active) {
+		wait, over := p.pause(c, now, guarded, active, next)
+		if over {
 			return
 		}
+		timer.Reset(wait)
 	}
 }
 
-// pause reports whether there is nothing left to look at; whoever guards a stream after that look has called wake.
-func (p *sampler) pause(c *Controller, now time.Time, guarded int, active bool) bool {
+// pause returns how long there is nothing to be looked at; over: until wake is called. Whoever guards a stream after the last look
+// has called it.
+func (p *sampler) pause(c *Controller, now time.Time, guarded, active bool, next time.Duration) (wait time.Duration, over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if active {
 		p.active = now
+		c.livens()
 	}
-	if guarded > 0 || now.Sub(p.active) < awake {
+	if time.Since(p.active) < awake {
 		p.attend(c)
-		return false
+		return tick, false
+	}
+	if guarded && next < 2*tick {
+		p.attend(c)
+		return next, false
 	}
 	// The shim keeps an exchange to itself only if it finds, afterwards, that this is still said.
 	c.shim.Looks(false)
@@ -73,33 +104,45 @@ func (p *sampler) pause(c *Controller, now time.Time, guarded int, active bool) 
 		if exchange, over := c.shim.Quiet(s.slot, s.id); exchange > 0 && !over {
 			p.active = now
 			p.attend(c)
-			return false
+			return tick, false
 		}
 	}
-	p.running = false
-	return true
+	p.running = guarded
+	return next, !guarded
 }
 
-// sample looks at one stream; false if it is not guarded.
-func (s *Stream) sample(now time.Time) bool {
+// sample looks at one stream, and says when it is to be looked at again; false if it is not guarded.
+func (s *Stream) sample(now time.Time) (guarded bool, next time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.current()
-	if !s.guarded || e == nil {
-		return false
+	if e := s.current(); s.guarded && e != nil {
+		s.judge(e, now)
+		quiet := now.Sub(s.flow.heard)
+		if s.flow.unread && quiet > unreadFor {
+			return true, longestLook
+		}
+		return true, min(max(quiet/seldom, tick), longestLook)
 	}
+	return false, 0
+}
+
+// judge does what the stream's flow calls for. With s.mu.
+func (s *Stream) judge(e *exchange, now time.Time) {
 	h := &s.flow
 	if s.recovering || s.migrating || s.failed != nil {
 		h.restart(now)
-		return true
+		return
 	}
 	if e.response == nil {
 		if h.exchange != e.number || h.head != len(e.answer) || e.request == nil || !h.waiting {
 			*h = history{exchange: e.number, heard: now, begun: now, weighed: now, head: len(e.answer), waiting: true, standby: h.standby}
-			return true
+			return
 		}
 	} else {
 		s.flows(e, now)
+	}
+	if h.unread {
+		return // the network has brought more than the program wants
 	}
 	least := s.c.config.Failover.SuspectAfter
 	switch h.judge(now, least, s.slow) {
@@ -115,7 +158,6 @@ func (s *Stream) sample(now time.Time) bool {
 		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.heard)).Int64("received", h.received).Msg("its server has fallen silent")
 		guard.Go(func() { s.recover(triggerSilent) })
 	}
-	return true
 }
 
 // flows takes the counters of a stream whose response has begun. With s.mu.
@@ -161,9 +203,16 @@ func (s *Stream) heed(m channel.Message) {
 	h, now := &s.flow, time.Now()
 	s.slow = 2*info.RTT + 4*info.RTTVar
 	h.confirmed = now
-	if info.Unread > 0 || info.OutOfOrder != h.outOfLine && !h.moved {
-		// The program does not read, or the network mends a loss: either way octets come.
+	switch {
+	case info.Unread > 0 && h.unread:
+	case info.Unread > 0:
+		// The program does not read: until it does, the network has nothing to answer for.
 		h.hears(now)
+		h.unread = true
+	case info.OutOfOrder != h.outOfLine && !h.moved:
+		h.hears(now) // the network mends a loss
+	default:
+		h.unread = false
 	}
 	h.outOfLine, h.moved = info.OutOfOrder, false
 }

@@ -151,6 +151,8 @@ func (s *Stream) handle(m channel.Message) {
 		} else if m.Flags&channel.Last != 0 {
 			e.responded(channel.Phase(m.A), m.B)
 		}
+	case channel.Stirs:
+		s.c.sampler.wake(s.c)
 	case channel.TrailerOctets:
 		if e := s.exchange(m.Exchange); e != nil {
 			e.trailer = append(e.trailer, m.Data...)

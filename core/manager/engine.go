@@ -75,7 +75,7 @@ type report struct {
 }
 
 // reportAge is how old a report may be before its stream no longer counts.
-const reportAge = 10 * time.Second
+const reportAge = 40 * time.Second
 
 // New returns an engine that knows of no interface yet; now is the clock, time.Now but in tests.
 func New(cfg *config.Config, now func() time.Time) *Engine {

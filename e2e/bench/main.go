@@ -40,6 +40,8 @@ var measurements = []struct {
 	{"bulk", bulk},
 	{"tls-bulk", bulkTLS},
 	{"first", firstGet},
+	{"small", small},
+	{"idle", stillness},
 	{"migration", migrations},
 	{"tls-migration", migrationsTLS},
 	{"single", breakBeforeMake},

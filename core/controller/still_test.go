@@ -1,0 +1,69 @@
+// How often a process is woken in which nothing moves.
+package controller
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"midstream/core/channel"
+	"midstream/core/config"
+	"midstream/core/http1"
+	"midstream/core/manager"
+)
+
+func TestStillStreamsAreLookedAtSeldom(t *testing.T) {
+	var s stillness
+	streams := []manager.Stream{{ID: "1-1", Active: true, Received: 5}, {ID: "1-2"}}
+	for range stillLooks {
+		s.look(streams)
+		if s.interval() != lookInterval {
+			t.Fatal("too soon")
+		}
+	}
+	if moves := s.look(streams); s.interval() != lookSeldom || moves(streams[0]) || !s.seldom.Load() {
+		t.Error("they are still looked at")
+	}
+	streams[0].Received++
+	if moves := s.look(streams); s.interval() != lookInterval || !moves(streams[0]) || moves(streams[1]) {
+		t.Error("one has moved")
+	}
+	for range stillLooks {
+		s.look(streams)
+	}
+	if s.restart(); s.interval() != lookInterval {
+		t.Error("something has happened")
+	}
+}
+
+// A download whose program does not read is looked at when the program goes on, and nothing is suspected meanwhile.
+func TestAProgramThatDoesNotReadIsToldOfWhenItDoes(t *testing.T) {
+	shim := &counters{}
+	c := New(nil, shim, 1, config.Default(), nil, zerolog.Nop())
+	s := newStream(c, channel.Message{Stream: 1}, channel.Opening{Peer: netip.MustParseAddrPort("192.0.2.1:80")})
+	e := &exchange{number: 1, last: 999, request: &http1.Request{Method: "GET", Target: "/"}, response: &http1.Response{}}
+	shim.Snapshot = channel.Snapshot{Exchange: 1, Received: 5000}
+	s.exchanges, s.guarded, s.flow.standby = []*exchange{e}, true, true
+	now := time.Now()
+	if on, next := s.sample(now); !on || next != tick {
+		t.Fatalf("%v, %v", on, next)
+	}
+	s.flow.standby = true // none is to be made here
+	s.flow.hears(now)
+	s.flow.unread = true
+	now = now.Add(time.Minute)
+	if on, next := s.sample(now); !on || next != longestLook || s.flow.probing {
+		t.Fatalf("%v, %v", on, next)
+	}
+	c.sampler.running = true
+	s.handle(channel.Message{Kind: channel.Stirs, Stream: 1})
+	if len(c.sampler.kick) != 1 {
+		t.Error("nobody looks at it again")
+	}
+	shim.Received++
+	if on, next := s.sample(now); !on || next != tick || s.flow.unread {
+		t.Errorf("%v, %v", on, next)
+	}
+}
