@@ -5,6 +5,7 @@
 #include <linux/if_arp.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,18 +165,69 @@ bool route_has_carrier(int netlink, uint32_t index)
     return !look(netlink, index, &link) || (link.flags & (IFF_UP | IFF_LOWER_UP)) == (IFF_UP | IFF_LOWER_UP);
 }
 
-/* As core/netif/tunnel.go has it; but whether PPP runs over another interface is not looked at here: it counts as a tunnel. */
+static bool name_of(uint32_t index, char *name)
+{
+    struct ifreq request = { .ifr_ifindex = (int)index };
+    int fd = (int)REAL(syscall)(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool found = fd >= 0 && !REAL(ioctl)(fd, SIOCGIFNAME, &request);
+    if (fd >= 0) {
+        REAL(syscall)(SYS_close, fd);
+    }
+    memcpy(name, request.ifr_name, IFNAMSIZ);
+    return found;
+}
+
+/* Whether a driver, or a type of hardware, is a tunnel's whatever else there is: as core/netif/tunnel.go has it. */
 static bool is_tunnel(const struct link *link)
 {
     static const char *const drivers[] = { "tun", "wireguard", "amneziawg", "ovpn", "ovpn-dco", "xfrm", "vti", "vti6", "ipip", "sit",
-        "ip6tnl", "gre", "gretap", "ip6gre", "ip6gretap", "erspan", "ip6erspan", "vxlan", "geneve", "bareudp", "gtp", "amt", "ppp" };
+        "ip6tnl", "gre", "gretap", "ip6gre", "ip6gretap", "erspan", "ip6erspan", "vxlan", "geneve", "bareudp", "gtp", "amt" };
     for (unsigned i = 0; i < sizeof drivers / sizeof *drivers; i++) {
         if (!strcmp(link->driver, drivers[i])) {
             return true;
         }
     }
     return link->hardware == ARPHRD_TUNNEL || link->hardware == ARPHRD_TUNNEL6 || link->hardware == ARPHRD_SIT
-        || link->hardware == ARPHRD_IPGRE || link->hardware == ARPHRD_IP6GRE || link->hardware == ARPHRD_PPP;
+        || link->hardware == ARPHRD_IPGRE || link->hardware == ARPHRD_IP6GRE;
+}
+
+/* Point-to-point protocol runs over another interface where a route to a single host, behind a router, leads out of that one. */
+static bool is_over_another(const char *name)
+{
+    struct lines l;
+    bool is = false;
+    if (!lines_open(&l, "/proc/thread-self/net/route")) {
+        return false;
+    }
+    while (!is && lines_next(&l)) { /* Iface Destination Gateway Flags RefCnt Use Metric Mask: numbers in hexadecimal */
+        char interface[IFNAMSIZ + 1];
+        unsigned flags = 0;
+        is = sscanf(l.line, "%16s %*x %*x %x", interface, &flags) == 2 && (flags & (RTF_HOST | RTF_GATEWAY)) == (RTF_HOST | RTF_GATEWAY)
+            && strcmp(interface, name) != 0;
+    }
+    lines_close(&l);
+    return is;
+}
+
+/* What the configuration says of the interface's kind comes first. */
+static bool leads_through_tunnel(int netlink, uint32_t index)
+{
+    struct settings s;
+    struct link link;
+    char name[IFNAMSIZ], kind[sizeof "interfaces..kind" + IFNAMSIZ];
+    int said = -1;
+    if (!name_of(index, name) || !look(netlink, index, &link)) {
+        return false;
+    }
+    snprintf(kind, sizeof kind, "interfaces.%s.kind", name);
+    if (settings_open(&s)) {
+        while (settings_next(&s)) {
+            said = !strcmp(s.key, kind) ? !strcmp(s.value, "tunnel") : said;
+        }
+        settings_close(&s);
+    }
+    bool ppp = !strcmp(link.driver, "ppp") || (!link.driver[0] && link.hardware == ARPHRD_PPP);
+    return said >= 0 ? said : ppp ? is_over_another(name) : is_tunnel(&link);
 }
 
 /* The VRF that an interface is, or belongs to; 0 for none. */
@@ -213,29 +265,16 @@ static bool may_leave(const char *name)
     return may;
 }
 
-static bool name_of(uint32_t index, char *name)
-{
-    struct ifreq request = { .ifr_ifindex = (int)index };
-    int fd = (int)REAL(syscall)(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool found = fd >= 0 && !REAL(ioctl)(fd, SIOCGIFNAME, &request);
-    if (fd >= 0) {
-        REAL(syscall)(SYS_close, fd);
-    }
-    memcpy(name, request.ifr_name, IFNAMSIZ);
-    return found;
-}
-
 /* Whether a rule of the administrator's has chosen the table, and not the kernel's own three. */
 static bool is_by_rule(const struct route *r) { return r->table && (r->table < RT_TABLE_DEFAULT || r->table > RT_TABLE_LOCAL); }
 
 bool route_is_barred(int netlink, const struct sockaddr *to, uint32_t own, uint32_t over)
 {
     struct route present, other;
-    struct link link;
     char name[IFNAMSIZ];
     bool known = route_find(netlink, to, 0, &present) && present.index;
-    bool barred = (own && own != over && look(netlink, own, &link) && is_tunnel(&link))
-        || (known && present.index != over && look(netlink, present.index, &link) && is_tunnel(&link))
+    bool barred = (own && own != over && leads_through_tunnel(netlink, own))
+        || (known && present.index != over && leads_through_tunnel(netlink, present.index))
         || (known && present.index != over && is_by_rule(&present) && route_find(netlink, to, over, &other) && !is_by_rule(&other))
         || (known && vrf_of(netlink, own ? own : present.index) != vrf_of(netlink, over));
     return barred && !(name_of(over, name) && may_leave(name));

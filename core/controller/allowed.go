@@ -25,6 +25,9 @@ type link struct {
 	vrf    int // the index of its VRF, 0 for none
 }
 
+// notedFor is for how long what has been found of the interfaces is taken for true where nobody watches them.
+const notedFor = 200 * time.Millisecond
+
 // note takes in the interfaces there are. With p.mu.
 func (p *paths) note(interfaces []netif.Interface, ways []netif.Way) {
 	if p.links == nil {
@@ -34,6 +37,7 @@ func (p *paths) note(interfaces []netif.Interface, ways []netif.Way) {
 		l.index = 0
 		p.links[name] = l
 	}
+	p.noted = time.Now()
 	tunnels := netif.Tunnels(interfaces, ways)
 	for _, i := range interfaces {
 		p.links[i.Name] = link{index: i.Index, tunnel: tunnels[i.Name], vrf: netif.VRF(interfaces, i.Index)}
@@ -44,7 +48,7 @@ func (p *paths) note(interfaces []netif.Interface, ways []netif.Way) {
 func (c *Controller) link(name string) link {
 	p := &c.paths
 	p.mu.Lock()
-	fresh := p.watching && len(p.interfaces) > 0
+	fresh := p.watching && len(p.interfaces) > 0 || time.Since(p.noted) < notedFor
 	p.mu.Unlock()
 	if !fresh {
 		if interfaces, err := netif.List(); err == nil {

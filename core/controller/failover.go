@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"midstream/core/channel"
 	"midstream/core/guard"
@@ -95,6 +96,7 @@ type paths struct {
 	interfaces []netif.Interface
 	ways       []netif.Way
 	links      map[string]link // by name, those that are gone as well
+	noted      time.Time
 }
 
 func (p *paths) refresh() {

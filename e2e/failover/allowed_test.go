@@ -225,8 +225,8 @@ func TestNewConnectionsStayInTheTunnel(t *testing.T) {
 	if got := from(true); got != "10.99.0.2 0" {
 		t.Errorf("from %s", got)
 	}
-	for _, allows := range []string{"leave_tunnel = true", `prefer = ["wlan0", "wwan0"]`} {
-		s.Configure("[policy]\n" + allows + "\n")
+	for _, allows := range []string{"[policy]\nleave_tunnel = true\n", "[policy]\nprefer = [\"wlan0\", \"wwan0\"]\n", "[interfaces.vpn0]\nkind = \"other\"\n"} {
+		s.Configure(allows)
 		if got := from(true); got != wwan.Phone()+" 0" {
 			t.Errorf("%s: from %s", allows, got)
 		}
