@@ -13,7 +13,8 @@ var errLate = errors.New("the new server is too far behind the old connection")
 const chase = 100 * time.Millisecond
 
 // unnoticed is how far behind the new server may be: a program that waits for what it would have had by then from the old
-// connection does not notice. The hand-over drops so much by itself, if it could not be caught up within trying.
+// connection does not notice. The hand-over drops so much by itself, if it could not be caught up within trying. Each time that
+// this was not enough, it may be four times as much: a pause is better than no migration.
 const (
 	unnoticed = 4 * time.Millisecond
 	trying    = 20 * time.Millisecond
@@ -22,7 +23,7 @@ const (
 // catchUp drops from the new connection what the old one, at so many octets a second, has delivered meanwhile. took is how long the
 // answer took.
 func (s *Stream) catchUp(r *rest, e *exchange, rate float64, took time.Duration) error {
-	begun := time.Now()
+	begun, allowed := time.Now(), int64(rate*(unnoticed<<(2*s.late)).Seconds())
 	end := begun.Add(max(chase, 2*r.conn.RTT()))
 	r.conn.SetDeadline(end)
 	defer r.conn.SetDeadline(time.Time{})
@@ -38,10 +39,11 @@ func (s *Stream) catchUp(r *rest, e *exchange, rate float64, took time.Duration)
 		switch {
 		case s.isOver(e):
 			return errAgain
-		case err == nil && time.Since(begun) > trying && s.received(e)-r.at <= int64(rate*unnoticed.Seconds()):
+		case err == nil && time.Since(begun) > trying && s.received(e)-r.at <= allowed:
 			return nil
 		case err != nil && !time.Now().Before(end), err == nil && time.Now().After(end):
 			s.delay = took
+			s.late++
 			return errLate
 		case err != nil:
 			return refuse("the new server's answer broke off: " + err.Error())

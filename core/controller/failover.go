@@ -42,7 +42,10 @@ func (s *Stream) guard() {
 		return
 	}
 	s.guarded = on
-	s.c.shim.Guard(s.slot, s.id, on)
+	if on || e != nil && e.request != nil {
+		// Without one, it would be the next exchange's that is put out: the program may have begun it already.
+		s.c.shim.Guard(s.slot, s.id, on)
+	}
 	if on {
 		s.c.watchPaths()
 		s.c.sampler.wake(s.c)

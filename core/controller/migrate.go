@@ -55,7 +55,7 @@ func (s *Stream) migrateOnce(ctx context.Context, to, trigger string) (*control.
 		s.mu.Unlock()
 		return nil, nil
 	}
-	s.delay = 0
+	s.delay, s.late = 0, 0
 	s.setMigrating(true)
 	defer s.setMigrating(false)
 	from := s.end()
@@ -303,7 +303,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			}
 			if more != nil && !exact && e.length() < 0 {
 				// Where nobody has said how long it is, the offset may lie beyond its end.
-				exact, more.more = true, true
+				exact, more.more, more.ours = true, true, false
 			}
 			return err
 		}
@@ -313,6 +313,9 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		done, err = s.meet(sound, e, r, rate, time.Since(asked))
 		return err
 	})
+	if err != nil && s.isOver(e) {
+		return nil, errAgain // whatever the last server has said of it
+	}
 	if s.callableOff(err) || err != nil && sound.Err() != nil && ctx.Err() == nil {
 		// The old connection falls short of the offset: what is missing is asked for as well.
 		return s.takeOver(ctx, to, e)

@@ -21,7 +21,7 @@ type refusal struct {
 
 	passing bool          // the same server may answer otherwise in a while
 	after   time.Duration // how long it wants not to be asked again, 0 if it has not said
-	ours    bool          // the answer was not waited for any longer: that says nothing of the server
+	ours    bool          // it was not waited for any longer, or asked beyond an end that nobody knew: that says nothing of the server
 
 	// No request was made: the place may be asked again at that time, or the budget is spent.
 	until time.Time

@@ -234,7 +234,7 @@ func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err e
 			r.left = 0
 			return first, nil
 		}
-		return 0, refuse("the new server's content ends before the octet that is wanted")
+		return 0, &refusal{why: "the new server's content ends before the octet that is wanted", server: true, ours: e.last < 0}
 	default:
 		return 0, s.c.status(r.answer, r.route)
 	}

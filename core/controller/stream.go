@@ -31,6 +31,7 @@ type Stream struct {
 	// moving is held by the one migration under way.
 	moving chan struct{}
 	delay  time.Duration // how long the new server took to answer, if it was too long; of that migration
+	late   int           // how often that was so
 	// arming is held from a message that arms the shim to its answer.
 	arming chan struct{}
 	// confirm, if set, has the last word before the program is given another connection at once. With moving.

@@ -14,7 +14,7 @@
  * No headers of the libraries are needed; link with -l:libssl.so.3 -l:libcrypto.so.3 or -l:libgnutls.so.30.
  */
 #define _GNU_SOURCE
-#include "http.h"
+#include "message.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -392,9 +392,53 @@ static size_t request(void *session, char *buffer, size_t room, char **content, 
     return have - (size_t)(*content - buffer);
 }
 
-static void *churn(void *unused)
+static int64_t seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* One response, in whatever framing. True: the connection can be used again. */
+static int compare_response(void *session)
 {
     static _Thread_local char buffer[16384];
+    static _Thread_local struct message m;
+    int64_t heard = seconds();
+    m = (struct message){ .phase = HEAD };
+    while (m.phase != COMPLETE) {
+        ssize_t got = get(session, buffer, 1 + (size_t)rand() % sizeof buffer);
+        if (seconds() - heard > 3) {
+            fprintf(stderr, "nothing for %lld s after %lld octets, in phase %d\n", (long long)(seconds() - heard), (long long)m.content, m.phase);
+        }
+        heard = seconds();
+        if (!got && m.phase == BY_CLOSE && m.content == expected_length) {
+            break;
+        }
+        if (got <= 0) {
+            fprintf(stderr, "it broke off after %lld octets, in phase %d, with %zd\n", (long long)m.content, m.phase, got);
+            exit(1);
+        }
+        const char *at = buffer, *end = buffer + got;
+        while (at < end) {
+            ssize_t n = take_message(&m, &at, end);
+            if (n < 0 || (m.phase == COMPLETE && at < end)) {
+                fail("a malformed response");
+            }
+            if (m.content > expected_length || memcmp(at - n, expected + m.content - n, (size_t)n)) {
+                fail("other octets");
+            }
+        }
+    }
+    if (m.status != 200 || m.content != expected_length) {
+        fail("another length");
+    }
+    atomic_fetch_add(&downloads, 1);
+    return m.phase == COMPLETE && !m.closes;
+}
+
+static void *churn(void *unused)
+{
     (void)unused;
     while (!atomic_load(&over)) {
         struct addrinfo *list = look_up(arguments[2], arguments[3]);
@@ -404,30 +448,15 @@ static void *churn(void *unused)
             die("connect");
         }
         void *session = begin(fd, arguments[1], arguments[2], arguments + 6);
+        char question[1024];
+        int n = snprintf(question, sizeof question, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", arguments[4], arguments[2]);
         for (int i = 0; i < 6 && !atomic_load(&over); i++) {
-            char *content;
-            long long length, have = 0;
-            size_t n = request(session, buffer, sizeof buffer, &content, &length);
-            if (length != expected_length) {
-                fail("another length");
+            if (put(session, question, (size_t)n) != n) {
+                fail("the request is not taken");
             }
-            for (;;) {
-                if (memcmp(content, expected + have, n)) {
-                    fail("other octets");
-                }
-                have += (long long)n;
-                if (have == length) {
-                    break;
-                }
-                content = buffer;
-                size_t most = length - have < (long long)sizeof buffer ? (size_t)(length - have) : sizeof buffer;
-                ssize_t got = get(session, buffer, most);
-                if (got <= 0) {
-                    fail("it broke off");
-                }
-                n = (size_t)got;
+            if (!compare_response(session)) {
+                break;
             }
-            atomic_fetch_add(&downloads, 1);
         }
         end(session);
         close(fd);
