@@ -453,13 +453,16 @@ static bool may_be_woken(struct stream *s)
     return atomic_load(&s->inside) <= readers(s) && (s->arm_flags & RESTORE || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
 }
 
+static const char past_hooks[] = "octets were read past Midstream's hooks";
+
 /* Calls are to leave first. True when they have been waited for in vain. */
 static bool wait_for_calls(struct stream *s, int64_t now)
 {
     if (now < s->deadline || s->decided) {
         return false; /* a call that has been woken leaves as soon as its thread runs */
     }
-    refuse(s, "a call of the program's on the descriptor does not return");
+    int64_t taken = socket_taken(s->fd);
+    refuse(s, taken > (int64_t)(s->seen_base + s->seen) + 1 ? past_hooks : "a call of the program's on the descriptor does not return");
     return true;
 }
 
@@ -531,7 +534,7 @@ static enum verdict judge(struct stream *s, int64_t now, const char **why)
     int64_t taken = socket_taken(s->fd);
     int64_t seen = (int64_t)(s->seen_base + s->seen);
     if (!s->woken && taken >= 0 && taken != seen && taken != seen + 1) {
-        *why = "octets were read past Midstream's hooks";
+        *why = past_hooks;
         return REFUSED;
     }
     if (at < s->arm_at) {
@@ -562,12 +565,11 @@ static enum verdict judge(struct stream *s, int64_t now, const char **why)
 /* Does as the verdict says. True when the stream need not be looked at again. */
 static bool heed(struct stream *s, enum verdict verdict, const char *why)
 {
-    static const char past[] = "octets were read past Midstream's hooks";
     switch (verdict) {
     case REFUSED:
         refuse(s, why);
-        if (!strcmp(why, past)) {
-            stream_leave(s, past);
+        if (why == past_hooks) {
+            stream_leave(s, why);
         }
         return true;
     case REOPENS:

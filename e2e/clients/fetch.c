@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -69,6 +70,18 @@ static void *blocked_reader(void *unused)
     while (!finished())
         read_some(BUFFER);
     return NULL;
+}
+
+/* A piece of the content is read by a system call of the program's own, where no library sees it. */
+static void raw_reader(void)
+{
+    while (!response.complete_head || response.left == response.length)
+        read_some(BUFFER);
+    ssize_t n = syscall(SYS_readv, fd, &(struct iovec){ buffer, 1000 }, 1);
+    if (n <= 0)
+        early(n);
+    keep(buffer, (size_t)n);
+    blocked_reader(NULL);
 }
 
 static void *read_vector(void *unused)
@@ -360,6 +373,8 @@ int main(int argc, char **argv)
         ;
     else if (!strcmp(mode, "blocked") || !strcmp(mode, "mptcp") || !strcmp(mode, "child") || !strcmp(mode, "dup"))
         blocked_reader(NULL);
+    else if (!strcmp(mode, "raw"))
+        raw_reader();
     else if (!strcmp(mode, "thread"))
         in_thread(blocked_reader);
     else if (!strcmp(mode, "vector"))

@@ -12,7 +12,7 @@ import (
 	"midstream/e2e/lab"
 )
 
-var randomMoves = flag.Int64("moves", 250, "how many migrations the randomised test makes of each library and version")
+var randomMoves = flag.Int64("moves", 180, "how many migrations the randomised test makes of each library and version")
 
 // Kept-alive sessions of several threads are moved at random octets, to random networks, by several triggers at once; every octet
 // is compared. With "length" the servers are nginx, which frames everything so.
