@@ -12,7 +12,6 @@
 #include "calls.h"
 #include "fork.h"
 #include "gate.h"
-#include "hand.h"
 
 static _Thread_local uint32_t own_tid, calls;
 
@@ -29,10 +28,7 @@ static uint32_t own(void)
     return own_tid;
 }
 
-/*
- * System calls that a thread may be in while it is in such a call; of most of them the descriptor is the first argument. A
- * poll() is the hook's own (recv.c) if it is of one descriptor, for as long as a read waits without the hand.
- */
+/* System calls that a thread may be in while it is in such a call; of most of them the descriptor is the first argument. */
 static bool may_be_in_it(long number, const unsigned long *arguments, int fd)
 {
     switch (number) {
@@ -45,13 +41,7 @@ static bool may_be_in_it(long number, const unsigned long *arguments, int fd)
     case SYS_sendto:
     case SYS_sendmsg:
         return arguments[0] == (unsigned long)fd;
-#ifdef SYS_poll
-    case SYS_poll:
-        return arguments[1] == 1 && arguments[2] == HAND_ABSENCE_MS;
-#endif
-    case SYS_ppoll:
-        return arguments[1] == 1;
-    case SYS_restart_syscall: /* what poll() is once it has been stopped and goes on */
+    case SYS_restart_syscall:
     case SYS_splice:
     case SYS_sendfile:
         return true;

@@ -128,8 +128,7 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, bool los
 
 bool detour_is_possible(const struct sockaddr *address, socklen_t length)
 {
-    return IS_POINTER(address)
-        && ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
+    return ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
             || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6))
         && !use_is_local(address) && !use_is_lookup(address);
 }

@@ -562,7 +562,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int count, int timeo
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                         const sigset_t *mask)
 {
-    if (!is_watched()) {
+    if (!is_watched() || (timeout && !memory_is_readable(timeout, sizeof *timeout))) {
         return REAL(epoll_pwait2)(epfd, events, count, timeout, mask);
     }
     return wait_events(epfd, events, count, timeout, mask);

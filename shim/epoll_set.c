@@ -131,7 +131,7 @@ static char *next_line(struct epoll_listing *l)
         l->kept -= l->line;
         memmove(l->text, line, l->kept);
         l->line = 0;
-        long n = REAL(syscall)(SYS_read, l->file, l->text + l->kept, sizeof l->text - l->kept);
+        ssize_t n = REAL(read)(l->file, l->text + l->kept, sizeof l->text - l->kept);
         if (n <= 0) {
             return NULL;
         }

@@ -1,6 +1,7 @@
 /* recv.c: every call that reads from a socket. Reads are counted, held at the offset of a hand-over, and repeated after it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "bulk.h"
 #include "calls.h"
 #include "hand.h"
+#include "memory.h"
 #include "names.h"
 #include "stream.h"
 #include "tls.h"
@@ -21,18 +23,21 @@
 /* Buffers of one clamped vector; a shorter read is always allowed. */
 #define CLAMPED_MAX 8
 
-/* read() and recv() of nothing but flags are not the same where the number is no socket any more. */
-#define PLAIN_READ (-1)
+/*
+ * read() and recv() of nothing but flags are not the same where the number is no socket any more. In the place of flags, which may be
+ * any int; how is of a wider type therefore.
+ */
+#define PLAIN_READ INT64_MIN
 
 /* In the place of a name's length: the call is not recvfrom(). Another preloaded library may look at one of them only. */
 #define OF_RECV ((socklen_t *)-1)
 
-static ssize_t receive(int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *from_length)
+static ssize_t receive(int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from, socklen_t *from_length)
 {
     if (from_length == OF_RECV) {
-        return flags == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recv)(fd, buffer, length, flags);
+        return how == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recv)(fd, buffer, length, (int)how);
     }
-    return REAL(recvfrom)(fd, buffer, length, flags, from, from_length);
+    return REAL(recvfrom)(fd, buffer, length, (int)how, from, from_length);
 }
 
 /*
@@ -54,27 +59,6 @@ static bool signals_interrupt(void)
         some = true;
     }
     return some;
-}
-
-/*
- * A read that is going to wait while the hand is not there: waits a little without it, and starts it then, for
- * nothing else could wake the read if the connection had to be replaced. False, with EINTR: a signal has ended it.
- */
-static bool wait_without_hand(int fd, int flags)
-{
-    int saved = errno;
-    struct pollfd readable = { .fd = fd, .events = POLLIN };
-    /* MSG_WAITALL goes on waiting after that. */
-    int found = flags & MSG_WAITALL ? 0 : REAL(poll)(&readable, 1, HAND_ABSENCE_MS);
-    if (found < 0 && errno == EINTR && signals_interrupt()) {
-        errno = EINTR;
-        return false;
-    }
-    if (found == 0) {
-        hand_ensure();
-    }
-    errno = saved;
-    return true;
 }
 
 /* Whether a read may wait while the hand is not there. */
@@ -102,12 +86,16 @@ static int waits_without_hand(struct stream *s, int fd, int flags)
     return blocking;
 }
 
-/* `waits` says whether the read may wait while the hand is not there. */
-static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
+/*
+ * `waits` says whether the read may wait while the hand is not there: it is started then, for nothing else could wake the read if the
+ * connection had to be replaced. A wait of the hook's own before that would be ended by signals that restart a read, and one with signals blocked
+ * would leave them to other threads.
+ */
+static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from,
                                socklen_t *from_length)
 {
-    if (waits != BLOCKING_NEVER && !wait_without_hand(fd, how == PLAIN_READ ? 0 : how)) {
-        return -1;
+    if (waits != BLOCKING_NEVER) {
+        hand_ensure();
     }
     return receive(fd, buffer, length, how, from, from_length);
 }
@@ -134,10 +122,10 @@ static bool does_not_wait(struct stream *s, int fd, int flags)
 }
 
 /* The program's next instruction but few follows that of the system call: see at_once.h. */
-static inline __attribute__((always_inline)) ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int how,
+static inline __attribute__((always_inline)) ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
                                                                      struct sockaddr *from, socklen_t *from_length)
 {
-    int flags = how == PLAIN_READ ? 0 : how, waits = waits_without_hand(s, fd, flags);
+    int flags = how == PLAIN_READ ? 0 : (int)how, waits = waits_without_hand(s, fd, flags);
     bool never = flags & MSG_DONTWAIT || atomic_load_explicit(&s->blocking, memory_order_relaxed) == BLOCKING_NEVER;
     bool direct = atomic_load_explicit(&at_once_direct, memory_order_relaxed);
     if ((never || waits == BLOCKING_ANY) && length && !from && !(flags & MSG_WAITALL) && (direct || how != PLAIN_READ)) {
@@ -154,11 +142,11 @@ static inline __attribute__((always_inline)) ssize_t receive_watched(struct stre
     return receive_waiting(waits, fd, buffer, length, how, from, from_length);
 }
 
-static ssize_t receive_vector(struct stream *s, int fd, struct msghdr *message, int how)
+static ssize_t receive_vector(struct stream *s, int fd, struct msghdr *message, int64_t how)
 {
-    int flags = how == PLAIN_READ ? 0 : how;
-    if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER && !wait_without_hand(fd, flags)) {
-        return -1;
+    int flags = how == PLAIN_READ ? 0 : (int)how;
+    if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
+        hand_ensure();
     }
     return how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen) : REAL(recvmsg)(fd, message, flags);
 }
@@ -171,7 +159,7 @@ static ssize_t fill(const struct call *call, const struct iovec *vector, size_t 
     struct stream *s = call->stream;
     char octet;
     if (!call->counted || flags & MSG_PEEK || !atomic_load_explicit(&s->surplus, memory_order_relaxed)
-        || !count || !IS_POINTER(vector) || !vector->iov_len) {
+        || !count || !memory_is_readable(vector, sizeof *vector) || !vector->iov_len || !memory_is_readable(vector->iov_base, vector->iov_len)) {
         return -1;
     }
     int saved = errno;
@@ -184,7 +172,7 @@ static ssize_t fill(const struct call *call, const struct iovec *vector, size_t 
 /* Octets that are none of the response's: urgent data, and what the kernel has to say of octets that were sent (MSG_ERRQUEUE). */
 static bool is_aside(struct stream *s, int flags)
 {
-    if (flags & MSG_OOB) {
+    if (flags & MSG_OOB && !(flags & MSG_ERRQUEUE)) {
         stream_leave(s, "the program reads urgent data");
     }
     return flags & (MSG_OOB | MSG_ERRQUEUE);
@@ -252,13 +240,13 @@ static bool may_wait(struct tls *t, int fd, int flags)
 }
 
 /* A TLS library's own. */
-static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int how, struct sockaddr *from,
+static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from,
                         socklen_t *from_length)
 {
     ssize_t result;
     if (!tls_own_replay(s, &result)) {
         struct tls *t = atomic_load(&s->tls);
-        if (t && t->judges && t->kept.reading && !may_wait(t, fd, how == PLAIN_READ ? 0 : how)) {
+        if (t && t->judges && t->kept.reading && !may_wait(t, fd, how == PLAIN_READ ? 0 : (int)how)) {
             return -1;
         }
         result = receive_watched(s, fd, buffer, length, how, from, from_length);
@@ -271,7 +259,7 @@ static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, i
  * The reads that a fast download consists of, in the frame of the hook: in the middle of content, and a TLS library's own.
  * False: the read is to be made, or to be repeated, the long way.
  */
-static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s, int fd, void *buffer, size_t length, int how,
+static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
                                                                ssize_t *result)
 {
     struct call call;
@@ -298,16 +286,44 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
     return !bulk_end(&call, *result, buffer, length);
 }
 
+/* A call that is made in pieces, or repeated: SO_RCVTIMEO bounds it as a whole. */
+struct whole {
+    int64_t begun; /* coarse_now_ns */
+    bool some;     /* it has octets already: any signal ends it then (recv(2)), or what would have it wait otherwise */
+};
+
+/* Whether it may go on. False, with errno: it is over, if it has to wait any longer. */
+static bool goes_on(const struct whole *whole, int fd, int flags)
+{
+    struct timeval limit = { 0 };
+    socklen_t length = sizeof limit;
+    if (flags & MSG_DONTWAIT || REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length)) {
+        return true;
+    }
+    bool bounded = limit.tv_sec || limit.tv_usec;
+    if ((!bounded && !whole->some) || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK) {
+        return true;
+    }
+    int64_t left = whole->begun + limit.tv_sec * 1000000000LL + limit.tv_usec * 1000LL - coarse_now_ns();
+    struct pollfd wait = { .fd = fd, .events = POLLIN };
+    int ms = !bounded || left / 1000000 >= INT_MAX ? -1 : left > 0 ? (int)((left + 999999) / 1000000) : 0;
+    int found = poll(&wait, 1, ms); /* the hook: the connection may be replaced meanwhile */
+    errno = found ? errno : EAGAIN;
+    return found > 0;
+}
+
 /*
  * MSG_WAITALL, in pieces: octets that the kernel keeps until there are more are not counted, and a relay that is to be left
  * at one of them would wait for the program to have read it.
  */
-static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int how,
-                                                  struct sockaddr *from, socklen_t *from_length)
+static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
+                                                  struct sockaddr *from, socklen_t *from_length, struct whole *whole)
 {
-    int flags = how == PLAIN_READ ? 0 : how;
-    bool peek = flags & MSG_PEEK;
+    int flags = how == PLAIN_READ ? 0 : (int)how;
+    bool peek = flags & MSG_PEEK, repeated = false;
     size_t done = 0;
+    int saved = errno;
+    struct whole alone = { .begun = whole ? 0 : coarse_now_ns() };
     struct call call;
     if (is_aside(s, flags)) {
         return receive(fd, buffer, length, how, from, from_length);
@@ -317,8 +333,13 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
     if (own) {
         return read_own(s, fd, buffer, length, how, from, from_length);
     }
-    for (;;) {
+    whole = whole ? whole : &alone;
+    for (;; repeated = true) {
         struct iovec part = { (char *)buffer + done, length - done };
+        if ((repeated || whole->some) && !goes_on(whole, fd, flags)) {
+            errno = done ? saved : errno;
+            return done ? (ssize_t)done : -1;
+        }
         size_t limit = read_begin_in_turn(&call, s, flags), allowed = part.iov_len < limit ? part.iov_len : limit;
         ssize_t result, raw = -1;
         ssize_t filled = fill(&call, &part, 1, flags);
@@ -344,6 +365,7 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
         }
         if (result > 0) {
             done += (size_t)result;
+            whole->some = all;
             if (all && done < length) {
                 continue;
             }
@@ -359,9 +381,11 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
 static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int flags)
 {
     ssize_t done = 0;
+    int saved = errno;
+    struct whole whole = { .begun = coarse_now_ns() };
     for (size_t i = 0; i < message->msg_iovlen; i++) {
         const struct iovec *part = &message->msg_iov[i];
-        ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, OF_RECV) : 0;
+        ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, OF_RECV, &whole) : 0;
         if (n < 0 && done && stream_is_fatal(errno)) {
             atomic_store(&s->pending_error, errno);
         }
@@ -371,34 +395,44 @@ static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int fl
         }
     }
     if (done >= 0) {
+        errno = saved;
         message->msg_namelen = 0;
         message->msg_flags = 0;
     }
     return done;
 }
 
-static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int how)
+static bool is_in_reach(const struct iovec *vector, size_t count)
 {
-    int flags = how == PLAIN_READ ? 0 : how;
+    return count <= IOV_MAX && memory_is_readable(vector, count * sizeof *vector);
+}
+
+static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int64_t how)
+{
+    int flags = how == PLAIN_READ ? 0 : (int)how;
     bool peek = flags & MSG_PEEK;
     struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
     size_t count = message->msg_iovlen, control_length = message->msg_controllen;
     if (is_aside(s, flags)) {
         return REAL(recvmsg)(fd, message, flags);
     }
-    if (flags & MSG_WAITALL && !peek && !control_length && IS_POINTER(vector) && !tls_own_traffic(s)) {
+    const struct whole whole = { .begun = coarse_now_ns() };
+    if (flags & MSG_WAITALL && !peek && !control_length && is_in_reach(vector, count) && !tls_own_traffic(s)) {
         return read_all(s, fd, message, flags);
     }
-    for (;;) {
+    for (bool repeated = false;; repeated = true) {
         struct call call;
+        if (repeated && !goes_on(&whole, fd, flags)) {
+            return -1;
+        }
         size_t limit = read_begin_in_turn(&call, s, flags), first = 0;
-        if (call.unchunks && count && IS_POINTER(vector)) {
+        if (call.unchunks && count && is_in_reach(vector, count)) {
             first = first_buffer(vector, count);
             limit = vector[first].iov_len < limit ? vector[first].iov_len : limit;
         }
         ssize_t result;
         bool stepped = call.unchunks && !call.error && is_looked_over(flags) && unchunk_step(&call, flags, &limit, &result);
-        if (limit != SIZE_MAX && IS_POINTER(vector)) {
+        if (limit != SIZE_MAX && is_in_reach(vector, count)) {
             size_t n = 0;
             for (size_t i = 0, left = limit; n < CLAMPED_MAX && i < count && left; i++) {
                 size_t length = vector[i].iov_len < left ? vector[i].iov_len : left;
@@ -463,7 +497,7 @@ EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
     struct stream *s = stream_of(fd);
     if (s) {
         ssize_t result;
-        return read_swiftly(s, fd, buffer, length, flags, &result) ? result : read_one(s, fd, buffer, length, flags, NULL, OF_RECV);
+        return read_swiftly(s, fd, buffer, length, flags, &result) ? result : read_one(s, fd, buffer, length, flags, NULL, OF_RECV, NULL);
     }
     return note_dns(fd, buffer, REAL(recv)(fd, buffer, length, flags));
 }
@@ -472,7 +506,7 @@ EXPORT ssize_t recvfrom(int fd, void *buffer, size_t length, int flags, struct s
 {
     struct stream *s = stream_of(fd);
     if (s) {
-        return read_one(s, fd, buffer, length, flags, from, from_length);
+        return read_one(s, fd, buffer, length, flags, from, from_length, NULL);
     }
     return note_dns(fd, buffer, REAL(recvfrom)(fd, buffer, length, flags, from, from_length));
 }
@@ -482,7 +516,7 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length)
     struct stream *s = stream_of(fd);
     if (s) {
         ssize_t result;
-        return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, OF_RECV);
+        return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, OF_RECV, NULL);
     }
     if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there()) {
         hand_before_other_read();
@@ -502,7 +536,8 @@ EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct stream *s = IS_POINTER(message) ? stream_of(fd) : NULL;
+    struct stream *s = stream_of(fd);
+    s = s && memory_is_readable(message, sizeof *message) ? s : NULL;
     if (!s) {
         ssize_t result = REAL(recvmsg)(fd, message, flags);
         if (result > 0 && stream_entry(fd) == STREAM_DNS && message->msg_iovlen) {
@@ -516,7 +551,8 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    struct stream *s = IS_POINTER(messages) ? stream_of(fd) : NULL;
+    struct stream *s = stream_of(fd);
+    s = s && count && memory_is_readable(messages, sizeof *messages) ? s : NULL;
     if (!s || timeout) {
         if (s) {
             stream_leave(s, "recvmmsg with a time-out");
@@ -529,6 +565,10 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
     }
     unsigned done = 0;
     while (done < count) {
+        if (!memory_is_readable(&messages[done], sizeof *messages)) {
+            errno = done ? errno : EFAULT;
+            return done ? (int)done : -1;
+        }
         ssize_t result = read_vector(s, fd, &messages[done].msg_hdr,
                                      (flags & ~MSG_WAITFORONE) | (flags & MSG_WAITFORONE && done ? MSG_DONTWAIT : 0));
         if (result < 0) {

@@ -12,6 +12,7 @@
 #include "connect.h"
 #include "fork.h"
 #include "gate.h"
+#include "memory.h"
 #include "stream.h"
 #include "unchunk.h"
 
@@ -86,10 +87,14 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     return result;
 }
 
-static int kept_name(const struct sockaddr_in6 *name, struct sockaddr *address, socklen_t *length)
+static int kept_name(int fd, const struct sockaddr_in6 *name, struct sockaddr *address, socklen_t *length)
 {
+    socklen_t room = memory_is_readable(length, sizeof *length) ? *length : 0;
     socklen_t size = name->sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    memcpy(address, name, *length < size ? *length : size);
+    if (REAL(getsockname)(fd, address, length)) { /* which the kernel always knows: it says what is wrong with the arguments */
+        return -1;
+    }
+    memcpy(address, name, room < size ? room : size);
     *length = size;
     return 0;
 }
@@ -97,7 +102,7 @@ static int kept_name(const struct sockaddr_in6 *name, struct sockaddr *address, 
 EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
     struct stream *s = gate_enter_fd(fd);
-    int result = s && s->moved && address && length ? kept_name(&s->peer, address, length)
+    int result = s && s->moved ? kept_name(fd, &s->peer, address, length)
                                                     : REAL(getpeername)(fd, address, length);
     gate_leave_if(s);
     return result;
@@ -106,7 +111,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
     struct stream *s = gate_enter_fd(fd);
-    int result = s && s->moved && address && length ? kept_name(&s->local, address, length)
+    int result = s && s->moved ? kept_name(fd, &s->local, address, length)
                                                     : REAL(getsockname)(fd, address, length);
     gate_leave_if(s);
     return result;

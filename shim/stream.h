@@ -266,9 +266,6 @@ struct call {
     int error;   /* after read_begin: to be returned instead of reading, 0 none */
 };
 
-/* The kernel answers EFAULT for a message header in the first page; a hook that looks into it would crash. */
-#define IS_POINTER(p) ((uintptr_t)(p) >= 4096)
-
 struct iovec;
 size_t read_begin(struct call *call, struct stream *s, bool peek);
 size_t read_begin_in_turn(struct call *call, struct stream *s, int flags); /* waits for another read, where only one can be */

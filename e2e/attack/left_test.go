@@ -17,11 +17,11 @@ import (
 // A blocked read that a handler leaves by siglongjmp, or in which a thread is cancelled, holds nothing up. Nor is a signal
 // lost that is to end one.
 func TestReadsThatAreLeftForGood(t *testing.T) {
-	for _, way := range []string{"jump", "poll", "peek", "cancel", "interrupt"} {
+	for _, way := range []string{"jump", "poll", "peek", "cancel", "interrupt", "mixed"} {
 		t.Run(way, func(t *testing.T) {
 			s := newSite(t)
 			size, first := 300_000, 100_000
-			if way == "interrupt" {
+			if way == "interrupt" || way == "mixed" {
 				size, first = 81_000_000, 80_000_000 // for so fast a download nothing of Midstream's but the hooks runs
 			}
 			all, path := s.film(int64(size))

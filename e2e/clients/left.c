@@ -6,8 +6,8 @@
  * Reads the response up to so many octets of content, then leaves reads that wait in vain: WAY is "jump" for a handler
  * that leaves them by siglongjmp, "poll" for the same and a wait in poll() afterwards, "peek" for the same with MSG_PEEK,
  * "cancel" for threads that are cancelled in them; "interrupt" is for reads that a handler ends (EINTR) as soon as they
- * wait, in a program that reads little at a time. Then prints "left", waits for a line on standard input, and reads the
- * rest. All of it is compared with a local copy.
+ * wait, in a program that reads little at a time, "mixed" for the same where another handler would not end them (SA_RESTART).
+ * Then prints "left", waits for a line on standard input, and reads the rest. All of it is compared with a local copy.
  */
 #define _GNU_SOURCE
 #include "http.h"
@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
-static int fd, flags;
+static int fd, flags, mixed;
 static volatile int signals, ended;
 static sigjmp_buf back;
 static char buffer[65536];
@@ -58,8 +58,10 @@ static void *interrupt(void *thread)
 
 static void be_interrupted(void)
 {
-    struct sigaction action = { .sa_handler = count };
+    struct sigaction action = { .sa_handler = count }, restarting = { .sa_handler = count, .sa_flags = SA_RESTART };
     pthread_t own = pthread_self(), other;
+    if (mixed)
+        sigaction(SIGUSR1, &restarting, NULL);
     sigaction(SIGALRM, &action, NULL);
     signals = ended = 0;
     pthread_create(&other, NULL, interrupt, &own);
@@ -132,12 +134,14 @@ int main(int argc, char **argv)
         die("connect");
     struct response r = { .have = 0 };
     ask(fd, argv[4], argv[6]);
-    size_t at_once = strcmp(argv[1], "interrupt") ? sizeof buffer : 4096;
+    mixed = !strcmp(argv[1], "mixed");
+    int interrupts = mixed || !strcmp(argv[1], "interrupt");
+    size_t at_once = interrupts ? 4096 : sizeof buffer;
     receive(&r, copy, s.st_size, atoll(argv[2]), at_once);
     signal(SIGALRM, jump);
     flags = strcmp(argv[1], "peek") ? 0 : MSG_PEEK;
     for (volatile int i = 0; i < 3; i++) {
-        if (!strcmp(argv[1], "interrupt"))
+        if (interrupts)
             be_interrupted();
         else if (strcmp(argv[1], "cancel"))
             leave_by_jump();

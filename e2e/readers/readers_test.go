@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +33,7 @@ const (
 	keepsHTTP2  = 'k' // and whether it goes by the issuer: 2 more
 	keepsBy     = 'o' // the same by a file's name
 	order       = 'u'
-	fired       = 'e'
+	set         = 'e'
 	gone        = 's'
 	dns         = 'x'
 	tunnel      = 't'
@@ -372,14 +371,35 @@ func FuzzOrder(f *testing.F) {
 	})
 }
 
-func FuzzFired(f *testing.F) {
-	f.Add(7, []byte("pos:\t0\nflags:\t02\nmnt_id:\t15\ntfd:        5 events:       19 data:                5  pos:0 ino:41 sdev:9\ntfd:        7 events: 40000000 data: 7\n"))
-	f.Add(7, []byte("tfd: 7 events: 40000019 data: 7\ntfd: 7 events: 0\n"))
-	f.Add(7, []byte(strings.Repeat("x", 1022)+"\ntfd: 7 events: 0\n"))
-	f.Add(7, []byte(strings.Repeat("x", 1023)+"\ntfd: 7 events: 0\n"))
-	f.Fuzz(func(t *testing.T, fd int, octets []byte) {
-		ask(t, fired, strconv.Itoa(fd), octets)
+func FuzzSet(f *testing.F) {
+	const begin = "pos:\t0\nflags:\t02\nmnt_id:\t15\n"
+	f.Add(5, uint32(0x19), uint64(1)<<63|7, uint64(41), []byte(begin))
+	f.Add(7, uint32(0x40000000), uint64(0), uint64(1), []byte(strings.Repeat("x", 500)+"\n"))
+	f.Add(7, uint32(0x40000019), uint64(7), uint64(1), []byte("tfd: 7 events: 0\n"))
+	f.Add(7, uint32(0xc0002019), uint64(7), uint64(1<<40), []byte(strings.Repeat("x", 513)+"\n"))
+	f.Fuzz(func(t *testing.T, fd int, events uint32, data, inode uint64, octets []byte) {
+		fd &= 1<<30 - 1
+		line := fmt.Sprintf("tfd: %8d events: %8x data: %16x  pos:0 ino:%x sdev:9\n", fd, events, data, inode)
+		got := ask(t, set, "", append(octets, line...))
+		// One line stands there as the kernel writes it, unless there are octets before it that the kernel does not write.
+		if len(octets) > 0 && (octets[len(octets)-1] != '\n' || bytes.Contains(octets, []byte("tfd:")) || longestLine(octets) >= 512) {
+			return
+		}
+		want := fmt.Sprintf("%d %x %x %x", fd, events, data, inode)
+		if events&syscall.EPOLLONESHOT != 0 && events&(syscall.EPOLLERR|syscall.EPOLLHUP) == 0 {
+			want += " fired"
+		}
+		if got != want {
+			t.Fatalf("%q: %s, want %s", octets, got, want)
+		}
 	})
+}
+
+func longestLine(octets []byte) (longest int) {
+	for line := range bytes.Lines(octets) {
+		longest = max(longest, len(line))
+	}
+	return longest
 }
 
 // A thread's call, as the kernel tells it: at once.
