@@ -294,6 +294,9 @@ static bool plan(struct site *s, size_t size)
 /* A page near the program, from which its code can be reached by a jump, and that from its code. */
 static uint8_t *page_near(const struct object *o)
 {
+    if (o->high - o->low > 1 << 30) {
+        return NULL;
+    }
     for (uintptr_t distance = 1 << 16; distance < o->low && distance <= 1 << 28; distance += distance < 1 << 22 ? 1 << 16 : 1 << 22) {
         void *wanted = (void *)((o->low - distance) & ~(PAGE - 1));
         void *page = mmap(wanted, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

@@ -38,6 +38,7 @@ const (
 	dns         = 'x'
 	tunnel      = 't'
 	clientHello = 'h'
+	instruction = 'i'
 )
 
 var helper struct {

@@ -122,6 +122,7 @@ int main(void)
         case 'x': read_resolve(); break;
         case 't': read_stream(); break;
         case 'h': read_client_hello(); break;
+        case 'i': read_instructions(); break;
         }
         free(octets);
         free(name);

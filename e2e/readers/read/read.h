@@ -26,3 +26,4 @@ void read_caller(void);
 void read_resolve(void);
 void read_client_hello(void);
 void read_stream(void);
+void read_instructions(void);
