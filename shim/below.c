@@ -12,6 +12,7 @@
 static struct {
     struct stream *stream;
     uint64_t id;
+    bool within; /* a library's call */
     uint8_t random[HELLO_RANDOM];
 } sent[SENT];
 static unsigned next;
@@ -22,17 +23,19 @@ void below_sent(struct stream *s, const uint8_t *random)
     unsigned i = next++ % SENT;
     sent[i].stream = s;
     sent[i].id = s->id;
+    sent[i].within = tls_inside();
     memcpy(sent[i].random, random, HELLO_RANDOM);
     pthread_mutex_unlock(&tls_mutex);
 }
 
 /* With tls_mutex. */
-static struct stream *stream_with(const uint8_t *random)
+static struct stream *stream_with(const uint8_t *random, bool *within)
 {
     for (unsigned i = 0; i < SENT; i++) {
         struct stream *s = sent[i].stream;
         if (s && !memcmp(sent[i].random, random, HELLO_RANDOM)) {
             sent[i].stream = NULL;
+            *within = sent[i].within;
             return s->id == sent[i].id && atomic_load(&s->stage) == STAGE_CANDIDATE ? s : NULL;
         }
     }
@@ -47,13 +50,17 @@ struct tls *below_look(struct tls_library *library, void *handle, struct tls *t)
     }
     int saved = errno;
     pthread_mutex_lock(&tls_mutex);
-    struct stream *s = stream_with(random);
+    bool within = true;
+    struct stream *s = stream_with(random, &within);
     pthread_mutex_unlock(&tls_mutex);
     t = s ? tls_get(library, handle) : NULL;
     if (t) {
         pthread_mutex_lock(&tls_mutex);
         tls_tie(t, s);
         pthread_mutex_unlock(&tls_mutex);
+        if (!within) {
+            tls_spoil(t, TLS_CARRIED);
+        }
     }
     errno = saved;
     return t;

@@ -188,6 +188,9 @@ static const char *obstacle(struct stream *s)
     if (s->next_twin && (!t || s->next_twin->session != t)) {
         return "the program has ended its TLS session";
     }
+    if (t && atomic_load(&t->corked)) {
+        return "its TLS library keeps records until it is told to send them";
+    }
     if (t && atomic_load(&t->busy_writing)) {
         return "the program has yet to repeat a write";
     }

@@ -1084,6 +1084,9 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     if (result > 0 && call->counted) {
         s->seen += (uint64_t)result;
         atomic_store(&s->surplus, 0); /* with these octets the program goes to its library */
+        if (!aside_is_on(s)) {
+            tls_spoil(atomic_load(&s->tls), TLS_CARRIED);
+        }
     }
     if (result > 0 && call->alone) {
         keep_tail(s);

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "aside.h"
 #include "stream.h"
@@ -144,6 +145,7 @@ struct tls {
     void *noted;                     /* the kind's: what the program has set, where the library does not tell */
     void *captured;                  /* the kind's, for twins; NULL: not captured */
     const char *_Atomic spoilt;      /* why it cannot be followed, NULL if it can */
+    _Atomic uint32_t corked;         /* the library keeps what was written until it is told to send it */
     _Atomic uint32_t busy_writing;   /* a write was put off and has to be repeated by the program */
     /* A failure of the socket that was kept from the library while it might be mended: to be shown to it. */
     bool judges;                     /* twins may have to wait for the program's own function ... */
@@ -208,6 +210,9 @@ bool tls_is_code(const void *address);
 /* Around a library's call. `before` keeps the one that this thread is in already. */
 void tls_begin(struct tls_frame *before, struct tls_library *library, void *handle, struct tls *t);
 void tls_end(const struct tls_frame *before);
+
+/* Why: not by way of memory that is known (aside.h). */
+#define TLS_CARRIED "the program carries its TLS records itself, between its socket and its library"
 
 /* The session cannot be followed, from now on. NULL is allowed. */
 void tls_spoil(struct tls *t, const char *why);

@@ -1,6 +1,7 @@
 /* tls_gnutls.c: GnuTLS's sessions (libgnutls.so.30): its hooks, and how a twin of one is made; see tls.h. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,8 @@ typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsig
     F(int, gnutls_credentials_get, (void *session, int type, void **credentials))                  \
     F(int, gnutls_credentials_set, (void *session, int type, void *credentials))                   \
     F(void, gnutls_transport_set_int2, (void *session, int receive, int send))                     \
+    F(void, gnutls_transport_get_ptr2, (void *session, void **receive, void **send))               \
+    F(void, gnutls_transport_set_ptr2, (void *session, void *receive, void *send))                 \
     F(unsigned, gnutls_session_get_flags, (void *session))                                         \
     F(int, gnutls_session_get_data2, (void *session, gnutls_datum *data))                          \
     F(int, gnutls_session_set_data, (void *session, const void *data, size_t length))              \
@@ -68,6 +71,16 @@ typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsig
 
 #include "tls_functions.h"
 
+/* Functions of the program's by which a session sends and receives, NULL where they are the library's own; and what they are told. */
+struct transport {
+    ssize_t (*push)(void *pointer, const void *octets, size_t length);
+    ssize_t (*push_vector)(void *pointer, const struct iovec *vector, int count);
+    ssize_t (*pull)(void *pointer, void *octets, size_t length);
+    int (*pull_timeout)(void *pointer, unsigned ms);
+    int error;    /* what the last of these calls has failed with, 0: it has not said so */
+    bool between; /* octets of the connection before may still lie between the socket and the library */
+};
+
 /* What the program has set on a session, for which the library has no getters. */
 struct notes {
     unsigned flags;
@@ -78,6 +91,7 @@ struct notes {
     int (*verifier)(void *session);
     char name[256];
     char verified_name[256]; /* the library verifies for this one, "" if that has not been asked for */
+    struct transport transport;
 };
 
 struct snapshot {
@@ -560,9 +574,93 @@ static const char *needs(const struct tls *t)
                                 : "a server with the same public key: " UNVERIFIED;
 }
 
+/*
+ * The twin that is the program's session now receives and sends as that did: a program may go by what its own functions have
+ * met, as glib-networking does, to which "try again" means that at once unless its function has found nothing.
+ */
+static struct transport *transport_of(const struct twin *w)
+{
+    return &((struct notes *)w->session->noted)->transport;
+}
+
+static void *pointer_of(const struct twin *w, bool sends)
+{
+    void *receive, *send;
+    F(w->library, gnutls_transport_get_ptr2)(w->session->handle, &receive, &send);
+    return sends ? send : receive;
+}
+
+/* Such a function has failed, and has told that of the session that the program knows. */
+static void pass_error(const struct twin *w)
+{
+    int error = transport_of(w)->error;
+    TLS_REAL(w->library, gnutls_transport_set_errno)(w->handle, error ? error : errno);
+}
+
+static ssize_t push(void *twin, const void *octets, size_t length)
+{
+    struct twin *w = twin;
+    struct transport *transport = transport_of(w);
+    struct iovec whole = { (void *)octets, length };
+    transport->error = 0;
+    ssize_t n = transport->push ? transport->push(pointer_of(w, true), octets, length)
+                                : transport->push_vector(pointer_of(w, true), &whole, 1);
+    if (n < 0) {
+        pass_error(w);
+    }
+    return n;
+}
+
+/* Where the program's function reads ahead, what is not fresh from the socket at first is of the connection before. */
+static ssize_t pull(void *twin, void *octets, size_t length)
+{
+    struct twin *w = twin;
+    struct transport *transport = transport_of(w);
+    for (;;) {
+        struct stream *s = tls_stream(w->session);
+        uint64_t seen = s ? s->seen : 0;
+        transport->error = 0;
+        ssize_t n = transport->pull(pointer_of(w, false), octets, length);
+        if (n < 0) {
+            pass_error(w);
+        }
+        if (n <= 0 || !s || !transport->between) {
+            return n;
+        }
+        uint64_t fresh = s->seen - seen;
+        transport->between = !fresh;
+        size_t old = (uint64_t)n > fresh ? (size_t)n - (size_t)fresh : 0;
+        if (old < (size_t)n) {
+            memmove(octets, (char *)octets + old, (size_t)n - old);
+            return n - (ssize_t)old;
+        }
+    }
+}
+
+static int pull_timeout(void *twin, unsigned ms)
+{
+    struct twin *w = twin;
+    struct transport *transport = transport_of(w);
+    struct stream *s = tls_stream(w->session);
+    struct pollfd readable = { .fd = s ? s->fd : -1, .events = POLLIN };
+    return transport->pull_timeout ? transport->pull_timeout(pointer_of(w, false), ms) : REAL(poll)(&readable, 1, (int)ms);
+}
+
 static void attach(struct twin *w, int fd)
 {
-    F(w->library, gnutls_transport_set_int2)(w->handle, fd, fd);
+    struct tls_library *library = w->library;
+    struct transport *transport = w->fd < 0 ? transport_of(w) : NULL; /* before, it has a socket of its own */
+    bool pulls = transport && transport->pull, pushes = transport && (transport->push || transport->push_vector);
+    void *own = (void *)(intptr_t)fd;
+    F(library, gnutls_transport_set_ptr2)(w->handle, pulls ? w : own, pushes ? w : own);
+    if (pulls) {
+        transport->between = true;
+        TLS_REAL(library, gnutls_transport_set_pull_function)(w->handle, pull);
+        TLS_REAL(library, gnutls_transport_set_pull_timeout_function)(w->handle, pull_timeout);
+    }
+    if (pushes) {
+        TLS_REAL(library, gnutls_transport_set_push_function)(w->handle, push);
+    }
 }
 
 static void destroy(struct twin *w)
@@ -801,11 +899,55 @@ NOT_FOLLOWED(ssize_t, gnutls_record_send_range, (void *session, const void *octe
 NOT_FOLLOWED(int, gnutls_rehandshake, (void *session), (session), "its TLS session was renegotiated")
 NOT_FOLLOWED(int, gnutls_reauth, (void *session, unsigned flags), (session, flags), "it was authenticated after the handshake")
 
+/* What is written meanwhile lies in the session: that stays the present one (hand.c). */
 EXPORT void gnutls_record_cork(void *session)
 {
     LOOK_UP(gnutls_record_cork, session, )
-    tls_spoil(t, "it corks its records");
-    TLS_REAL(library, gnutls_record_cork)(t ? t->last : session);
+    struct tls_present present;
+    void *handle = tls_enter(&present, library, t, session);
+    TLS_REAL(library, gnutls_record_cork)(handle);
+    if (t) {
+        atomic_store(&t->corked, 1);
+    }
+    tls_leave(&present);
+}
+
+static int uncorked(struct tls *t, int result)
+{
+    if (t && result >= 0) {
+        atomic_store(&t->corked, 0);
+    }
+    return result;
+}
+
+/* The functions by which a session sends and receives. */
+#define TRANSPORT(name, type, set)                             \
+    EXPORT void name(void *session, type)                      \
+    {                                                          \
+        LOOK_UP(name, session, )                               \
+        struct notes *notes = notes_of(t);                     \
+        if (notes) {                                           \
+            struct transport *transport = &notes->transport;   \
+            set;                                               \
+        }                                                      \
+        TLS_REAL(library, name)(session, function);            \
+    }
+
+TRANSPORT(gnutls_transport_set_push_function, ssize_t (*function)(void *, const void *, size_t),
+          (transport->push = function, transport->push_vector = NULL))
+TRANSPORT(gnutls_transport_set_vec_push_function, ssize_t (*function)(void *, const struct iovec *, int),
+          (transport->push_vector = function, transport->push = NULL))
+TRANSPORT(gnutls_transport_set_pull_function, ssize_t (*function)(void *, void *, size_t), transport->pull = function)
+TRANSPORT(gnutls_transport_set_pull_timeout_function, int (*function)(void *, unsigned), transport->pull_timeout = function)
+
+EXPORT void gnutls_transport_set_errno(void *session, int error)
+{
+    LOOK_UP(gnutls_transport_set_errno, session, )
+    struct notes *notes = notes_of(t);
+    if (notes) {
+        notes->transport.error = error;
+    }
+    TLS_REAL(library, gnutls_transport_set_errno)(session, error);
 }
 
 /* Calls that ask or tell something of the connection, not of the session the program made. */
@@ -826,7 +968,7 @@ PRESENT(tls_enter_to_look, size_t, gnutls_record_check_pending, (void *session),
 ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR,
            (tls_half_closed(t), TLS_REAL(library, gnutls_bye)(handle, how)))
 ON_PRESENT(int, gnutls_record_uncork, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
-           TLS_REAL(library, gnutls_record_uncork)(handle, flags))
+           uncorked(t, TLS_REAL(library, gnutls_record_uncork)(handle, flags)))
 ON_PRESENT(int, gnutls_alert_get, (void *session), 0, TLS_REAL(library, gnutls_alert_get)(handle))
 ON_PRESENT(int, gnutls_alert_send, (void *session, int level, int description), GNUTLS_E_INTERNAL_ERROR,
            TLS_REAL(library, gnutls_alert_send)(handle, level, description))

@@ -20,10 +20,6 @@ typedef struct {
     F(int, gnutls_credentials_set, (void *, int, void *))                             \
     F(void, gnutls_transport_set_int2, (void *, int, int))                            \
     F(void, gnutls_transport_set_ptr, (void *, void *))                               \
-    F(void, gnutls_transport_set_errno, (void *, int))                                \
-    F(void, gnutls_transport_set_push_function, (void *, ssize_t (*)(void *, const void *, size_t))) \
-    F(void, gnutls_transport_set_pull_function, (void *, ssize_t (*)(void *, void *, size_t))) \
-    F(void, gnutls_transport_set_pull_timeout_function, (void *, int (*)(void *, unsigned))) \
     F(void, gnutls_certificate_server_set_request, (void *, int))                     \
     F(int, gnutls_priority_init, (void **, const char *, const char **))              \
     F(void, gnutls_priority_deinit, (void *))                                         \
@@ -71,12 +67,21 @@ static ssize_t push(void *end, const void *octets, size_t length)
     return (ssize_t)length;
 }
 
+static ssize_t push_vector(void *end, const struct iovec *vector, int count)
+{
+    ssize_t n = 0;
+    for (int i = 0; i < count; i++) {
+        n += push(end, vector[i].iov_base, vector[i].iov_len);
+    }
+    return n;
+}
+
 static ssize_t pull(void *end, void *octets, size_t length)
 {
     struct end *from = end;
     size_t n = length < from->length ? length : from->length;
     if (!n) {
-        gnutls_transport_set_errno(from->session, EAGAIN);
+        C(gnutls_transport_set_errno)(from->session, EAGAIN);
         return -1;
     }
     memcpy(octets, from->memory, n);
@@ -137,9 +142,12 @@ static void prepare(enum transport transport, const char *priorities)
         gnutls_credentials_set(e->session, 1, e->credentials);
         if (transport == MEMORY) {
             gnutls_transport_set_ptr(e->session, e);
-            gnutls_transport_set_push_function(e->session, push);
-            gnutls_transport_set_pull_function(e->session, pull);
-            gnutls_transport_set_pull_timeout_function(e->session, pull_timeout);
+            C(gnutls_transport_set_vec_push_function)(e->session, push_vector);
+            if (i) {
+                C(gnutls_transport_set_push_function)(e->session, push);
+            }
+            C(gnutls_transport_set_pull_function)(e->session, pull);
+            C(gnutls_transport_set_pull_timeout_function)(e->session, pull_timeout);
         } else {
             gnutls_transport_set_int2(e->session, e->fd, e->fd);
         }

@@ -11,12 +11,18 @@
  * it is called again, after the handshake: "no" refuses, "jump" leaves by siglongjmp, "look" uses the session that it is given; "yes"
  * takes everything, always; "pin" has looked at digests. Its calls after the handshake are counted in the last line of output.
  *
+ * pull (GnuTLS) gives functions of the program's own to send and receive with, and goes by what those have met; its value is "ahead" where
+ * they read ahead, and "memory" where they have nothing to do with the socket, which is read and written between the calls. cork (GnuTLS)
+ * corks what it writes.
+ *
  * No headers of the libraries are needed; link with -l:libssl.so.3 -l:libcrypto.so.3 or -l:libgnutls.so.30.
  */
 #define _GNU_SOURCE
 #include "message.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -75,12 +81,103 @@ int gnutls_x509_crt_get_fingerprint(void *certificate, int digest, void *octets,
 void gnutls_x509_crt_deinit(void *certificate);
 int gnutls_fingerprint(int digest, const void *data, void *octets, size_t *length);
 
+void gnutls_record_cork(void *session);
+int gnutls_record_uncork(void *session, unsigned flags);
+void gnutls_transport_set_ptr(void *session, void *pointer);
+void gnutls_transport_set_errno(void *session, int error);
+void gnutls_transport_set_push_function(void *session, ssize_t (*function)(void *, const void *, size_t));
+void gnutls_transport_set_pull_function(void *session, ssize_t (*function)(void *, void *, size_t));
+void gnutls_transport_set_pull_timeout_function(void *session, int (*function)(void *, unsigned));
+
 void gnutls_certificate_set_verify_function(void *credentials, int (*function)(void *));
 int gnutls_certificate_verify_peers3(void *session, const char *name, unsigned *status);
 void gnutls_session_set_ptr(void *session, void *pointer);
 void *gnutls_session_get_ptr(void *session);
 
 static _Thread_local void *credentials;
+
+/* The program's own way to its socket. */
+static struct {
+    void *session;
+    int fd;
+    bool ahead, memory, corks;
+    bool nothing; /* the last pull has found nothing */
+    int vain;     /* how often the library said "again" without that */
+    char in[65536], out[65536];
+    size_t in_length, out_length;
+} way;
+
+static void fill(void)
+{
+    ssize_t n = recv(way.fd, way.in + way.in_length, sizeof way.in - way.in_length, MSG_DONTWAIT);
+    way.in_length += n > 0 ? (size_t)n : 0;
+}
+
+static ssize_t pull(void *pointer, void *octets, size_t length)
+{
+    (void)pointer;
+    ssize_t n = (ssize_t)(way.in_length < length ? way.in_length : length);
+    if (!n && way.ahead) {
+        fill();
+        n = (ssize_t)(way.in_length < length ? way.in_length : length);
+    }
+    if (n) {
+        memcpy(octets, way.in, (size_t)n);
+        memmove(way.in, way.in + n, way.in_length -= (size_t)n);
+    } else if (!way.ahead && !way.memory) {
+        n = recv(way.fd, octets, length, MSG_DONTWAIT);
+    } else {
+        n = -1;
+    }
+    way.nothing = n < 0;
+    if (n < 0) {
+        gnutls_transport_set_errno(way.session, EAGAIN);
+    }
+    errno = 0;
+    return n;
+}
+
+static int pull_timeout(void *pointer, unsigned ms)
+{
+    struct pollfd readable = { .fd = way.fd, .events = POLLIN };
+    (void)pointer;
+    return way.in_length || poll(&readable, 1, (int)ms) > 0;
+}
+
+static ssize_t push(void *pointer, const void *octets, size_t length)
+{
+    (void)pointer;
+    if (!way.memory) {
+        return send(way.fd, octets, length, MSG_NOSIGNAL);
+    }
+    memcpy(way.out + way.out_length, octets, length);
+    way.out_length += length;
+    return (ssize_t)length;
+}
+
+/* The library is to try again. */
+static void wait_for_more(void)
+{
+    struct pollfd readable = { .fd = way.fd, .events = POLLIN };
+    if (!way.session) {
+        return;
+    }
+    if (way.memory && way.out_length) {
+        if (send(way.fd, way.out, way.out_length, MSG_NOSIGNAL) != (ssize_t)way.out_length) {
+            die("send");
+        }
+        way.out_length = 0;
+    }
+    if (!way.nothing && ++way.vain > 100) {
+        fail("it is to try again and again, and its own function knows nothing of that");
+    }
+    if (way.nothing) {
+        poll(&readable, 1, -1);
+        if (way.memory) {
+            fill();
+        }
+    }
+}
 
 static int verify(void *session)
 {
@@ -143,9 +240,24 @@ static void *begin(int fd, const char *ca, const char *host, char **settings)
         gnutls_session_set_verify_cert(session, host, 0);
     }
     gnutls_transport_set_int2(session, fd, fd);
+    const char *pulls = setting(settings, "pull");
+    way.corks = setting(settings, "cork");
+    if (pulls) {
+        way.session = session;
+        way.fd = fd;
+        way.ahead = !strcmp(pulls, "ahead");
+        way.memory = !strcmp(pulls, "memory");
+        gnutls_transport_set_ptr(session, &way);
+        gnutls_transport_set_push_function(session, push);
+        gnutls_transport_set_pull_function(session, pull);
+        gnutls_transport_set_pull_timeout_function(session, pull_timeout);
+    }
     int error;
     do {
         error = gnutls_handshake(session);
+        if (error) {
+            wait_for_more();
+        }
     } while (error == -28 || error == -52);
     if (error) {
         fail(gnutls_strerror(error));
@@ -156,7 +268,14 @@ static void *begin(int fd, const char *ca, const char *host, char **settings)
 
 static ssize_t put(void *session, const void *octets, size_t length)
 {
-    return gnutls_record_send(session, octets, length);
+    if (way.corks) {
+        gnutls_record_cork(session);
+    }
+    ssize_t n = gnutls_record_send(session, octets, length);
+    if (way.corks && gnutls_record_uncork(session, 1) != n) { /* GNUTLS_RECORD_WAIT */
+        fail("uncork");
+    }
+    return n;
 }
 
 static ssize_t get(void *session, void *octets, size_t length)
@@ -164,6 +283,9 @@ static ssize_t get(void *session, void *octets, size_t length)
     ssize_t n;
     do {
         n = gnutls_record_recv(session, octets, length);
+        if (n == -28) {
+            wait_for_more();
+        }
         if (n == -37) { /* GNUTLS_E_REHANDSHAKE */
             n = gnutls_handshake(session);
             if (n) {
