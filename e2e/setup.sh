@@ -72,6 +72,7 @@ python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip
 liblwp-protocol-https-perl /usr/share/perl5/LWP/Protocol/https.pm
 git            git
+nodejs         node
 apt            /usr/lib/apt/methods/http
 apt-utils      apt-ftparchive
 dpkg           dpkg-deb

@@ -78,6 +78,21 @@ func TestProgramsDoNotNotice(t *testing.T) {
 	}
 }
 
+// Node starts more slowly than the others, and takes a short read for the last one where it has been told of the end beside it.
+func TestNodeDoesNotNotice(t *testing.T) {
+	by := []program{
+		{"node http", []string{"node", "-e", `require("http").get(process.argv[1], r => r.pipe(require("fs").createWriteStream("out")))`, "URL"}, nil},
+		{"node http by io_uring", []string{"env", "UV_USE_IO_URING=1", "node", "-e", `require("http").get(process.argv[1], r => r.pipe(require("fs").createWriteStream("out")))`, "URL"}, nil},
+		{"node fetch", []string{"node", "-e", `fetch(process.argv[1]).then(r => r.arrayBuffer()).then(b => require("fs").writeFileSync("out", Buffer.from(b)))`, "URL"}, nil},
+	}
+	for _, e := range events[:2] {
+		t.Run(e.name, func(t *testing.T) {
+			s := newSite(t, e.server, "wlan0", "wwan0")
+			s.strike(by, e.kind, func() { e.strike(s, s.Network("wlan0")) })
+		})
+	}
+}
+
 // strike runs the programs, undisturbed and native, and then under Midstream with something happening on their way. What
 // is seen of them has to be the same.
 func (s *site) strike(by []program, server string, happen func()) {
