@@ -70,6 +70,9 @@ libssl-dev     /usr/include/openssl/ssl.h
 valgrind       valgrind
 python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip
+python3-gi     /usr/lib/python3/dist-packages/gi
+gir1.2-soup-3.0 /usr/share/doc/gir1.2-soup-3.0/copyright
+glib-networking /usr/share/doc/glib-networking/copyright
 liblwp-protocol-https-perl /usr/share/perl5/LWP/Protocol/https.pm
 git            git
 nodejs         node

@@ -98,6 +98,7 @@ struct snapshot {
     void *credentials; /* the program may free them only after the session */
     int version;
     bool alpn, asked_for_certificate;
+    bool unaskable; /* the program has a function that judges servers, which counts on its handshake */
     gnutls_datum refused; /* the certificate that the program's function has refused last: it is not asked again */
     gnutls_datum leaf, issuer, ticket; /* issuer: as the old server has sent it, empty if it has not */
 };
@@ -247,7 +248,10 @@ static void capture(struct tls *t)
     if (count > 1 && !copy(&p->issuer, &peers[1])) {
         p->issuer.data = NULL;
     }
-    t->judges = notes->own_verification || has_verifier(p->credentials);
+    /* Above a transport of its own there is a machine of the program's: glib-networking's aborts where it is asked at any other time. */
+    bool verifies = notes->own_verification || has_verifier(p->credentials);
+    p->unaskable = verifies && notes->transport.pull;
+    t->judges = verifies && !p->unaskable;
     p->version = F(library, gnutls_protocol_get_version)(t->handle);
     gnutls_datum alpn = { NULL, 0 };
     p->alpn = !F(library, gnutls_alpn_get_selected_protocol)(t->handle, &alpn) && alpn.data;
@@ -474,6 +478,8 @@ static const char *compare(struct twin *w, void **leaves, const gnutls_datum *se
     bool other_name = *notes->verified_name && strcmp(notes->verified_name, notes->name);
     if (same_key) {
         *how = "same key";
+    } else if (p->unaskable) {
+        return "the new server has another certificate, and the program verifies certificates itself, while it shakes hands";
     } else if (had & VERIFIES && had & IS_FOR_NAME && !other_name) {
         *how = "verified";
     } else if (tls_goes_by_issuer() && has & IS_CURRENT && has_same_names(library, leaves) && has_same_issuer(library, p, leaves, sent)) {
@@ -566,6 +572,9 @@ static const char *needs(const struct tls *t)
     if (atomic_load(&pins)) {
         return atomic_load(&pins) & PINS_CERTIFICATE ? "a server with the same certificate: the program looks at certificates itself"
                                                      : "a server with the same public key: the program looks at certificates itself";
+    }
+    if (((struct snapshot *)t->captured)->unaskable) {
+        return "a server with the same public key: the program verifies certificates itself, while it shakes hands";
     }
     if (*notes->name && !F(t->library, gnutls_certificate_verify_peers3)(t->handle, notes->name, &status) && !status) {
         return t->judges ? "a server whose certificate the program's own verification takes" : "";

@@ -40,3 +40,50 @@ func TestTransportOfTheProgram(t *testing.T) {
 		}
 	}
 }
+
+const soup = `
+import gi, resource, sys
+gi.require_version("Soup", "3.0")
+from gi.repository import Soup, Gio
+ca, url, out = sys.argv[1:]
+session = Soup.Session()
+session.set_tls_database(Gio.TlsFileDatabase.new(ca))
+stream = session.send(Soup.Message.new("GET", url), None)
+with open(out, "wb") as f:
+    while True:
+        piece = stream.read_bytes(50000, None).get_data()
+        if not piece:
+            break
+        f.write(piece)
+        f.flush()
+`
+
+// glib-networking, by which libsoup and GStreamer speak TLS, is such a program. It has its function verify certificates only while
+// it shakes hands.
+func TestSoup(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	same := s.ca.issue("same", host, 30)
+	s.serve(map[string]identity{"wlan0": same, "wwan0": same})
+	download := func(times int) []lab.Moved {
+		out := s.out("soup")
+		os.Remove(out)
+		r, moved := s.move(s.Midstream("/usr/bin/python3", "-c", soup, s.ca.certificate, s.url(), out), out, times)
+		if r.Status != 0 || r.Stderr != "" {
+			t.Errorf("%v", r)
+		}
+		s.intact("soup", out)
+		return moved
+	}
+	for _, m := range download(4) {
+		if !m.OK {
+			t.Errorf("%+v", m)
+		}
+	}
+	s.web["wwan0"].Stop()
+	s.serveAt(s.Network("wwan0"), identity{})
+	for _, m := range download(1) {
+		if m.OK || !strings.Contains(m.Reason, "the program verifies certificates itself") {
+			t.Errorf("%+v", m)
+		}
+	}
+}
