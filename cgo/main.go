@@ -39,8 +39,16 @@ static void ms_wanted(struct ms_shared *shared)
 static void ms_guard(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint32_t on)
 {
 	struct ms_counters *c = &shared->counters[slot];
-	if (atomic_load(&c->stream) == stream)
-		atomic_store(&c->guard, on);
+	if (atomic_load(&c->stream) == stream) {
+		// An exchange that is not told of is guarded as the shim has seen fit; it sees to that again after it has said so.
+		uint64_t quiet = atomic_load(&c->quiet);
+		if (on || !quiet || quiet & 1) {
+			uint32_t before = atomic_exchange(&c->guard, on);
+			quiet = atomic_load(&c->quiet);
+			if (!on && quiet && !(quiet & 1))
+				atomic_store(&c->guard, before);
+		}
+	}
 	if (on)
 		atomic_store(&shared->guard_new, 1);
 }

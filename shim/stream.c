@@ -539,6 +539,9 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
             if (stage == STAGE_OPEN) {
                 quiet_begin(s, number + 1);
             }
+            if (stage == STAGE_OPEN && atomic_load(&s->answered) == number) {
+                guard_early(s); /* the core may just have taken the guard from the one before */
+            }
         } else if (before == MS_HEAD) {
             if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
                 uint8_t matched = s->matched;
