@@ -201,7 +201,7 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.TLS:
 		s.tls = parseSession(m)
 	case channel.TwinAsks:
-		s.showQuestion()
+		s.showQuestion(m)
 	case channel.TwinReady, channel.TwinFailed, channel.TwinOctets, channel.TwinSkipped:
 		s.twinsMu.Lock()
 		t := s.twins[m.B]

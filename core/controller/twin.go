@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"midstream/core/channel"
@@ -27,6 +28,7 @@ type twin struct {
 	over    error  // why the shim has given it up
 	trailer []byte // the answer's trailer section, with the line that ends it, as far as it has been read
 	armed   bool
+	asks    atomic.Bool // the program's own function has still to judge the server
 
 	mu       sync.Mutex
 	deadline time.Time
@@ -65,6 +67,9 @@ func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
 		t.Close()
 		if ctx.Err() != nil {
 			err = errors.New("the TLS handshake with the new server was not over in time")
+			if t.asks.Load() {
+				err = errors.New("the program's own verification could not be asked in time: the program has not read meanwhile")
+			}
 		}
 		return nil, err
 	}
@@ -84,7 +89,12 @@ func (s *Stream) closeTwins() {
 }
 
 // showQuestion has the program read, if it sleeps: its own function has to judge a new server, in a call that reads. With s.mu.
-func (s *Stream) showQuestion() {
+func (s *Stream) showQuestion(m channel.Message) {
+	s.twinsMu.Lock()
+	if t := s.twins[m.B]; t != nil {
+		t.asks.Store(true)
+	}
+	s.twinsMu.Unlock()
 	s.c.send(s.message(channel.TwinShow), -1)
 	s.nudge()
 }

@@ -7,6 +7,8 @@
  * With churn=THREADS that many threads download it again and again, some times on each connection, and compare it with the file
  * OUT, until standard input ends.
  *
+ * With wait, it reads nothing more until standard input ends.
+ *
  * callback, verifier (OpenSSL) and function (GnuTLS) give a verification function of the program's own. It has a value: what it does when
  * it is called again, after the handshake: "no" refuses, "jump" leaves by siglongjmp, "look" uses the session that it is given; "yes"
  * takes everything, always; "pin" has looked at digests. Its calls after the handshake are counted in the last line of output.
@@ -653,6 +655,11 @@ int main(int argc, char **argv)
             die("write");
         }
         left -= (long long)n;
+        if (setting(argv + 6, "wait")) {
+            char octet;
+            while (read(0, &octet, 1) > 0) {
+            }
+        }
         if (left > 0) {
             sigsetjmp(away, 1);
             ssize_t got = get(session, buffer, sizeof buffer);

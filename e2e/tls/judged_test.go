@@ -192,6 +192,31 @@ func TestJudgedByModules(t *testing.T) {
 	}
 }
 
+// A program that does not read cannot be asked: it stays where it is, and the reason says so.
+func TestJudgedInVain(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	near := s.slow("wlan0")
+	s.serveAt(s.Network("wwan0"), identity{})
+	out := s.out("out")
+	p := s.Midstream(s.fetcher(false), s.ca.certificate, host, "443", "/"+name, out, "callback", "wait")
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	s.reached(p, out, 1)
+	s.known(p)
+	if said := s.Ctl("migrate", "--to", "wwan0", "--timeout", "1s").Run(); said.Status != 1 || !strings.Contains(said.Stdout+said.Stderr, "has not read") {
+		t.Errorf("%v: %s%s", said, said.Stdout, said.Stderr)
+	}
+	near.Release()
+	in.Close()
+	if r := p.Wait(); r.Status != 0 || !strings.HasSuffix(r.Stdout, " 0 elsewhere\n") {
+		t.Errorf("%v: %s%s", r, r.Stdout, r.Stderr)
+	}
+	s.intact("wait", out)
+}
+
 // The function is asked where the program sleeps, too: in a read, select or poll, on a connection that has fallen silent or has
 // ended, with nothing kept ready meanwhile.
 func TestJudgedAsleep(t *testing.T) {
