@@ -72,6 +72,8 @@ static const struct {
     { SYS_getpeername, { -1 } },
     { SYS_getsockopt, { -1 } },
     { SYS_setsockopt, { -1 } },
+    { SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_FILTER } },
+    { SYS_setsockopt, { -1, SOL_SOCKET, SO_DETACH_FILTER } },
     { SYS_fcntl, { -1, F_DUPFD_CLOEXEC } },
     { SYS_dup3, { -1, -1 } },
     { SYS_epoll_create1, { EPOLL_CLOEXEC } },

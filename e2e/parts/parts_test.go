@@ -33,6 +33,9 @@ func TestFiredMembership(t *testing.T) { runs(t, "fired") }
 // A gate that is closed again as soon as it has been opened is closed for those who have waited, too.
 func TestGateClosedAgain(t *testing.T) { runs(t, "gate") }
 
+// A gate that is closed for a hand-over which has just been given up is opened again at once.
+func TestGateClosedInVain(t *testing.T) { runs(t, "vain") }
+
 // An event that is kept from the program, because another attempt to connect is under way, does not use up EPOLLONESHOT.
 func TestAttemptWithOneShot(t *testing.T) { runs(t, "attempt") }
 
