@@ -133,11 +133,16 @@ func TestTriggerDuringAMigration(t *testing.T) {
 			results <- moved
 		}()
 	}
+	made := 0
 	for range triggers {
-		check(t, <-results)
+		moved := <-results
+		check(t, moved)
+		if len(moved) == 1 && moved[0].Migration != nil {
+			made++ // of two in a row to the same network, the second is none
+		}
 	}
-	if n := len(j.sessions()[0].Migrations); n != triggers {
-		t.Errorf("%d migrations are remembered", n)
+	if n := len(j.sessions()[0].Migrations); n != made || made < triggers/2 {
+		t.Errorf("%d migrations are remembered of %d", n, made)
 	}
 	j.succeeds("out", sum)
 }
