@@ -136,7 +136,6 @@ static void prepare(enum transport transport, int version)
         SAY(SSL_CTX_ctrl, e->context, 92, 0, (void *)"X25519:P-256"); /* SSL_CTRL_SET_GROUPS_LIST */
         SAY(SSL_CTX_ctrl, e->context, 92, 0, (void *)"no such group");
         SAY(SSL_CTX_ctrl, e->context, 98, 0, (void *)"RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA256"); /* SSL_CTRL_SET_SIGALGS_LIST */
-        SAY(SSL_CTX_ctrl, NULL, 98, 0, (void *)"RSA+SHA256"); /* only the text is looked at */
         SAY(SSL_CTX_ctrl, NULL, 33, 0, NULL);
         SAY(SSL_CTX_set_alpn_protos, e->context, (const unsigned char *)"\x05h", 2);
         SAY(SSL_CTX_set_alpn_protos, e->context, NULL, 0);
