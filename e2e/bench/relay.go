@@ -100,7 +100,7 @@ func chunks(b *bench) {
 		for k := range 2 {
 			p := l.Command(args...)
 			if (k+i)%2 == 1 {
-				p = preloaded(b, l, args...)
+				p = preloaded(l, b.library(), args...)
 			}
 			r := p.Run()
 			if r.Status != 0 {
