@@ -103,6 +103,7 @@ help:
 	@echo 'make check              analysers and formatting'
 	@echo 'make fuzz [FUZZTIME=5s] every fuzz target for so long'
 	@echo 'make bench              all figures, on a machine that does nothing else'
+	@echo 'make programs           the table of programs that are served; PROGRAMS=-install installs them first'
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR='
 	@echo 'make clean              removes build/'
 
@@ -152,6 +153,13 @@ fuzz:
 bench: setup
 	$(MAKE) all
 	$(GO) run ./e2e/bench
+
+# Which programs are served, with those that are installed; PROGRAMS=-install installs them all first.
+PROGRAMS ?=
+.PHONY: programs
+programs: setup
+	$(MAKE) all
+	$(GO) run ./e2e/programs $(PROGRAMS)
 
 .PHONY: clean
 clean:

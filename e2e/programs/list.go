@@ -33,7 +33,8 @@ sh script "$URL"`},
 	{name: "lftp get", packages: "lftp", needs: "lftp", line: `lftp -c "set ssl:ca-file $CA; set net:max-retries 2; get $URL -o $OUT"`},
 	{name: "lftp pget", packages: "lftp", needs: "lftp", line: `lftp -c "set ssl:ca-file $CA; set net:max-retries 2; pget -n 4 $URL -o $OUT"`},
 	{name: "apt", packages: "apt", needs: "/usr/lib/apt/apt-helper", line: `/usr/lib/apt/apt-helper -q -o APT::Sandbox::User=root download-file "$URL" "$OUT"`},
-	{name: "apt as _apt", packages: "apt", needs: "/usr/lib/apt/apt-helper", line: `chmod 777 .; chmod a+rx ..; /usr/lib/apt/apt-helper -q download-file "$URL" "$OUT"`},
+	{name: "apt as _apt", packages: "apt", needs: "/usr/lib/apt/apt-helper", line: `chmod 777 .; chown _apt "$MIDSTREAM_RUNTIME_DIR"
+/usr/lib/apt/apt-helper -q download-file "$URL" "$OUT"; status=$?; chown root "$MIDSTREAM_RUNTIME_DIR"; exit $status`},
 	{name: "pip", packages: "python3-pip", needs: "/usr/lib/python3/dist-packages/pip", file: "film-1.0-py3-none-any.whl",
 		line: `/usr/bin/python3 -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --cert "$CA" --trusted-host "$HOST" -d . "$URL" && mv "$NAME" "$OUT"`},
 	{name: "git, dumb", packages: "git", needs: "git", file: "film.git/info/refs",
@@ -41,7 +42,8 @@ sh script "$URL"`},
 	{name: "ffmpeg", packages: "ffmpeg", needs: "ffmpeg", file: "film.ts", line: `ffmpeg -v error -nostdin -y -ca_file "$CA" -i "$URL" -c copy -f mpegts -bitexact "$OUT"`},
 	{name: "mpv", packages: "mpv", needs: "mpv", file: "film.ts", line: `mpv --no-config --really-quiet --tls-ca-file="$CA" --tls-verify=yes --stream-dump="$OUT" "$URL"`},
 	{name: "VLC", packages: "vlc-bin vlc-plugin-base", needs: "cvlc", file: "film.ts",
-		line: `chmod 777 .; chmod a+rx ..; setpriv --reuid=65534 --clear-groups env HOME="$PWD" cvlc -q --no-dbus "$URL" --sout "#std{access=file,mux=dummy,dst=$OUT}" vlc://quit`},
+		line: `chmod 777 .; chown 65534 "$MIDSTREAM_RUNTIME_DIR"; setpriv --reuid=65534 --clear-groups env HOME="$PWD" cvlc -q --no-dbus "$URL" --sout "#std{access=file,mux=dummy,dst=$OUT}" vlc://quit
+status=$?; chown root "$MIDSTREAM_RUNTIME_DIR"; exit $status`},
 	{name: "yt-dlp", packages: "yt-dlp", needs: "yt-dlp", file: "film.ts", line: `yt-dlp -q --no-cache-dir -o "$OUT" "$URL"`},
 	{name: "Python urllib", packages: "python3", needs: "/usr/bin/python3", line: python(`import ssl, shutil, urllib.request
 context = ssl.create_default_context(cafile=CA) if URL.startswith("https") else None
