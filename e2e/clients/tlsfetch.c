@@ -7,7 +7,7 @@
  * With churn=THREADS that many threads download it again and again, some times on each connection, and compare it with the file
  * OUT, until standard input ends.
  *
- * With wait, it reads nothing more until standard input ends.
+ * With inside (OpenSSL), it sends its request from within the library's call that shakes hands. With wait, it reads nothing more until standard input ends.
  *
  * callback, verifier (OpenSSL) and function (GnuTLS) give a verification function of the program's own. It has a value: what it does when
  * it is called again, after the handshake: "no" refuses, "jump" leaves by siglongjmp, "look" uses the session that it is given; "yes"
@@ -54,6 +54,8 @@ static int calls;         /* of its own function since then, at the top of a cha
 static int elsewhere;     /* such calls on another thread, or of another session */
 static const char *does;  /* what it does */
 static sigjmp_buf away;
+static char **arguments;
+static int asked;         /* the request has been sent already */
 
 #ifndef GNUTLS
 static int waiting = -1;  /* with epoll: the set that it waits by, once its handshake is over */
@@ -339,6 +341,7 @@ void X509_free(void *certificate);
 void ERR_print_errors_fp(FILE *to);
 
 int SSL_get_ex_data_X509_STORE_CTX_idx(void);
+void SSL_CTX_set_info_callback(void *context, void (*callback)(const void *ssl, int where, int value));
 void *X509_STORE_CTX_get_ex_data(const void *store, int index);
 void *X509_STORE_CTX_get_current_cert(const void *store);
 int X509_STORE_CTX_get_error_depth(const void *store);
@@ -397,6 +400,20 @@ static int verify_all(void *store, void *argument)
     return own ? again(good, store) : good;
 }
 
+/* SSL_CTX_set_info_callback(3): the request follows the handshake, within the library's call. */
+static void told(const void *ssl, int where, int value)
+{
+    (void)value;
+    if (where & 0x20 && !asked) { /* SSL_CB_HANDSHAKE_DONE */
+        char text[1024];
+        int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", arguments[4], arguments[2]);
+        asked = 1;
+        if (SSL_write((void *)ssl, text, n) != n) {
+            fail("the request is not taken within the handshake");
+        }
+    }
+}
+
 static void *begin(int fd, const char *ca, const char *host, char **settings)
 {
     const char *value;
@@ -422,6 +439,9 @@ static void *begin(int fd, const char *ca, const char *host, char **settings)
     }
     if ((value = setting(settings, "signatures")) && SSL_CTX_ctrl(context, 98, 0, (void *)value) != 1) {
         fail("signatures");
+    }
+    if (setting(settings, "inside")) {
+        SSL_CTX_set_info_callback(context, told);
     }
     void *ssl = SSL_new(context);
     if ((value = setting(settings, "own-groups")) && SSL_ctrl(ssl, 92, 0, (void *)value) != 1) {
@@ -482,7 +502,6 @@ static void end(void *ssl)
 
 #endif
 
-static char **arguments;
 static char *expected;
 static long long expected_length;
 static atomic_int over, downloads;
@@ -493,7 +512,7 @@ static size_t request(void *session, char *buffer, size_t room, char **content, 
     const char *field = setting(arguments + 6, "field");
     int n = snprintf(buffer, room, "GET %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", arguments[4], arguments[2], field ? field : "",
                      field ? "\r\n" : "");
-    if (put(session, buffer, (size_t)n) != n) {
+    if (!asked && put(session, buffer, (size_t)n) != n) {
         fail("the request is not taken");
     }
     size_t have = 0;
@@ -619,6 +638,13 @@ static int churn_all(int count)
     return 0;
 }
 
+/* get(), again where the program's own function has left it. */
+static __attribute__((noinline)) ssize_t get_anew(void *session, void *octets, size_t length)
+{
+    sigsetjmp(away, 1);
+    return get(session, octets, length);
+}
+
 int main(int argc, char **argv)
 {
     static char buffer[16384];
@@ -661,8 +687,7 @@ int main(int argc, char **argv)
             }
         }
         if (left > 0) {
-            sigsetjmp(away, 1);
-            ssize_t got = get(session, buffer, sizeof buffer);
+            ssize_t got = get_anew(session, buffer, sizeof buffer);
             if (got <= 0) {
                 fail("it broke off");
             }

@@ -65,6 +65,24 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// A function of the program's, called by its library within a call, may use the session: here it sends the request.
+func TestSentWithinHandshake(t *testing.T) {
+	s := newSite(t, lab.Link{})
+	s.rate *= 2
+	s.serve(nil)
+	out := s.out("out")
+	args := []string{s.fetcher(false), s.ca.certificate, host, "443", "/" + name, out, "inside"}
+	native := s.Command(args...).Run()
+	s.intact("natively", out)
+	os.Remove(out)
+	r, moved := s.move(s.Midstream(args...), out, 2)
+	lab.Compare(t, native, r)
+	s.intact("inside", out)
+	if len(moved) == 0 || !moved[0].OK {
+		t.Errorf("%+v", moved)
+	}
+}
+
 // archive makes a package for npm with the film in it.
 func (s *site) archive(path string) {
 	s.t.Helper()
