@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"midstream/core/dial"
+	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/resolve"
@@ -202,19 +204,42 @@ type known struct {
 	addrs []netip.Addr
 }
 
+// lateNames is how long name servers may take before an address that is the same in every network is tried beside.
+const lateNames = 150 * time.Millisecond
+
 // LookupEach implements dial.Names. A name of which the servers say that it does not exist, or has no address, has none.
 func (n *known) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
-	found := false
+	var mu sync.Mutex // each is called by one at a time
+	found, over := false, false
+	offer := func(addr netip.Addr) {
+		found = true
+		each(resolve.Answer{Addrs: []netip.Addr{addr}})
+	}
+	late := time.AfterFunc(lateNames, func() {
+		defer guard.Recover()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, addr := range n.addrs {
+			if !over && ctx.Err() == nil && !isPrivate(addr) {
+				offer(addr)
+			}
+		}
+	})
+	defer late.Stop()
 	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
+		mu.Lock()
+		defer mu.Unlock()
 		found = true
 		each(a)
 	})
+	mu.Lock()
+	defer mu.Unlock()
+	over = true
 	if err == nil || found || ctx.Err() != nil || errors.Is(err, resolve.ErrNXDomain) || errors.Is(err, resolve.ErrNoData) || errors.Is(err, resolve.ErrBadName) {
 		return err
 	}
 	for _, addr := range n.addrs {
-		found = true
-		each(resolve.Answer{Addrs: []netip.Addr{addr}})
+		offer(addr)
 	}
 	if found {
 		return nil

@@ -670,6 +670,9 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 		s.pair = nil
 	}
 	s.remember(m)
+	if s.standby != nil {
+		s.standby.stir()
+	}
 	e := s.current()
 	s.mu.Unlock()
 	if e != nil {

@@ -31,9 +31,10 @@ const (
 	noPause      = 80 * time.Millisecond // while no network is there at all
 	maxRefusals  = 3                     // answers of one candidate that do not continue the exchange
 
-	askAside    = 200 * time.Millisecond // for one server to answer before another is asked beside it
-	maxAsked    = 4                      // at once
-	answerLimit = 10 * time.Second       // for a server to answer
+	askAside    = 150 * time.Millisecond // for one server to answer before another is asked beside it, or two round trips, up to
+	lastAside   = 300 * time.Millisecond
+	maxAsked    = 4                // at once
+	answerLimit = 10 * time.Second // for a server to answer
 
 	// A program whose server does not accept connections any more, on a network that is there, is told after so long: by itself
 	// it would have known at once.
@@ -86,8 +87,8 @@ type recovery struct {
 
 	ready   []tried // connections on which nothing has been asked yet
 	answers chan answered
-	asking  map[candidate]bool
-	asked   time.Time // when the last was asked
+	asking  map[candidate]place
+	aside   time.Time // from when on another may be asked beside them
 	refused map[candidate]int
 	until   map[candidate]time.Time // it is not to be asked again before
 	reason  error                   // why the last attempt failed
@@ -131,7 +132,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 		s: s, cause: cause, ctx: ctx, begun: time.Now(),
 		results: make(chan tried, 64), answers: make(chan answered, maxAsked),
 		running: map[candidate]int{}, last: map[candidate]time.Time{}, patient: map[candidate]time.Duration{},
-		ends: map[candidate][]context.CancelFunc{}, failed: map[candidate]error{}, asking: map[candidate]bool{},
+		ends: map[candidate][]context.CancelFunc{}, failed: map[candidate]error{}, asking: map[candidate]place{},
 		refused: map[candidate]int{}, until: map[candidate]time.Time{},
 	}
 	s.mu.Lock()
@@ -207,7 +208,7 @@ func (r *recovery) run() bool {
 	defer turn.Stop()
 	var queue []candidate
 	if c, conn := s.takeAnyStandby(); conn != nil {
-		turn.Reset(askAside)
+		turn.Reset(askAside / 2) // for the others to be ready by then
 		r.ready = append(r.ready, tried{candidate: c, conn: conn})
 	}
 	round := 0
@@ -297,7 +298,7 @@ func (r *recovery) patience(held bool) time.Duration {
 		}
 	}
 	if len(r.ready) > 0 && len(r.asking) > 0 {
-		limit = min(limit, askAside-time.Since(r.asked))
+		limit = min(limit, time.Until(r.aside))
 	}
 	return max(limit, time.Millisecond)
 }
@@ -388,7 +389,7 @@ func (r *recovery) shut() bool {
 
 // begin starts an attempt to connect, unless enough are under way.
 func (r *recovery) begin(c candidate) {
-	if r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] ||
+	if r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] != (place{}) ||
 		r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) ||
 		slices.ContainsFunc(r.ready, func(t tried) bool { return t.candidate == c }) {
 		return
@@ -409,12 +410,13 @@ func (r *recovery) begin(c candidate) {
 	if c.other {
 		_, avoid = r.s.where()
 	}
+	alike := r.cause == triggerSilent && !r.dead // the silent server may have an address of the other family as well
 	r.s.c.log.Debug().Str("session", r.s.name()).Str("over", c.iface).Bool("other", c.other).Msg("tries to connect")
 	go func() {
 		defer guard.Recover()
 		defer cancel()
 		begun := time.Now()
-		conn, err := r.s.connect(ctx, rt, avoid)
+		conn, err := r.s.connectTo(ctx, rt, avoid, c.other && alike)
 		r.s.c.log.Debug().Str("session", r.s.name()).Str("over", c.iface).Bool("other", c.other).
 			Dur("took", time.Since(begun)).Err(err).Msg("tried to connect")
 		r.results <- tried{c, conn, err}
@@ -463,17 +465,18 @@ func (r *recovery) drain() {
 // be heard first. A request of which nothing has been answered is in one server's hands at a time.
 func (r *recovery) askNext() {
 	for len(r.ready) > 0 && len(r.asking) < maxAsked &&
-		(len(r.asking) == 0 || !r.early && time.Since(r.asked) >= askAside) {
+		(len(r.asking) == 0 || !r.early && !time.Now().Before(r.aside)) {
 		t := r.ready[0]
 		r.ready = r.ready[1:]
-		if r.asking[t.candidate] || time.Now().Before(r.until[t.candidate]) {
+		at := placeOf(t.candidate.iface, t.conn)
+		if r.asks(at) || time.Now().Before(r.e.budget.until(at)) {
 			t.conn.Reset()
 			continue
 		}
-		r.asking[t.candidate] = true
-		r.asked = time.Now()
+		r.asking[t.candidate] = at
+		r.aside = time.Now().Add(min(max(askAside, 2*t.conn.RTT()), lastAside))
 		go func() {
-			a := answered{candidate: t.candidate, place: placeOf(t.candidate.iface, t.conn)}
+			a := answered{candidate: t.candidate, place: at}
 			defer func() { r.answers <- a }()
 			defer guard.Recover()
 			ctx := r.ctx
@@ -489,6 +492,16 @@ func (r *recovery) askNext() {
 			a.rest, a.done, a.err = r.s.askOver(ctx, t.candidate.iface, t.conn, r.e, true)
 		}()
 	}
+}
+
+// asks reports whether that server is being asked, as whatever candidate it was found.
+func (r *recovery) asks(at place) bool {
+	for _, asked := range r.asking {
+		if asked == at {
+			return true
+		}
+	}
+	return false
 }
 
 // take hands over what a candidate has answered.

@@ -29,9 +29,11 @@ type standby struct {
 	route
 	candidate candidate
 	conn      *dial.Conn
-	gone      chan struct{} // closed when the connection has been taken, or has ended
 	stopped   chan struct{} // closed when nobody looks at the connection any more
-	taken     bool          // with the stream's mu
+	// With the stream's mu.
+	stirred chan struct{} // closed and replaced when the connection has been taken, or has ended, or the stream has moved
+	taken   bool
+	died    bool // the server has ended it
 }
 
 // look waits for the end of the connection. A server that sends something without having been asked is about to end it.
@@ -42,13 +44,19 @@ func (b *standby) look(s *Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !b.taken {
-		b.taken = true
+		b.taken, b.died = true, true
 		if s.standby == b {
 			s.standby = nil
 		}
 		b.conn.Reset()
-		close(b.gone)
+		b.stir()
 	}
+}
+
+// stir has the standby looked at anew. With the stream's mu.
+func (b *standby) stir() {
+	close(b.stirred)
+	b.stirred = make(chan struct{})
 }
 
 // take returns the connection if it is still there. With the stream's mu, which it lets go for a moment.
@@ -62,8 +70,8 @@ func (s *Stream) take(b *standby) *dial.Conn {
 	b.conn.SetReadDeadline(time.Unix(1, 0))
 	<-b.stopped
 	b.conn.SetReadDeadline(time.Time{})
-	close(b.gone)
 	s.mu.Lock()
+	b.stir()
 	if n, err := b.conn.Buffered(); n != 0 || err != nil {
 		b.conn.Reset()
 		return nil
@@ -124,7 +132,7 @@ func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
 		conn, err := s.connectTo(ctx, rt, avoid, c.other)
 		cancel()
 		if err == nil {
-			return &standby{route: rt, candidate: c, conn: conn, gone: make(chan struct{}), stopped: make(chan struct{})}, nil
+			return &standby{route: rt, candidate: c, conn: conn, stirred: make(chan struct{}), stopped: make(chan struct{})}, nil
 		}
 		if !errors.Is(err, dial.ErrNoCandidate) {
 			s.c.log.Debug().Str("session", s.name()).Str("over", c.iface).Bool("other", c.other).Err(err).Msg("no standby")
@@ -167,15 +175,35 @@ func (s *Stream) keepStandby(e *exchange) {
 		s.standby = b
 		s.mu.Unlock()
 		guard.Go(func() { b.look(s) })
+		s.c.log.Debug().Str("session", s.name()).Str("over", b.iface).Stringer("server", b.conn.Remote()).Msg("a connection stands by")
 		s.publish(control.EventStandby, "a connection to "+b.conn.Remote().String()+" over "+b.iface+" is ready",
 			map[string]any{"interface": b.iface, "server": b.conn.Remote().String()})
-		for s.standbyStands(b, list) {
-			if !s.unlessOver(e, s.c.paths.news(), b.gone, time.Hour) {
+		for {
+			s.mu.Lock()
+			stirred := b.stirred
+			s.mu.Unlock()
+			news := s.c.paths.news()
+			if !s.standbyStands(b, list) {
+				break
+			}
+			if !s.unlessOver(e, news, stirred, time.Hour) {
 				return
 			}
 		}
-		if time.Since(begun) > lastRenewal {
+		s.mu.Lock()
+		died := b.died
+		s.mu.Unlock()
+		if !died || time.Since(begun) > lastRenewal {
 			pause = firstRenewal
+		}
+		if !died {
+			// It has been taken, and will soon be in use, or another one is better.
+			for wait := true; wait; wait = s.busy() {
+				if !s.unlessOver(e, nil, nil, settle) {
+					return
+				}
+			}
+			continue
 		}
 		if !s.unlessOver(e, nil, nil, pause) {
 			return
@@ -184,16 +212,18 @@ func (s *Stream) keepStandby(e *exchange) {
 	}
 }
 
-// standbyStands reports whether the standby is there, and as good as when it was the best of the candidates then; otherwise it
-// is given up.
+// standbyStands reports whether the standby is there, and none is better of which nothing was known then; otherwise it is given
+// up. One that is needed is not.
 func (s *Stream) standbyStands(b *standby, then []candidate) bool {
-	good := slices.Equal(s.standbys(), then)
+	now := s.standbys()
+	at := slices.Index(now, b.candidate)
+	good := at >= 0 && !slices.ContainsFunc(now[:at], func(c candidate) bool { return !slices.Contains(then, c) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.standby != b {
 		return false
 	}
-	if good && !(b.iface == s.iface && b.conn.Remote() == s.server) {
+	if s.recovering || good && !(b.iface == s.iface && b.conn.Remote() == s.server) {
 		return true
 	}
 	if conn := s.take(b); conn != nil {

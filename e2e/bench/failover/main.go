@@ -2,6 +2,9 @@
 // octet, at 40 Mbit/s and 20 ms of round-trip time: under Midstream, with a standby and without; the same program by
 // itself; and by itself over Multipath TCP (RFC 8684), where the kernel has it.
 //
+// Beside the events of one network with one server there are those of networks that have three, of names that have two servers,
+// and of failures that come one after the other; see scene.go.
+//
 // With -tls the downloads are over TLS 1.3, without a standby also over 1.2; a standby has shaken hands beforehand.
 //
 // Every cell is a download by a client of plain blocking reads (e2e/clients/gapclient.c), over two networks of which
@@ -39,25 +42,20 @@ const (
 type event struct {
 	name   string
 	strike func(*scene) time.Time // returns when it happened, or when the way was open again
+	stage                         // where it happens
 }
 
-type scene struct {
-	lab         *lab.Lab
-	first, next *lab.Network
-	server      *lab.Server
-}
-
-var events = []event{
-	{"server killed (FIN)", func(s *scene) time.Time { t := time.Now(); s.server.Kill(); return t }},
-	{"connection reset (RST)", func(s *scene) time.Time { t := time.Now(); s.first.ResetConnections(); return t }},
-	{"carrier lost", func(s *scene) time.Time { t := time.Now(); s.first.CarrierDown(); return t }},
-	{"address removed", func(s *scene) time.Time { t := time.Now(); s.first.RemoveAddresses(); return t }},
-	{"interface deleted", func(s *scene) time.Time { t := time.Now(); s.first.Unplug(); return t }},
-	{"path drops both ways", func(s *scene) time.Time { t := time.Now(); s.first.Drop(lab.Both); return t }},
-	{"path drops to the phone", func(s *scene) time.Time { t := time.Now(); s.first.Drop(lab.Down); return t }},
-	{"path drops from the phone", func(s *scene) time.Time { t := time.Now(); s.first.Drop(lab.Up); return t }},
-	{"server frozen", func(s *scene) time.Time { t := time.Now(); s.server.Freeze(); return t }},
-	{"first network back after none", func(s *scene) time.Time {
+var events = append([]event{
+	{name: "server killed (FIN)", strike: func(s *scene) time.Time { t := time.Now(); s.server.Kill(); return t }},
+	{name: "connection reset (RST)", strike: func(s *scene) time.Time { t := time.Now(); s.first.ResetConnections(); return t }},
+	{name: "carrier lost", strike: func(s *scene) time.Time { t := time.Now(); s.first.CarrierDown(); return t }},
+	{name: "address removed", strike: func(s *scene) time.Time { t := time.Now(); s.first.RemoveAddresses(); return t }},
+	{name: "interface deleted", strike: func(s *scene) time.Time { t := time.Now(); s.first.Unplug(); return t }},
+	{name: "path drops both ways", strike: func(s *scene) time.Time { t := time.Now(); s.first.Drop(lab.Both); return t }},
+	{name: "path drops to the phone", strike: func(s *scene) time.Time { t := time.Now(); s.first.Drop(lab.Down); return t }},
+	{name: "path drops from the phone", strike: func(s *scene) time.Time { t := time.Now(); s.first.Drop(lab.Up); return t }},
+	{name: "server frozen", strike: func(s *scene) time.Time { t := time.Now(); s.server.Freeze(); return t }},
+	{name: "first network back after none", strike: func(s *scene) time.Time {
 		s.first.CarrierDown()
 		s.next.CarrierDown()
 		time.Sleep(2 * time.Second)
@@ -65,12 +63,13 @@ var events = []event{
 		s.next.CarrierUp()
 		return t
 	}},
-}
+}, more...)
 
 func main() {
 	runs := flag.Int("runs", 3, "downloads for each cell; the median and the longest are shown")
 	only := flag.String("only", "", "events whose name contains this")
 	secure := flag.Bool("tls", false, "over TLS")
+	alone := flag.Bool("alone", true, "the program by itself, too")
 	level := flag.String("log", "off", "level of Midstream's log, which is shown when a download fails")
 	lab.Enter()
 	flag.Parse()
@@ -90,6 +89,9 @@ func main() {
 	} else {
 		fmt.Println("This kernel has no Multipath TCP: socket(2) with IPPROTO_MPTCP fails, or net.mptcp.enabled is 0.")
 	}
+	if !*alone {
+		kinds = slices.DeleteFunc(kinds, func(k kind) bool { return k.standby == "" })
+	}
 	fmt.Printf("%-32s", "event to the next octet, ms")
 	for _, k := range kinds {
 		fmt.Printf(" %26s", k.title)
@@ -102,6 +104,9 @@ func main() {
 		}
 		fmt.Printf("%-32s", e.name)
 		for _, k := range kinds {
+			if k.multipath && !e.simple() {
+				continue
+			}
 			text, err := k.cell(e, *runs, *level)
 			fmt.Printf(" %26s", text)
 			if err != nil {
@@ -210,14 +215,13 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 		return 0, err
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	link := lab.Link{Rate: rate, Delay: 10 * time.Millisecond}
-	l := lab.New(t, lab.Net("wlan0", link), lab.Net("wwan0", link))
+	l := lab.New(t, e.networks()...)
 	l.LogLevel = level
 	if k.standby != "" {
 		l.Configure("[failover]\nstandby = \"" + k.standby + "\"\n")
 	}
-	sum := lab.Content(t, folder, "file", size, 1)
-	s := &scene{lab: l, first: l.Network("wlan0"), next: l.Network("wwan0")}
+	sum := lab.Content(t, folder, "file", e.octets(), 1)
+	s := &scene{lab: l, t: t, first: l.Network("wlan0"), next: l.Network("wwan0"), under: k.standby != ""}
 	if k.multipath {
 		s.join(t)
 	}
@@ -233,11 +237,10 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 		if k.multipath && n == s.first {
 			options.Addresses = []string{common}
 		}
-		web := n.Paced(folder, options)
-		n.DNS(map[string][]string{name: {n.Content(), n.Content6()}})
-		if n == s.first {
-			s.server = web
-		}
+		s.serve(n, folder, options, e.stage)
+	}
+	if e.prepare != nil {
+		e.prepare(s)
 	}
 	warm(l, port)
 	out := filepath.Join(folder, "out")
@@ -254,9 +257,10 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 		args = slices.Insert(args, 1, "-m")
 	}
 	p := start(args...).Start()
+	s.pid = p.Pid()
 	l.Await("a good part of the file", 20*time.Second, func() bool {
 		info, err := os.Stat(out)
-		return err == nil && info.Size() > size/3
+		return err == nil && info.Size() > e.begins()
 	})
 	at := e.strike(s)
 	select {
