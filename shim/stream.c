@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -37,13 +38,19 @@ _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
 _Atomic uint32_t stream_untold_count;
 
-static struct stream slots[MS_SLOTS];
+/*
+ * Records come by the chunk, as there are descriptors to be tracked: mlockall() fills all that there is with memory, and counts
+ * it against its limit.
+ */
+#define CHUNK 64
+static _Atomic(struct stream *) chunks[MS_SLOTS / CHUNK];
 static _Atomic uint32_t slots_used;
 static _Atomic uint64_t last_id;
 
 struct stream *stream_slot(uint32_t slot)
 {
-    return slot < MS_SLOTS ? &slots[slot] : NULL;
+    struct stream *chunk = slot < MS_SLOTS ? atomic_load_explicit(&chunks[slot / CHUNK], memory_order_acquire) : NULL;
+    return chunk ? &chunk[slot % CHUNK] : NULL;
 }
 
 uint32_t stream_slots_used(void)
@@ -62,28 +69,51 @@ static bool take(struct stream *s)
     return !atomic_load(&s->inside) && atomic_compare_exchange_strong(&s->stage, &free, STAGE_CANDIDATE);
 }
 
+static bool make_chunk(uint32_t at)
+{
+    size_t size = CHUNK * sizeof(struct stream);
+    if (atomic_load(&chunks[at])) {
+        return true;
+    }
+    int saved = errno;
+    struct stream *chunk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *none = NULL;
+    errno = saved;
+    if (chunk == MAP_FAILED) {
+        return false;
+    }
+    for (uint32_t i = 0; i < CHUNK; i++) {
+        chunk[i].slot = at * CHUNK + i;
+    }
+    if (!atomic_compare_exchange_strong(&chunks[at], &none, chunk)) {
+        munmap(chunk, size); /* another thread was first */
+    }
+    return true;
+}
+
 static struct stream *claim(void)
 {
     /* Where to look first: the slot that became free last is the likeliest to be free. */
     static _Atomic uint32_t hint;
     uint32_t used = stream_slots_used(), start = atomic_load(&hint);
     for (uint32_t i = 0; i < used && i < 64; i++) {
-        struct stream *s = &slots[(start + i) % used];
+        struct stream *s = stream_slot((start + i) % used);
         if (take(s)) {
-            atomic_store(&hint, (uint32_t)(s - slots) + 1);
+            atomic_store(&hint, s->slot + 1);
             return s;
         }
     }
-    while (stream_slots_used() < MS_SLOTS) {
-        uint32_t slot = atomic_fetch_add(&slots_used, 1);
+    while ((used = stream_slots_used()) < MS_SLOTS) {
+        if (!make_chunk(used / CHUNK)) {
+            return NULL;
+        }
         /* From that instant on, others find it free as well. */
-        if (slot < MS_SLOTS && take(&slots[slot])) {
-            return &slots[slot];
+        if (atomic_compare_exchange_strong(&slots_used, &used, used + 1) && take(stream_slot(used))) {
+            return stream_slot(used);
         }
     }
     for (uint32_t slot = 0; slot < MS_SLOTS; slot++) {
-        if (take(&slots[slot])) {
-            return &slots[slot];
+        if (take(stream_slot(slot))) {
+            return stream_slot(slot);
         }
     }
     return NULL;
@@ -110,7 +140,7 @@ struct stream *stream_new(int fd, int domain)
     }
     uint32_t generation = atomic_load(&s->generation) + 1;
     s->id = atomic_fetch_add(&last_id, 1) + 1;
-    s->counters = &shared.counters[s - slots];
+    s->counters = &shared.counters[s->slot];
     s->fd = fd;
     atomic_store(&s->gate, 0);
     atomic_store(&s->reading, 0);
@@ -241,7 +271,7 @@ void stream_tell_closed(void)
 {
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
-        struct stream *s = &slots[slot];
+        struct stream *s = stream_slot(slot);
         if (!atomic_load(&s->untold)) {
             continue;
         }
@@ -265,7 +295,7 @@ void stream_forget_plain(void)
 {
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
-        struct stream *s = &slots[slot];
+        struct stream *s = stream_slot(slot);
         bool other = atomic_load(&s->tls) || atomic_load(&s->unchunks) || atomic_load(&s->surplus) || s->end_at != MS_NO_STOP || s->kept_fd >= 0;
         abandon(s);
         if (!other && advance(s, true, STAGE_PARTING)) {

@@ -61,6 +61,7 @@ struct stream_epoll {
 };
 
 struct stream {
+    uint32_t slot; /* which record it is */
     struct ms_counters *counters;
     _Atomic uint64_t id; /* the hand compares it while another thread may take the record */
     int fd;

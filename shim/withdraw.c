@@ -16,7 +16,8 @@
 #include "twin.h"
 #include "unchunk.h"
 
-#define PATIENCE_NS 1000000000LL
+/* It takes 50 ms, and more on a machine that is busy; a thread that is left under a filter would end the process. */
+#define PATIENCE_NS 5000000000LL
 
 const char withdraw_own_tables[] = "a thread of the program's has a descriptor table of its own";
 
@@ -63,7 +64,9 @@ static bool end_core(bool by_force)
     if (!fork_is_mine() || !fork_same_process() || (!by_force && is_relaying()) || atomic_exchange(&busy, 1)) {
         return false;
     }
-    load_wait();
+    for (int64_t until = now_ns() + PATIENCE_NS; atomic_load(&load_state) == LOAD_STARTING && now_ns() < until;) {
+        load_wait();
+    }
     unchunk_end_all();
     hand_ensure(); /* it puts back what is held */
     REAL(shutdown)(atomic_load(&load_channel), SHUT_RDWR);

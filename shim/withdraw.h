@@ -12,7 +12,7 @@
 
 /*
  * Until the next first request, which finds a core anew. Any thread of the program's, outside of the gates. Returns when the
- * threads are gone, or after a second. Not where a response comes through the core (relayed): it would be cut off.
+ * threads are gone, or after some seconds. Not where a response comes through the core (relayed): it would be cut off.
  */
 void withdraw(void);
 
