@@ -100,3 +100,23 @@ func TestAMigrationToWhereItIs(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 }
+
+// Whoever stands by may be silent itself: others are asked beside it, long before a program with a time-out of its own gives up.
+func TestOthersAreAskedBesideASilentOne(t *testing.T) {
+	s := newSite(t, paced, "wlan0", "wwan0", "usb0")
+	s.Configure("[policy]\nprefer = [\"wlan0\", \"wwan0\", \"usb0\"]\n")
+	impatient := program{"python", []string{"python3", "-c", `import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=2) as r, open("out", "wb") as f:
+    while b := r.read(70000): f.write(b)`, "URL"}, nil}
+	native := s.native(impatient, "paced")
+	s.web["wwan0"].Freeze() // its kernel still accepts connections
+	d := s.download(true, impatient.args...)
+	d.Start()
+	d.halfway()
+	s.Network("wlan0").CarrierDown()
+	s.Await("to be moved", lab.Patience, func() bool { return len(s.migrations()) > 0 })
+	if m := s.migrations(); len(m) != 1 || m[0].To.Interface != "usb0" {
+		t.Errorf("%+v", m)
+	}
+	d.intact(native, nil)
+}
