@@ -757,6 +757,9 @@ static void arm(struct stream *s, const struct ms_message *m, int fd, struct twi
 
 static void give_up(struct stream *s, int error)
 {
+    if (s->kept_fd >= 0) {
+        gate_close(s); /* what it has waited on may end just now, and is not to be taken for its connection */
+    }
     atomic_store(&s->counters->guard, 0);
     s->pending_error = error;
     disarm(s);

@@ -965,15 +965,17 @@ static bool hold(struct stream *s, int error)
         }
     }
     if (held) {
-        s->held_error = error;
+        if (s->kept_fd < 0) {
+            s->held_error = error; /* else what has ended is only what the program was to wait on meanwhile */
+        }
         hand_ensure();
     }
     quiet_tell(s);
     if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
                       (int64_t)s->in.content, NULL, 0)
-        && held) {
-        /* Nobody would answer. */
-        atomic_store(&s->pending_error, error);
+        && held && s->kept_fd < 0) {
+        /* Nobody would answer; where the connection itself has been kept, the hand puts it back. */
+        atomic_store(&s->pending_error, s->held_error);
         atomic_store(&s->counters->guard, 0);
         gate_open(s);
     }
