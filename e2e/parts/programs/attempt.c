@@ -16,10 +16,15 @@ bool attempt_shown(struct stream *s)
 int main(void)
 {
     int epfd = begin();
-    struct epoll_event event = { .events = EPOLLOUT | EPOLLONESHOT };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT }; /* unlike EPOLLOUT, not yet there for the other attempt */
     atomic_store(&attempts_open, 1);
     atomic_store(&stream.attempt, ATTEMPT_FIRST);
     epoll_ctl(epfd, EPOLL_CTL_ADD, stream.fd, &event);
+    write(connections[0].there, "x", 1);
+    await_input(stream.fd);
+    expect("the first attempt's event", epfd, 0);
+    write(connections[1].there, "x", 1);
+    await_input(stream.fd);
     expect("the other attempt has succeeded", epfd, 1);
     expect("the event that fired", epfd, 0);
     return 0;

@@ -5,6 +5,8 @@
 #define NO_MAIN
 #include "fired.c"
 
+NOT_CALLED(attempt_shown)
+
 int main(void)
 {
     int epfd = begin();

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "not_called.h"
+
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t hand_there = 1;
 struct ms_shared shared;
@@ -19,6 +21,8 @@ static _Atomic int changes;
 void hand_wake(void)
 {
 }
+
+NOT_CALLED(hand_ensure)
 
 static void change(int unused)
 {
