@@ -36,10 +36,10 @@ sh script "$URL"`},
 	{name: "apt as _apt", packages: "apt", needs: "/usr/lib/apt/apt-helper", line: `chmod 777 .; chown _apt "$MIDSTREAM_RUNTIME_DIR"
 /usr/lib/apt/apt-helper -q download-file "$URL" "$OUT"; status=$?; chown root "$MIDSTREAM_RUNTIME_DIR"; exit $status`},
 	{name: "pip", packages: "python3-pip", needs: "/usr/lib/python3/dist-packages/pip", file: "film-1.0-py3-none-any.whl",
-		line: `/usr/bin/python3 -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --cert "$CA" --trusted-host "$HOST" -d . "$URL" && mv "$NAME" "$OUT"`},
+		line: `/usr/bin/python3 -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --cert "$CA" $([ "$SCHEME" = https ] || echo --trusted-host "$HOST") -d . "$URL" && mv "$NAME" "$OUT"`},
 	{name: "git, dumb", packages: "git", needs: "git", file: "film.git/info/refs",
 		line: `git -c http.sslCAInfo="$CA" clone -q "$BASE/film.git" film && mv film/film.bin "$OUT"`},
-	{name: "ffmpeg", packages: "ffmpeg", needs: "ffmpeg", file: "film.ts", line: `ffmpeg -v error -nostdin -y -ca_file "$CA" -i "$URL" -c copy -f mpegts -bitexact "$OUT"`},
+	{name: "ffmpeg", packages: "ffmpeg", needs: "ffmpeg", file: "film.ts", line: `ffmpeg -v error -nostdin -y $([ "$SCHEME" = http ] || echo -ca_file "$CA") -i "$URL" -c copy -f mpegts -bitexact "$OUT"`},
 	{name: "mpv", packages: "mpv", needs: "mpv", file: "film.ts", line: `mpv --no-config --really-quiet --tls-ca-file="$CA" --tls-verify=yes --stream-dump="$OUT" "$URL"`},
 	{name: "VLC", packages: "vlc-bin vlc-plugin-base", needs: "cvlc", file: "film.ts",
 		line: `chmod 777 .; chown 65534 "$MIDSTREAM_RUNTIME_DIR"; setpriv --reuid=65534 --clear-groups env HOME="$PWD" cvlc -q --no-dbus "$URL" --sout "#std{access=file,mux=dummy,dst=$OUT}" vlc://quit
