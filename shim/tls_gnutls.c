@@ -43,7 +43,6 @@ typedef int (*handshake_hook)(void *session, unsigned type, unsigned when, unsig
     F(void, gnutls_transport_get_ptr2, (void *session, void **receive, void **send))               \
     F(void, gnutls_transport_set_ptr2, (void *session, void *receive, void *send))                 \
     F(unsigned, gnutls_session_get_flags, (void *session))                                         \
-    F(int, gnutls_session_get_data2, (void *session, gnutls_datum *data))                          \
     F(int, gnutls_session_set_data, (void *session, const void *data, size_t length))              \
     F(int, gnutls_session_is_resumed, (void *session))                                             \
     F(int, gnutls_protocol_get_version, (void *session))                                           \
@@ -217,7 +216,7 @@ static void refresh(struct tls *t)
         return;
     }
     gnutls_datum ticket = { NULL, 0 };
-    if (!F(library, gnutls_session_get_data2)(t->last, &ticket) && ticket.data) {
+    if (!TLS_REAL(library, gnutls_session_get_data2)(t->last, &ticket) && ticket.data) {
         gnutls_datum own = { NULL, 0 };
         bool copied = copy(&own, &ticket);
         explicit_bzero(ticket.data, ticket.size);
@@ -983,6 +982,12 @@ ON_PRESENT(int, gnutls_alert_send, (void *session, int level, int description), 
            TLS_REAL(library, gnutls_alert_send)(handle, level, description))
 ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
            TLS_REAL(library, gnutls_session_key_update)(handle, flags))
+
+/* Over TLS 1.3 they read records, until a ticket has come. */
+ON_PRESENT(int, gnutls_session_get_data, (void *session, void *data, size_t *size), GNUTLS_E_INTERNAL_ERROR,
+           TLS_REAL(library, gnutls_session_get_data)(handle, data, size))
+ON_PRESENT(int, gnutls_session_get_data2, (void *session, void *data), GNUTLS_E_INTERNAL_ERROR,
+           TLS_REAL(library, gnutls_session_get_data2)(handle, data))
 
 EXPORT int gnutls_record_get_direction(void *session)
 {
