@@ -64,6 +64,7 @@
     F(int, SSL_CTX_up_ref, (void *context))                                                        \
     F(const void *, TLS_client_method, (void))                                                     \
     F(void *, SSL_CTX_get_cert_store, (const void *context))                                       \
+    F(void *, SSL_CTX_get0_param, (void *context))                                                 \
     F(void, SSL_CTX_set1_cert_store, (void *context, void *store))                                 \
     F(void *, SSL_get_SSL_CTX, (const void *ssl))                                                  \
     F(void *, SSL_new, (void *context))                                                            \
@@ -279,10 +280,13 @@ static void choices_freed(void *object, void *choices, void *data, int index, lo
 }
 
 /*
- * Contexts that this thread's calls are making. OpenSSL 3.5 sets its own lists there by its exported functions, before the
- * context can hold anything of ours; every context that is made, a twin's as well, gets the same.
+ * A context that is still being made: OpenSSL 3.5 sets its own lists there by its exported functions, before the context can hold
+ * anything of ours. Every context that is made, a twin's as well, gets the same.
  */
-static __thread unsigned contexts_in_the_making;
+static bool is_in_the_making(struct tls_library *library, void *context)
+{
+    return context && !F(library, SSL_CTX_get0_param)(context);
+}
 
 /* What is noted of a handle, or else of a context, made if there is nothing yet. */
 static struct choices *choices_of(struct tls_library *library, void *ssl, void *context)
@@ -303,8 +307,8 @@ static struct choices *choices_of(struct tls_library *library, void *ssl, void *
 static void note_choice(struct tls_library *library, void *ssl, void *context, int command, long value, const void *data)
 {
     bool groups = command == SSL_CTRL_SET_GROUPS || command == SSL_CTRL_SET_GROUPS_LIST;
-    if (!library->complete || !data || !(ssl || context) || contexts_in_the_making ||
-        (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST)) {
+    if (!library->complete || !data || !(ssl || context) ||
+        (!groups && command != SSL_CTRL_SET_SIGALGS && command != SSL_CTRL_SET_SIGALGS_LIST) || is_in_the_making(library, context)) {
         return;
     }
     struct choices *choices = choices_of(library, ssl, context);
@@ -983,18 +987,6 @@ const struct tls_kind tls_openssl = {
 static struct tls_library *library_of(enum tls_call call, const struct tls *t, const void *caller)
 {
     return t ? t->library : tls_library_of(call, &tls_openssl, caller);
-}
-
-EXPORT void *SSL_CTX_new_ex(void *libctx, const char *propq, const void *method)
-{
-    struct tls_library *library = library_of(TLS_CALL_SSL_CTX_new_ex, NULL, CALLER);
-    if (!library) {
-        return NULL;
-    }
-    contexts_in_the_making++;
-    void *context = TLS_REAL(library, SSL_CTX_new_ex)(libctx, propq, method);
-    contexts_in_the_making--;
-    return context;
 }
 
 EXPORT int SSL_connect(void *ssl)

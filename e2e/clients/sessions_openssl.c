@@ -110,11 +110,6 @@ static void carry(void)
     }
 }
 
-static void *new_by_name(const void *method)
-{
-    return C(SSL_CTX_new_ex)(NULL, NULL, method);
-}
-
 static void prepare(enum transport transport, int version)
 {
     int fds[2];
@@ -124,7 +119,7 @@ static void prepare(enum transport transport, int version)
         struct end *e = &ends[i];
         turn_to(i);
         e->fd = fds[i];
-        e->context = (i ? SSL_CTX_new : new_by_name)(transport == DATAGRAMS ? DTLS_method() : TLS_method());
+        e->context = SSL_CTX_new(transport == DATAGRAMS ? DTLS_method() : TLS_method());
         SSL_CTX_use_certificate_file(e->context, certificate_file, 1);
         SSL_CTX_use_PrivateKey_file(e->context, key_file, 1);
         SSL_CTX_set_alpn_select_cb(e->context, choose, NULL);
@@ -267,7 +262,6 @@ static void examine(void)
         SAY(X509_cmp, certificate, peer);
     }
     X509_free(peer);
-    SAY(SSL_CTX_new_ex, NULL, NULL, NULL);
     SAY(i2d_X509, certificate, NULL);
     SAY(i2d_X509, certificate, &at);
     say("%d octets, %d", (int)(at - octets), octets[9]);

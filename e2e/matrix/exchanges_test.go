@@ -110,7 +110,8 @@ func testHeads(t *testing.T, over transport) {
 		"long":     {fields: long},
 		"final":    {final: true},
 	} {
-		for _, hold := range []int{0, 1, 40, -2, -1, 150_000} {
+		// Not before the first octet: a request is not sent again before its answer has begun, however it is asked for.
+		for _, hold := range []int{1, 40, -2, -1, 150_000} {
 			if over.secure && s.interim != "" && hold >= 0 && hold < 100 {
 				continue // over TLS, a repeated request has its interim answers left out
 			}

@@ -54,7 +54,6 @@ func testPipelined(t *testing.T, over transport) {
 	}{
 		"direct":              {old: script{framing: "length"}, next: script{framing: "length", ranges: true}, hold: 150_000},
 		"in the head":         {old: script{framing: "length"}, next: script{framing: "length", ranges: true}, hold: 30},
-		"before it":           {old: script{framing: "length"}, next: script{framing: "length", ranges: true}, hold: 0},
 		"chunked":             {old: script{framing: "chunked"}, next: script{framing: "chunked", ranges: true}, hold: 150_000},
 		"to a closing server": {old: script{framing: "chunked"}, next: script{framing: "length", ranges: true, final: true}, hold: 150_000},
 		"to a proxy":          {old: script{framing: "length"}, next: script{framing: "length", ranges: true}, hold: 150_000, proxy: true},
