@@ -358,11 +358,11 @@ static void walk(enum transport transport, const char *priorities, bool is_13)
             talk(i);
         }
         for (int i = 0; i < 2; i++) {
-            gnutls_datum_t data = { NULL, 0 };
+            datum data = { NULL, 0 };
             size_t size = 0;
             turn_to(i);
             SAY(gnutls_session_get_data2, ends[i].session, &data);
-            free(data.data); /* gnutls_free is free */
+            free((void *)data.data); /* gnutls_free is free */
             SAY(gnutls_session_get_data, ends[i].session, NULL, &size);
         }
         for (int i = 0; i < 2; i++) {
