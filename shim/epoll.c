@@ -431,6 +431,9 @@ static void judge(struct stream *s, int epfd, struct epoll_event *event)
         event->events = 0;
         return;
     }
+    if (!event->events) {
+        return; /* it was of a surplus that is gone: there is no end to be silent about */
+    }
     event->events = readiness_shown(s, event->events, false, &again);
     if (again) {
         event->events = 0;

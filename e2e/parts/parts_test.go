@@ -48,3 +48,7 @@ func TestAttemptWithOneShot(t *testing.T) { runs(t, "attempt") }
 
 // A membership with EPOLLEXCLUSIVE cannot be changed: it is put in anew.
 func TestExclusiveMembership(t *testing.T) { runs(t, "exclusive") }
+
+// A membership that was lent EPOLLOUT for what lies decrypted in a TLS session shows octets as often as the program has asked for, once
+// that has been read.
+func TestLentMembership(t *testing.T) { runs(t, "lent") }
