@@ -53,7 +53,7 @@ run_one() {
 		became=passed
 	else
 		became=failed
-		echo "$package" >"$out.failed"
+		echo "$package $only" >"$out.failed"
 	fi
 	cat "$out"
 	: >"$out.done"
@@ -90,15 +90,13 @@ status=0
 repeated=
 for file in "$work"/*.failed; do
 	[ -e "$file" ] || continue
-	read -r package <"$file"
+	read -r package only <"$file"
 	failed=$(sed -n 's/^--- FAIL: \([A-Za-z0-9_]*\).*/\1/p' "${file%.failed}" | sort -u | tr '\n' '|' | sed 's/|$//')
-	if [ -z "$failed" ]; then
-		status=1
-		continue
-	fi
-	echo "test.sh: once more: $failed"
-	if "$go" test -count=1 -timeout 20m "$@" -run "^($failed)\$" "$package"; then
-		repeated="$repeated $failed"
+	# Where the test's own program has broken down, it has named none.
+	failed=${failed:-$(echo "$only" | sed 's/^^(\(.*\))\$$/\1/')}
+	echo "test.sh: once more: $package ${failed:-, all of it}"
+	if "$go" test -count=1 -timeout 20m "$@" -run "^(${failed:-.*})\$" "$package"; then
+		repeated="$repeated ${failed:-$package}"
 	else
 		status=1
 	fi

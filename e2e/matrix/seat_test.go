@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,15 @@ func runAt(t *testing.T, places []seat, cases []testCase) {
 		go func() {
 			defer workers.Done() // also where the laboratory has failed the test
 			for i := next.Add(1) - 1; i < int64(len(cases)); i = next.Add(1) - 1 {
-				t.Run(cases[i].name, func(t *testing.T) { cases[i].run(t, s) })
+				t.Run(cases[i].name, func(t *testing.T) {
+					defer func() {
+						// Left to itself, it would end the other cases' test under them, and they would hide it.
+						if p := recover(); p != nil {
+							t.Errorf("panic: %v\n%s", p, debug.Stack())
+						}
+					}()
+					cases[i].run(t, s)
+				})
 			}
 		}()
 	}
