@@ -8,10 +8,10 @@ BUILD := build
 
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wno-missing-field-initializers
-SHIM_CFLAGS := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden -fexceptions \
+SHIM_CFLAGS := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -fPIC -fvisibility=hidden -fexceptions \
 	-ftls-model=initial-exec $(WARNINGS)
 SHIM_LDFLAGS := -shared -Wl,-Bsymbolic-functions -Wl,-z,now,-z,relro,-z,noexecstack,-z,nodelete -Wl,--as-needed
-SHIM_SOURCES := $(wildcard shim/*.c)
+SHIM_SOURCES := $(wildcard shim/*/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:shim/%.c=$(BUILD)/shim/%.o)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 
@@ -23,15 +23,15 @@ all: needed $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/mids
 needed:
 	@GO='$(GO)' sh e2e/setup.sh --check build
 
-$(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*.h) shim/calls.def shim/tls.def cgo/abi.h Makefile
+$(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*/*.h shim/*/*.def) cgo/abi.h Makefile
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_CFLAGS) -c -o $@ $<
 
 # A hook that ended in a jump to its library would hide behind the program's return address what the library then calls itself.
-$(BUILD)/shim/tls_openssl.o $(BUILD)/shim/tls_gnutls.o: SHIM_CFLAGS += -fno-optimize-sibling-calls
+$(BUILD)/shim/tls/openssl.o $(BUILD)/shim/tls/gnutls.o: SHIM_CFLAGS += -fno-optimize-sibling-calls
 
 # The export map comes from the same tables as the hooks; midstream_thread is for the core.
-$(BUILD)/shim/exports.map: shim/calls.def shim/tls.def Makefile
+$(BUILD)/shim/exports.map: shim/process/calls.def shim/tls/tls.def Makefile
 	@mkdir -p $(@D)
 	(echo '{ global: midstream_thread;'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $(filter %.def,$^); echo 'local: *; };') > $@
 
@@ -81,7 +81,7 @@ demo:
 .PHONY: test
 test: setup
 	$(MAKE) all check
-	$(GO) test ./core/... ./cgo/... ./ctl/...
+	$(GO) test ./core/... ./cgo/... ./ctl/... ./shim/...
 	GO='$(GO)' sh e2e/test.sh
 
 # One test, wherever it stands, as often as COUNT says, with all that it says: make one T=TestName
@@ -89,7 +89,7 @@ COUNT ?= 1
 .PHONY: one
 one: all
 	@[ -n "$(T)" ] || { echo 'make one T=TestName, for example T=TestRefused or T=TestRefused/expired' >&2; exit 2; }
-	@packages=$$(grep -rl --include='*_test.go' '^func $(firstword $(subst /, ,$(T)))\b' core cgo ctl e2e | xargs -r -n 1 dirname | sort -u | sed 's|^|./|'); \
+	@packages=$$(grep -rl --include='*_test.go' '^func $(firstword $(subst /, ,$(T)))\b' core cgo ctl e2e shim | xargs -r -n 1 dirname | sort -u | sed 's|^|./|'); \
 	[ -n "$$packages" ] || { echo "no test is called $(T)" >&2; exit 2; }; \
 	$(GO) test -v -count=$(COUNT) -run '^$(subst /,$$/^,$(T))$$' $$packages
 
@@ -116,7 +116,7 @@ ifneq ($(RELEASE),)
 else
 	sh e2e/setup.sh
 	$(MAKE) all
-	$(GO) test ./core/... ./ctl/... ./e2e/readers
+	$(GO) test ./core/... ./ctl/... ./shim/tests/readers
 	$(GO) test ./e2e/transparency -run TestCommands
 	$(GO) test ./e2e/migration -run 'TestPrograms|TestApt'
 	$(GO) test ./e2e/tls -run 'TestRefused|TestCurlTells|TestFetchers|TestSanitizers$$'
@@ -125,18 +125,18 @@ endif
 
 SCRIPTS := e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
-ANALYZE := $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
+ANALYZE := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
 # Those of later releases than Debian 12's are in it too: of cppcheck 2.17, that it has not looked everywhere.
-SUPPRESS := $(addprefix --suppress=,ctuuninitvar uninitvar:shim/aside.c autoVariables:shim/recv.c nullPointerOutOfMemory normalCheckLevelMaxBranches)
+SUPPRESS := $(addprefix --suppress=,ctuuninitvar uninitvar:shim/tls/aside.c autoVariables:shim/hooks/recv.c nullPointerOutOfMemory normalCheckLevelMaxBranches)
 
 .PHONY: check
 check:
-	$(GO) vet ./cgo/... ./core/... ./ctl/... ./e2e/...
-	@unformatted=$$(gofmt -l cgo core ctl e2e); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./cgo/... ./core/... ./ctl/... ./shim/... ./e2e/...
+	@unformatted=$$(gofmt -l cgo core ctl e2e shim); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.
-	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' shim ctl/midstream/launcher e2e/clients e2e/framing
-	printf '%s\n' shim/*.c ctl/midstream/launcher/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
+	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' -Ishim $(SHIM_SOURCES) shim/tests/framing ctl/midstream/launcher e2e/clients
+	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
 	shellcheck $(SCRIPTS)
 
 # Every fuzz target for a few seconds; FUZZTIME=10m searches in earnest.

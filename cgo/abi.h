@@ -96,7 +96,7 @@ struct ms_shared {
     _Atomic uint32_t looks;
 };
 
-#define MS_USE_ALL 0U           /* what holds for all processes: shim/use.h */
+#define MS_USE_ALL 0U           /* what holds for all processes: shim/stream/use.h */
 #define MS_USE_NONE 0xffffffffU /* none */
 
 enum ms_kind {

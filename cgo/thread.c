@@ -2,7 +2,7 @@
  * thread.c: where the Go runtime's threads come from.
  *
  * The linker has it call these in the place of the C library's functions (build.sh, --wrap). A runtime of its own would end the
- * process that it is a guest of when it gets no thread; here it takes one that the shim has made before (shim/threads.h). If there
+ * process that it is a guest of when it gets no thread; here it takes one that the shim has made before (shim/process/threads.h). If there
  * is none, the core ends, and the process does not.
  */
 #include <pthread.h>

@@ -1,4 +1,4 @@
-// Exchanges that the shim has kept to itself, because they were over before anybody had to know (shim/quiet.h).
+// Exchanges that the shim has kept to itself, because they were over before anybody had to know (shim/stream/quiet.h).
 package controller
 
 import (

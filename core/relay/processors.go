@@ -11,7 +11,7 @@ import (
 // controller, waiting.
 var more sync.Once
 
-// So many at most: Go may want a thread for each, and those have been made before (shim/threads.c).
+// So many at most: Go may want a thread for each, and those have been made before (shim/process/threads.c).
 const mostProcessors = 4
 
 // spread lets Go use more processors from the first pair of a process on.

@@ -2,7 +2,7 @@
  * sessions.h: what the programs have in common that walk through every interposed function of a TLS library, on sessions that are none
  * of Midstream's: servers, clients over memory, over a UNIX socket, DTLS. They print what each call came to, and what it has done.
  *
- * The functions are those of shim/tls.def. C(name)(...) calls one: as it was linked or, with -DLOOKED_UP, as dlsym(3) gives
+ * The functions are those of shim/tls/tls.def. C(name)(...) calls one: as it was linked or, with -DLOOKED_UP, as dlsym(3) gives
  * it of a library that nobody else sees. At the end those of `prefixes` that were never called are named.
  */
 #define _GNU_SOURCE
@@ -24,16 +24,16 @@
 #include <unistd.h>
 
 #define CALL(result, name, parameters) extern __attribute__((weak)) result name parameters;
-#include "tls.def"
+#include "tls/tls.def"
 #undef CALL
 
 #define CALL(result, name, parameters) typedef result name##_function parameters;
-#include "tls.def"
+#include "tls/tls.def"
 #undef CALL
 
 #define CALL(result, name, parameters) N_##name,
 enum {
-#include "tls.def"
+#include "tls/tls.def"
     CALLS
 };
 #undef CALL
@@ -44,7 +44,7 @@ static struct {
     void *function;
     bool called;
 } calls[] = {
-#include "tls.def"
+#include "tls/tls.def"
 };
 #undef CALL
 

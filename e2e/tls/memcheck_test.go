@@ -79,7 +79,7 @@ func TestMemcheck(t *testing.T) {
 // sanitizedShim is a folder with a shim that has sanitizers, and the core: compiled once, in the laboratory's own /run. What
 // stands in for dlsym is called before the sanitizers are there.
 var sanitizedShim = sync.OnceValues(func() (folder string, err error) {
-	sources, err := filepath.Glob("../../shim/*.c")
+	sources, err := filepath.Glob("../../shim/*/*.c")
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +101,7 @@ var sanitizedShim = sync.OnceValues(func() (folder string, err error) {
 			for i := range work {
 				objects[i] = filepath.Join(folder, filepath.Base(sources[i])+".o")
 				args := []string{"-O1", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-U_FORTIFY_SOURCE", "-fPIC", "-fvisibility=hidden",
-					"-fexceptions", "-ftls-model=initial-exec", "-fno-omit-frame-pointer", "-c", "-o", objects[i], sources[i]}
+					"-fexceptions", "-ftls-model=initial-exec", "-I../../shim", "-fno-omit-frame-pointer", "-c", "-o", objects[i], sources[i]}
 				if filepath.Base(sources[i]) != "lookup.c" {
 					args = append(args, "-fsanitize=address,undefined")
 				}

@@ -1,0 +1,602 @@
+/* recv.c: every call that reads from a socket. Reads are counted, held at the offset of a hand-over, and repeated after it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "process/at_once.h"
+#include "stream/bulk.h"
+#include "process/calls.h"
+#include "handover/hand.h"
+#include "process/memory.h"
+#include "stream/names.h"
+#include "stream/stream.h"
+#include "tls/tls.h"
+#include "stream/unchunk.h"
+
+/* Buffers of one clamped vector; a shorter read is always allowed. */
+#define CLAMPED_MAX 8
+
+/*
+ * read() and recv() of nothing but flags are not the same where the number is no socket any more. In the place of flags, which may be
+ * any int; how is of a wider type therefore.
+ */
+#define PLAIN_READ INT64_MIN
+
+/* In the place of a name's length: the call is not recvfrom(). Another preloaded library may look at one of them only. */
+#define OF_RECV ((socklen_t *)-1)
+
+static ssize_t receive(int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from, socklen_t *from_length)
+{
+    if (from_length == OF_RECV) {
+        return how == PLAIN_READ ? REAL(read)(fd, buffer, length) : REAL(recv)(fd, buffer, length, (int)how);
+    }
+    return REAL(recvfrom)(fd, buffer, length, (int)how, from, from_length);
+}
+
+/*
+ * Whether the handler that has just run ends a blocked read (sigaction(2), SA_RESTART). poll() does not tell: so it is where all
+ * of the program's handlers do. Those of the core are left out: they are for other signals, and restart.
+ */
+static bool signals_interrupt(void)
+{
+    bool some = false;
+    for (int signal = 1; signal <= SIGRTMAX; signal++) {
+        struct sigaction action;
+        if (signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGURG || sigaction(signal, NULL, &action)
+            || (!(action.sa_flags & SA_SIGINFO) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))) {
+            continue;
+        }
+        if (action.sa_flags & SA_RESTART) {
+            return false;
+        }
+        some = true;
+    }
+    return some;
+}
+
+/* Whether a read may wait while the hand is not there. */
+static int waits_without_hand(struct stream *s, int fd, int flags)
+{
+    /* What a wait has found counts for one read, whatever comes of it: a later one could wait for ever with nobody to wake it. */
+    bool looked = atomic_load_explicit(&s->looked, memory_order_relaxed);
+    if (looked) {
+        atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
+    }
+    if (hand_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN || (looked && !(flags & MSG_WAITALL))) {
+        return BLOCKING_NEVER;
+    }
+    int32_t blocking = atomic_load(&s->blocking);
+    if (blocking == BLOCKING_UNKNOWN) {
+        int saved = errno, least = 1;
+        socklen_t length = sizeof least;
+        REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &least, &length);
+        int32_t waiting = least > 1 ? BLOCKING_MORE : BLOCKING_ANY;
+        blocking = REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK ? BLOCKING_NEVER : waiting;
+        atomic_store(&s->waiting, waiting);
+        atomic_store(&s->blocking, blocking);
+        errno = saved;
+    }
+    return blocking;
+}
+
+/*
+ * `waits` says whether the read may wait while the hand is not there: it is started then, for nothing else could wake the read if the
+ * connection had to be replaced. A wait of the hook's own before that would be ended by signals that restart a read, and one with signals blocked
+ * would leave them to other threads.
+ */
+static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from,
+                               socklen_t *from_length)
+{
+    if (waits != BLOCKING_NEVER) {
+        hand_ensure();
+    }
+    return receive(fd, buffer, length, how, from, from_length);
+}
+
+/* No socket is there any more, or a filter of system calls (seccomp) knows of read() only. */
+static bool is_denied(int error)
+{
+    return error == ENOTSOCK || error == EPERM || error == EACCES || error == ENOSYS;
+}
+
+/*
+ * Whether a read for which there was nothing does not wait indeed. O_NONBLOCK belongs to the connection: a child, or whoever else has
+ * another descriptor of it, may have taken it back.
+ */
+static bool does_not_wait(struct stream *s, int fd, int flags)
+{
+    int saved = errno;
+    bool never = flags & MSG_DONTWAIT || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK;
+    if (!never) {
+        atomic_store(&s->blocking, BLOCKING_UNKNOWN);
+    }
+    errno = saved;
+    return never;
+}
+
+/* The program's next instruction but few follows that of the system call: see at_once.h. */
+static inline __attribute__((always_inline)) ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
+                                                                     struct sockaddr *from, socklen_t *from_length)
+{
+    int flags = how == PLAIN_READ ? 0 : (int)how, waits = waits_without_hand(s, fd, flags);
+    bool never = flags & MSG_DONTWAIT || atomic_load_explicit(&s->blocking, memory_order_relaxed) == BLOCKING_NEVER;
+    bool direct = atomic_load_explicit(&at_once_direct, memory_order_relaxed);
+    if ((never || waits == BLOCKING_ANY) && length && !from && !(flags & MSG_WAITALL) && (direct || how != PLAIN_READ)) {
+        /* In a fast download there mostly is something: that is found out at no cost. */
+        int saved = errno;
+        ssize_t result = direct ? recv_at_once(fd, buffer, length, flags | MSG_DONTWAIT)
+                                : receive(fd, buffer, length, flags | MSG_DONTWAIT, from, from_length);
+        if (result >= 0 || (errno == EAGAIN ? never && does_not_wait(s, fd, flags) : !is_denied(errno))) {
+            return result;
+        }
+        waits = errno == EAGAIN ? waits_without_hand(s, fd, flags) : waits;
+        errno = saved;
+    }
+    return receive_waiting(waits, fd, buffer, length, how, from, from_length);
+}
+
+static ssize_t receive_vector(struct stream *s, int fd, struct msghdr *message, int64_t how)
+{
+    int flags = how == PLAIN_READ ? 0 : (int)how;
+    if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
+        hand_ensure();
+    }
+    return how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen) : REAL(recvmsg)(fd, message, flags);
+}
+
+/*
+ * A read of a program whose TLS session works on memory, and has octets for it there: not one that waits. -1: as without.
+ */
+static ssize_t fill(const struct call *call, const struct iovec *vector, size_t count, int flags)
+{
+    struct stream *s = call->stream;
+    char octet;
+    if (!call->counted || flags & MSG_PEEK || !atomic_load_explicit(&s->surplus, memory_order_relaxed)
+        || !count || !memory_is_readable(vector, sizeof *vector) || !vector->iov_len || !memory_is_readable(vector->iov_base, vector->iov_len)) {
+        return -1;
+    }
+    int saved = errno;
+    bool nothing = REAL(recv)(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    errno = saved;
+    size_t n = nothing ? aside_fill(s, vector->iov_base, vector->iov_len) : 0;
+    return n ? (ssize_t)n : -1;
+}
+
+/* Octets that are none of the response's: urgent data, and what the kernel has to say of octets that were sent (MSG_ERRQUEUE). */
+static bool is_aside(struct stream *s, int flags)
+{
+    if (flags & MSG_OOB && !(flags & MSG_ERRQUEUE)) {
+        stream_leave(s, "the program reads urgent data");
+    }
+    return flags & (MSG_OOB | MSG_ERRQUEUE);
+}
+
+/* The program gets no octets that could be moved together in its buffer: those that it has looked at, or drops. */
+static bool is_looked_over(int flags)
+{
+    return flags & (MSG_PEEK | MSG_TRUNC);
+}
+
+/* What the program gets of octets that the kernel has given; 0 with raw above 0: nothing yet. */
+static ssize_t without_chunks(struct call *call, void *octets, ssize_t raw, int flags)
+{
+    if (raw <= 0 || flags & MSG_PEEK) {
+        return raw;
+    }
+    if (flags & MSG_TRUNC) {
+        unchunk_took(call, raw);
+        return raw;
+    }
+    return unchunk(call, octets, raw);
+}
+
+/* The first buffer of a vector that takes any octets, or its last one. */
+static size_t first_buffer(const struct iovec *vector, size_t count)
+{
+    size_t i = 0;
+    while (i + 1 < count && !vector[i].iov_len) {
+        i++;
+    }
+    return i;
+}
+
+/* How long a read sleeps at a time, in ms, whose thread may be wanted for something else. */
+#define QUESTION_MS 200
+
+/* A read of a TLS library's own may be made, and wait. False, with errno: it is broken off, for the call to judge (twin_ask), or by a signal. */
+static bool may_wait(struct tls *t, int fd, int flags)
+{
+    struct timeval limit = { 0 };
+    socklen_t length = sizeof limit;
+    int saved = errno;
+    struct pollfd readable = { .fd = fd, .events = POLLIN };
+    if (flags & MSG_DONTWAIT || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK
+        || REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length) || limit.tv_sec || limit.tv_usec) {
+        errno = saved;
+        return true;
+    }
+    for (int found; (found = REAL(poll)(&readable, 1, QUESTION_MS)) <= 0;) {
+        if (found < 0 && errno == EINTR && signals_interrupt()) {
+            return false;
+        }
+        if (atomic_load(&t->asked)) {
+            t->kept.asked = true;
+            errno = EAGAIN;
+            return false;
+        }
+        if (!found) {
+            hand_ensure();
+        }
+    }
+    errno = saved;
+    return true;
+}
+
+/* A TLS library's own. */
+static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from,
+                        socklen_t *from_length)
+{
+    ssize_t result;
+    if (!tls_own_replay(s, &result)) {
+        struct tls *t = atomic_load(&s->tls);
+        if (t && t->judges && t->kept.reading && !may_wait(t, fd, how == PLAIN_READ ? 0 : (int)how)) {
+            return -1;
+        }
+        result = receive_watched(s, fd, buffer, length, how, from, from_length);
+        result = length && !(how != PLAIN_READ && how & MSG_PEEK) ? tls_own_result(s, result) : result;
+    }
+    return result;
+}
+
+/*
+ * The reads that a fast download consists of, in the frame of the hook: in the middle of content, and a TLS library's own.
+ * False: the read is to be made, or to be repeated, the long way.
+ */
+static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
+                                                               ssize_t *result)
+{
+    struct call call;
+    if (how != PLAIN_READ && how & ~MSG_DONTWAIT) {
+        return false;
+    }
+    struct tls *t = atomic_load_explicit(&s->tls, memory_order_acquire);
+    if (t) {
+        if (!length || t->replay || t->judges || !tls_own_traffic(s)) {
+            return false;
+        }
+        *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
+        if (*result > 0) {
+            s->seen += (uint64_t)*result;
+        } else {
+            *result = tls_own_result(s, *result);
+        }
+        return true;
+    }
+    if (!bulk_begin(&call, s, length)) {
+        return false;
+    }
+    *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
+    return !bulk_end(&call, *result, buffer, length);
+}
+
+/* A call that is made in pieces, or repeated: SO_RCVTIMEO bounds it as a whole. */
+struct whole {
+    int64_t begun; /* coarse_now_ns */
+    bool some;     /* it has octets already: any signal ends it then (recv(2)), or what would have it wait otherwise */
+};
+
+/* Whether it may go on. False, with errno: it is over, if it has to wait any longer. */
+static bool goes_on(const struct whole *whole, int fd, int flags)
+{
+    struct timeval limit = { 0 };
+    socklen_t length = sizeof limit;
+    if (flags & MSG_DONTWAIT || REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length)) {
+        return true;
+    }
+    bool bounded = limit.tv_sec || limit.tv_usec;
+    if ((!bounded && !whole->some) || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK) {
+        return true;
+    }
+    int64_t left = whole->begun + limit.tv_sec * 1000000000LL + limit.tv_usec * 1000LL - coarse_now_ns();
+    struct pollfd wait = { .fd = fd, .events = POLLIN };
+    int ms = !bounded || left / 1000000 >= INT_MAX ? -1 : left > 0 ? (int)((left + 999999) / 1000000) : 0;
+    int found = poll(&wait, 1, ms); /* the hook: the connection may be replaced meanwhile */
+    errno = found ? errno : EAGAIN;
+    return found > 0;
+}
+
+/*
+ * MSG_WAITALL, in pieces: octets that the kernel keeps until there are more are not counted, and a relay that is to be left
+ * at one of them would wait for the program to have read it.
+ */
+static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
+                                                  struct sockaddr *from, socklen_t *from_length, struct whole *whole)
+{
+    int flags = how == PLAIN_READ ? 0 : (int)how;
+    bool peek = flags & MSG_PEEK, repeated = false;
+    size_t done = 0;
+    int saved = errno;
+    struct whole alone = { .begun = whole ? 0 : coarse_now_ns() };
+    struct call call;
+    if (is_aside(s, flags)) {
+        return receive(fd, buffer, length, how, from, from_length);
+    }
+    bool own = tls_own_traffic(s), all = flags & MSG_WAITALL && !peek && !own;
+    how = all ? how & ~MSG_WAITALL : how;
+    if (own) {
+        return read_own(s, fd, buffer, length, how, from, from_length);
+    }
+    whole = whole ? whole : &alone;
+    for (;; repeated = true) {
+        struct iovec part = { (char *)buffer + done, length - done };
+        if ((repeated || whole->some) && !goes_on(whole, fd, flags)) {
+            errno = done ? saved : errno;
+            return done ? (ssize_t)done : -1;
+        }
+        size_t limit = read_begin_in_turn(&call, s, flags), allowed = part.iov_len < limit ? part.iov_len : limit;
+        ssize_t result, raw = -1;
+        ssize_t filled = fill(&call, &part, 1, flags);
+        if (filled > 0) {
+            read_leave(&call);
+            return (ssize_t)done + filled;
+        }
+        if (call.error) {
+            result = -1;
+            errno = call.error;
+        } else if (!is_looked_over(flags) || !unchunk_step(&call, flags, &allowed, &result)) {
+            raw = result = receive_watched(s, fd, part.iov_base, allowed, how, from, from_length);
+            if (call.unchunks && (result = without_chunks(&call, part.iov_base, raw, flags)) == 0 && raw > 0) {
+                read_leave(&call); /* all that had come was framing */
+                continue;
+            }
+            call.more = call.unchunks && raw == (ssize_t)allowed && allowed && (size_t)result < part.iov_len;
+        }
+        /* MSG_TRUNC drops octets: only their number is known. */
+        bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result) : read_end(&call, result, &part, 1);
+        if (again) {
+            continue;
+        }
+        if (result > 0) {
+            done += (size_t)result;
+            whole->some = all;
+            if (all && done < length) {
+                continue;
+            }
+        }
+        if (done && result < 0 && stream_is_fatal(errno)) {
+            atomic_store(&s->pending_error, errno); /* the octets first */
+        }
+        return done ? (ssize_t)done : result;
+    }
+}
+
+/* recvmsg() with MSG_WAITALL, and no room for control messages; a TCP socket gives no name. */
+static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int flags)
+{
+    ssize_t done = 0;
+    int saved = errno;
+    struct whole whole = { .begun = coarse_now_ns() };
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
+        const struct iovec *part = &message->msg_iov[i];
+        ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, OF_RECV, &whole) : 0;
+        if (n < 0 && done && stream_is_fatal(errno)) {
+            atomic_store(&s->pending_error, errno);
+        }
+        done = n < 0 && !done ? n : done + (n > 0 ? n : 0);
+        if (n < (ssize_t)part->iov_len) {
+            break;
+        }
+    }
+    if (done >= 0) {
+        errno = saved;
+        message->msg_namelen = 0;
+        message->msg_flags = 0;
+    }
+    return done;
+}
+
+static bool is_in_reach(const struct iovec *vector, size_t count)
+{
+    return count <= IOV_MAX && memory_is_readable(vector, count * sizeof *vector);
+}
+
+static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int64_t how)
+{
+    int flags = how == PLAIN_READ ? 0 : (int)how;
+    bool peek = flags & MSG_PEEK;
+    struct iovec *vector = message->msg_iov, clamped[CLAMPED_MAX];
+    size_t count = message->msg_iovlen, control_length = message->msg_controllen;
+    if (is_aside(s, flags)) {
+        return REAL(recvmsg)(fd, message, flags);
+    }
+    const struct whole whole = { .begun = coarse_now_ns() };
+    if (flags & MSG_WAITALL && !peek && !control_length && is_in_reach(vector, count) && !tls_own_traffic(s)) {
+        return read_all(s, fd, message, flags);
+    }
+    for (bool repeated = false;; repeated = true) {
+        struct call call;
+        if (repeated && !goes_on(&whole, fd, flags)) {
+            return -1;
+        }
+        size_t limit = read_begin_in_turn(&call, s, flags), first = 0;
+        if (call.unchunks && count && is_in_reach(vector, count)) {
+            first = first_buffer(vector, count);
+            limit = vector[first].iov_len < limit ? vector[first].iov_len : limit;
+        }
+        ssize_t result;
+        bool stepped = call.unchunks && !call.error && is_looked_over(flags) && unchunk_step(&call, flags, &limit, &result);
+        if (limit != SIZE_MAX && is_in_reach(vector, count)) {
+            size_t n = 0;
+            for (size_t i = 0, left = limit; n < CLAMPED_MAX && i < count && left; i++) {
+                size_t length = vector[i].iov_len < left ? vector[i].iov_len : left;
+                if (length) { /* a read into nothing but empty ones would look like the end */
+                    clamped[n++] = (struct iovec){ vector[i].iov_base, length };
+                    left -= length;
+                }
+            }
+            message->msg_iov = clamped;
+            message->msg_iovlen = n;
+        }
+        if (call.own) {
+            if (!tls_own_replay(s, &result)) {
+                result = receive_vector(s, fd, message, how);
+                result = peek ? result : tls_own_result(s, result);
+            }
+            return result;
+        }
+        ssize_t filled = fill(&call, vector, count, flags);
+        if (filled > 0) {
+            read_leave(&call);
+            message->msg_iov = vector;
+            message->msg_iovlen = count;
+            return filled;
+        }
+        if (call.error) {
+            result = -1;
+            errno = call.error;
+        } else if (!stepped) {
+            ssize_t raw = result = receive_vector(s, fd, message, how);
+            if (call.unchunks && (result = without_chunks(&call, vector[first].iov_base, raw, flags)) == 0 && raw > 0) {
+                read_leave(&call); /* all that had come was framing */
+                message->msg_iov = vector;
+                message->msg_iovlen = count;
+                message->msg_controllen = control_length;
+                continue;
+            }
+            call.more = call.unchunks && raw > 0 && (size_t)raw == limit; /* even of one buffer, there may be others */
+        }
+        message->msg_iov = vector;
+        message->msg_iovlen = count;
+        bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result)
+                                                : read_end(&call, result, vector, (int)count);
+        if (!again) {
+            return result;
+        }
+        message->msg_controllen = control_length; /* the kernel has set it to what it had to say */
+    }
+}
+
+/* What a program reads from port 53 is an answer to a question of its own. */
+static ssize_t note_dns(int fd, const void *octets, ssize_t count)
+{
+    if (count > 0 && stream_entry(fd) == STREAM_DNS) {
+        names_dns(octets, (size_t)count);
+    }
+    return count;
+}
+
+EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        ssize_t result;
+        return read_swiftly(s, fd, buffer, length, flags, &result) ? result : read_one(s, fd, buffer, length, flags, NULL, OF_RECV, NULL);
+    }
+    return note_dns(fd, buffer, REAL(recv)(fd, buffer, length, flags));
+}
+
+EXPORT ssize_t recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *from_length)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        return read_one(s, fd, buffer, length, flags, from, from_length, NULL);
+    }
+    return note_dns(fd, buffer, REAL(recvfrom)(fd, buffer, length, flags, from, from_length));
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t length)
+{
+    struct stream *s = stream_of(fd);
+    if (s) {
+        ssize_t result;
+        return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, OF_RECV, NULL);
+    }
+    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there()) {
+        hand_before_other_read();
+    }
+    return note_dns(fd, buffer, REAL(read)(fd, buffer, length));
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
+{
+    struct stream *s = stream_of(fd);
+    if (!s || count <= 0) {
+        return REAL(readv)(fd, vector, count);
+    }
+    struct msghdr message = { .msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count };
+    return read_vector(s, fd, &message, PLAIN_READ);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct stream *s = stream_of(fd);
+    s = s && memory_is_readable(message, sizeof *message) ? s : NULL;
+    if (!s) {
+        ssize_t result = REAL(recvmsg)(fd, message, flags);
+        if (result > 0 && stream_entry(fd) == STREAM_DNS && message->msg_iovlen) {
+            size_t first = message->msg_iov[0].iov_len;
+            note_dns(fd, message->msg_iov[0].iov_base, result < (ssize_t)first ? result : (ssize_t)first);
+        }
+        return result;
+    }
+    return read_vector(s, fd, message, flags);
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+    struct stream *s = stream_of(fd);
+    s = s && count && memory_is_readable(messages, sizeof *messages) ? s : NULL;
+    if (!s || timeout) {
+        if (s) {
+            stream_leave(s, "recvmmsg with a time-out");
+        }
+        int result = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+        for (int i = 0; i < result && stream_entry(fd) == STREAM_DNS; i++) {
+            note_dns(fd, messages[i].msg_hdr.msg_iov[0].iov_base, messages[i].msg_len);
+        }
+        return result;
+    }
+    unsigned done = 0;
+    while (done < count) {
+        if (!memory_is_readable(&messages[done], sizeof *messages)) {
+            errno = done ? errno : EFAULT;
+            return done ? (int)done : -1;
+        }
+        ssize_t result = read_vector(s, fd, &messages[done].msg_hdr,
+                                     (flags & ~MSG_WAITFORONE) | (flags & MSG_WAITFORONE && done ? MSG_DONTWAIT : 0));
+        if (result < 0) {
+            if (done && stream_is_fatal(errno)) {
+                atomic_store(&s->pending_error, errno); /* of the next call */
+            }
+            return done ? (int)done : -1;
+        }
+        messages[done++].msg_len = (unsigned)result;
+    }
+    return (int)done;
+}
+
+/* The checking variants abort the program where its buffer is too small, as they do without Midstream. */
+
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size)
+{
+    return length > size ? REAL(__read_chk)(fd, buffer, length, size) : read(fd, buffer, length);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags)
+{
+    return length > size ? REAL(__recv_chk)(fd, buffer, length, size, flags) : recv(fd, buffer, length, flags);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t size, int flags, struct sockaddr *from,
+                              socklen_t *from_length)
+{
+    return length > size ? REAL(__recvfrom_chk)(fd, buffer, length, size, flags, from, from_length)
+                         : recvfrom(fd, buffer, length, flags, from, from_length);
+}

@@ -1,0 +1,67 @@
+/* splice.c: octets that go from or to a socket without passing a buffer of the program's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "process/calls.h"
+#include "stream/stream.h"
+#include "stream/unchunk.h"
+
+static ssize_t send_tracked(struct stream *s, int out, int in, off64_t *offset, size_t count)
+{
+    struct call call;
+    write_begin(&call, s);
+    ssize_t result = REAL(sendfile64)(out, in, offset, count);
+    write_end_unseen(&call, result);
+    return result;
+}
+
+EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
+{
+    struct stream *s = stream_of(out);
+    return s ? send_tracked(s, out, in, offset, count) : REAL(sendfile64)(out, in, offset, count);
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t count)
+{
+    struct stream *s = stream_of(out);
+    if (!s || sizeof(off_t) != sizeof(off64_t)) {
+        return REAL(sendfile)(out, in, offset, count);
+    }
+    return send_tracked(s, out, in, (off64_t *)offset, count);
+}
+
+EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
+{
+    struct stream *from = stream_of(in), *to = stream_of(out);
+    if (from) {
+        for (;;) {
+            struct call call;
+            int how = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
+            size_t limit = read_begin_in_turn(&call, from, how), allowed = length < limit ? length : limit;
+            ssize_t result;
+            if (call.error) {
+                result = -1;
+                errno = call.error;
+            } else if (!unchunk_step(&call, how, &allowed, &result)) {
+                result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
+                unchunk_took(&call, result);
+                call.more = call.unchunks && result > 0 && (size_t)result == allowed && allowed < length;
+            }
+            /* EINVAL, ESPIPE and the like speak of the pipe, not of the connection. */
+            if (!read_end_unseen(&call, result)) {
+                return result;
+            }
+        }
+    }
+    if (to) {
+        struct call call;
+        write_begin(&call, to);
+        ssize_t result = REAL(splice)(in, in_offset, out, out_offset, length, flags);
+        write_end_unseen(&call, result);
+        return result;
+    }
+    return REAL(splice)(in, in_offset, out, out_offset, length, flags);
+}

@@ -1,0 +1,430 @@
+/*
+ * load.c: brings the Go core into the process.
+ *
+ *   1. The thread that sent the first GET makes the channel and starts the helper, with every signal blocked; it
+ *      does not wait for it.
+ *   2. The helper leaves the program's descriptor table, closes everything but its end of the channel, and
+ *      only then opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
+ *   3. The hand, started likewise, serves the core's messages in the program's table while it is needed (hand.c).
+ *
+ * In a forked child the loader would hand out the parent's mapped core again, dead: the child opens a copy.
+ */
+#include "load.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "at_once.h"
+#include "calls.h"
+#include "exit.h"
+#include "fork.h"
+#include "handover/hand.h"
+#include "room.h"
+#include "stream/socket.h"
+#include "stream/stream.h"
+#include "threads.h"
+#include "withdraw.h"
+#include "tls/twin.h"
+
+_Atomic uint32_t load_state;
+_Atomic int load_channel = -1;
+struct ms_shared shared;
+
+/* Descriptors of Midstream's own in the program's table. */
+static _Atomic uint64_t owned[STREAM_TABLE / 64];
+
+/* 1 once the helper has a table of its own, 2 when it failed to get one. */
+static _Atomic uint32_t separated;
+/* 1 once there is a channel, or there will be none. */
+static _Atomic uint32_t channel_made;
+
+static _Atomic uint32_t locked;
+_Atomic uint32_t load_users;
+
+static int core_end = -1; /* changed with load_lock, once it is the helper's */
+static bool need_copy;
+
+static _Atomic uint64_t namespace; /* the core's, 0 unknown */
+
+bool load_is_near(int fd)
+{
+    uint64_t own = atomic_load(&namespace), its = own ? socket_namespace(fd) : 0;
+    return !own || !its || own == its;
+}
+
+bool load_owns(int fd)
+{
+    return (unsigned)fd < STREAM_TABLE && atomic_load_explicit(&owned[fd / 64], memory_order_relaxed) >> fd % 64 & 1;
+}
+
+void load_own(int fd)
+{
+    if ((unsigned)fd < STREAM_TABLE) {
+        atomic_fetch_or(&owned[fd / 64], 1ULL << fd % 64);
+    }
+}
+
+void load_disown(int fd)
+{
+    if ((unsigned)fd < STREAM_TABLE) {
+        atomic_fetch_and(&owned[fd / 64], ~(1ULL << fd % 64));
+    }
+}
+
+void load_lock(void)
+{
+    int64_t until = 0;
+    while (atomic_exchange(&locked, 1)) {
+        int64_t now = now_ns();
+        until = until ? until : now + 1000000000;
+        if (now > until) {
+            return; /* whoever has it is stopped, or was left in the middle */
+        }
+        sched_yield();
+    }
+}
+
+void load_unlock(void)
+{
+    atomic_store(&locked, 0);
+}
+
+/* Calls that have read the number before it changed. */
+static void await_users(void)
+{
+    for (int64_t until = now_ns() + 100000000; atomic_load(&load_users) && now_ns() < until;) {
+        sched_yield();
+    }
+}
+
+void load_vacate(int fd)
+{
+    int saved = errno;
+    int moved = load_lift((int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0));
+    if (moved < 0) {
+        errno = saved;
+        return;
+    }
+    int was = fd;
+    if (!atomic_compare_exchange_strong(&load_channel, &was, moved)) {
+        was = fd;
+        atomic_compare_exchange_strong(&hand_event, &was, moved);
+    }
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (s->next_fd == fd) {
+            s->next_fd = moved;
+        }
+        if (s->kept_fd == fd) {
+            s->kept_fd = moved;
+        }
+    }
+    if (core_end == fd) {
+        core_end = moved;
+    }
+    twin_vacate(fd, moved);
+    load_disown(fd);
+    await_users();
+    hand_wake();
+    errno = saved;
+}
+
+int load_lift(int fd)
+{
+    struct rlimit limit;
+    int top = STREAM_TABLE;
+    if (fd < 0) {
+        return -1;
+    }
+    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < STREAM_TABLE) {
+        top = (int)limit.rlim_cur;
+    }
+    /* Well above what programs use, low enough to leave room for one socket a stream. */
+    int high = (int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - top / 4);
+    if (high < 0) {
+        high = (int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top / 2);
+    }
+    int saved = errno;
+    REAL(syscall)(SYS_close, fd);
+    errno = saved;
+    if (high >= STREAM_TABLE) {
+        REAL(syscall)(SYS_close, high);
+        return -1;
+    }
+    load_own(high);
+    return high;
+}
+
+static void drop(int fd)
+{
+    if (fd >= 0) {
+        load_disown(fd);
+        REAL(syscall)(SYS_close, fd);
+    }
+}
+
+static void set(_Atomic uint32_t *word, uint32_t value)
+{
+    atomic_store(word, value);
+    REAL(syscall)(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void wait_while(_Atomic uint32_t *word, uint32_t value, int64_t nanoseconds)
+{
+    int64_t until = now_ns() + nanoseconds;
+    while (atomic_load(word) == value) {
+        int64_t left = until - now_ns();
+        if (left <= 0) {
+            return;
+        }
+        struct timespec wait = { left / 1000000000, left % 1000000000 };
+        REAL(syscall)(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &wait, NULL, 0);
+    }
+}
+
+void load_wait(void)
+{
+    int saved = errno;
+    wait_while(&load_state, LOAD_STARTING, 1000000000);
+    errno = saved;
+}
+
+/* A table of its own for this thread and all that Go will start from it, with the core's end of the channel. */
+static bool separate(int *channel)
+{
+    load_lock(); /* the program may choose its number until then (load_vacate) */
+    int keep = *channel = core_end;
+    bool own = !REAL(unshare)(CLONE_FILES);
+    load_unlock();
+    if (!own) {
+        return false;
+    }
+    if (keep > 0) {
+        REAL(syscall)(SYS_close_range, 0, keep - 1, 0);
+    }
+    REAL(syscall)(SYS_close_range, keep + 1, ~0U, 0);
+    int null = (int)REAL(syscall)(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+    for (int fd = null + 1; null >= 0 && fd <= 2; fd++) {
+        REAL(syscall)(SYS_fcntl, null, F_DUPFD, fd);
+    }
+    int low = (int)REAL(syscall)(SYS_fcntl, keep, F_DUPFD_CLOEXEC, 3);
+    if (low >= 0) {
+        REAL(syscall)(SYS_close, keep);
+        *channel = low;
+    }
+    return true;
+}
+
+/* The path of a copy of the core that the loader has not seen yet. */
+static bool copy_core(char *path, size_t size)
+{
+    int from = (int)REAL(syscall)(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    int to = (int)REAL(syscall)(SYS_memfd_create, "midstream-core", MFD_CLOEXEC);
+    struct stat status;
+    bool good = from >= 0 && to >= 0 && !fstat(from, &status);
+    for (off_t left = good ? status.st_size : 0; good && left > 0;) {
+        ssize_t n = REAL(sendfile)(to, from, NULL, (size_t)left);
+        good = n > 0;
+        left -= n;
+    }
+    if (from >= 0) {
+        REAL(syscall)(SYS_close, from);
+    }
+    snprintf(path, size, "/proc/thread-self/fd/%d", to);
+    return good;
+}
+
+/* The core's library lies beside this one. */
+static bool core_path(char *path, size_t size)
+{
+    Dl_info info;
+    if (!dladdr((void *)load_start, &info) || !info.dli_fname) {
+        return false;
+    }
+    const char *slash = strrchr(info.dli_fname, '/');
+    size_t folder = slash ? (size_t)(slash - info.dli_fname) + 1 : 0;
+    return (size_t)snprintf(path, size, "%.*slibmidstream-core.so", (int)folder, info.dli_fname) < size;
+}
+
+static bool open_core(int channel)
+{
+    static char path[PATH_MAX];
+    if (!core_path(path, sizeof path) || (need_copy && !copy_core(path, sizeof path))) {
+        return false;
+    }
+    void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    int (*start)(int, struct ms_shared *) = core ? (int (*)(int, struct ms_shared *))dlsym(core, "midstream_core_start") : NULL;
+    if (!start) {
+        return false;
+    }
+    shared.version = MS_ABI_VERSION;
+    shared.pid = getpid();
+    return start(channel, &shared) == 0;
+}
+
+static void *helper_main(void *unused)
+{
+    (void)unused;
+    int channel;
+    threads_begin("midstream");
+    bool good = separate(&channel);
+    set(&separated, good ? 1 : 2);
+    good = good && threads_prepare() && exit_watch() && open_core(channel);
+    if (!good && atomic_load(&separated) == 1) {
+        REAL(syscall)(SYS_close, channel); /* the hand reads the end of the channel and ends */
+    }
+    set(&load_state, good ? LOAD_UP : LOAD_FAILED);
+    return NULL;
+}
+
+void load_part_with_core(void)
+{
+    if (core_end >= 0) {
+        wait_while(&separated, 0, INT64_MAX / 2);
+        load_lock();
+        drop(core_end);
+        core_end = -1;
+        load_unlock();
+    }
+}
+
+static bool start(void)
+{
+    int ends[2] = { -1, -1 };
+    at_once_look();
+    exit_before_load();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
+        return false;
+    }
+    atomic_store(&namespace, socket_namespace(ends[0]));
+    int room = 4 * 1024 * 1024;
+    REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    int shim_end = load_lift(ends[0]);
+    core_end = load_lift(ends[1]);
+    int event = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    atomic_store(&separated, 0);
+    bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
+    if (good) {
+        atomic_store(&load_channel, shim_end);
+        atomic_store(&hand_event, event);
+        good = threads_start(helper_main, NULL, 256 * 1024);
+    }
+    if (!good) {
+        drop(shim_end);
+        drop(core_end);
+        core_end = -1;
+        drop(event);
+        atomic_store(&load_channel, -1);
+        atomic_store(&hand_event, -1);
+    }
+    return good;
+}
+
+/*
+ * Before this library's constructor has run, the loader is still busy with the program's own libraries.
+ */
+static _Atomic uint32_t initialised;
+
+__attribute__((constructor)) static void note_initialised(void)
+{
+    atomic_store(&initialised, 1);
+}
+
+#define CHANNEL_PATIENCE_NS 100000000LL
+
+bool load_start(void)
+{
+    uint32_t none = LOAD_NONE;
+    if (!atomic_load(&initialised) || withdraw_is_silent() || (atomic_load(&load_state) == LOAD_NONE && !room_for_core())) {
+        return false;
+    }
+    if (atomic_compare_exchange_strong(&load_state, &none, LOAD_STARTING)) {
+        int saved = errno;
+        if (!start()) {
+            set(&load_state, LOAD_FAILED);
+        }
+        set(&channel_made, 1);
+        hand_ensure();
+        errno = saved;
+    } else if (!atomic_load(&channel_made)) {
+        /* Another thread's first GET is a moment ahead. */
+        int saved = errno;
+        wait_while(&channel_made, 0, CHANNEL_PATIENCE_NS);
+        errno = saved;
+    }
+    return atomic_load(&load_state) != LOAD_FAILED;
+}
+
+/* Nothing of Midstream's uses its descriptors any more. The next core is a copy. */
+static void drop_all(void)
+{
+    for (size_t i = 0; i < STREAM_TABLE / 64; i++) {
+        uint64_t bits = atomic_load(&owned[i]);
+        for (int bit = 0; bits; bit++, bits >>= 1) {
+            if (bits & 1) {
+                drop((int)i * 64 + bit);
+            }
+        }
+    }
+    atomic_store(&hand_there, 0);
+    atomic_store(&namespace, 0);
+    core_end = -1;
+    need_copy = true;
+    atomic_store(&channel_made, 0);
+    shared.control_path[0] = 0;
+    atomic_store(&shared.guard_new, 0);
+    atomic_store(&shared.looks, 0);
+    atomic_store(&shared.use_index, MS_USE_ALL);
+    atomic_store(&shared.order[0], 0);
+    atomic_store(&load_state, LOAD_NONE);
+}
+
+void load_release(void)
+{
+    atomic_store(&load_channel, -1);
+    atomic_store(&hand_event, -1);
+    await_users();
+    load_remove_control_socket();
+    hand_forget();
+    drop_all();
+}
+
+void load_forget(void)
+{
+    if (atomic_load(&load_state) == LOAD_NONE) {
+        return;
+    }
+    atomic_store(&load_channel, -1);
+    atomic_store(&hand_event, -1);
+    atomic_store(&load_users, 0);
+    atomic_store(&locked, 0);
+    threads_forget();
+    exit_forget();
+    drop_all();
+}
+
+/* The control socket of a process that is no more is of no use to anybody. */
+__attribute__((destructor)) void load_remove_control_socket(void)
+{
+    if (shared.control_path[0] && shared.pid == getpid()) {
+        unlink(shared.control_path);
+    }
+}

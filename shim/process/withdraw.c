@@ -1,0 +1,108 @@
+/* withdraw.c: see withdraw.h. */
+#include "withdraw.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "calls.h"
+#include "exit.h"
+#include "fork.h"
+#include "handover/hand.h"
+#include "load.h"
+#include "stream/stream.h"
+#include "threads.h"
+#include "tls/twin.h"
+#include "stream/unchunk.h"
+
+/* It takes 50 ms, and more on a machine that is busy; a thread that is left under a filter would end the process. */
+#define PATIENCE_NS 5000000000LL
+
+const char withdraw_own_tables[] = "a thread of the program's has a descriptor table of its own";
+
+_Atomic uint32_t withdraw_silent;
+static _Atomic(const char *) reason;
+static _Atomic uint32_t busy;
+
+const char *withdraw_reason(void)
+{
+    return atomic_load_explicit(&reason, memory_order_relaxed);
+}
+
+/* An answer that comes through the core ends with it. */
+static bool is_relaying(void)
+{
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (atomic_load(&s->stage) == STAGE_OPEN && s->relayed && s->kept_fd < 0 && atomic_load(&s->sent) > atomic_load(&s->answered)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: they do not end. */
+static bool await_threads(const char *but)
+{
+    static const struct timespec moment = { 0, 1000000 };
+    bool left;
+    for (int64_t until = now_ns() + PATIENCE_NS; (left = threads_are_left(but)) && now_ns() < until;) {
+        nanosleep(&moment, NULL);
+    }
+    return !left;
+}
+
+/* False: they are still there. */
+static bool end_core(bool by_force)
+{
+    uint32_t state = atomic_load(&load_state);
+    if (state == LOAD_NONE) {
+        return true;
+    }
+    if (!fork_is_mine() || !fork_same_process() || (!by_force && is_relaying()) || atomic_exchange(&busy, 1)) {
+        return false;
+    }
+    for (int64_t until = now_ns() + PATIENCE_NS; atomic_load(&load_state) == LOAD_STARTING && now_ns() < until;) {
+        load_wait();
+    }
+    unchunk_end_all();
+    hand_ensure(); /* it puts back what is held */
+    REAL(shutdown)(atomic_load(&load_channel), SHUT_RDWR);
+    twin_end();
+    threads_dismiss();
+    bool gone = await_threads("midstream-exit");
+    if (gone) {
+        exit_unwatch();
+        gone = await_threads(NULL);
+    }
+    if (gone) {
+        load_release();
+    }
+    atomic_store(&busy, 0);
+    return gone;
+}
+
+void withdraw(void)
+{
+    int saved = errno;
+    end_core(false);
+    errno = saved;
+}
+
+void withdraw_for_good(const char *why)
+{
+    atomic_store(&reason, why);
+    withdraw();
+}
+
+void withdraw_silently(void)
+{
+    int saved = errno;
+    if (!atomic_exchange(&withdraw_silent, 1)) {
+        end_core(true);
+        stream_forget_plain();
+    }
+    errno = saved;
+}

@@ -1,0 +1,287 @@
+/* attempt.c: see attempt.h. */
+#include "attempt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "process/calls.h"
+#include "detour.h"
+#include "epoll.h"
+#include "process/fork.h"
+#include "gate.h"
+#include "process/load.h"
+#include "socket.h"
+
+/* An attempt that takes so long may have lost its carrier; that is looked at again every second. */
+#define LOOK_NS 250000000LL
+#define LOOK_AGAIN_NS 1000000000LL
+
+/* After so long, with two packets repeated in vain, the others are asked once: the path may swallow everything. */
+#define SILENT_NS 3000000000LL
+
+/* An attempt that has failed within this time, without an answer, was told that nothing leads there: otherwise it takes longer. */
+#define UNREACHABLE_NS 15000000000LL
+
+_Atomic uint32_t attempts_open;
+
+/* Not after the first attempt_due of all; INT64_MAX: none is to be looked at. */
+static _Atomic int64_t next_due = INT64_MAX;
+
+static void set_due(struct stream *s, int64_t due)
+{
+    atomic_store(&s->attempt_due, due);
+    int64_t next = atomic_load(&next_due);
+    while (due < next && !atomic_compare_exchange_weak(&next_due, &next, due)) {
+    }
+}
+
+void attempt_begin(struct stream *s)
+{
+    s->way_count = s->way_next = 0;
+    s->own_way = 0;
+    s->inode = socket_inode(s->fd);
+    s->attempt_since = coarse_now_ns();
+    set_due(s, s->attempt_since + LOOK_NS);
+    atomic_fetch_add(&attempts_open, 1);
+    atomic_store(&s->attempt, ATTEMPT_FIRST);
+}
+
+static void drop(int *fd)
+{
+    if (*fd >= 0) {
+        load_disown(*fd);
+        REAL(syscall)(SYS_close, *fd);
+        *fd = -1;
+    }
+}
+
+void attempt_over(struct stream *s)
+{
+    if (attempt_is_open(s) && atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
+        int saved = errno;
+        drop(&s->kept_fd);
+        atomic_fetch_sub(&attempts_open, 1);
+        errno = saved;
+    }
+}
+
+void attempt_forget(struct stream *s)
+{
+    if (atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
+        drop(&s->kept_fd);
+    }
+}
+
+/* Puts a socket of Midstream's on the descriptor. */
+static bool put(struct stream *s, int *socket)
+{
+    int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
+    if (epoll_know(s)) {
+        drop(socket);
+        return false;
+    }
+    epoll_part(s, s->fd);
+    bool done = flags >= 0 && REAL(syscall)(SYS_dup3, *socket, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
+    drop(socket);
+    s->inode = socket_inode(s->fd);
+    epoll_join(s, s->fd);
+    return done;
+}
+
+/* Goes over the next interface that takes the attempt. */
+static bool try_next(struct stream *s)
+{
+    socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    while (s->way_next < s->way_count && !s->too_many_epolls) {
+        int other = detour_socket(s->fd, s->ways[s->way_next++], (struct sockaddr *)&s->peer, length);
+        if (other < 0) {
+            continue;
+        }
+        if (REAL(connect)(other, (struct sockaddr *)&s->peer, length) && errno != EINPROGRESS) {
+            drop(&other);
+            continue;
+        }
+        if (s->kept_fd < 0) {
+            int own = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, other);
+            if (own < 0 || own >= STREAM_TABLE) {
+                REAL(syscall)(SYS_close, own);
+                drop(&other);
+                return false;
+            }
+            load_own(own);
+            s->kept_fd = own;
+        }
+        if (put(s, &other)) {
+            atomic_store(&s->attempt, ATTEMPT_OTHER);
+            set_due(s, coarse_now_ns() + s->attempt_limit);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Makes out where else the attempt could go. */
+static void find_ways(struct stream *s, bool lost)
+{
+    s->way_count = (uint8_t)detour_ways(s->fd, (struct sockaddr *)&s->peer, s->own_way, lost, s->ways);
+    s->way_next = 0;
+    s->attempt_limit = DETOUR_LIMIT_NS / (s->way_count ? s->way_count : 1);
+}
+
+/* The present attempt leads nowhere. True when something else is on the descriptor now. With the gate closed by the caller. */
+static bool go_on(struct stream *s)
+{
+    if (atomic_load(&s->attempt) == ATTEMPT_FIRST) {
+        find_ways(s, coarse_now_ns() - s->attempt_since < UNREACHABLE_NS);
+    }
+    if (try_next(s)) {
+        return true;
+    }
+    bool back = s->kept_fd >= 0 && put(s, &s->kept_fd);
+    attempt_over(s);
+    return back;
+}
+
+enum turn { MINE, NOT_NOW, NEVER };
+
+/* Closes the gate. NOT_NOW: another thread has dealt with it meanwhile. NEVER: it is not followed any more. */
+static enum turn take_turn(struct stream *s)
+{
+    if (!fork_is_mine() || !fork_same_process()) {
+        return NEVER;
+    }
+    if (!gate_close(s)) {
+        gate_wait(s);
+        return NOT_NOW;
+    }
+    for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+        sched_yield();
+    }
+    bool follows = !atomic_load(&s->inside) && attempt_is_open(s) && stream_of(s->fd) == s
+        && atomic_load(&s->stage) == STAGE_CANDIDATE && fork_children() == s->forks;
+    bool replaced = follows && socket_inode(s->fd) != s->inode;
+    if (!follows || replaced) {
+        gate_open(s);
+        if (replaced) {
+            stream_closed(s); /* the number was closed and used again without any hook seeing it */
+        }
+        return NEVER;
+    }
+    return MINE;
+}
+
+static short events(int fd)
+{
+    struct pollfd look = { .fd = fd, .events = POLLOUT };
+    return REAL(poll)(&look, 1, 0) == 1 ? look.revents : 0;
+}
+
+bool attempt_shown(struct stream *s)
+{
+    int saved = errno;
+    enum turn turn = take_turn(s);
+    bool changed = turn == NOT_NOW;
+    if (turn == MINE) {
+        short now = events(s->fd);
+        if (now & (POLLERR | POLLHUP)) {
+            bool answer = atomic_load(&s->attempt) == ATTEMPT_FIRST && socket_was_answered(s->fd);
+            changed = !answer && go_on(s);
+            if (answer) {
+                attempt_over(s);
+            }
+        } else if (now) {
+            attempt_over(s);
+        } else {
+            changed = true; /* the events were those of another socket */
+        }
+        gate_open(s);
+    }
+    errno = saved;
+    return changed;
+}
+
+void attempt_settle(struct stream *s)
+{
+    int saved = errno;
+    while (attempt_is_open(s) && events(s->fd) && attempt_shown(s)) {
+        /* An attempt over another interface is under way: the question is about how it ends. */
+        while (atomic_load(&s->attempt) == ATTEMPT_OTHER && !events(s->fd)) {
+            struct pollfd wait = { .fd = s->fd, .events = POLLOUT };
+            int64_t left = attempts_left();
+            if (REAL(poll)(&wait, 1, left > 1000000000LL ? 1000 : (int)(left / 1000000) + 1) < 0 && errno != EINTR) {
+                break;
+            }
+            attempts_look();
+        }
+    }
+    errno = saved;
+}
+
+/* The time of an attempt has come. */
+static void look(struct stream *s, int64_t now)
+{
+    if (take_turn(s) != MINE) {
+        atomic_store(&s->attempt_due, now + LOOK_AGAIN_NS);
+        return;
+    }
+    if (events(s->fd)) {
+        atomic_store(&s->attempt_due, INT64_MAX); /* the wait shows what has become of it */
+    } else if (atomic_load(&s->attempt) == ATTEMPT_OTHER) {
+        go_on(s);
+    } else {
+        atomic_store(&s->attempt_due, now + LOOK_AGAIN_NS);
+        uint32_t way;
+        bool cut = detour_is_cut_off(s->fd, (struct sockaddr *)&s->peer, &way);
+        s->own_way = s->own_way ? s->own_way : way;
+        if (cut || now - s->attempt_since >= SILENT_NS) {
+            find_ways(s, cut);
+            if (!try_next(s) && !cut) {
+                atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
+            }
+        }
+    }
+    gate_open(s);
+}
+
+int64_t attempts_left(void)
+{
+    int64_t next = attempts_are_open() ? atomic_load(&next_due) : INT64_MAX;
+    if (next == INT64_MAX) {
+        return next;
+    }
+    int64_t left = next - coarse_now_ns();
+    return left > 0 ? left : 0;
+}
+
+void attempts_look(void)
+{
+    int64_t now = coarse_now_ns();
+    if (!attempts_are_open() || now < atomic_load(&next_due)) {
+        return;
+    }
+    int saved = errno;
+    int64_t first = INT64_MAX;
+    atomic_store(&next_due, INT64_MAX);
+    uint32_t used = stream_slots_used();
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct stream *s = stream_slot(slot);
+        if (!attempt_is_open(s)) {
+            continue;
+        }
+        if (atomic_load(&s->attempt_due) <= now) {
+            look(s, now);
+        }
+        int64_t due = attempt_is_open(s) ? atomic_load(&s->attempt_due) : INT64_MAX;
+        first = due < first ? due : first;
+    }
+    int64_t next = atomic_load(&next_due);
+    while (first < next && !atomic_compare_exchange_weak(&next_due, &next, first)) {
+    }
+    errno = saved;
+}

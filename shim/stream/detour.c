@@ -1,0 +1,264 @@
+/* detour.c: see detour.h. */
+#include "detour.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "process/calls.h"
+#include "epoll.h"
+#include "process/fork.h"
+#include "process/load.h"
+#include "route.h"
+#include "process/settings.h"
+#include "socket.h"
+#include "stream.h"
+#include "use.h"
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
+struct way {
+    struct route route;
+    unsigned rank; /* in the manager's order */
+};
+
+static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
+
+/*
+ * Whether the configuration keeps new connections off the interface. Only the core understands all of it: what cannot be
+ * judged here (rules with conditions, criteria for sessions, inline tables) counts as forbidden.
+ */
+static bool is_forbidden(const char *name)
+{
+    struct settings s;
+    char never[sizeof "interfaces..never" + IFNAMSIZ];
+    bool forbidden = false;
+    snprintf(never, sizeof never, "interfaces.%s.never", name);
+    if (!settings_open(&s)) {
+        return false;
+    }
+    while (!forbidden && settings_next(&s)) {
+        forbidden = (!strcmp(s.key, "failover.enabled") && starts(s.value, "false"))
+            || (!strcmp(s.key, never) && starts(s.value, "true"))
+            || (!strcmp(s.key, "policy.rules.avoid") && !strcmp(s.value, name))
+            || (strchr(s.value, '{') && !starts(s.key, "policy.servers"))
+            || starts(s.key, "policy.rules.[") || (!strcmp(s.key, "policy.rules") && *s.value) || starts(s.key, "sessions.");
+    }
+    settings_close(&s);
+    return forbidden;
+}
+
+/* Whether the configuration says that octets over the interface are paid for. What the manager knows beside comes with its order. */
+static bool is_metered(const char *name)
+{
+    struct settings s;
+    char metered[sizeof "interfaces..metered" + IFNAMSIZ], cost[sizeof "interfaces..cost" + IFNAMSIZ];
+    bool is = false;
+    snprintf(metered, sizeof metered, "interfaces.%s.metered", name);
+    snprintf(cost, sizeof cost, "interfaces.%s.cost", name);
+    if (!settings_open(&s)) {
+        return false;
+    }
+    while (!is && settings_next(&s)) {
+        is = (!strcmp(s.key, metered) && starts(s.value, "true")) || (!strcmp(s.key, cost) && strpbrk(s.value, "123456789"));
+    }
+    settings_close(&s);
+    return is;
+}
+
+/* The interface that a socket is bound to, 0 for none. */
+static uint32_t bound_to(int fd)
+{
+    int index = 0;
+    socklen_t length = sizeof index;
+    return REAL(getsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &length) || index < 0 ? 0 : (uint32_t)index;
+}
+
+/* Other interfaces with a way to the address: in the manager's order, then in the kernel's own. */
+static int others(int netlink, const struct sockaddr *to, uint32_t but, bool lost, struct way *ways)
+{
+    struct lines l;
+    struct use_order order;
+    int count = 0;
+    if (!lines_open(&l, "/proc/thread-self/net/dev")) {
+        return 0;
+    }
+    use_read_order(&order);
+    while (lines_next(&l)) {
+        struct ifreq request = { 0 };
+        struct way way;
+        char *name = l.line + strspn(l.line, " "), *end = strchr(name, ':');
+        if (!end || (size_t)(end - name) >= IFNAMSIZ) {
+            continue;
+        }
+        *end = 0;
+        memcpy(request.ifr_name, name, (size_t)(end - name));
+        if (!strcmp(name, "lo") || REAL(ioctl)(netlink, SIOCGIFINDEX, &request) || (uint32_t)request.ifr_ifindex == but
+            || !route_find(netlink, to, (uint32_t)request.ifr_ifindex, &way.route) || way.route.index != (uint32_t)request.ifr_ifindex
+            || !route_has_carrier(netlink, way.route.index) || route_is_barred(netlink, to, but, way.route.index)) {
+            continue;
+        }
+        bool costs = false;
+        way.rank = use_rank(&order, name, way.route.index, &costs);
+        if ((way.rank == USE_UNRANKED && is_forbidden(name)) || (!lost && (costs || is_metered(name)))) {
+            continue;
+        }
+        int at = count < DETOUR_WAYS ? count++ : DETOUR_WAYS;
+        for (; at > 0 && (ways[at - 1].rank > way.rank || (ways[at - 1].rank == way.rank && ways[at - 1].route.metric > way.route.metric)); at--) {
+            if (at < DETOUR_WAYS) {
+                ways[at] = ways[at - 1];
+            }
+        }
+        if (at < DETOUR_WAYS) {
+            ways[at] = way;
+        }
+    }
+    lines_close(&l);
+    return count;
+}
+
+bool detour_is_possible(const struct sockaddr *address, socklen_t length)
+{
+    return ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
+            || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6))
+        && !use_is_local(address) && !use_is_lookup(address);
+}
+
+/* A host on the link itself is looked for nowhere else: there, somebody else may have its address. */
+static bool is_stuck(int netlink, const struct sockaddr *address, struct route *way)
+{
+    return route_find(netlink, address, 0, way) && way->index && way->through && !route_has_carrier(netlink, way->index);
+}
+
+uint32_t detour_before(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int saved = errno;
+    long flags = REAL(syscall)(SYS_fcntl, fd, F_GETFL);
+    int netlink = flags < 0 || flags & O_NONBLOCK ? -1 : route_open();
+    struct route way = { 0 };
+    struct way ways[DETOUR_WAYS];
+    if (netlink >= 0 && is_stuck(netlink, address, &way) && !bound_to(fd) && others(netlink, address, way.index, true, ways) > 0) {
+        use_bind_index(fd, ways[0].route.index, address, length);
+    }
+    route_close(netlink);
+    errno = saved;
+    return way.index;
+}
+
+bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own)
+{
+    int netlink = route_open();
+    struct route way = { .index = bound_to(fd) };
+    bool cut = netlink >= 0 && (way.index ? !route_has_carrier(netlink, way.index) : is_stuck(netlink, address, &way));
+    route_close(netlink);
+    *own = way.index;
+    return cut;
+}
+
+unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, bool lost, uint32_t *list)
+{
+    int netlink = route_open();
+    uint32_t bound = bound_to(fd);
+    struct route way = { 0 };
+    struct way ways[DETOUR_WAYS];
+    own = bound ? bound : own;
+    bool known = netlink >= 0 && route_find(netlink, address, own, &way);
+    int count = netlink < 0 || (known && !way.through) ? 0 : others(netlink, address, own ? own : way.index, lost, ways);
+    route_close(netlink);
+    for (int i = 0; i < count; i++) {
+        list[i] = ways[i].route.index;
+    }
+    return (unsigned)count;
+}
+
+int detour_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length)
+{
+    int domain = 0, protocol = 0;
+    socklen_t size = sizeof domain;
+    if (REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size)
+        || REAL(getsockopt)(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size)) {
+        return -1;
+    }
+    int other = load_lift((int)REAL(syscall)(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, protocol));
+    if (other < 0) {
+        return -1;
+    }
+    if (!use_bind_index(other, index, address, length)) {
+        load_disown(other);
+        REAL(syscall)(SYS_close, other);
+        return -1;
+    }
+    socket_copy_attributes(fd, other, true);
+    return other;
+}
+
+/* A socket whose connect() the program has left by siglongjmp, as wget does; the next attempt of the thread closes it. */
+static _Thread_local int abandoned = -1;
+
+static void abandon(void)
+{
+    if (abandoned >= 0) {
+        load_disown(abandoned);
+        REAL(syscall)(SYS_close, abandoned);
+        abandoned = -1;
+    }
+}
+
+int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint32_t own)
+{
+    uint32_t ways[DETOUR_WAYS];
+    int saved = errno, result = -1;
+    if ((saved != ENETUNREACH && saved != EHOSTUNREACH && saved != ENETDOWN && saved != ETIMEDOUT) || !fork_same_process()) {
+        return -1;
+    }
+    struct stream *s = stream_of(fd);
+    unsigned count = detour_ways(fd, address, own, saved != ETIMEDOUT, ways);
+    int64_t each = DETOUR_LIMIT_NS / (count ? count : 1);
+    const struct timeval limit = { each / 1000000000, each % 1000000000 / 1000 };
+    for (unsigned i = 0; i < count && result; i++) {
+        abandon();
+        int other = abandoned = detour_socket(fd, ways[i], address, length);
+        if (other < 0) {
+            continue;
+        }
+        struct timeval none = { 0 }, set = { 0 };
+        socklen_t size = sizeof set;
+        bool bounded = !REAL(getsockopt)(fd, SOL_SOCKET, SO_SNDTIMEO, &set, &size) && !set.tv_sec && !set.tv_usec
+            && !REAL(setsockopt)(other, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        result = REAL(connect)(other, address, length);
+        int error = errno;
+        long flags = REAL(syscall)(SYS_fcntl, other, F_GETFL);
+        if (result && error != EINTR && (error != EINPROGRESS || (bounded && !(flags & O_NONBLOCK)))) {
+            continue; /* it has failed, or nobody has answered in time */
+        }
+        if (bounded) {
+            REAL(setsockopt)(other, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+        }
+        int close_on_exec = (int)REAL(syscall)(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC;
+        if (s && epoll_know(s)) {
+            result = -1; /* where its sets are not known, it stays */
+            break;
+        }
+        if (s) {
+            epoll_part(s, fd);
+        }
+        REAL(syscall)(SYS_dup3, other, fd, close_on_exec ? O_CLOEXEC : 0);
+        if (s) {
+            epoll_join(s, fd);
+        }
+        saved = error;
+        break;
+    }
+    abandon();
+    errno = saved;
+    return result;
+}

@@ -1,0 +1,136 @@
+/* gate.c: the gate of a stream; see gate.h. */
+#include "gate.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "caller.h"
+#include "process/calls.h"
+#include "process/fork.h"
+#include "handover/hand.h"
+#include "tls/tls.h"
+
+_Atomic uint32_t gates_closed;
+_Atomic uint32_t gate_changes;
+
+static int64_t read_clock(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+int64_t now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t coarse_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+bool gate_wait(struct stream *s)
+{
+    int saved = errno;
+    bool open = true;
+    uint32_t generation = atomic_load(&s->generation);
+    int64_t until = now_ns() + GATE_PATIENCE_NS;
+    for (uint32_t state; (state = atomic_load(&s->gate));) {
+        int64_t left = until - now_ns();
+        if (left <= 0) {
+            open = atomic_load(&s->generation) != generation;
+            break;
+        }
+        struct timespec wait = { left / 1000000000, left % 1000000000 };
+        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAIT_PRIVATE, state, &wait, NULL, 0);
+    }
+    errno = saved;
+    return open;
+}
+
+bool gate_enter(struct stream *s)
+{
+    int fd = s->fd;
+    hand_check();
+    for (;;) {
+        atomic_fetch_add(&s->inside, 1);
+        if (!atomic_load(&s->gate)) {
+            break;
+        }
+        gate_leave(s);
+        if (!gate_wait(s)) {
+            atomic_fetch_add(&s->inside, 1);
+            break;
+        }
+    }
+    if (stream_of(fd) != s) {
+        gate_leave(s);
+        return false;
+    }
+    return true;
+}
+
+bool gate_enter_again(struct stream *s)
+{
+    if (!caller_is_here(s)) {
+        return gate_enter(s);
+    }
+    atomic_fetch_add(&s->inside, 1);
+    return true;
+}
+
+void gate_leave(struct stream *s)
+{
+    if (atomic_fetch_sub(&s->inside, 1) == 1 && atomic_load(&s->gate)) {
+        hand_wake();
+    }
+}
+
+struct stream *gate_enter_fd(int fd)
+{
+    struct stream *s = stream_of(fd);
+    if (s && tls_own_traffic(s)) {
+        return NULL; /* passed already, by the call that the TLS library works for */
+    }
+    return s && fork_is_mine() && gate_enter_again(s) ? s : NULL;
+}
+
+void gate_leave_if(struct stream *s)
+{
+    if (s) {
+        gate_leave(s);
+    }
+}
+
+static bool close_as(struct stream *s, uint32_t state)
+{
+    uint32_t open = GATE_OPEN;
+    if (!atomic_compare_exchange_strong(&s->gate, &open, state)) {
+        return false;
+    }
+    atomic_fetch_add(&gates_closed, 1);
+    atomic_fetch_add(&gate_changes, 1);
+    return true;
+}
+
+bool gate_close(struct stream *s)
+{
+    return close_as(s, GATE_CLOSED);
+}
+
+bool gate_hold(struct stream *s)
+{
+    return close_as(s, GATE_HELD);
+}
+
+void gate_open(struct stream *s)
+{
+    if (atomic_exchange(&s->gate, 0)) {
+        atomic_fetch_sub(&gates_closed, 1);
+        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+}

@@ -1,0 +1,308 @@
+/*
+ * stream.h: the record of one tracked descriptor, and what the hooks do with it.
+ *
+ * Life of a record:   socket() marks the number FRESH, connect() makes it a candidate, the first write
+ * decides: HTTP, or left alone for good (the number's entry in the table becomes empty). A stream with a GET
+ * is opened, which loads the core. Records are static and never freed; a slot is used again once the
+ * program has closed the descriptor and the core has forgotten the stream.
+ *
+ * Rules for the hooks: no lock is held across a call of the C library (wget leaves connect by siglongjmp),
+ * no malloc, errno is kept, a few hundred octets of stack. A record is changed by
+ *   - the thread inside a call on the descriptor (`out` by the writer, `in` by the reader),
+ *   - the hand (hand.c), and only while the gate is closed and nobody is inside.
+ */
+#ifndef MIDSTREAM_STREAM_H
+#define MIDSTREAM_STREAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "../../cgo/abi.h"
+#include "framing.h"
+#include "hello.h"
+#include "quiet.h"
+
+struct tls;
+struct twin;
+
+/* Descriptors from here on are never tracked. */
+#define STREAM_TABLE 65536
+
+/* Requests on one connection that may wait for their answers at once. */
+#define STREAM_PIPELINE 64
+
+/* Epoll sets that one descriptor may be in and still be moved. */
+#define STREAM_EPOLLS 4
+
+enum stream_stage {
+    STAGE_FREE,
+    STAGE_CANDIDATE, /* nothing has been written yet */
+    STAGE_HTTP,      /* requests have been seen, but no GET */
+    STAGE_OPEN,      /* known to the core */
+    STAGE_LEFT,      /* known to the core, but not moved any more */
+    STAGE_CLOSED,    /* the program has closed it, the core has not yet released it */
+    STAGE_PARTING,   /* one thread is about to make it STAGE_FREE */
+};
+
+/* Interfaces that one connection attempt is tried over at most, besides the one the kernel chooses. */
+#define DETOUR_WAYS 4
+
+struct stream_epoll {
+    int epfd;    /* -1: unused */
+    bool parted; /* taken out for a hand-over */
+    bool fired;  /* EPOLLONESHOT: it was disabled when it was taken out */
+    bool lent;   /* EPOLLOUT was added to stand for the surplus */
+    bool silenced; /* EPOLLET was added, for the kernel would show an end all the time that is not to be seen yet */
+    uint32_t told; /* what the kernel was told to show */
+    struct epoll_event event; /* what the program has told */
+};
+
+struct stream {
+    uint32_t slot; /* which record it is */
+    struct ms_counters *counters;
+    _Atomic uint64_t id; /* the hand compares it while another thread may take the record */
+    int fd;
+    _Atomic uint32_t stage;
+
+    /* The gate (gate.c). */
+    _Atomic uint32_t gate;       /* enum gate_state; a futex */
+    _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
+    _Atomic uint64_t reading;    /* the one of them that reads, 0 none (caller.h) */
+    _Atomic uint64_t writing;    /* likewise the one that writes */
+    _Atomic uint32_t caller;     /* the thread that has made the last such call */
+    _Atomic uint64_t records;    /* one of those that read records for a TLS session that works on memory */
+    _Atomic uint32_t receiving;  /* how many there are of those */
+    _Atomic uint64_t peeking;    /* one of those that read without being counted */
+    _Atomic uint64_t polled;     /* calls that sleep in poll() or select() on it; above 32 bits, the stream they mean */
+    _Atomic uint64_t shown;      /* octets that a look ahead (MSG_PEEK) has shown, and that have not been read since */
+    _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
+
+    /* The exchanges. */
+    struct framing out, in;
+    uint8_t matched;                 /* STAGE_CANDIDATE: octets of a method seen so far */
+    char start[12];                  /* those octets */
+    _Atomic uint64_t sent;           /* requests begun */
+    _Atomic uint64_t heads;          /* bit n % 64: request n is a HEAD */
+    _Atomic uint64_t connects;       /* likewise a CONNECT */
+    _Atomic uint64_t answered;       /* responses read to their end */
+    uint64_t first;                  /* the first request the core was told of */
+    struct quiet quiet;              /* the exchange that it has not been told of */
+    bool head_told;                  /* the core has been told of the response in progress from its first octet on */
+    _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
+    _Atomic int32_t blocking;        /* enum stream_blocking */
+    _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
+    _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
+    _Atomic uint32_t looked;         /* a wait has just found something to read */
+    _Atomic uint32_t hidden;         /* a wait has kept an end from the program, for there are unread octets */
+    _Atomic uint32_t promised;       /* a wait has told of something to read since the last read, in this generation + 1; 0: none */
+    _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
+
+    /* What lies over the connection (tls.h). */
+    _Atomic(struct tls *) tls; /* the session, NULL while none is known */
+    _Atomic uint32_t surplus;  /* its twin came with decrypted octets, of which the socket tells nothing to those who wait */
+    bool opaque;               /* the descriptor's own octets are not HTTP */
+    bool http_over_tls;        /* its ClientHello offers HTTP, or nothing, on a port where that may be meant */
+    char tunnel[264];          /* host:port that a proxy was asked to CONNECT to, "" none */
+    char host[HELLO_NAME];     /* the server's name in a ClientHello of a library that is not known, "" none */
+
+    /* The connection behind the descriptor. */
+    uint64_t inode;
+    uint64_t seen;      /* octets that hooks saw leave the present socket */
+    uint64_t seen_base; /* what TCP_INFO said had left it when that count began */
+    bool here;          /* the peer is this host, where no other interface leads */
+    uint32_t forks;     /* the process's count of children at the opening */
+    uint32_t forks_told; /* the same when the core asked last whether there are any */
+    int64_t end_at;     /* content offset up to which the present socket is read (MS_BOUNDED), else MS_NO_STOP */
+    int64_t kept_end;   /* the same of kept_fd */
+    _Atomic bool unchunks; /* the present socket brings chunks that the program is not to see (unchunk.h) */
+    bool kept_unchunks;    /* the same of kept_fd */
+    struct framing chunks; /* where its next octet stands */
+    _Atomic uint32_t stepping; /* calls that are not reads are about to step over them */
+    bool moved;         /* the names below are what the program believes in */
+    bool relayed;
+    int domain;
+    struct sockaddr_in6 peer, local; /* before the stream is open, peer is what connect() was given */
+    int held_error;            /* errno with which a connection has ended that is held, 0 for FIN */
+    _Atomic int pending_error; /* errno that the next read reports, 0 none */
+    _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
+    struct stream_epoll epolls[STREAM_EPOLLS];
+    _Atomic uint32_t epolls_busy; /* a call changes a membership (epoll.c) */
+    bool too_many_epolls;
+    int sought_in; /* the set that it was looked for in last (epoll.c) */
+    bool bound; /* the program has said by itself where it goes out */
+
+    /* A connection that is being made (attempt.c); to `peer`. */
+    _Atomic uint32_t attempt;       /* enum stream_attempt */
+    _Atomic int64_t attempt_due;    /* by the coarse clock: when it is to be looked at */
+    int64_t attempt_since;          /* likewise: when it was begun */
+    int64_t attempt_limit;          /* ns for each other way */
+    uint32_t own_way;               /* the interface it went over first; 0 not yet looked for */
+    uint32_t ways[DETOUR_WAYS];     /* interfaces to try */
+    uint8_t way_count, way_next;
+
+    /* A hand-over that has been asked for (hand.c). */
+    _Atomic uint32_t armed;
+    int next_fd;        /* the new socket, in the program's table; -1 none */
+    struct twin *next_twin; /* the TLS session on it, NULL none */
+    int kept_fd;        /* the old one, kept for MS_GIVE_UP; -1 none */
+    uint64_t arming;    /* its number, 0 none */
+    uint16_t arm_flags;
+    int64_t arm_at;
+    int64_t arm_end;    /* end_at of the new socket */
+    uint64_t arm_chunk; /* MS_UNCHUNKED: octets of its chunk that are to come */
+    uint64_t arm_exchange;
+    uint64_t arm_sent;  /* the last exchange whose request has been sent on the new connection */
+    int64_t gate_closed_at, deadline, roused_at;
+    bool woken;         /* SHUT_RD has been used to wake blocked readers: the connection cannot go on */
+    bool decided;       /* nothing refuses the hand-over any more */
+    bool still;         /* nothing arrives on the present socket (still.h) */
+    int old_fd;         /* another descriptor of the present socket, for what is done with it afterwards; -1 none */
+    _Atomic(struct stream *) due_next;
+    _Atomic uint32_t due;
+    struct stream *pending_next;
+};
+
+enum stream_attempt {
+    ATTEMPT_NONE,  /* made, or not followed */
+    ATTEMPT_FIRST, /* the program's own is under way */
+    ATTEMPT_OTHER, /* one over another interface is behind the descriptor; kept_fd is the program's own */
+};
+
+/* Whether a read of the descriptor waits. */
+enum stream_blocking {
+    BLOCKING_UNKNOWN = -1, /* to be asked for */
+    BLOCKING_NEVER,        /* O_NONBLOCK */
+    BLOCKING_ANY,          /* until there is an octet */
+    BLOCKING_MORE,         /* until there are several (SO_RCVLOWAT) */
+};
+
+/* Marks in the table that are not records. */
+#define STREAM_FRESH ((struct stream *)1)   /* a TCP socket that has not been connected */
+#define STREAM_DNS ((struct stream *)2)     /* a socket that speaks to port 53 */
+#define STREAM_BOUND ((struct stream *)3)   /* like FRESH, but the program has said by itself where it goes out */
+
+extern _Atomic(struct stream *) stream_table[STREAM_TABLE];
+
+/* Streams with a record that the core knows; while 0, poll and epoll cost one load more than without. */
+extern _Atomic uint32_t stream_open_count;
+
+static inline struct stream *stream_entry(int fd)
+{
+    return (unsigned)fd < STREAM_TABLE ? atomic_load_explicit(&stream_table[fd], memory_order_acquire) : NULL;
+}
+
+/* The record of a descriptor, or NULL: the one test that every call of an untracked descriptor pays. */
+static inline struct stream *stream_of(int fd)
+{
+    struct stream *s = stream_entry(fd);
+    return (uintptr_t)s > 3 ? s : NULL;
+}
+
+/* Calls that sleep in poll() or select() on it. */
+static inline uint32_t stream_sleepers(const struct stream *s)
+{
+    return (uint32_t)atomic_load(&((struct stream *)s)->polled);
+}
+
+/* None, from now on: calls on the record's former streams that have still to leave do not count. */
+static inline void stream_no_sleepers(struct stream *s)
+{
+    atomic_store(&s->polled, s->id << 32);
+}
+
+static inline void stream_mark(int fd, struct stream *mark)
+{
+    if ((unsigned)fd < STREAM_TABLE) {
+        atomic_store_explicit(&stream_table[fd], mark, memory_order_release);
+    }
+}
+
+/* All records that have ever been used, for sweeps. */
+struct stream *stream_slot(uint32_t slot);
+uint32_t stream_slots_used(void);
+
+/* A candidate for the descriptor, or NULL when there is none to be had. Replaces what was in the table. */
+struct stream *stream_new(int fd, int domain);
+
+/* The program has closed the descriptor, or put something else on it. */
+void stream_closed(struct stream *s);
+
+/* Those over which nothing but the program's own octets go are not tracked any more. */
+void stream_forget_plain(void);
+
+/* The stream is left alone from now on; the reason is a sentence without a full stop. */
+void stream_leave(struct stream *s, const char *why);
+
+/* The program goes on with it where no hook sees it: said of it, if it may be for HTTP. */
+void stream_past_hooks(struct stream *s, const char *why);
+
+/* Closed streams of which the core could not be told, because it was behind; tells it now. By the hand. */
+extern _Atomic uint32_t stream_untold_count;
+void stream_tell_closed(void);
+
+/* The core has forgotten the stream. */
+void stream_release(struct stream *s);
+
+/*
+ * A call on a tracked descriptor. read_begin waits at the gate and returns how many octets may be
+ * asked for at most (the program's buffers are not looked at before the kernel has done so); read_end counts what came, and returns true when the call is to be repeated because another
+ * socket is behind the descriptor now. `vector` describes the buffers that were filled.
+ */
+struct call {
+    struct stream *stream;
+    uint64_t id;     /* of the stream */
+    uint64_t token;  /* of the call, in its place; 0 none */
+    _Atomic uint64_t *place;
+    uint32_t generation;
+    bool alone;  /* this call counts what it reads */
+    bool tracked;
+    bool clear;  /* the octets are those of a TLS session, not the descriptor's */
+    bool counted; /* records of a TLS session, read outside its library's calls */
+    bool own;    /* a TLS library's own traffic: only counted */
+    bool unchunks; /* it reads chunks (unchunk.h) */
+    bool more;   /* it gets less than it has asked for although there may be more */
+    int error;   /* after read_begin: to be returned instead of reading, 0 none */
+};
+
+struct iovec;
+size_t read_begin(struct call *call, struct stream *s, bool peek);
+size_t read_begin_in_turn(struct call *call, struct stream *s, int flags); /* waits for another read, where only one can be */
+bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
+void read_leave(struct call *call); /* in the place of read_end: nothing was read */
+void write_begin(struct call *call, struct stream *s);
+void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
+
+/* The same for the octets of a TLS session, which are HTTP where the descriptor's are not. */
+size_t read_begin_clear(struct call *call, struct stream *s, bool peek);
+void write_begin_clear(struct call *call, struct stream *s);
+
+/* errno of a read that ends a connection. */
+bool stream_is_fatal(int error);
+
+/* Whether a failure of the connection would be held back from the program now. */
+bool stream_would_hold(const struct stream *s);
+
+/* The program was handed octets, now and before: tells the core if that is long ago. */
+void stream_stirs(struct stream *s, uint64_t before, uint64_t now);
+
+/* The reader that has reached the offset of a hand-over closes the gate, so that no octet more is read. */
+void stream_check_stop(struct stream *s);
+
+/* Octets that went in or out without passing a buffer (sendfile, splice). */
+bool read_end_unseen(struct call *call, ssize_t result);
+void write_end_unseen(struct call *call, ssize_t result);
+
+/*
+ * The connection has ended as far as a wait (poll, select, epoll) can tell, with nothing left to be read. Lets the core take over if
+ * it guards the stream, and returns true when the wait is to be repeated.
+ */
+bool stream_failed_in_wait(struct stream *s);
+
+/* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */
+int64_t now_ns(void);
+int64_t coarse_now_ns(void);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * vain.c: a reader that has come to the offset of a hand-over closes the gate just when the hand has given that up: nobody else would
+ * open it again, and the next read would wait for as long as the gate waits. Exit status 1 if it stays closed, or if one is opened
+ * that the core has still to answer for.
+ */
+#include "stream/gate.c"
+#include "handover/hand.c"
+
+#include "not_called.h"
+
+_Atomic(struct stream *) stream_table[STREAM_TABLE];
+struct ms_shared shared;
+_Atomic uint32_t load_users, load_state;
+const char withdraw_own_tables[] = "";
+
+static struct ms_counters counters;
+static struct stream stream = { .counters = &counters, .fd = 5, .inode = 1, .stage = STAGE_OPEN, .next_fd = -1, .kept_fd = -1, .old_fd = -1 };
+
+bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b, const void *data, size_t length)
+{
+    return true;
+}
+
+void twin_free(struct twin *w)
+{
+}
+
+NOT_CALLED(aside_continue)
+NOT_CALLED(aside_is_on)
+NOT_CALLED(aside_obstacle)
+NOT_CALLED(caller_look)
+NOT_CALLED(caller_sleeps)
+NOT_CALLED(epoll_join)
+NOT_CALLED(epoll_know)
+NOT_CALLED(epoll_part)
+NOT_CALLED(fork_children)
+NOT_CALLED(load_disown)
+NOT_CALLED(load_own)
+NOT_CALLED(stream_leave)
+NOT_CALLED(tls_plain)
+NOT_CALLED(twin_fits)
+NOT_CALLED(twin_skip)
+NOT_CALLED(twin_swap)
+NOT_CALLED(unchunk_begin)
+NOT_CALLED(unchunk_left)
+
+/* How the gate is after the hand has looked, where it had been closed by such a reader. */
+static uint32_t looked_at(uint32_t gate, int64_t received, int64_t end)
+{
+    stream.armed = 1;
+    stream.arming = 1;
+    stream.end_at = end;
+    counters.received = (uint64_t)received;
+    refuse(&stream, "called off");
+    /* The reader has seen `armed` before. */
+    atomic_store(&stream.gate, GATE_OPEN);
+    if (!close_as(&stream, gate)) {
+        abort();
+    }
+    hand_due(&stream);
+    look_at_due();
+    uint32_t is = atomic_load(&stream.gate);
+    gate_open(&stream);
+    return is;
+}
+
+int main(void)
+{
+    if (looked_at(GATE_CLOSED, 1000, MS_NO_STOP) != GATE_OPEN) {
+        fprintf(stderr, "the gate stays closed\n");
+        return 1;
+    }
+    if (looked_at(GATE_HELD, 1000, MS_NO_STOP) != GATE_HELD || looked_at(GATE_CLOSED, 1000, 1000) != GATE_CLOSED) {
+        fprintf(stderr, "a program is let through that the core has still to answer\n");
+        return 1;
+    }
+    return 0;
+}
