@@ -23,7 +23,7 @@ all: needed $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/mids
 needed:
 	@GO='$(GO)' sh e2e/setup.sh --check build
 
-$(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*/*.h shim/*/*.def) cgo/abi.h Makefile
+$(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*/*.h shim/*/*.def) cgo/abi.h cgo/why.def Makefile
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_CFLAGS) -c -o $@ $<
 
@@ -38,7 +38,7 @@ $(BUILD)/shim/exports.map: shim/process/calls.def shim/tls/tls.def Makefile
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
 
-$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh
+$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/why.def $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh
 	GO='$(GO)' sh cgo/build.sh $@
 
 $(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES)
@@ -101,6 +101,7 @@ help:
 	@echo 'make one T=TestName     runs one test; COUNT=20 runs it so often'
 	@echo 'make smoke [RELEASE=trixie]   a part of the tests, here or on another release of Debian'
 	@echo 'make check              analysers and formatting'
+	@echo 'make mirror             makes the Go side of cgo/why.def anew'
 	@echo 'make fuzz [FUZZTIME=5s] every fuzz target for so long'
 	@echo 'make bench              all figures, on a machine that does nothing else'
 	@echo 'make programs           the table of programs that are served; PROGRAMS=-install installs them first'
@@ -123,6 +124,11 @@ else
 	$(GO) test ./e2e/matrix -run 'TestServersOfDifferentMake|TestAStreamMoves'
 endif
 
+# What core/channel says of cgo/why.def is made from that.
+.PHONY: mirror
+mirror:
+	$(GO) run ./cgo/mirror
+
 SCRIPTS := e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
@@ -132,6 +138,7 @@ SUPPRESS := $(addprefix --suppress=,ctuuninitvar uninitvar:shim/tls/aside.c auto
 
 .PHONY: check
 check:
+	$(GO) run ./cgo/mirror -check
 	$(GO) vet ./cgo/... ./core/... ./ctl/... ./shim/... ./e2e/...
 	@unformatted=$$(gofmt -l cgo core ctl e2e shim); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.

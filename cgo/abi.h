@@ -106,13 +106,13 @@ enum ms_kind {
     MS_RESPONSE,   /* octets of a response head; MS_LAST on its last piece, a: phase that follows,
                       b: Content-Length or -1; MS_INTERIM: the head was a 1xx, another one follows */
     MS_DONE,       /* the response has been read to its end; a: received */
-    MS_LEFT,       /* the stream is left alone from now on. data: the reason, a text */
+    MS_LEFT,       /* the stream is left alone from now on. data: struct ms_reason */
     MS_CLOSED,     /* the program closed the descriptor; answered by MS_RELEASE */
     MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN, or where a wait has met an error; b: received.
                       MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
     MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over; b: 1 if SHUT_RD had to be
                       used on the former connection, which cannot be read on then */
-    MS_UNMOVED,    /* an MS_ARM was not carried out. data: the reason, a text */
+    MS_UNMOVED,    /* an MS_ARM was not carried out. data: struct ms_reason */
     MS_RESUMED,    /* the program was handed the first octets after a hand-over; a: nanoseconds since
                       it had been handed the last ones before it */
     MS_INFO,       /* the answer to MS_ASK. data: struct ms_info */
@@ -127,7 +127,7 @@ enum ms_kind {
                         version, ALPN result, server name, host:port of a CONNECT, which server a twin can be made with
                         ("" any that verifies for its name); a: 1 if a twin can be made */
     MS_TWIN_READY,   /* the answer to MS_TWIN. data: version, ALPN result, how the server was judged; ended by NUL */
-    MS_TWIN_FAILED,  /* the twin is of no further use. data: the reason, a text */
+    MS_TWIN_FAILED,  /* the twin is of no further use. data: struct ms_reason */
     MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come;
                         MS_IN_TRAILER: of the trailer section */
     MS_TWIN_SKIPPED, /* the answer to MS_TWIN_SKIP */
@@ -181,6 +181,21 @@ struct ms_message {
     uint64_t exchange;
     int64_t a, b;
     uint64_t arming;   /* number of the stream's MS_ARM, from 1, which MS_MOVED and MS_UNMOVED answer and MS_DISARM means */
+};
+
+/* Why something cannot be: why.def. */
+enum ms_why {
+    MS_WHY_NONE = 0,
+#define WHY(code, retry, text) MS_WHY_##code,
+#include "why.def"
+#undef WHY
+};
+
+#define MS_DETAIL 508
+
+struct ms_reason {
+    uint32_t why;           /* enum ms_why */
+    char detail[MS_DETAIL]; /* what its text has in the place of %s, as long as the message is */
 };
 
 struct ms_opened {

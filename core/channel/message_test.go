@@ -31,5 +31,8 @@ func FuzzDecode(f *testing.F) {
 		ParseOpening(m.Data)
 		ParsePosition(m.Data)
 		ParseInfo(m.Data)
+		if r, err := ParseReason(m.Data); err == nil && (r.Error() == "") != (r.Why == 0) {
+			t.Errorf("reason %d: %q", r.Why, r.Error())
+		}
 	})
 }

@@ -93,7 +93,7 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		s.mu.Lock()
 		reply, closed, left, changed := s.reply, s.closed, s.left, s.changed
 		if s.bounded {
-			left = "" // it needs the rest all the same
+			left = channel.Reason{} // it needs the rest all the same
 		}
 		held := s.failed != nil && s.failed.held
 		if reply != nil {
@@ -103,13 +103,17 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		switch {
 		case reply != nil && reply.Kind == channel.Moved:
 			return channel.ParsePosition(reply.Data)
-		case reply != nil && left != "":
-			return channel.Position{}, &unmovedError{why: left, at: reply.A}
+		case reply != nil && left.Why != 0:
+			return channel.Position{}, &unmovedError{Reason: left, at: reply.A}
 		case reply != nil:
-			return channel.Position{}, &unmovedError{why: string(reply.Data), at: reply.A}
+			reason, err := channel.ParseReason(reply.Data)
+			if err != nil {
+				return channel.Position{}, err
+			}
+			return channel.Position{}, &unmovedError{Reason: reason, at: reply.A}
 		case closed:
 			return channel.Position{}, errClosed
-		case left != "" && !calledOff:
+		case left.Why != 0 && !calledOff:
 			// The arming may have been carried out already: its answer is waited for.
 			s.callOff()
 			calledOff, done, limit, timer = true, nil, 0, time.After(shimLimit)
@@ -147,11 +151,9 @@ func (s *Stream) callOff() {
 
 // unmovedError is the shim's refusal of an arming.
 type unmovedError struct {
-	why string
-	at  int64 // content octets the program had then
+	channel.Reason
+	at int64 // content octets the program had then
 }
-
-func (e *unmovedError) Error() string { return e.why }
 
 // ask for the socket's state; the shim answers at once. arming: it is asked before an arming, which the shim refuses if the
 // process forks in between.

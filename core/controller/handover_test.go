@@ -51,8 +51,8 @@ func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 		}
 		second := ch.sent[len(ch.sent)-1].Arming
 		s.handle(channel.Message{Kind: channel.Moved, Exchange: 1, Arming: first, Data: make([]byte, 64)})
-		s.handle(channel.Message{Kind: channel.Unmoved, Exchange: 1, Arming: second, Data: []byte("the right one")})
-		if _, err := s.awaitReply(t.Context(), 0); err == nil || err.Error() != "the right one" {
+		s.handle(channel.Message{Kind: channel.Unmoved, Exchange: 1, Arming: second, Data: channel.Reason{Why: channel.WhyFarther}.Encode()})
+		if _, err := s.awaitReply(t.Context(), 0); err == nil || err.Error() != "the program has come farther" {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -457,7 +457,7 @@ func (c *Controller) answer(_ int, sessions []string) []manager.Need {
 func (s *Stream) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.migrating || s.closed || s.left != ""
+	return s.migrating || s.closed || s.left.Why != 0
 }
 
 // Need says what the manager has to know of the stream.

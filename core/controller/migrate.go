@@ -464,18 +464,14 @@ func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest
 // callableOff reports whether the refusal means no more than that the program did not reach the offset.
 func (s *Stream) callableOff(err error) bool {
 	var u *unmovedError
-	return errors.As(err, &u) && (u.why == "called off" || u.why == "the program has not come as far")
+	return errors.As(err, &u) && u.Retry() == channel.RetryHere
 }
 
 // again turns the shim's refusal into errAgain where the exchange has moved on.
 func (s *Stream) again(err error) error {
 	var u *unmovedError
-	if errors.As(err, &u) {
-		switch u.why {
-		case "the exchange is over", "the program stands in another part of the response", "the process has forked meanwhile",
-			"the program has yet to send what its TLS library wrote":
-			return errAgain
-		}
+	if errors.As(err, &u) && u.Retry() == channel.RetryAnew {
+		return errAgain
 	}
 	return err
 }

@@ -157,7 +157,7 @@ func handFirst(conn *dial.Conn, octets []byte) error {
 func (s *Stream) renew(e *exchange) {
 	ctx := context.Background()
 	if err := s.await(ctx, func() (bool, error) {
-		if s.closed || s.left != "" {
+		if s.closed || s.left.Why != 0 {
 			return true, errClosed
 		}
 		return e.done, nil

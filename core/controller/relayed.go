@@ -585,7 +585,7 @@ func (d *relayed) returnDirect(exchange uint64) bool {
 		return true
 	}
 	s.mu.Lock()
-	gone := s.closed || s.left != ""
+	gone := s.closed || s.left.Why != 0
 	s.mu.Unlock()
 	select {
 	case <-d.over:

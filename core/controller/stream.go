@@ -47,7 +47,7 @@ type Stream struct {
 	last       *exchange     // the last one that is done
 	iface      string
 	server     netip.AddrPort
-	left       string // why it is left alone, "" if it is not
+	left       channel.Reason // why it is left alone
 	closed     bool
 	failed     *failure
 	migrating  bool
@@ -161,8 +161,8 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Done:
 		s.done(m)
 	case channel.Left:
-		s.left = string(m.Data)
-		s.c.log.Debug().Str("session", s.name()).Str("why", s.left).Msg("left alone")
+		s.left, _ = channel.ParseReason(m.Data)
+		s.c.log.Debug().Str("session", s.name()).Str("why", s.left.Error()).Msg("left alone")
 	case channel.Closed:
 		s.closed = true
 		s.closeTwins()
@@ -272,8 +272,8 @@ func (s *Stream) why() string {
 		return "the configuration is wrong: " + s.c.wrong.Error()
 	case s.closed:
 		return "the program has closed it"
-	case s.left != "":
-		return s.left
+	case s.left.Why != 0:
+		return s.left.Error()
 	case !s.opened.Peer.IsValid():
 		return "its server is not known"
 	case s.failed != nil && !s.failed.pending() && e != nil:

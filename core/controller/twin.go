@@ -84,7 +84,7 @@ func (s *Stream) closeTwins() {
 	s.twinsMu.Lock()
 	defer s.twinsMu.Unlock()
 	for _, t := range s.twins {
-		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: []byte(errClosed.Error())})
+		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: channel.Reason{Why: channel.WhyClosed}.Encode()})
 	}
 }
 
@@ -153,7 +153,10 @@ func (t *twin) await(kind channel.Kind) (channel.Message, error) {
 					return m, nil
 				}
 			case channel.TwinFailed:
-				t.over = errors.New(string(m.Data))
+				reason, err := channel.ParseReason(m.Data)
+				if t.over = reason; err != nil {
+					t.over = err
+				}
 				return channel.Message{}, t.over
 			}
 		case <-expired:

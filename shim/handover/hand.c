@@ -119,7 +119,7 @@ static bool is_at_end(const struct stream *s)
     return (int64_t)atomic_load(&s->counters->received) >= s->end_at;
 }
 
-static void refuse(struct stream *s, const char *why)
+static void refuse(struct stream *s, enum ms_why why)
 {
     uint64_t exchange = s->arm_exchange;
     int64_t at = (int64_t)s->in.content;
@@ -129,7 +129,7 @@ static void refuse(struct stream *s, const char *why)
     disarm(s);
     if (atomic_load(&s->gate) == GATE_HELD) {
         /* Its connection has ended: the core has still to answer that. */
-        channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
+        channel_send_why(s, MS_UNMOVED, exchange, at, 0, why);
         return;
     }
     if (s->woken) {
@@ -138,14 +138,14 @@ static void refuse(struct stream *s, const char *why)
          * What cannot be is: SHUT_RD has been used, so the connection cannot go on. The gate stays closed, and the core is told as if
          * the connection had failed. It has not come to an end that a program might take for the content's.
          */
-        channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
+        channel_send_why(s, MS_UNMOVED, exchange, at, 0, why);
         channel_send(s, MS_FAILED, MS_HELD, exchange, ECONNRESET, at, NULL, 0);
         return;
     }
     if (!is_at_end(s)) {
         gate_open(s);
     }
-    channel_send(s, MS_UNMOVED, 0, exchange, at, 0, why, strlen(why));
+    channel_send_why(s, MS_UNMOVED, exchange, at, 0, why);
 }
 
 static void position(const struct stream *s, struct ms_position *p)
@@ -165,51 +165,51 @@ static void position(const struct stream *s, struct ms_position *p)
     p->last_read = atomic_load(&s->last_read);
 }
 
-/* Why the hand-over is not possible any more, or NULL. */
-static const char *obstacle(struct stream *s)
+/* Why the hand-over is not possible any more, or MS_WHY_NONE. */
+static enum ms_why obstacle(struct stream *s)
 {
     uint64_t answered = atomic_load(&s->answered), sent = atomic_load(&s->sent);
     bool waiting = sent > answered;
     uint32_t stage = atomic_load(&s->stage);
     if (s->arm_flags & RESTORE || s->decided) {
-        return (stage == STAGE_OPEN || stage == STAGE_LEFT) && socket_inode(s->fd) == s->inode ? NULL : "the program has closed it";
+        return (stage == STAGE_OPEN || stage == STAGE_LEFT) && socket_inode(s->fd) == s->inode ? MS_WHY_NONE : MS_WHY_CLOSED;
     }
     if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->end_at == MS_NO_STOP)) {
-        return "the stream has been left alone";
+        return MS_WHY_LEFT_ALONE;
     }
     /* With MS_SPARE the child's socket is not reset, and what comes next can be had from nowhere else. */
     if (!(s->arm_flags & (MS_KEEP | MS_SPARE)) && fork_children() != s->forks_told) {
-        return "the process has forked meanwhile";
+        return MS_WHY_FORKED;
     }
     if (atomic_load(&s->counters->called_off) >= s->arming) {
-        return "called off";
+        return MS_WHY_CALLED_OFF;
     }
     struct tls *t = atomic_load(&s->tls);
     if (s->next_twin && (!t || s->next_twin->session != t)) {
-        return "the program has ended its TLS session";
+        return MS_WHY_TLS_ENDED;
     }
     if (t && atomic_load(&t->corked)) {
-        return "its TLS library keeps records until it is told to send them";
+        return MS_WHY_TLS_CORKED;
     }
     if (t && atomic_load(&t->busy_writing)) {
-        return "the program has yet to repeat a write";
+        return MS_WHY_TLS_WRITES;
     }
     if ((waiting ? answered + 1 : answered) != s->arm_exchange) {
-        return "the exchange is over";
+        return MS_WHY_OVER;
     }
     if (sent > s->arm_sent && !(s->arm_flags & MS_RELAY)) {
-        return "the program has sent another request";
+        return MS_WHY_ANOTHER_REQUEST;
     }
     if (s->in.phase == MS_BROKEN) {
-        return "the response is malformed";
+        return MS_WHY_MALFORMED;
     }
     if (s->too_many_epolls) {
-        return "the descriptor is in more epoll sets than Midstream follows";
+        return MS_WHY_EPOLL_MANY;
     }
     if (socket_inode(s->fd) != s->inode) {
-        return "the descriptor was closed and used again past the hooks";
+        return MS_WHY_REUSED;
     }
-    return NULL;
+    return MS_WHY_NONE;
 }
 
 /*
@@ -292,7 +292,7 @@ static void exchange_sockets(struct stream *s)
     int64_t taken = socket_taken(s->next_fd);
     uint64_t inode = socket_inode(s->next_fd), unchunked = unchunk_left(s);
     if (!replace(s)) {
-        refuse(s, "the descriptor could not be replaced");
+        refuse(s, MS_WHY_NOT_PUT);
         return;
     }
     drop(&s->next_fd);
@@ -456,8 +456,6 @@ static bool may_be_woken(struct stream *s)
     return atomic_load(&s->inside) <= readers(s) && (s->arm_flags & RESTORE || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
 }
 
-static const char past_hooks[] = "octets were read past Midstream's hooks";
-
 /* Calls are to leave first. True when they have been waited for in vain. */
 static bool wait_for_calls(struct stream *s, int64_t now)
 {
@@ -465,7 +463,7 @@ static bool wait_for_calls(struct stream *s, int64_t now)
         return false; /* a call that has been woken leaves as soon as its thread runs */
     }
     int64_t taken = socket_taken(s->fd);
-    refuse(s, taken > (int64_t)(s->seen_base + s->seen) + 1 ? past_hooks : "a call of the program's on the descriptor does not return");
+    refuse(s, taken > (int64_t)(s->seen_base + s->seen) + 1 ? MS_WHY_PAST_HOOKS : MS_WHY_CALL_STAYS);
     return true;
 }
 
@@ -499,7 +497,7 @@ enum verdict {
  * Whether the hand-over can be: all that could refuse it is asked here. Nobody reads, or all reads sleep on a connection that is still.
  * To the old connection nothing is done.
  */
-static enum verdict judge(struct stream *s, int64_t now, const char **why)
+static enum verdict judge(struct stream *s, int64_t now, enum ms_why *why)
 {
     if ((*why = obstacle(s))) {
         return REFUSED;
@@ -517,7 +515,7 @@ static enum verdict judge(struct stream *s, int64_t now, const char **why)
         return REOPENS; /* it is to read them first */
     }
     if (!(s->arm_flags & MS_AT_END) && over) {
-        *why = "the exchange is over"; /* what follows there is no rest of it, not even an empty one */
+        *why = MS_WHY_OVER; /* what follows there is no rest of it, not even an empty one */
         return REFUSED;
     }
     int64_t at = (int64_t)s->in.content;
@@ -531,47 +529,47 @@ static enum verdict judge(struct stream *s, int64_t now, const char **why)
     if (!!(s->arm_flags & MS_IN_HEAD) != in_head || (s->arm_flags & MS_AT_END && !over)
         || (s->arm_flags & MS_IN_HEAD && (s->arm_flags & MS_EXACT || !(s->arm_flags & MS_RELAY)) && at != s->arm_at)
         || !trailer_agrees(s)) {
-        *why = "the program stands in another part of the response";
+        *why = MS_WHY_ELSEWHERE;
         return REFUSED;
     }
     int64_t taken = socket_taken(s->fd);
     int64_t seen = (int64_t)(s->seen_base + s->seen);
     if (!s->woken && taken >= 0 && taken != seen && taken != seen + 1) {
-        *why = past_hooks;
+        *why = MS_WHY_PAST_HOOKS;
         return REFUSED;
     }
     if (at < s->arm_at) {
-        *why = "the program has not come as far";
+        *why = MS_WHY_NOT_AS_FAR;
         return reopens && !(s->arm_flags & (MS_NOW | MS_IN_HEAD | MS_IN_TRAILER)) ? REOPENS : REFUSED;
     }
     if (s->arm_flags & MS_UNCHUNKED && at != s->arm_at) {
-        *why = "the program has come farther";
+        *why = MS_WHY_FARTHER;
         return REFUSED;
     }
     if (!(s->arm_flags & MS_RELAY) && !drop_overlap(s, at)) {
-        *why = "the new connection does not deliver";
+        *why = MS_WHY_NOT_DELIVERED;
         return now < s->deadline ? WAITS : REFUSED;
     }
     struct ms_position p;
     position(s, &p);
     if (s->next_twin && (*why = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->expected.left != s->in.left
-                                    ? "the new content has another length" : twin_fits(s->next_twin, &p))) {
+                                    ? MS_WHY_OTHER_LENGTH : twin_fits(s->next_twin, &p))) {
         return REFUSED;
     }
     if (!secure(s)) {
-        *why = "the program has no descriptor left";
+        *why = MS_WHY_NO_DESCRIPTOR;
         return REFUSED;
     }
     return GOES;
 }
 
 /* Does as the verdict says. True when the stream need not be looked at again. */
-static bool heed(struct stream *s, enum verdict verdict, const char *why)
+static bool heed(struct stream *s, enum verdict verdict, enum ms_why why)
 {
     switch (verdict) {
     case REFUSED:
         refuse(s, why);
-        if (why == past_hooks) {
+        if (why == MS_WHY_PAST_HOOKS) {
             stream_leave(s, why);
         }
         return true;
@@ -606,14 +604,14 @@ static bool hand_over(struct stream *s)
         return true; /* of a held stream, the core's answer will come as a message */
     }
     come_earlier(s);
-    const char *why = obstacle(s);
+    enum ms_why why = obstacle(s);
     if (why) {
         refuse(s, why);
         return true;
     }
     if (!s->gate_closed_at && !(s->arm_flags & RESTORE) && is_elsewhere(s)) {
-        refuse(s, withdraw_own_tables);
-        stream_leave(s, withdraw_own_tables);
+        refuse(s, MS_WHY_OWN_TABLE);
+        stream_leave(s, MS_WHY_OWN_TABLE);
         return true;
     }
     int64_t now = now_ns();
@@ -695,26 +693,26 @@ static void look_at_due(void)
 }
 
 /* What has come is not armed, for a reason that the core is told. */
-static void decline(const struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const char *why)
+static void decline(const struct stream *s, const struct ms_message *m, int fd, struct twin *twin, enum ms_why why)
 {
     load_disown(fd);
     REAL(syscall)(SYS_close, fd);
     twin_free(twin);
-    channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, why, strlen(why));
+    channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, why);
 }
 
 static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const void *data, size_t length)
 {
     const struct ms_answer *answer = length >= sizeof *answer ? data : NULL;
     if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE) && s->end_at == MS_NO_STOP) {
-        decline(s, m, fd, twin, "the stream has been left alone");
+        decline(s, m, fd, twin, MS_WHY_LEFT_ALONE);
         return;
     }
     int least = 1;
     socklen_t size = sizeof least;
     if (m->flags & MS_BOUNDED && !REAL(getsockopt)(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) && least > 1) {
         /* What stands before the offset may be too little for it to be read at all. */
-        decline(s, m, fd, twin, "the program reads several octets at a time (SO_RCVLOWAT)");
+        decline(s, m, fd, twin, MS_WHY_LOW_WATER);
         return;
     }
     disarm(s);
@@ -812,7 +810,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
     switch (m->kind) {
     case MS_ARM:
         if (atomic_load(&s->armed)) {
-            refuse(s, "another one has come"); /* the core has given it up */
+            refuse(s, MS_WHY_REPLACED); /* the core has given it up */
         }
         s->arming = m->arming;
         if (m->flags & MS_TWINNED) {
@@ -821,14 +819,14 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
         if (fd >= 0) {
             arm(s, m, fd, twin, data, length);
         } else if (m->flags & MS_TWINNED) {
-            channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the new TLS session has ended", 29);
+            channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, MS_WHY_TWIN_ENDED);
         } else {
-            channel_send(s, MS_UNMOVED, 0, m->exchange, 0, 0, "the program has no descriptor left", 34);
+            channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, MS_WHY_NO_DESCRIPTOR);
         }
         break;
     case MS_DISARM:
         if (atomic_load(&s->armed) && s->arming == m->arming && (gate_close(s) || atomic_load(&s->gate) == GATE_HELD)) {
-            refuse(s, "called off");
+            refuse(s, MS_WHY_CALLED_OFF);
         }
         break;
     case MS_GIVE_UP:

@@ -128,7 +128,7 @@ EXPORT int shutdown(int fd, int how)
     int saved = errno;
     if (!result) {
         /* A half-closed connection can be read to its end, but a new one would not be what it was. */
-        stream_leave(s, how == SHUT_WR ? "the program has shut down its sending side" : "the program has shut it down");
+        stream_leave(s, how == SHUT_WR ? MS_WHY_SHUT_WR : MS_WHY_SHUT_RD);
     }
     gate_leave(s);
     errno = saved;

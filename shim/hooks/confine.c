@@ -16,14 +16,14 @@
 
 void confine_table(void)
 {
-    withdraw_for_good(withdraw_own_tables);
+    withdraw_for_good(MS_WHY_OWN_TABLE);
 }
 
 /* What an unshare() or a setns() is about. */
 static void part(int flags)
 {
     if (flags & CLONE_FILES) {
-        withdraw_for_good(withdraw_own_tables);
+        withdraw_for_good(MS_WHY_OWN_TABLE);
     } else if (flags) {
         withdraw();
     }

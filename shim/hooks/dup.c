@@ -20,7 +20,6 @@
 #include "tls/tls.h"
 #include "stream/unchunk.h"
 
-#define DUPLICATED "the connection has several descriptors"
 
 /* Called before `fd` gets a twin, which is not read by way of a record. */
 static void prepare(int fd)
@@ -37,7 +36,7 @@ static int note_duplicate(int fd, int twin)
     struct stream *s = twin >= 0 ? stream_of(fd) : NULL;
     if (s && fork_is_mine() && fork_same_process()) {
         int saved = errno;
-        stream_leave(s, DUPLICATED);
+        stream_leave(s, MS_WHY_DUPLICATED);
         errno = saved;
     }
     if (twin >= 0 && stream_entry(twin) && fork_same_process()) {
@@ -185,7 +184,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     if (s && fork_is_mine()) {
         int saved = errno;
         /* stdio reads with system calls that no hook sees. */
-        stream_past_hooks(s, "the program reads it through stdio");
+        stream_past_hooks(s, MS_WHY_STDIO);
         errno = saved;
     }
     return file;

@@ -173,7 +173,7 @@ static ssize_t fill(const struct call *call, const struct iovec *vector, size_t 
 static bool is_aside(struct stream *s, int flags)
 {
     if (flags & MSG_OOB && !(flags & MSG_ERRQUEUE)) {
-        stream_leave(s, "the program reads urgent data");
+        stream_leave(s, MS_WHY_URGENT);
     }
     return flags & (MSG_OOB | MSG_ERRQUEUE);
 }
@@ -555,7 +555,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
     s = s && count && memory_is_readable(messages, sizeof *messages) ? s : NULL;
     if (!s || timeout) {
         if (s) {
-            stream_leave(s, "recvmmsg with a time-out");
+            stream_leave(s, MS_WHY_RECVMMSG);
         }
         int result = REAL(recvmmsg)(fd, messages, count, flags, timeout);
         for (int i = 0; i < result && stream_entry(fd) == STREAM_DNS; i++) {

@@ -81,7 +81,7 @@ static void note_passed(const struct msghdr *message)
             memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
             struct stream *s = stream_of(fd);
             if (s) {
-                stream_leave(s, "the program has passed it to another process");
+                stream_leave(s, MS_WHY_PASSED);
             }
         }
     }

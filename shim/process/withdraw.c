@@ -19,13 +19,11 @@
 /* It takes 50 ms, and more on a machine that is busy; a thread that is left under a filter would end the process. */
 #define PATIENCE_NS 5000000000LL
 
-const char withdraw_own_tables[] = "a thread of the program's has a descriptor table of its own";
-
 _Atomic uint32_t withdraw_silent;
-static _Atomic(const char *) reason;
+static _Atomic uint32_t reason; /* enum ms_why */
 static _Atomic uint32_t busy;
 
-const char *withdraw_reason(void)
+enum ms_why withdraw_reason(void)
 {
     return atomic_load_explicit(&reason, memory_order_relaxed);
 }
@@ -91,7 +89,7 @@ void withdraw(void)
     errno = saved;
 }
 
-void withdraw_for_good(const char *why)
+void withdraw_for_good(enum ms_why why)
 {
     atomic_store(&reason, why);
     withdraw();

@@ -10,14 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../../cgo/abi.h"
+
 /*
  * Until the next first request, which finds a core anew. Any thread of the program's, outside of the gates. Returns when the
  * threads are gone, or after some seconds. Not where a response comes through the core (relayed): it would be cut off.
  */
 void withdraw(void);
 
-/* For good: those that follow are left as well. The reason, a sentence without a full stop, is told where it can be. */
-void withdraw_for_good(const char *why);
+/* For good: those that follow are left as well. The reason is told where it can be. */
+void withdraw_for_good(enum ms_why why);
 
 /* For good, and no system call is made any more that the program does not make: none may be allowed. Relayed or not. */
 void withdraw_silently(void);
@@ -30,10 +32,7 @@ static inline bool withdraw_is_silent(void)
     return atomic_load_explicit(&withdraw_silent, memory_order_relaxed);
 }
 
-/* The reason where descriptor tables part. */
-extern const char withdraw_own_tables[];
-
-/* Why streams are left from the first request on, or NULL. */
-const char *withdraw_reason(void);
+/* Why streams are left from the first request on, or MS_WHY_NONE. */
+enum ms_why withdraw_reason(void);
 
 #endif

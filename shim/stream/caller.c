@@ -128,7 +128,7 @@ static bool clear_place(struct stream *s, _Atomic uint64_t *place)
         return false;
     }
     if (token & CALLER_COUNTS) {
-        stream_leave(s, "a call was left while it was being counted");
+        stream_leave(s, MS_WHY_UNCOUNTED);
     }
     if (place == &s->records) {
         atomic_fetch_sub(&s->receiving, 1);

@@ -14,6 +14,13 @@
 bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
                   const void *data, size_t length);
 
+/* Sends a reason, of MS_LEFT, MS_UNMOVED or MS_TWIN_FAILED. */
+static inline bool channel_send_why(const struct stream *s, unsigned kind, uint64_t exchange, int64_t a, int64_t b, enum ms_why why)
+{
+    uint32_t reason = why; /* struct ms_reason, without a detail */
+    return channel_send(s, kind, 0, exchange, a, b, &reason, sizeof reason);
+}
+
 /* Sends octets of a head in as many messages as they need; `flags`, a and b go with the last one. */
 bool channel_send_head(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
                        const void *data, size_t length);

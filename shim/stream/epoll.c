@@ -196,34 +196,34 @@ static bool look_into(struct search *search)
     return true;
 }
 
-const char *epoll_know(struct stream *s)
+enum ms_why epoll_know(struct stream *s)
 {
     struct epoll_sets sets;
     for (int i = 0; i < STREAM_EPOLLS; i++) {
         if (s->epolls[i].epfd >= 0 && s->epolls[i].parted) {
-            return NULL; /* all was known when it was taken out */
+            return MS_WHY_NONE; /* all was known when it was taken out */
         }
     }
     if (!epoll_survey(&sets)) {
-        return epoll_has_ring() ? "its epoll sets cannot be known" : NULL;
+        return epoll_has_ring() ? MS_WHY_EPOLL_UNKNOWN : MS_WHY_NONE;
     }
     if (!epoll_has_ring()) {
-        return NULL;
+        return MS_WHY_NONE;
     }
     struct search search = { .stream = s, .inode = socket_inode(s->fd) };
     for (int i = 0; i < sets.count; i++) {
         search.epfd = sets.fds[i];
         if (!look_into(&search)) {
-            return "its epoll sets cannot be known";
+            return MS_WHY_EPOLL_UNKNOWN;
         }
     }
     if (sets.more || s->too_many_epolls) {
-        return "the process has more epoll sets than Midstream follows";
+        return MS_WHY_EPOLL_SETS_MANY;
     }
     for (int i = 0; i < STREAM_EPOLLS; i++) {
         s->epolls[i].epfd = search.found >> i & 1 ? s->epolls[i].epfd : -1;
     }
-    return search.other_number ? "an epoll set knows it by another number" : NULL;
+    return search.other_number ? MS_WHY_EPOLL_NUMBER : MS_WHY_NONE;
 }
 
 /* An EPOLLONESHOT membership that has fired is disabled: the kernel tells, or the waits have seen it. */

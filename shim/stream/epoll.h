@@ -8,7 +8,7 @@
  * Why it cannot be known which sets the descriptor is in, or NULL. Whoever has an io_uring may change sets by it, as libuv does, which no
  * hook sees: then the kernel has the last word (proc(5), fdinfo).
  */
-const char *epoll_know(struct stream *s);
+enum ms_why epoll_know(struct stream *s);
 
 /*
  * Takes the descriptor out of its sets (before a hand-over), puts it in again (after it). Only by the hand, or whoever else changes what

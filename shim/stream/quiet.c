@@ -125,7 +125,7 @@ static void tell(struct stream *s)
     atomic_store(&s->counters->quiet, 0);
     if (!good) {
         give(q, QUIET_NONE);
-        stream_leave(s, "the core did not keep up");
+        stream_leave(s, MS_WHY_CORE_BEHIND);
     }
 }
 

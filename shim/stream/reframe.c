@@ -64,39 +64,39 @@ static void put(struct reframe *r, const char *text)
     r->out_end = (uint8_t)n;
 }
 
-static const char *in_chunk(struct reframe *r, const char *text, uint64_t run)
+static enum ms_why in_chunk(struct reframe *r, const char *text, uint64_t run)
 {
     if (run > INT64_MAX || (r->left >= 0 && (int64_t)run > r->left)) {
-        return "the new content does not fit the chunk that the program reads";
+        return MS_WHY_CHUNK_OVERRUN;
     }
     put(r, text);
     r->run = (int64_t)run;
-    return NULL;
+    return MS_WHY_NONE;
 }
 
-static const char *behind_last(struct reframe *r, const char *text, int64_t where)
+static enum ms_why behind_last(struct reframe *r, const char *text, int64_t where)
 {
     if (r->left > 0) {
-        return "the program has read the last chunk already, and the new server has more";
+        return MS_WHY_LAST_CHUNK_READ;
     }
     put(r, text);
     r->run = where;
-    return NULL;
+    return MS_WHY_NONE;
 }
 
 /* Where the program stands in chunked content (RFC 9112 §7.1). */
-static const char *begin_chunked(struct reframe *r, const struct ms_position *p)
+static enum ms_why begin_chunked(struct reframe *r, const struct ms_position *p)
 {
     r->digits = BEFORE_CRLF;
     switch (p->phase) {
     case MS_CHUNK_DATA:
         return in_chunk(r, "", p->chunk_left);
     case MS_CHUNK_DATA_CR:
-        return NULL;
+        return MS_WHY_NONE;
     case MS_CHUNK_DATA_LF:
         put(r, "\n");
         r->digits = 0;
-        return NULL;
+        return MS_WHY_NONE;
     case MS_CHUNK_SIZE:
         if (p->chunk_size) {
             return in_chunk(r, "\r\n", p->chunk_size);
@@ -105,21 +105,21 @@ static const char *begin_chunked(struct reframe *r, const struct ms_position *p)
             return behind_last(r, "\r\n", REFRAME_IN_TRAILER);
         }
         r->digits = (int32_t)p->chunk_digits;
-        return NULL;
+        return MS_WHY_NONE;
     case MS_CHUNK_EXT:
         return p->chunk_size ? in_chunk(r, "\r\n", p->chunk_size) : behind_last(r, "\r\n", REFRAME_IN_TRAILER);
     case MS_CHUNK_SIZE_LF:
         return p->chunk_size ? in_chunk(r, "\n", p->chunk_size) : behind_last(r, "\n", REFRAME_IN_TRAILER);
     case MS_TRAILER:
         if (p->line && !p->cr) {
-            return "the program is reading a trailer field, which nobody else can finish";
+            return MS_WHY_IN_TRAILER;
         }
         return behind_last(r, p->line ? "\n\r\n" : p->cr ? "\n" : "\r\n", REFRAME_AT_END);
     }
-    return "the program is not in content";
+    return MS_WHY_NOT_IN_CONTENT;
 }
 
-const char *reframe_begin(struct reframe *r, const struct ms_position *p, const struct framing *source,
+enum ms_why reframe_begin(struct reframe *r, const struct ms_position *p, const struct framing *source,
                           const struct ms_answer *answer)
 {
     memset(r, 0, sizeof *r);
@@ -130,10 +130,10 @@ const char *reframe_begin(struct reframe *r, const struct ms_position *p, const 
     r->whole = answer->whole;
     switch (p->phase) {
     case MS_LENGTH:
-        return r->left < 0 ? "nobody knows how much is left" : NULL;
+        return r->left < 0 ? MS_WHY_LENGTH_UNKNOWN : MS_WHY_NONE;
     case MS_CLOSE:
         r->closes = true;
-        return NULL;
+        return MS_WHY_NONE;
     }
     r->chunked = true;
     return begin_chunked(r, p);

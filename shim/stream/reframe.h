@@ -53,7 +53,7 @@ bool content_is_over(struct framing *f);
  * Begins at the position, which the source's next octet of content has to continue. Returns why that cannot be, or NULL;
  * then nothing is to be delivered.
  */
-const char *reframe_begin(struct reframe *r, const struct ms_position *position, const struct framing *source,
+enum ms_why reframe_begin(struct reframe *r, const struct ms_position *position, const struct framing *source,
                           const struct ms_answer *answer);
 
 /*

@@ -311,7 +311,7 @@ void stream_forget_plain(void)
     }
 }
 
-void stream_leave(struct stream *s, const char *why)
+void stream_leave(struct stream *s, enum ms_why why)
 {
     uint32_t stage = atomic_load(&s->stage);
     if (stage == STAGE_OPEN) {
@@ -320,7 +320,7 @@ void stream_leave(struct stream *s, const char *why)
             return;
         }
         quiet_tell(s);
-        channel_send(s, MS_LEFT, 0, atomic_load(&s->counters->exchange), 0, 0, why, strlen(why));
+        channel_send_why(s, MS_LEFT, atomic_load(&s->counters->exchange), 0, 0, why);
     } else {
         abandon(s);
     }
@@ -383,7 +383,7 @@ static bool open_stream(struct stream *s)
     if (withdraw_reason()) {
         stream_leave(s, withdraw_reason());
     } else if (!load_is_near(s->fd)) {
-        stream_leave(s, "it is in another network namespace than the process's first download");
+        stream_leave(s, MS_WHY_OTHER_NAMESPACE);
     }
     return true;
 }
@@ -420,13 +420,13 @@ static bool recognise(struct stream *s, const uint8_t *octets, size_t count)
     if (method < 0 && atomic_load(&s->tls) && !memcmp(s->start, "PRI *", s->matched)) {
         /* The preface of HTTP/2 (RFC 9113 §3.4). */
         if (s->matched == 5 && open_stream(s)) {
-            stream_leave(s, "it is HTTP/2");
+            stream_leave(s, MS_WHY_HTTP_2);
             return false;
         }
         method = 0;
     }
     if (method < 0) {
-        stream_leave(s, "it is not HTTP");
+        stream_leave(s, MS_WHY_NOT_HTTP);
         return false;
     }
     return advance(s, false, STAGE_HTTP);
@@ -460,7 +460,7 @@ static void read_hello(struct stream *s, const uint8_t *octets, size_t count)
 }
 
 /* A connection that nobody here can follow: the core is told why, if the connection may be for HTTP. */
-static void tell_left(struct stream *s, const char *why)
+static void tell_left(struct stream *s, enum ms_why why)
 {
     if (open_stream(s)) {
         stream_leave(s, why);
@@ -469,7 +469,7 @@ static void tell_left(struct stream *s, const char *why)
     }
 }
 
-void stream_past_hooks(struct stream *s, const char *why)
+void stream_past_hooks(struct stream *s, enum ms_why why)
 {
     uint32_t stage = atomic_load(&s->stage);
     if ((stage == STAGE_CANDIDATE || stage == STAGE_HTTP) && is_port_of_http(s)) {
@@ -526,14 +526,14 @@ static bool is_opaque(struct stream *s, const uint8_t *octets, size_t count)
             return true; /* of a library that is known: its handshake comes to an end */
         }
         if (!s->http_over_tls && !tls_works_aside()) {
-            stream_leave(s, "it is not HTTP");
+            stream_leave(s, MS_WHY_NOT_HTTP);
         } else if (tls_works_aside()) {
-            tell_left(s, "its TLS library works on memory, and no descriptor could be found for that");
+            tell_left(s, MS_WHY_TLS_NOT_FOUND);
         } else {
-            tell_left(s, "TLS by a library that Midstream does not know");
+            tell_left(s, MS_WHY_TLS_UNKNOWN);
         }
     } else if (s->opaque && octets[0] > HANDSHAKE) {
-        stream_leave(s, "a tunnel through a proxy");
+        stream_leave(s, MS_WHY_TUNNEL);
     }
     return s->opaque;
 }
@@ -549,7 +549,7 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
         uint32_t stage = atomic_load(&s->stage);
         if (event == FRAMING_BEGUN) {
             if (number - atomic_load(&s->answered) >= STREAM_PIPELINE) {
-                stream_leave(s, "more than 64 requests wait for their answers");
+                stream_leave(s, MS_WHY_MANY_REQUESTS);
                 return;
             }
             uint64_t bit = 1ULL << ((number + 1) % 64);
@@ -590,7 +590,7 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST : 0;
             if (stage == STAGE_OPEN && !quiet_keep(s, MS_REQUEST, flags, number, 0, 0, octets, used)
                 && !channel_send_head(s, MS_REQUEST, flags, number, 0, 0, octets, used)) {
-                stream_leave(s, "the core did not keep up");
+                stream_leave(s, MS_WHY_CORE_BEHIND);
                 return;
             }
             if (event == FRAMING_ENDED_HEAD) {
@@ -603,7 +603,7 @@ static void feed_out(struct stream *s, const uint8_t *octets, size_t count)
             }
         }
         if (s->out.phase == MS_BROKEN) {
-            stream_leave(s, s->out.upgraded ? "a tunnel through a proxy" : "a request that is not well-formed HTTP/1.x");
+            stream_leave(s, s->out.upgraded ? MS_WHY_TUNNEL : MS_WHY_BAD_REQUEST);
             return;
         }
         octets += used;
@@ -697,19 +697,19 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
         if (event == FRAMING_BEGUN) {
             if (!begin_response(s)) {
                 s->in.phase = MS_BROKEN;
-                stream_leave(s, "the server spoke before it was asked");
+                stream_leave(s, MS_WHY_SERVER_SPOKE);
                 return;
             }
             s->head_told = is_told(s, number);
         } else if (told && !s->head_told && before != MS_IDLE) {
-            stream_leave(s, "it was answered before Midstream knew what had been asked");
+            stream_leave(s, MS_WHY_ANSWERED_EARLY);
             told = false;
         } else if (before == MS_HEAD && told) {
             unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST | (s->in.interim ? MS_INTERIM : 0) : 0;
             int64_t length = s->in.phase == MS_LENGTH ? (int64_t)s->in.left : -1;
             if (!quiet_keep(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)
                 && !channel_send_head(s, MS_RESPONSE, flags, number, s->in.phase, length, octets, used)) {
-                stream_leave(s, "the core did not keep up");
+                stream_leave(s, MS_WHY_CORE_BEHIND);
                 return;
             }
             if (event == FRAMING_ENDED_HEAD) {
@@ -720,7 +720,7 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             size_t read = s->in.head - head;
             quiet_tell(s);
             if (!channel_send_head(s, MS_TRAILER_OCTETS, 0, number, 0, 0, octets + used - read, read)) {
-                stream_leave(s, "the core did not keep up");
+                stream_leave(s, MS_WHY_CORE_BEHIND);
                 return;
             }
         }
@@ -729,14 +729,13 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
             atomic_store(&s->answered, number);
             if (told) {
                 if (!quiet_end(s, number, s->in.content) && !channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
-                    stream_leave(s, "the core did not keep up");
+                    stream_leave(s, MS_WHY_CORE_BEHIND);
                 }
                 hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
             }
         }
         if (s->in.phase == MS_BROKEN) {
-            stream_leave(s, s->in.upgraded ? "the connection was upgraded to another protocol"
-                                           : "a response that is not well-formed HTTP/1.x");
+            stream_leave(s, s->in.upgraded ? MS_WHY_UPGRADED : MS_WHY_BAD_RESPONSE);
             return;
         }
         octets += used;
@@ -842,7 +841,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     } else if (!peek) {
         call->alone = call->token;
         if (!call->alone && call->error != EAGAIN) {
-            stream_leave(s, "two calls read from it at once");
+            stream_leave(s, MS_WHY_TWO_READERS);
         }
     }
     call->generation = atomic_load(&s->generation);
@@ -1004,7 +1003,7 @@ static bool resume(struct call *call, ssize_t result)
         return true;
     }
     if (call->tracked && result > 0 && s->id == call->id) {
-        stream_leave(s, "a call was interrupted for long");
+        stream_leave(s, MS_WHY_INTERRUPTED);
     }
     return false;
 }
@@ -1120,7 +1119,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         s->seen += (uint64_t)result;
         atomic_store(&s->surplus, 0); /* with these octets the program goes to its library */
         if (!aside_is_on(s)) {
-            tls_spoil(atomic_load(&s->tls), TLS_CARRIED);
+            tls_spoil(atomic_load(&s->tls), MS_WHY_TLS_CARRIED);
         }
     }
     if (result > 0 && call->alone) {
@@ -1178,7 +1177,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
             note_read(s, (size_t)result);
             stream_check_stop(s);
         } else {
-            stream_leave(s, "sendfile or splice took octets that Midstream had to see");
+            stream_leave(s, MS_WHY_SPLICED_IN);
         }
     }
     if (call->more || shows_hidden(s, result)) {
@@ -1199,7 +1198,7 @@ static void begin_writing(struct call *call, struct stream *s)
         call->token = caller_enter(s, call->place);
         call->alone = call->token;
         if (!call->alone) {
-            stream_leave(s, "two calls wrote to it at once");
+            stream_leave(s, MS_WHY_TWO_WRITERS);
         }
     }
 }
@@ -1258,7 +1257,7 @@ void write_end_unseen(struct call *call, ssize_t result)
         if (s->out.phase == MS_LENGTH && (uint64_t)result <= s->out.left) {
             feed_out(s, (const uint8_t *)"", (size_t)result);
         } else {
-            stream_leave(s, "sendfile or splice sent octets that Midstream had to see");
+            stream_leave(s, MS_WHY_SPLICED_OUT);
         }
     }
     leave(call);

@@ -234,10 +234,10 @@ void stream_closed(struct stream *s);
 void stream_forget_plain(void);
 
 /* The stream is left alone from now on; the reason is a sentence without a full stop. */
-void stream_leave(struct stream *s, const char *why);
+void stream_leave(struct stream *s, enum ms_why why);
 
 /* The program goes on with it where no hook sees it: said of it, if it may be for HTTP. */
-void stream_past_hooks(struct stream *s, const char *why);
+void stream_past_hooks(struct stream *s, enum ms_why why);
 
 /* Closed streams of which the core could not be told, because it was behind; tells it now. By the hand. */
 extern _Atomic uint32_t stream_untold_count;

@@ -155,23 +155,23 @@ void aside_called(struct tls *t, uint64_t before, bool whole)
     }
 }
 
-const char *aside_obstacle(const struct stream *s)
+enum ms_why aside_obstacle(const struct stream *s)
 {
     struct tls *t = atomic_load(&((struct stream *)s)->tls);
     if (!t || !atomic_load(&t->aside.on)) {
-        return NULL;
+        return MS_WHY_NONE;
     }
     const struct tls_kind *kind = t->library->kind;
     if (atomic_load(&t->aside.ended)) {
-        return "the program has seen the end of its connection";
+        return MS_WHY_TLS_SAW_END;
     }
     if (kind->memory(t->library, t->handle) != t->aside.memory) {
-        return "its TLS session works on another BIO than at its beginning";
+        return MS_WHY_TLS_OTHER_BIO;
     }
     if ((int64_t)kind->memory_put(t->library, t->handle, true) != atomic_load(&t->aside.sent)) {
-        return "the program has yet to send what its TLS library wrote";
+        return MS_WHY_UNSENT;
     }
-    return NULL;
+    return MS_WHY_NONE;
 }
 
 void aside_continue(struct tls *t, const struct stream *s, bool other)

@@ -72,7 +72,7 @@ uint64_t aside_call(struct tls *t);
 void aside_called(struct tls *t, uint64_t before, bool whole);
 
 /* Why a hand-over has to wait, or NULL. By the hand, as the next. */
-const char *aside_obstacle(const struct stream *s);
+enum ms_why aside_obstacle(const struct stream *s);
 
 /* Another socket is behind the descriptor; `other`: and another session over it. Before stream.seen starts anew. */
 void aside_continue(struct tls *t, const struct stream *s, bool other);

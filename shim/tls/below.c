@@ -59,7 +59,7 @@ struct tls *below_look(struct tls_library *library, void *handle, struct tls *t)
         tls_tie(t, s);
         pthread_mutex_unlock(&tls_mutex);
         if (!within) {
-            tls_spoil(t, TLS_CARRIED);
+            tls_spoil(t, MS_WHY_TLS_CARRIED);
         }
     }
     errno = saved;

@@ -299,14 +299,14 @@ static int refuse_request(void *session, unsigned type, unsigned when, unsigned 
     return incoming ? GNUTLS_E_USER_ERROR : 0;
 }
 
-static const char *make(struct twin *w, struct tls *t)
+static enum ms_why make(struct twin *w, struct tls *t)
 {
     struct tls_library *library = t->library;
     struct snapshot *p = t->captured;
     struct notes *notes = t->noted;
     if (TLS_REAL(library, gnutls_init)(&w->handle, notes->flags)) {
         w->handle = NULL;
-        return "GnuTLS makes no session";
+        return MS_WHY_GNUTLS_SESSION;
     }
     int error;
     if (notes->priorities) {
@@ -327,7 +327,7 @@ static const char *make(struct twin *w, struct tls *t)
         error = F(library, gnutls_credentials_set)(w->handle, GNUTLS_CRD_CERTIFICATE, p->credentials);
     }
     if (error) {
-        return "GnuTLS does not make a session as the program's";
+        return MS_WHY_GNUTLS_SETTINGS;
     }
     TLS_REAL(library, gnutls_session_set_verify_function)(w->handle, leave_to_judge); /* before that of the credentials */
     if (!p->asked_for_certificate) {
@@ -337,7 +337,7 @@ static const char *make(struct twin *w, struct tls *t)
         F(library, gnutls_session_set_data)(w->handle, p->ticket.data, p->ticket.size);
     }
     F(library, gnutls_transport_set_int2)(w->handle, w->fd, w->fd);
-    return NULL;
+    return MS_WHY_NONE;
 }
 
 static enum tls_outcome handshake(struct twin *w, bool *wants_write)
@@ -350,9 +350,8 @@ static enum tls_outcome handshake(struct twin *w, bool *wants_write)
     if (!F(w->library, gnutls_error_is_fatal)(result)) {
         return TLS_AGAIN;
     }
-    snprintf(w->text, sizeof w->text, "the TLS handshake with the new server failed: %s",
-             result == GNUTLS_E_USER_ERROR ? "it asks for a client certificate, which the old one did not"
-                                           : F(w->library, gnutls_strerror)(result));
+    w->failure = result == GNUTLS_E_USER_ERROR ? MS_WHY_HANDSHAKE_ASKS : MS_WHY_HANDSHAKE_FOR;
+    snprintf(w->detail, sizeof w->detail, "%s", F(w->library, gnutls_strerror)(result));
     return TLS_BAD;
 }
 
@@ -454,8 +453,8 @@ static unsigned merits(struct tls_library *library, void *session, void *leaf, c
 
 #define UNVERIFIED "the program does not have certificates verified by its library"
 
-/* Why the second of two certificates will not do for the first, or NULL. `sent`: the one that was sent after the second. */
-static const char *compare(struct twin *w, void **leaves, const gnutls_datum *sent, const char **how)
+/* Why the second of two certificates will not do for the first, or MS_WHY_NONE. `sent`: the one that was sent after the second. */
+static enum ms_why compare(struct twin *w, void **leaves, const gnutls_datum *sent, const char **how)
 {
     struct tls_library *library = w->library;
     struct snapshot *p = w->session->captured;
@@ -463,63 +462,62 @@ static const char *compare(struct twin *w, void **leaves, const gnutls_datum *se
     uint32_t pinned = atomic_load(&pins);
     bool same_key = has_same_key(library, leaves);
     if (pinned & PINS_CERTIFICATE || (pinned && !same_key)) {
-        return "the new server has another certificate, and the program looks at certificates itself";
+        return MS_WHY_CERT_EXAMINED;
     }
     unsigned had = merits(library, w->session->handle, leaves[0], notes->name), has = merits(library, w->handle, leaves[1], notes->name);
     unsigned lacks = had & ~has;
     if (lacks & (VERIFIES | IS_FOR_NAME)) {
-        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify for %s", notes->name);
-        return w->text;
+        snprintf(w->detail, sizeof w->detail, "%s", notes->name);
+        return MS_WHY_CERT_FOR;
     }
     if (lacks) {
-        return "the new server's certificate has expired, or is not valid yet";
+        return MS_WHY_CERT_EXPIRED;
     }
     bool other_name = *notes->verified_name && strcmp(notes->verified_name, notes->name);
     if (same_key) {
         *how = "same key";
     } else if (p->unaskable) {
-        return "the new server has another certificate, and the program verifies certificates itself, while it shakes hands";
+        return MS_WHY_CERT_JUDGED_EARLY;
     } else if (had & VERIFIES && had & IS_FOR_NAME && !other_name) {
         *how = "verified";
     } else if (tls_goes_by_issuer() && has & IS_CURRENT && has_same_names(library, leaves) && has_same_issuer(library, p, leaves, sent)) {
         *how = "same issuer";
     } else {
-        return w->session->judges || other_name ? "the new server has another certificate, and the program verifies certificates itself"
-                                                : "the new server has another certificate, and the old server's was not verified";
+        return w->session->judges || other_name ? MS_WHY_CERT_JUDGED : MS_WHY_CERT_OLD_UNVERIFIED;
     }
-    return NULL;
+    return MS_WHY_NONE;
 }
 
-static const char *judge(struct twin *w, const char **how)
+static enum ms_why judge(struct twin *w, const char **how)
 {
     struct tls_library *library = w->library;
     struct snapshot *p = w->session->captured;
     unsigned count = 0;
     if (F(library, gnutls_protocol_get_version)(w->handle) < p->version) {
-        return "the new server speaks only an older version of TLS";
+        return MS_WHY_OLDER_TLS;
     }
     if (F(library, gnutls_session_is_resumed)(w->handle)) {
         *how = "resumed";
-        return NULL;
+        return MS_WHY_NONE;
     }
     const gnutls_datum *peers = F(library, gnutls_certificate_get_peers)(w->handle, &count);
     if (!peers || !count) {
-        return "the new server showed no certificate";
+        return MS_WHY_NO_CERT;
     }
     if (peers->size == p->leaf.size && !memcmp(peers->data, p->leaf.data, p->leaf.size)) {
         *how = "same certificate";
-        return NULL;
+        return MS_WHY_NONE;
     }
     void *leaves[2] = { import(library, &p->leaf), import(library, peers) };
     const gnutls_datum none = { NULL, 0 };
-    const char *why = leaves[0] && leaves[1] ? compare(w, leaves, count > 1 ? &peers[1] : &none, how) : "a certificate is not understood";
+    enum ms_why why = leaves[0] && leaves[1] ? compare(w, leaves, count > 1 ? &peers[1] : &none, how) : MS_WHY_CERT_NOT_READ;
     for (int i = 0; i < 2; i++) {
         if (leaves[i]) {
             F(library, gnutls_x509_crt_deinit)(leaves[i]);
         }
     }
     w->asks = !why && w->session->judges;
-    return w->asks && is_equal(peers, &p->refused) ? TLS_REFUSED : why;
+    return w->asks && is_equal(peers, &p->refused) ? MS_WHY_CERT_REFUSED : why;
 }
 
 /* What a function of the program's asks of its own session is answered for the twin that it judges. */
@@ -825,7 +823,7 @@ EXPORT int gnutls_handshake(void *session)
     if (t && t->captured) {
         /* The server has asked for another (GNUTLS_E_REHANDSHAKE). */
         struct tls_present present;
-        tls_spoil(t, "its TLS session was renegotiated");
+        tls_spoil(t, MS_WHY_TLS_RENEGOTIATED);
         session = tls_enter(&present, library, t, session);
         int again = TLS_REAL(library, gnutls_handshake)(session);
         tls_leave(&present);
@@ -872,7 +870,7 @@ EXPORT ssize_t gnutls_record_send(void *session, const void *octets, size_t leng
     }
     /* A call with nothing repeats one that was put off (gnutls_record_send(3)): the octets are not seen again. */
     if (!octets || !length) {
-        tls_spoil(t, "it repeats its writes without their octets");
+        tls_spoil(t, MS_WHY_TLS_REPEATS);
     }
     struct tls_data data = { .t = t, .library = library, .handle = session, .buffer = (void *)octets, .length = length };
     tls_write(&data, carry_send);
@@ -896,16 +894,16 @@ EXPORT ssize_t gnutls_record_send(void *session, const void *octets, size_t leng
     }
 
 NOT_FOLLOWED(ssize_t, gnutls_record_recv_seq, (void *session, void *buffer, size_t length, unsigned char *sequence),
-             (session, buffer, length, sequence), "it reads records with their numbers")
-NOT_FOLLOWED(ssize_t, gnutls_record_recv_packet, (void *session, void **packet), (session, packet), "it reads whole records")
+             (session, buffer, length, sequence), MS_WHY_TLS_NUMBERS)
+NOT_FOLLOWED(ssize_t, gnutls_record_recv_packet, (void *session, void **packet), (session, packet), MS_WHY_TLS_PACKETS)
 NOT_FOLLOWED(ssize_t, gnutls_record_send2, (void *session, const void *octets, size_t length, size_t pad, unsigned flags),
-             (session, octets, length, pad, flags), "it pads its records")
+             (session, octets, length, pad, flags), MS_WHY_TLS_PADS)
 NOT_FOLLOWED(ssize_t, gnutls_record_send_early_data, (void *session, const void *octets, size_t length),
-             (session, octets, length), "its request was sent as early data")
+             (session, octets, length), MS_WHY_TLS_EARLY_DATA)
 NOT_FOLLOWED(ssize_t, gnutls_record_send_range, (void *session, const void *octets, size_t length, const void *range),
-             (session, octets, length, range), "it hides the lengths of its records")
-NOT_FOLLOWED(int, gnutls_rehandshake, (void *session), (session), "its TLS session was renegotiated")
-NOT_FOLLOWED(int, gnutls_reauth, (void *session, unsigned flags), (session, flags), "it was authenticated after the handshake")
+             (session, octets, length, range), MS_WHY_TLS_HIDES)
+NOT_FOLLOWED(int, gnutls_rehandshake, (void *session), (session), MS_WHY_TLS_RENEGOTIATED)
+NOT_FOLLOWED(int, gnutls_reauth, (void *session, unsigned flags), (session, flags), MS_WHY_TLS_AUTHENTICATED)
 
 /* What is written meanwhile lies in the session: that stays the present one (hand.c). */
 EXPORT void gnutls_record_cork(void *session)

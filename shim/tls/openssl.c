@@ -517,7 +517,7 @@ static void check_finished(struct tls *t, const struct snapshot *p)
     if (t->last == t->handle
         && (F(t->library, SSL_get_finished)(t->handle, finished, sizeof finished) != p->finished_length
             || memcmp(finished, p->finished, p->finished_length))) {
-        tls_spoil(t, p->version >= TLS1_3_VERSION ? "it was authenticated after the handshake" : "its TLS session was renegotiated");
+        tls_spoil(t, p->version >= TLS1_3_VERSION ? MS_WHY_TLS_AUTHENTICATED : MS_WHY_TLS_RENEGOTIATED);
     }
 }
 
@@ -632,19 +632,19 @@ static long verify_again(struct tls_library *library, const struct snapshot *p)
     return result;
 }
 
-static const char *make(struct twin *w, struct tls *t)
+static enum ms_why make(struct twin *w, struct tls *t)
 {
     struct tls_library *library = t->library;
     struct snapshot *p = t->captured;
     void *context = F(library, SSL_CTX_new)(F(library, TLS_client_method)());
     if (!context) {
-        return "OpenSSL makes no context";
+        return MS_WHY_OPENSSL_CONTEXT;
     }
     w->context = context;
     F(library, SSL_CTX_set1_cert_store)(context, F(library, SSL_CTX_get_cert_store)(p->context));
     void *ssl = w->handle = F(library, SSL_new)(context);
     if (!ssl || !F(library, SSL_set1_param)(ssl, p->parameters)) {
-        return "OpenSSL makes no session";
+        return MS_WHY_OPENSSL_SESSION;
     }
     /* The judgement comes after the handshake; it is more than a chain, and a leaf that is the same needs none. */
     F(library, SSL_set_verify)(ssl, 0, (void *)agree); /* the store may have a function of the program's, too */
@@ -658,7 +658,7 @@ static const char *make(struct twin *w, struct tls *t)
     }
     F(library, SSL_set_ciphersuites)(ssl, p->suites);
     if (!set_choice(library, ssl, &p->choices.groups) || !set_choice(library, ssl, &p->choices.signatures)) {
-        return "the program's lists of groups or signatures cannot be used again";
+        return MS_WHY_OPENSSL_LISTS;
     }
     if (*p->name) {
         F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, p->name);
@@ -670,7 +670,7 @@ static const char *make(struct twin *w, struct tls *t)
     if (p->certificate
         && (F(library, SSL_use_certificate)(ssl, p->certificate) != 1 || F(library, SSL_use_PrivateKey)(ssl, p->key) != 1
             || (p->chain && F(library, SSL_ctrl)(ssl, SSL_CTRL_CHAIN, 1, p->chain) != 1))) {
-        return "the client certificate cannot be used again";
+        return MS_WHY_OPENSSL_CLIENT_CERT;
     }
     void *session = F(library, SSL_SESSION_dup)(p->session);
     if (session) {
@@ -681,7 +681,7 @@ static const char *make(struct twin *w, struct tls *t)
         F(library, SSL_SESSION_free)(session);
     }
     F(library, SSL_set_connect_state)(ssl);
-    return F(library, SSL_set_fd)(ssl, w->fd) == 1 ? NULL : "OpenSSL does not take the socket";
+    return F(library, SSL_set_fd)(ssl, w->fd) == 1 ? MS_WHY_NONE : MS_WHY_OPENSSL_SOCKET;
 }
 
 static enum tls_outcome handshake(struct twin *w, bool *wants_write)
@@ -692,7 +692,8 @@ static enum tls_outcome handshake(struct twin *w, bool *wants_write)
     enum tls_outcome outcome = outcome_of(w->library, w->handle, result);
     if (outcome == TLS_BAD) {
         const char *reason = F(w->library, ERR_reason_error_string)(F(w->library, ERR_peek_last_error)());
-        snprintf(w->text, sizeof w->text, "the TLS handshake with the new server failed%s%s", reason ? ": " : "", reason ? reason : "");
+        w->failure = reason ? MS_WHY_HANDSHAKE_FOR : MS_WHY_HANDSHAKE;
+        snprintf(w->detail, sizeof w->detail, "%s", reason ? reason : "");
     }
     return outcome;
 }
@@ -745,28 +746,27 @@ static bool has_same_issuer(struct tls_library *library, const struct snapshot *
 
 #define UNVERIFIED "the program does not have certificates verified by its library"
 
-/* Why another certificate will not do for the old one, or NULL. */
-static const char *compare(struct twin *w, const struct snapshot *p, void *leaf, const char **how)
+/* Why another certificate will not do for the old one, or MS_WHY_NONE. */
+static enum ms_why compare(struct twin *w, const struct snapshot *p, void *leaf, const char **how)
 {
     struct tls_library *library = w->library;
     bool same_key = has_same_key(library, leaf, p->leaf);
     if ((was_examined(p->leaf) && !p->nodes) || (!same_key && was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf)))) {
-        return "the new server has another certificate, and the program looks at certificates itself";
+        return MS_WHY_CERT_EXAMINED;
     }
     long result = F(library, SSL_get_verify_result)(w->handle);
     unsigned had = merits(library, p->leaf, verify_again(library, p), p->name), has = merits(library, leaf, result, p->name);
     unsigned lacks = had & ~has;
     if (lacks & VERIFIES) {
-        snprintf(w->text, sizeof w->text, "the new server's certificate does not verify: %s",
-                 F(library, X509_verify_cert_error_string)(result));
-        return w->text;
+        snprintf(w->detail, sizeof w->detail, "%s", F(library, X509_verify_cert_error_string)(result));
+        return MS_WHY_CERT_BAD;
     }
     if (lacks & IS_FOR_NAME) {
-        snprintf(w->text, sizeof w->text, "the new server's certificate is not for %s", p->name);
-        return w->text;
+        snprintf(w->detail, sizeof w->detail, "%s", p->name);
+        return MS_WHY_CERT_OTHER_NAME;
     }
     if (lacks) {
-        return "the new server's certificate has expired, or is not valid yet";
+        return MS_WHY_CERT_EXPIRED;
     }
     if (same_key) {
         *how = "same key";
@@ -776,36 +776,34 @@ static const char *compare(struct twin *w, const struct snapshot *p, void *leaf,
                && has_same_issuer(library, p, leaf, w->handle)) {
         *how = "same issuer";
     } else {
-        return !p->verifies ? "the new server has another certificate, and the program does not verify certificates"
-            : p->judges ? "the new server has another certificate, and the program verifies certificates itself"
-                        : "the new server has another certificate, and the old server's certificate was not verified";
+        return !p->verifies ? MS_WHY_CERT_UNVERIFIED : p->judges ? MS_WHY_CERT_JUDGED : MS_WHY_CERT_OLD_NOT_VERIFIED;
     }
-    return NULL;
+    return MS_WHY_NONE;
 }
 
-static const char *judge(struct twin *w, const char **how)
+static enum ms_why judge(struct twin *w, const char **how)
 {
     struct tls_library *library = w->library;
     struct snapshot *p = w->session->captured;
     void *ssl = w->handle, *session = F(library, SSL_get_session)(ssl);
     if (F(library, SSL_version)(ssl) < p->version) {
-        return "the new server speaks only an older version of TLS";
+        return MS_WHY_OLDER_TLS;
     }
     if (F(library, SSL_session_reused)(ssl)) {
         *how = "resumed";
-        return NULL;
+        return MS_WHY_NONE;
     }
     void *leaf = session ? F(library, SSL_SESSION_get0_peer)(session) : NULL;
     if (!leaf) {
-        return "the new server showed no certificate";
+        return MS_WHY_NO_CERT;
     }
     if (!F(library, X509_cmp)(leaf, p->leaf)) {
         *how = "same certificate";
-        return NULL;
+        return MS_WHY_NONE;
     }
-    const char *why = compare(w, p, leaf, how);
+    enum ms_why why = compare(w, p, leaf, how);
     w->asks = !why && p->verifies && p->judges;
-    return w->asks && p->refused && !F(library, X509_cmp)(leaf, p->refused) ? TLS_REFUSED : why;
+    return w->asks && p->refused && !F(library, X509_cmp)(leaf, p->refused) ? MS_WHY_CERT_REFUSED : why;
 }
 
 /* The program's own function judges the new server's certificates, as if its own session were shaking hands with that. */
@@ -1216,7 +1214,7 @@ EXPORT int SSL_write_early_data(void *ssl, const void *octets, size_t length, si
     int result = TLS_REAL(library, SSL_write_early_data)(ssl, octets, length, done);
     tls_look_below(library, ssl, t, true);
     tls_end(&before);
-    tls_spoil(tls_find(ssl), "its request was sent as early data");
+    tls_spoil(tls_find(ssl), MS_WHY_TLS_EARLY_DATA);
     return result;
 }
 
@@ -1285,7 +1283,7 @@ EXPORT int SSL_renegotiate(void *ssl)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_renegotiate, t, CALLER);
-    tls_spoil(t, "its TLS session was renegotiated");
+    tls_spoil(t, MS_WHY_TLS_RENEGOTIATED);
     return library ? TLS_REAL(library, SSL_renegotiate)(t ? t->last : ssl) : 0;
 }
 

@@ -163,7 +163,7 @@ void tls_gone(struct tls *t)
     struct stream *s = tls_stream(t);
     if (s && fork_is_mine() && gate_enter(s)) {
         tls_part(s);
-        stream_leave(s, "the program has ended its TLS session");
+        stream_leave(s, MS_WHY_TLS_ENDED);
         gate_leave(s);
     }
     pthread_mutex_lock(&tls_mutex);
@@ -592,7 +592,7 @@ void tls_leave(struct tls_present *present)
     errno = saved;
 }
 
-void tls_spoil(struct tls *t, const char *why)
+void tls_spoil(struct tls *t, enum ms_why why)
 {
     if (t) {
         struct stream *s = tls_stream(t);
@@ -607,7 +607,7 @@ void tls_half_closed(struct tls *t)
 {
     struct stream *s = t ? tls_stream(t) : NULL;
     if (s && atomic_load(&s->sent) > atomic_load(&s->answered)) {
-        tls_spoil(t, "the program has ended its side of the TLS session");
+        tls_spoil(t, MS_WHY_TLS_HALF_CLOSED);
     }
 }
 
@@ -653,7 +653,7 @@ void tls_opened(struct stream *s)
     n = append(text, n, sizeof text, t->captured ? t->library->kind->needs(t) : "");
     tls_end(&before);
     channel_send(s, MS_TLS, 0, 0, t->captured != NULL, 0, text, n);
-    const char *spoilt = atomic_load(&t->spoilt);
+    enum ms_why spoilt = atomic_load(&t->spoilt);
     if (spoilt) {
         stream_leave(s, spoilt);
     }

@@ -81,9 +81,6 @@ struct tls_facts {
     char name[256]; /* server name sent, "" none */
 };
 
-/* Why a twin is given up that the program's own function has judged. */
-#define TLS_REFUSED "the program's own verification refuses the new server's certificate"
-
 /* What differs between the libraries. Handles are the library's own pointers. */
 struct tls_kind {
     const char *const *functions;     /* names, NULL at the end; those after an empty string may be missing */
@@ -102,14 +99,14 @@ struct tls_kind {
     /* Reads decrypted octets. TLS_DATA: *done > 0. */
     enum tls_outcome (*read)(struct tls_library *library, void *handle, void *buffer, size_t length, size_t *done);
     enum tls_outcome (*write)(struct tls_library *library, void *handle, const void *octets, size_t length, size_t *done);
-    /* Makes the twin's handle on the twin's descriptor, from what was captured. An explanation, or NULL. */
-    const char *(*make)(struct twin *w, struct tls *t);
+    /* Makes the twin's handle on the twin's descriptor, from what was captured. Why it cannot be, or MS_WHY_NONE. */
+    enum ms_why (*make)(struct twin *w, struct tls *t);
     enum tls_outcome (*handshake)(struct twin *w, bool *wants_write);
     /*
-     * After the handshake: why the new server is not to be trusted as the old one was, or NULL; *how says why it is. Sets the
+     * After the handshake: why the new server is not to be trusted as the old one was, or MS_WHY_NONE; *how says why it is. Sets the
      * twin's `asks` where the program has a function of its own, which has the last word.
      */
-    const char *(*judge)(struct twin *w, const char **how);
+    enum ms_why (*judge)(struct twin *w, const char **how);
     /* Has that function judge, within a read call of the program's and with no lock held: it may do anything. */
     bool (*ask)(struct tls *t, struct twin *w);
     /* Which server a captured session can be moved to, "" where any will do that verifies for its name. */
@@ -144,7 +141,7 @@ struct tls {
     void *last;                      /* the handle that the last data call went to */
     void *noted;                     /* the kind's: what the program has set, where the library does not tell */
     void *captured;                  /* the kind's, for twins; NULL: not captured */
-    const char *_Atomic spoilt;      /* why it cannot be followed, NULL if it can */
+    _Atomic uint32_t spoilt;         /* enum ms_why: why it cannot be followed */
     _Atomic uint32_t corked;         /* the library keeps what was written until it is told to send it */
     _Atomic uint32_t busy_writing;   /* a write was put off and has to be repeated by the program */
     /* A failure of the socket that was kept from the library while it might be mended: to be shown to it. */
@@ -211,11 +208,8 @@ bool tls_is_code(const void *address);
 void tls_begin(struct tls_frame *before, struct tls_library *library, void *handle, struct tls *t);
 void tls_end(const struct tls_frame *before);
 
-/* Why: not by way of memory that is known (aside.h). */
-#define TLS_CARRIED "the program carries its TLS records itself, between its socket and its library"
-
 /* The session cannot be followed, from now on. NULL is allowed. */
-void tls_spoil(struct tls *t, const char *why);
+void tls_spoil(struct tls *t, enum ms_why why);
 
 /* The program ends its side of the session: a response that is still under way goes on, but on no other connection. NULL is allowed. */
 void tls_half_closed(struct tls *t);

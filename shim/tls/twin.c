@@ -149,11 +149,15 @@ static void destroy(struct twin *w)
     free(w);
 }
 
-static void fail(struct twin *w, const char *why)
+/* With the twin's `detail`, where the reason has one. */
+static void fail(struct twin *w, enum ms_why why)
 {
+    struct ms_reason reason = { .why = why };
+    size_t length = strnlen(w->detail, sizeof reason.detail);
+    memcpy(reason.detail, w->detail, length);
     w->state = TWIN_FAILED;
     drop_request(w);
-    tell(w, MS_TWIN_FAILED, 0, 0, why, strlen(why));
+    tell(w, MS_TWIN_FAILED, 0, 0, &reason, offsetof(struct ms_reason, detail) + length);
 }
 
 static struct twin *find(uint64_t stream, uint64_t id)
@@ -210,7 +214,7 @@ static void end_left(struct tls *t, const void *here)
             t->judge_left = true;
         }
         if (left || (t->judge_left && w->session == t && w->state == TWIN_ASKS)) {
-            fail(w, "the program's own verification has not returned");
+            fail(w, MS_WHY_JUDGE_LEFT);
             w->state = left ? TWIN_ASKED : TWIN_FAILED;
             destroy(w);
         }
@@ -253,7 +257,7 @@ void twin_ask(struct tls *t)
         be_ready(w);
         ring();
     } else {
-        fail(w, TLS_REFUSED);
+        fail(w, MS_WHY_CERT_REFUSED);
     }
     if (tls_find(t->handle) == t) {
         atomic_store(&t->asked, asks(t));
@@ -283,7 +287,7 @@ static void shake_hands(struct twin *w)
     const struct tls_kind *kind = w->library->kind;
     if (w->state == TWIN_NEW) {
         pthread_mutex_lock(&tls_mutex);
-        const char *why = w->session ? kind->make(w, w->session) : "the program has ended its TLS session";
+        enum ms_why why = w->session ? kind->make(w, w->session) : MS_WHY_TLS_ENDED;
         pthread_mutex_unlock(&tls_mutex);
         if (why) {
             fail(w, why);
@@ -292,26 +296,26 @@ static void shake_hands(struct twin *w)
         w->state = TWIN_SHAKES_HANDS;
         w->deadline = now_ns() + HANDSHAKE_NS;
     }
-    strcpy(w->text, "the TLS handshake with the new server failed");
+    w->failure = MS_WHY_HANDSHAKE;
     enum tls_outcome outcome = kind->handshake(w, &w->wants_write);
     if (outcome == TLS_AGAIN) {
         if (now_ns() > w->deadline) {
-            fail(w, "the TLS handshake with the new server took too long");
+            fail(w, MS_WHY_HANDSHAKE_LATE);
         }
         return;
     }
     if (outcome != TLS_DATA) {
-        fail(w, w->text);
+        fail(w, w->failure);
         return;
     }
     w->how = "";
     pthread_mutex_lock(&tls_mutex);
-    const char *why = w->session && w->session->captured ? kind->judge(w, &w->how) : "the program has ended its TLS session";
+    enum ms_why why = w->session && w->session->captured ? kind->judge(w, &w->how) : MS_WHY_TLS_ENDED;
     pthread_mutex_unlock(&tls_mutex);
     struct tls_facts facts = { .version = "" };
     kind->facts(w, &facts);
     if (!why && *facts.alpn && strcmp(facts.alpn, "http/1.1")) {
-        why = "the new server chose another protocol than HTTP/1.1";
+        why = MS_WHY_OTHER_PROTOCOL;
     }
     if (why) {
         fail(w, why);
@@ -497,7 +501,7 @@ static bool answer_core(struct twin *w)
         }
     }
     if (w->skip > 0 && is_over(w)) {
-        fail(w, "the new server's content ends before the octet that is wanted");
+        fail(w, MS_WHY_TWIN_SHORT);
         return false;
     }
     return w->skip > 0 || w->peek >= 0 || w->take > 0;
@@ -530,7 +534,7 @@ static void serve(struct twin *w)
     w->wants_write = outcome == TLS_AGAIN;
     if (outcome != TLS_DATA) {
         if (outcome != TLS_AGAIN) {
-            fail(w, "the new server did not take the request");
+            fail(w, MS_WHY_TWIN_REQUEST);
         }
         return;
     }
@@ -547,7 +551,7 @@ static void serve(struct twin *w)
             tell(w, MS_TWIN_OCTETS, MS_LAST, 0, NULL, 0);
             continue;
         }
-        fail(w, outcome == TLS_END ? "the new server ended the connection" : "the connection to the new server failed");
+        fail(w, outcome == TLS_END ? MS_WHY_TWIN_CLOSED : MS_WHY_TWIN_BROKEN);
         return;
     }
 }
@@ -638,17 +642,17 @@ static bool start_worker(void)
     return good;
 }
 
-static const char *begin(struct stream *s, const struct ms_message *m, int fd)
+static enum ms_why begin(struct stream *s, const struct ms_message *m, int fd)
 {
     if (fd < 0) {
-        return "the program has no descriptor left";
+        return MS_WHY_NO_DESCRIPTOR;
     }
     if (twin_count >= TWINS || !start_worker()) {
-        return "no twin can be made any more";
+        return MS_WHY_TWINS_MANY;
     }
     struct twin *w = calloc(1, sizeof *w);
     if (!w) {
-        return "out of memory";
+        return MS_WHY_NO_MEMORY;
     }
     pthread_mutex_lock(&tls_mutex);
     struct tls *t = atomic_load(&s->tls);
@@ -659,7 +663,7 @@ static const char *begin(struct stream *s, const struct ms_message *m, int fd)
     pthread_mutex_unlock(&tls_mutex);
     if (!w->session) {
         free(w);
-        return "its TLS session cannot be continued";
+        return MS_WHY_TWIN_NOT_CAPTURED;
     }
     /* A request follows the end of the handshake at once; the program's own choice is copied at the hand-over. */
     int on = 1;
@@ -673,7 +677,7 @@ static const char *begin(struct stream *s, const struct ms_message *m, int fd)
     w->next = twins;
     twins = w;
     twin_count++;
-    return NULL;
+    return MS_WHY_NONE;
 }
 
 static bool add_request(struct twin *w, const void *data, size_t length, bool holds)
@@ -718,13 +722,13 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
     struct tls_frame frame;
     begin_work(&frame);
     if (m->kind == MS_TWIN) {
-        const char *why = begin(s, m, fd);
+        enum ms_why why = begin(s, m, fd);
         if (why) {
             if (fd >= 0) {
                 load_disown(fd);
                 socket_reset(fd);
             }
-            channel_send(s, MS_TWIN_FAILED, 0, 0, 0, m->b, why, strlen(why));
+            channel_send_why(s, MS_TWIN_FAILED, 0, 0, m->b, why);
         } else {
             ring();
         }
@@ -744,12 +748,12 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
         switch (m->kind) {
         case MS_TWIN_WRITE:
             if (!add_request(w, data, length, m->flags & MS_HELD)) {
-                fail(w, "out of memory");
+                fail(w, MS_WHY_NO_MEMORY);
             }
             break;
         case MS_TWIN_PUT:
             if (!add_kept(&w->first, &w->first_length, data, length)) {
-                fail(w, "out of memory");
+                fail(w, MS_WHY_NO_MEMORY);
             }
             break;
         case MS_TWIN_PEEK:
@@ -849,7 +853,7 @@ void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes)
     w->reframes = reframes;
 }
 
-const char *twin_fits(struct twin *w, const struct ms_position *position)
+enum ms_why twin_fits(struct twin *w, const struct ms_position *position)
 {
     struct tls_frame frame;
     begin_work(&frame);
@@ -858,18 +862,18 @@ const char *twin_fits(struct twin *w, const struct ms_position *position)
     bool ready = stash_first(w);
     end_work(&frame);
     if (!ready) {
-        return "out of memory";
+        return MS_WHY_NO_MEMORY;
     }
     if (sent != TLS_DATA) {
-        return "the new server does not take the requests that wait";
+        return MS_WHY_TWIN_STUCK;
     }
     if (!w->reframes) {
-        return NULL;
+        return MS_WHY_NONE;
     }
     if (!w->head_done || w->clear || w->answer.phase == MS_BROKEN) {
-        return "the new server's answer is framed in a way that is not understood";
+        return MS_WHY_OTHER_FRAMING;
     }
-    const char *why = reframe_begin(&w->frame, position, &w->answer, &w->expected);
+    enum ms_why why = reframe_begin(&w->frame, position, &w->answer, &w->expected);
     w->framed = !why;
     return why;
 }
@@ -999,7 +1003,7 @@ void twin_session_gone(struct tls *t)
         if (w->session == t) {
             /* The hand, or the core, lets go of what is left of it. */
             if (w->state == TWIN_ASKED) {
-                fail(w, "the program has ended its TLS session");
+                fail(w, MS_WHY_TLS_ENDED);
                 w->state = TWIN_ASKED;
                 destroy(w);
                 continue;
@@ -1007,7 +1011,7 @@ void twin_session_gone(struct tls *t)
             w->library->kind->destroy(w);
             w->session = NULL;
             if (w->state != TWIN_ARMED) {
-                fail(w, "the program has ended its TLS session");
+                fail(w, MS_WHY_TLS_ENDED);
             }
         }
     }

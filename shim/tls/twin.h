@@ -52,7 +52,8 @@ struct twin {
     uint64_t question;       /* number of the core's last question; its answer carries it */
     int64_t peek;            /* the core waits for more than so many; -1: it does not */
     int64_t take, skip;      /* it waits for octets to be passed on or thrown away; 0: not */
-    char text[512];          /* room for an explanation */
+    enum ms_why failure;     /* of the handshake */
+    char detail[MS_DETAIL];  /* of the reason why it has failed: a text */
 };
 
 /* A message of the core's about a twin, from the hand. The descriptor, if any, is taken over. */
@@ -93,10 +94,10 @@ void twin_stream_gone(uint64_t stream);
 void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes);
 
 /*
- * Whether the answer can be continued from where the program stands: why not, or NULL; then what was to be sent at the
+ * Whether the answer can be continued from where the program stands: why not, or MS_WHY_NONE; then what was to be sent at the
  * hand-over has been sent. By the hand, at the answer's octet.
  */
-const char *twin_fits(struct twin *w, const struct ms_position *position);
+enum ms_why twin_fits(struct twin *w, const struct ms_position *position);
 
 /* Octets of the stash for the program; fewer than asked for if there are no more. */
 size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek);

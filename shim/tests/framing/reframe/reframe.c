@@ -86,7 +86,7 @@ int main(void)
         struct reframe r;
         /* What hand.c and twin.c refuse before it comes to that. */
         bool stands = in.phase >= MS_LENGTH && in.phase != MS_BROKEN, known = source.phase >= MS_LENGTH && source.phase != MS_BROKEN;
-        const char *why = stands && known ? reframe_begin(&r, &p, &source, &answer) : "there is no content";
+        enum ms_why why = stands && known ? reframe_begin(&r, &p, &source, &answer) : MS_WHY_NOT_IN_CONTENT;
         if (why) {
             memset(&r, 0, sizeof r);
         }
@@ -128,7 +128,7 @@ int main(void)
                 break;
             }
         }
-        give_number(why != NULL);
+        give_number(why != MS_WHY_NONE);
         give_number(r.over);
         give_number(r.spent);
         give_number(r.wrong);

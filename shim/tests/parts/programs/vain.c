@@ -11,7 +11,6 @@
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 struct ms_shared shared;
 _Atomic uint32_t load_users, load_state;
-const char withdraw_own_tables[] = "";
 
 static struct ms_counters counters;
 static struct stream stream = { .counters = &counters, .fd = 5, .inode = 1, .stage = STAGE_OPEN, .next_fd = -1, .kept_fd = -1, .old_fd = -1 };
@@ -51,7 +50,7 @@ static uint32_t looked_at(uint32_t gate, int64_t received, int64_t end)
     stream.arming = 1;
     stream.end_at = end;
     counters.received = (uint64_t)received;
-    refuse(&stream, "called off");
+    refuse(&stream, MS_WHY_CALLED_OFF);
     /* The reader has seen `armed` before. */
     atomic_store(&stream.gate, GATE_OPEN);
     if (!close_as(&stream, gate)) {
