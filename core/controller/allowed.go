@@ -17,68 +17,17 @@ import (
 	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
+	"midstream/core/netmon"
 	"midstream/core/resolve"
 )
 
-// link is what has to be known of an interface also when it is gone.
-type link struct {
-	index  int // 0 where it is gone
-	tunnel bool
-	vrf    int // the index of its VRF, 0 for none
-}
-
-// notedFor is for how long what has been found of the interfaces is taken for true where nobody watches them.
-const notedFor = 200 * time.Millisecond
-
-// note takes in the interfaces there are. With p.mu.
-func (p *paths) note(interfaces []netif.Interface, ways []netif.Way) {
-	if p.links == nil {
-		p.links = map[string]link{}
-	}
-	for name, l := range p.links {
-		l.index = 0
-		p.links[name] = l
-	}
-	p.noted = time.Now()
-	tunnels := netif.Tunnels(interfaces, ways)
-	for _, i := range interfaces {
-		p.links[i.Name] = link{index: i.Index, tunnel: tunnels[i.Name], vrf: netif.VRF(interfaces, i.Index)}
-	}
-}
-
 // link returns what is known of the interface, which need not be there any more.
-func (c *Controller) link(name string) link {
-	p := &c.paths
-	p.mu.Lock()
-	fresh := p.watching && len(p.interfaces) > 0 || time.Since(p.noted) < notedFor
-	p.mu.Unlock()
-	if !fresh {
-		if interfaces, err := netif.List(); err == nil {
-			ways, _ := netif.Ways()
-			p.mu.Lock()
-			p.note(interfaces, ways)
-			p.mu.Unlock()
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.links[name]
+func (c *Controller) link(name string) netmon.Link {
+	l := c.networks.Fresh().Link(name)
 	if kind := c.config.Interfaces[name].Kind; kind != "" {
-		l.tunnel = kind == netif.KindTunnel
+		l.Tunnel = kind == netif.KindTunnel
 	}
 	return l
-}
-
-// named returns the name of the first of the interfaces that is known.
-func (p *paths) named(indices []int) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name, l := range p.links {
-		if l.index != 0 && slices.Contains(indices, l.index) {
-			return name
-		}
-	}
-	return ""
 }
 
 // mayLeave reports whether the configuration lets the interface be used in spite of tunnels and rules.
@@ -87,7 +36,7 @@ func (c *Controller) mayLeave(iface string) bool {
 }
 
 // astray says why a connection to the address must not be made over the interface, "" if it may: for a stream that is on the
-// interface own, or "" for none. It is for the kernel to say which way leads there, and for the configuration to
+// interface own, or "" for none. It is for the kernel to say which route leads there, and for the configuration to
 // allow others.
 func (c *Controller) astray(own, iface string, addr netip.Addr) string {
 	if addr = addr.Unmap(); c.mayLeave(iface) || addr.IsLoopback() || addr.IsLinkLocalUnicast() {
@@ -95,23 +44,23 @@ func (c *Controller) astray(own, iface string, addr netip.Addr) string {
 	}
 	from, to := c.link(own), c.link(iface)
 	switch {
-	case own != iface && from.tunnel:
+	case own != iface && from.Tunnel:
 		return fmt.Sprintf("its connection goes through the tunnel %s, which is not to be left (policy.leave_tunnel)", own)
-	case own != "" && from.vrf != to.vrf:
+	case own != "" && from.VRF != to.VRF:
 		return fmt.Sprintf("%s is in another VRF than the program's connection (policy.leave_tunnel)", iface)
 	}
 	if !addr.IsValid() {
 		return ""
 	}
-	way, err := netif.Lookup(addr, from.vrf)
-	if err != nil || way.Local || way.Leads(to.index) {
-		return "" // where no way leads there, the interface may have one of its own
+	route, err := netif.Lookup(addr, from.VRF)
+	if err != nil || route.Local || route.Leads(to.Index) {
+		return "" // where no route leads there, the interface may have one of its own
 	}
-	if through := c.paths.named(way.Index); through != "" && c.link(through).tunnel {
+	if through := c.networks.State().Named(route.Index); through != "" && c.link(through).Tunnel {
 		return fmt.Sprintf("the route to %s leads through the tunnel %s, which is not to be left (policy.leave_tunnel)", addr, through)
 	}
 	// A rule has chosen the table. Where the interface is found in the main one only, the kernel would not use it.
-	if over, err := netif.Lookup(addr, to.index); way.ByRule() && err == nil && !over.ByRule() {
+	if over, err := netif.Lookup(addr, to.Index); route.ByRule() && err == nil && !over.ByRule() {
 		return fmt.Sprintf("the kernel's rules lead to %s another way (policy.leave_tunnel)", addr)
 	}
 	return ""
@@ -168,8 +117,8 @@ func (s *Stream) unlawful(r route, addr netip.Addr) string {
 		return ""
 	}
 	// connect(2) would look for it on the link.
-	if to := s.c.link(r.iface); to.index != 0 {
-		if _, err := netif.Lookup(addr, to.index); errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EACCES) {
+	if to := s.c.link(r.iface); to.Index != 0 {
+		if _, err := netif.Lookup(addr, to.Index); errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EACCES) {
 			return fmt.Sprintf("no route leads to %s over %s", addr, r.iface)
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/log"
 	"midstream/core/manager"
+	"midstream/core/netmon"
 	"midstream/core/resolve"
 	"midstream/core/smallfile"
 )
@@ -66,7 +67,7 @@ type Controller struct {
 	holders    holders
 	manager    *manager.Engine
 	management management
-	paths      paths
+	networks   netmon.Monitor
 	sampler    sampler
 	// standbys counts the connections kept ready.
 	standbys atomic.Int32
@@ -95,7 +96,6 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		manager: manager.New(cfg, time.Now),
 		streams: map[uint64]*Stream{},
 	}
-	c.paths.changed = make(chan struct{})
 	c.management.init()
 	c.sampler.init()
 	return c

@@ -4,15 +4,11 @@ package controller
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
-	"sync"
 	"syscall"
-	"time"
 
 	"midstream/core/channel"
 	"midstream/core/guard"
-	"midstream/core/netif"
 )
 
 // failure is how the program's connection ended before the response did.
@@ -47,7 +43,6 @@ func (s *Stream) guard() {
 		s.c.shim.Guard(s.slot, s.id, on)
 	}
 	if on {
-		s.c.watchPaths()
 		s.c.sampler.wake(s.c)
 	}
 }
@@ -91,128 +86,17 @@ func (s *Stream) moved(m channel.Message) bool {
 	return !restored
 }
 
-// paths is what is known of interfaces and routes, kept up to date while streams are guarded.
-type paths struct {
-	mu         sync.Mutex
-	watching   bool
-	changed    chan struct{} // closed and replaced at every change
-	interfaces []netif.Interface
-	ways       []netif.Way
-	links      map[string]link // by name, those that are gone as well
-	noted      time.Time
-}
-
-func (p *paths) refresh() {
-	interfaces, err := netif.List()
-	if err != nil {
-		return
-	}
-	ways, err := netif.Ways()
-	if err != nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.interfaces, p.ways = interfaces, ways
-	p.note(interfaces, ways)
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
-// usable lists the interfaces that can be used, as far as this process knows; nil where it does not.
-func (p *paths) usable() (names []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, i := range p.interfaces {
-		if i.Usable() == nil {
-			names = append(names, i.Name)
+// heardOfNetworks follows a change of the host's networks: at once where something was lost, and when all is known anew.
+func (c *Controller) heardOfNetworks(whole bool) {
+	if whole {
+		select {
+		case c.management.links <- struct{}{}:
+		default: // one is waiting already
 		}
 	}
-	return names
-}
-
-// lose takes the kernel's word for a loss, until everything has been asked for anew.
-func (p *paths) lose(l netif.Loss) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Index == l.Index })
-	if at < 0 {
-		return
+	for _, s := range c.all("") {
+		s.lookAtPath()
 	}
-	p.interfaces = slices.Clone(p.interfaces) // others may be reading it
-	i := &p.interfaces[at]
-	switch {
-	case l.Addr.IsValid():
-		is := func(a netip.Addr) bool { return a == l.Addr }
-		i.V4, i.V6 = slices.DeleteFunc(slices.Clone(i.V4), is), slices.DeleteFunc(slices.Clone(i.V6), is)
-	case l.Down:
-		i.Up = false
-	default:
-		i.Carrier = false
-	}
-}
-
-// ask makes the kernel tell the interface's carrier now: by itself it may take a second.
-func (p *paths) ask(name string) {
-	p.mu.Lock()
-	at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Name == name })
-	index := 0
-	if at >= 0 && p.watching {
-		index = p.interfaces[at].Index
-	}
-	p.mu.Unlock()
-	if index > 0 {
-		netif.Sync(index)
-	}
-}
-
-// askAll does so for all interfaces that cannot be used now.
-func (p *paths) askAll() {
-	p.mu.Lock()
-	interfaces := p.interfaces
-	p.mu.Unlock()
-	for _, i := range interfaces {
-		if i.Up && !i.Carrier {
-			netif.Sync(i.Index)
-		}
-	}
-}
-
-func (p *paths) news() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.changed
-}
-
-// watchPaths begins to listen for changes of interfaces, addresses and routes.
-func (c *Controller) watchPaths() {
-	p := &c.paths
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.watching {
-		return
-	}
-	p.watching = true
-	go func() {
-		defer guard.Recover()
-		notices, err := netif.Follow(context.Background(), func(l netif.Loss) {
-			p.lose(l)
-			for _, s := range c.all("") {
-				s.lookAtPath()
-			}
-		})
-		p.refresh()
-		if err != nil {
-			c.log.Error().Err(err).Msg("the loss of a network will not be noticed at once")
-			return
-		}
-		for range notices {
-			p.refresh()
-			for _, s := range c.all("") {
-				s.lookAtPath()
-			}
-		}
-	}()
 }
 
 // lookAtPath leaves a path that is not there any more.
@@ -249,29 +133,7 @@ func (s *Stream) lookAtPath() {
 
 // pathLost says why nothing can be heard of the stream's connection any more, "" if something may. With s.mu.
 func (s *Stream) pathLost() string {
-	p := &s.c.paths
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s.iface == "" || s.iface == "lo" || len(p.interfaces) == 0 {
-		return ""
-	}
-	at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Name == s.iface })
-	if at < 0 {
-		return "the interface is gone"
-	}
-	i := p.interfaces[at]
-	local := s.local.Addr().Unmap()
-	switch {
-	case !i.Up:
-		return "the interface is down"
-	case !i.Carrier:
-		return "the interface has no carrier"
-	case local.IsValid() && !local.IsLinkLocalUnicast() && !slices.Contains(i.V4, local) && !slices.Contains(i.V6, local):
-		return "its address is gone"
-	case !netif.Leads(p.ways, i.Index, s.server.Addr()):
-		return "no route leads to the server any more"
-	}
-	return ""
+	return s.c.networks.State().Lost(s.iface, s.local.Addr(), s.server.Addr())
 }
 
 // order lists the interfaces over which the stream can be continued, if it has to be: its own first, then the others as the
@@ -279,18 +141,16 @@ func (s *Stream) pathLost() string {
 func (s *Stream) order() []string {
 	own, _ := s.where()
 	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return s.barred(iface) != "" })
-	p := &s.c.paths
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	networks := s.c.networks.State()
 	var list []string
 	for _, name := range ranked {
-		at := slices.IndexFunc(p.interfaces, func(i netif.Interface) bool { return i.Name == name })
+		i, ok := networks.Interface(name)
 		switch {
-		case at < 0 || p.interfaces[at].Usable() != nil:
+		case !ok || i.Usable() != nil:
 			// The manager may not have heard of it yet.
 		case name == own:
 			list = slices.Insert(list, 0, name)
-		case slices.ContainsFunc(p.ways, func(r netif.Way) bool { return r.Index == p.interfaces[at].Index && r.To.Bits() == 0 }):
+		case networks.HasDefault(i.Index):
 			list = append(list, name)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/netif"
+	"midstream/core/netmon"
 	"midstream/core/relay"
 )
 
@@ -61,7 +62,7 @@ func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 func TestAnIdleStreamIsLeftLaterWhereARecoveryWasInTheWay(t *testing.T) {
 	s := newStream(New(&silent{}, &counters{}, 1, config.Default(), nil, zerolog.Nop()), channel.Message{}, channel.Opening{})
 	s.iface, s.last, s.recovering = "eth7", &exchange{done: true}, true
-	s.c.paths.interfaces = []netif.Interface{{Name: "eth7", Index: 7}} // it is down
+	s.c.networks.Use(netmon.Of([]netif.Interface{{Name: "eth7", Index: 7}}, nil)) // it is down
 	s.lookAtPath()
 	if s.leaving {
 		t.Error("nobody leaves it, but it counts as being left")

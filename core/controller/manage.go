@@ -19,7 +19,6 @@ import (
 	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
-	"midstream/core/resolve"
 )
 
 // How often streams are looked at while there are any, and how long all their answers are waited for.
@@ -34,17 +33,18 @@ const (
 // management is the controller's part in deciding.
 type management struct {
 	kick   chan struct{} // holds one while there is reason to look at once
+	links  chan struct{} // holds one after a change of the host's networks
 	daemon daemon
 	still  stillness
 
 	mu    sync.Mutex
 	store []manager.Store
-	files map[string]manager.Fact // what files say of the interfaces
 	far   map[string]manager.Fact // what the daemon says
 }
 
 func (m *management) init() {
 	m.kick = make(chan struct{}, 1)
+	m.links = make(chan struct{}, 1)
 	m.daemon.news = make(chan struct{}, 1)
 }
 
@@ -55,11 +55,10 @@ func (c *Controller) Manager() manager.Manager { return c.manager }
 func (c *Controller) manage(ctx context.Context) {
 	m := &c.management
 	changed := c.watchStores(ctx)
-	links, err := netif.Watch(ctx)
-	if err != nil {
-		c.log.Error().Err(err).Msg("interfaces are not watched")
+	if err := c.networks.Follow(ctx, c.heardOfNetworks); err != nil {
+		c.log.Error().Err(err).Msg("interfaces are not watched, and the loss of a network will not be noticed at once")
 	}
-	c.refreshInterfaces()
+	c.useNetworks()
 	c.refreshDirectives()
 	guard.Go(func() { c.followDaemon(ctx) })
 	tick := time.NewTimer(lookInterval)
@@ -68,12 +67,8 @@ func (c *Controller) manage(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-links:
-			if !ok {
-				links = nil
-				continue
-			}
-			c.refreshInterfaces()
+		case <-m.links:
+			c.useNetworks()
 			m.still.restart()
 		case <-changed:
 			c.refreshDirectives()
@@ -177,34 +172,24 @@ func ofRoot(dir string) bool {
 	return ok && status.Uid == 0
 }
 
-func (c *Controller) refreshInterfaces() {
-	links, err := netif.Survey()
-	if err != nil {
-		c.log.Error().Err(err).Msg("interfaces are not known")
+// useNetworks tells manager and shim what is known of the host's networks.
+func (c *Controller) useNetworks() {
+	networks := c.networks.State()
+	if len(networks.Interfaces) == 0 {
 		return
 	}
-	files := map[string]manager.Fact{}
-	for i := range links {
-		if servers := resolve.Link(links[i].Index); len(servers) > 0 {
-			files[links[i].Name] = manager.Fact{Resolvers: servers}
-		}
-	}
-	c.management.mu.Lock()
-	c.management.files = files
-	c.management.mu.Unlock()
 	c.combineFacts()
-	c.manager.Links(links)
+	c.manager.Links(slices.Clone(networks.Interfaces))
 	c.useDevice()
 }
 
 // combineFacts gives the manager what the daemon knows and, where that is silent, what files say.
 func (c *Controller) combineFacts() {
-	m := &c.management
-	m.mu.Lock()
 	all := map[string]manager.Fact{}
-	manager.Merge(all, m.far)
-	manager.Merge(all, m.files)
-	m.mu.Unlock()
+	c.management.mu.Lock()
+	manager.Merge(all, c.management.far)
+	c.management.mu.Unlock()
+	manager.Merge(all, manager.OfFiles(c.networks.State()))
 	c.manager.Facts(all)
 }
 
@@ -297,7 +282,10 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 
 // useNow follows the directives at once, for all streams, and says what came of it.
 func (c *Controller) useNow(ctx context.Context) control.MigrateResult {
-	c.refreshInterfaces()
+	if err := c.networks.Refresh(); err != nil {
+		c.log.Error().Err(err).Msg("interfaces are not known")
+	}
+	c.useNetworks()
 	c.refreshDirectives()
 	c.forgetWords()
 	c.useDevice()
@@ -431,7 +419,7 @@ func (c *Controller) answer(_ int, sessions []string) []manager.Need {
 	var needs []manager.Need
 	for _, id := range sessions {
 		for _, s := range c.all(id) {
-			n := manager.Need{Stream: s.Need(), To: c.paths.usable()}
+			n := manager.Need{Stream: s.Need(), To: c.networks.State().Usable()}
 			if n.To != nil {
 				n.To = slices.DeleteFunc(n.To, func(iface string) bool { return s.barred(iface) != "" })
 			}

@@ -224,7 +224,7 @@ func (r *recovery) run() bool {
 			holding = true
 			r.deadline = s.trouble.hold(time.Now()).Add(s.c.config.Failover.Patience)
 		}
-		news := s.c.paths.news()
+		news := s.c.networks.Changed()
 		if done || given || !held && r.speaks() {
 			return false
 		}
@@ -263,7 +263,7 @@ func (r *recovery) run() bool {
 				queue = r.candidates()
 				round++
 			}
-			s.c.paths.askAll()
+			s.c.networks.AskAll()
 			if len(queue) == 0 {
 				pause = noPause // nothing is burdened by looking for a network
 			}

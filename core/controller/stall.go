@@ -190,7 +190,7 @@ func (s *Stream) flows(e *exchange, now time.Time) {
 		}
 	}
 	if quiet := now.Sub(h.heard); quiet >= tick && quiet < time.Second && h.usual < s.c.config.Failover.SuspectAfter {
-		s.c.paths.ask(s.iface)
+		s.c.networks.Ask(s.iface)
 	}
 }
 

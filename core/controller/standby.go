@@ -157,7 +157,7 @@ func (s *Stream) keepStandby(e *exchange) {
 	}()
 	pause := firstRenewal
 	for !s.isOver(e) {
-		news := s.c.paths.news()
+		news := s.c.networks.Changed()
 		list := s.standbys()
 		begun := time.Now()
 		b, err := s.openStandby(e, list)
@@ -182,7 +182,7 @@ func (s *Stream) keepStandby(e *exchange) {
 			s.mu.Lock()
 			stirred := b.stirred
 			s.mu.Unlock()
-			news := s.c.paths.news()
+			news := s.c.networks.Changed()
 			if !s.standbyStands(b, list) {
 				break
 			}

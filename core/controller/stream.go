@@ -12,7 +12,6 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/control"
-	"midstream/core/netif"
 	"midstream/core/relay"
 )
 
@@ -97,7 +96,7 @@ func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 		local:   o.Local,
 		resumed: -1,
 	}
-	if name, ok := netif.ByAddress(o.Local.Addr()); ok {
+	if name, ok := c.networks.Owner(o.Local.Addr()); ok {
 		s.iface = name
 	}
 	return s

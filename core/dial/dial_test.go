@@ -18,6 +18,7 @@ import (
 
 	"midstream/core/netif"
 	"midstream/core/netif/nettest"
+	"midstream/core/netmon"
 	"midstream/core/resolve"
 )
 
@@ -335,7 +336,7 @@ func TestRaceOverADevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if name, _ := netif.ByAddress(c.Local().Addr()); name != "wlan0" {
+		if name, _ := new(netmon.Monitor).Owner(c.Local().Addr()); name != "wlan0" {
 			t.Errorf("%v leaves from %v, an address of %q", c.Remote(), c.Local(), name)
 		}
 		return c.Remote().String(), time.Since(start)

@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/netif"
+	"midstream/core/netmon"
 )
 
 // Engine implements Manager. It is safe for concurrent use.
@@ -67,6 +68,17 @@ func Merge(all map[string]Fact, more map[string]Fact) {
 	}
 }
 
+// OfFiles returns what the host's files say of the interfaces.
+func OfFiles(networks *netmon.State) map[string]Fact {
+	files := map[string]Fact{}
+	for _, i := range networks.Interfaces {
+		if servers := networks.Resolvers(i.Name); len(servers) > 0 {
+			files[i.Name] = Fact{Resolvers: servers}
+		}
+	}
+	return files
+}
+
 // report is a stream with its sample.
 type report struct {
 	Stream
@@ -87,7 +99,7 @@ func New(cfg *config.Config, now func() time.Time) *Engine {
 	}
 }
 
-// Links tells the engine the interfaces there are, as netif.Survey gives them; the list becomes the engine's.
+// Links tells the engine the interfaces there are, as netmon.State has them; the list becomes the engine's.
 func (e *Engine) Links(links []netif.Interface) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

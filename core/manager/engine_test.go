@@ -40,7 +40,7 @@ func newWorld(t *testing.T, text string, names ...string) *world {
 		w.links = append(w.links, netif.Interface{
 			Name: name, Index: i + 2, Up: true, Carrier: true, Kind: KindEthernet,
 			V4:       []netip.Addr{netip.AddrFrom4([4]byte{10, 77, byte(i + 1), 2})},
-			Defaults: []netif.Route{{Via: netip.AddrFrom4([4]byte{10, 77, byte(i + 1), 1}), Metric: 100 * (i + 1)}},
+			Defaults: []netif.DefaultRoute{{Via: netip.AddrFrom4([4]byte{10, 77, byte(i + 1), 1}), Metric: 100 * (i + 1)}},
 		})
 	}
 	w.relink()

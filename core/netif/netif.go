@@ -1,6 +1,5 @@
-// Package netif says which network interfaces the host has, which of them can
-// carry a connection now, and which one owns a local address. It asks the
-// kernel by rtnetlink(7) through the standard library alone.
+// Package netif asks the kernel, by rtnetlink(7) through the standard library alone, which network interfaces the host has,
+// which of them can carry a connection now, and where routes lead. What is known is kept by package netmon.
 package netif
 
 import (
@@ -29,7 +28,7 @@ type Interface struct {
 
 	// Kind and Defaults are filled in by Survey only.
 	Kind     string
-	Defaults []Route
+	Defaults []DefaultRoute
 }
 
 // HasAddress reports whether the interface has an address a connection beyond

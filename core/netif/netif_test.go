@@ -99,56 +99,6 @@ func TestTentativeAddressIsNotListed(t *testing.T) {
 	}
 }
 
-func TestByAddressFindsTheOwner(t *testing.T) {
-	if !nettest.Inside(t) {
-		return
-	}
-	far := nettest.NewPlace(t)
-	far.Link("wlan0", "ap0", []string{"10.1.0.2/24", "fd01::2/64"}, nil)
-	for addr, want := range map[string]string{
-		"10.1.0.2": "wlan0", "::ffff:10.1.0.2": "wlan0", "fd01::2": "wlan0",
-		"fe80::1%wlan0": "wlan0", "127.0.0.1": "lo", "127.3.2.1": "lo", "::1": "lo", "10.9.9.9": "", "0.0.0.0": "",
-	} {
-		if name, ok := ByAddress(netip.MustParseAddr(addr)); name != want || ok != (want != "") {
-			t.Errorf("ByAddress(%s) = %q, %v; want %q", addr, name, ok, want)
-		}
-	}
-	if name, ok := ByAddress(netip.Addr{}); ok {
-		t.Errorf("the zero address belongs to %q", name)
-	}
-}
-
-func TestByAddressNoticesANewAddressSoon(t *testing.T) {
-	if !nettest.Inside(t) {
-		return
-	}
-	ByAddress(netip.MustParseAddr("127.0.0.1"))
-	nettest.Run(t, "ip addr add 10.4.0.1/32 dev lo")
-	end := time.Now().Add(ownersFresh / 2)
-	for {
-		if name, _ := ByAddress(netip.MustParseAddr("10.4.0.1")); name == "lo" {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("a miss does not look again before the table is old")
-		}
-		time.Sleep(ownersMiss / 5)
-	}
-}
-
-func TestByAddressAsksTheKernelSeldom(t *testing.T) {
-	var table ownerTable
-	table.find(netip.MustParseAddr("127.0.0.1"))
-	taken := table.taken
-	start := time.Now()
-	for range 1000 {
-		table.find(netip.MustParseAddr("127.0.0.1"))
-	}
-	if time.Since(start) < ownersFresh && table.taken != taken {
-		t.Error("hits within a second took a new dump")
-	}
-}
-
 func TestWatchNoticesAddressesAndLinks(t *testing.T) {
 	if !nettest.Inside(t) {
 		return
@@ -189,13 +139,6 @@ func TestWatchNoticesAddressesAndLinks(t *testing.T) {
 	}
 }
 
-func BenchmarkByAddress(b *testing.B) {
-	addr := netip.MustParseAddr("127.0.0.1")
-	for b.Loop() {
-		ByAddress(addr)
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, kind := range []int{syscall.RTM_GETLINK, syscall.RTM_GETADDR, syscall.RTM_GETROUTE} {
 		wire, err := syscall.NetlinkRIB(kind, syscall.AF_UNSPEC)
@@ -226,8 +169,8 @@ func FuzzParse(f *testing.F) {
 			if index, _, ok := parseDefault(&msgs[i]); ok && index == 0 {
 				t.Error("a route over no interface")
 			}
-			if way, ok := parseWay(&msgs[i]); ok && (way.Index == 0 || !way.To.IsValid()) {
-				t.Errorf("%+v", way)
+			if route, ok := parseRoute(&msgs[i]); ok && (route.Index == 0 || !route.To.IsValid()) {
+				t.Errorf("%+v", route)
 			}
 		}
 		parseFound(wire)

@@ -23,37 +23,38 @@ const (
 	KindOther    = "other" // bridges and all else
 )
 
-// Route is a default route.
-type Route struct {
+// DefaultRoute is a default route.
+type DefaultRoute struct {
 	Via    netip.Addr // invalid where there is no gateway, as on a point-to-point link
 	Metric int        // lower is preferred by the kernel
 }
 
-// Survey is List with Kind and Defaults filled in.
-func Survey() ([]Interface, error) {
+// Survey is List with Kind and Defaults filled in, and Routes.
+func Survey() ([]Interface, []Route, error) {
 	all, err := List()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	routes, err := dump(syscall.RTM_GETROUTE)
+	msgs, err := dump(syscall.RTM_GETROUTE)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	tunnels := Tunnels(all, waysOf(routes))
+	routes := routesOf(msgs)
+	tunnels := Tunnels(all, routes)
 	for i := range all {
 		if all[i].Kind = kindOf("/sys/class/net", &all[i]); tunnels[all[i].Name] {
 			all[i].Kind = KindTunnel
 		}
 	}
-	for i := range routes {
-		index, route, ok := parseDefault(&routes[i])
+	for i := range msgs {
+		index, route, ok := parseDefault(&msgs[i])
 		for j := range all {
 			if ok && all[j].Index == index {
 				all[j].Defaults = append(all[j].Defaults, route)
 			}
 		}
 	}
-	return all, nil
+	return all, routes, nil
 }
 
 // From linux/if_arp.h: values of /sys/class/net/X/type.
@@ -107,7 +108,7 @@ const (
 
 // parseDefault reads a struct rtmsg and its attributes; ok is false unless it is a usable default route of the
 // main table.
-func parseDefault(m *syscall.NetlinkMessage) (index int, route Route, ok bool) {
+func parseDefault(m *syscall.NetlinkMessage) (index int, route DefaultRoute, ok bool) {
 	if m.Header.Type != syscall.RTM_NEWROUTE || len(m.Data) < sizeofRtMsg {
 		return 0, route, false
 	}

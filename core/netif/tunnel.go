@@ -31,19 +31,19 @@ const kindVRF = "vrf"
 // Tunnels returns the names of the tunnels among the interfaces. Point-to-point protocol is one where it runs over
 // another interface: then a route to the other end, a single host behind a router, leads out of that one. Over a modem, or
 // Ethernet (PPPoE), there is none.
-func Tunnels(interfaces []Interface, ways []Way) map[string]bool {
+func Tunnels(interfaces []Interface, routes []Route) map[string]bool {
 	names := map[string]bool{}
 	for i := range interfaces {
-		if interfaces[i].isTunnel(ways) {
+		if interfaces[i].isTunnel(routes) {
 			names[interfaces[i].Name] = true
 		}
 	}
 	return names
 }
 
-func (i *Interface) isTunnel(ways []Way) bool {
+func (i *Interface) isTunnel(routes []Route) bool {
 	if i.Link == "ppp" || i.Link == "" && i.Hardware == syscall.ARPHRD_PPP {
-		return slices.ContainsFunc(ways, func(w Way) bool { return w.Index != i.Index && w.Via && w.To.IsSingleIP() })
+		return slices.ContainsFunc(routes, func(r Route) bool { return r.Index != i.Index && r.Via && r.To.IsSingleIP() })
 	}
 	return slices.Contains(tunnels, i.Link) || slices.Contains(tunnelHardware, i.Hardware)
 }

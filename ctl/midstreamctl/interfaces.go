@@ -17,8 +17,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/core/manager"
-	"midstream/core/netif"
-	"midstream/core/resolve"
+	"midstream/core/netmon"
 )
 
 const interfacesHelp = `usage: midstreamctl interfaces [--json]
@@ -40,22 +39,18 @@ func interfaces(e *environment, args []string) int {
 	}
 	status := exitOK
 	engine := manager.New(e.config, time.Now)
-	links, err := netif.Survey()
+	networks, err := netmon.Look()
 	if err != nil {
 		e.complain("interfaces: %v", err)
 		return exitFailed
 	}
-	engine.Links(links)
+	engine.Links(networks.Interfaces)
 	facts, err := e.facts()
 	if err != nil {
 		e.complain("interfaces: %v", err)
 		status = exitFailed
 	}
-	for i := range links {
-		if servers := resolve.Link(links[i].Index); len(servers) > 0 {
-			manager.Merge(facts, map[string]manager.Fact{links[i].Name: {Resolvers: servers}})
-		}
-	}
+	manager.Merge(facts, manager.OfFiles(networks))
 	engine.Facts(facts)
 	var directives []manager.Directives
 	for _, dir := range []string{manager.HostDir, control.RuntimeDir()} {

@@ -24,7 +24,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
-	"midstream/core/resolve"
+	"midstream/core/netmon"
 )
 
 // daemon implements control.Handler and control.Extension.
@@ -174,22 +174,16 @@ func (d *daemon) reload() {
 }
 
 func (d *daemon) refreshInterfaces() {
-	links, err := netif.Survey()
+	networks, err := netmon.Look()
 	if err != nil {
 		d.log.Error().Err(err).Msg("interfaces are not known")
 		return
 	}
-	files := map[string]manager.Fact{}
-	for i := range links {
-		if servers := resolve.Link(links[i].Index); len(servers) > 0 {
-			files[links[i].Name] = manager.Fact{Resolvers: servers}
-		}
-	}
 	d.mu.Lock()
-	d.files, d.links = files, links
+	d.files, d.links = manager.OfFiles(networks), networks.Interfaces
 	d.mu.Unlock()
 	for _, p := range d.all() {
-		p.engine.Links(slices.Clone(links))
+		p.engine.Links(slices.Clone(networks.Interfaces))
 	}
 }
 

@@ -1,4 +1,4 @@
-// The kernel's own answer to which way a connection of this process would take: RTM_GETROUTE for one address, which goes by
+// The kernel's own answer to over which route a connection of this process would go: RTM_GETROUTE for one address, which goes by
 // the rules of ip-rule(8), this user's ID among them, and by VRFs.
 
 package netif
@@ -25,14 +25,14 @@ const (
 	tableLocal      = 255
 )
 
-// Found says which way a connection takes.
+// Found says over which route a connection goes.
 type Found struct {
 	Index []int  // of the interface, or of all that share the route
 	Table uint32 // that the route is in
 	Local bool   // the address is this host's own
 }
 
-// Leads reports whether the way is out of the interface with that index.
+// Leads reports whether the route is out of the interface with that index.
 func (f Found) Leads(index int) bool { return slices.Contains(f.Index, index) }
 
 // ByRule reports whether a rule of the administrator's has chosen the table, and not the kernel's own three.

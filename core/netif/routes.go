@@ -8,25 +8,17 @@ import (
 	"syscall"
 )
 
-// Way says that a route leads to some addresses out of an interface.
-type Way struct {
+// Route says that a route leads to some addresses out of an interface.
+type Route struct {
 	Index int // of the interface
 	To    netip.Prefix
 	Via   bool // over a router
 }
 
-// Ways returns those of the unicast routes of all tables, of both families.
-func Ways() ([]Way, error) {
-	msgs, err := dump(syscall.RTM_GETROUTE)
-	if err != nil {
-		return nil, err
-	}
-	return waysOf(msgs), nil
-}
-
-func waysOf(msgs []syscall.NetlinkMessage) (all []Way) {
+// routesOf reads those of the unicast routes, of all tables and both families.
+func routesOf(msgs []syscall.NetlinkMessage) (all []Route) {
 	for i := range msgs {
-		if r, ok := parseWay(&msgs[i]); ok {
+		if r, ok := parseRoute(&msgs[i]); ok {
 			all = append(all, r)
 		}
 	}
@@ -34,9 +26,9 @@ func waysOf(msgs []syscall.NetlinkMessage) (all []Way) {
 }
 
 // Leads reports whether one of them leads out of the interface to addr.
-func Leads(ways []Way, index int, addr netip.Addr) bool {
+func Leads(routes []Route, index int, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	for _, r := range ways {
+	for _, r := range routes {
 		if r.Index == index && r.To.Contains(addr) {
 			return true
 		}
@@ -44,8 +36,8 @@ func Leads(ways []Way, index int, addr netip.Addr) bool {
 	return false
 }
 
-// parseWay reads a struct rtmsg (12 octets) and its attributes.
-func parseWay(m *syscall.NetlinkMessage) (r Way, ok bool) {
+// parseRoute reads a struct rtmsg (12 octets) and its attributes.
+func parseRoute(m *syscall.NetlinkMessage) (r Route, ok bool) {
 	if m.Header.Type != syscall.RTM_NEWROUTE || len(m.Data) < syscall.SizeofRtMsg || m.Data[7] != syscall.RTN_UNICAST {
 		return r, false
 	}

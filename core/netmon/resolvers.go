@@ -1,6 +1,6 @@
 // The name servers of one link, from what systemd leaves in files: sd_link_get_dns_servers(3).
 
-package resolve
+package netmon
 
 import (
 	"net/netip"
@@ -17,9 +17,9 @@ var linkFolders = []struct{ folder, key string }{
 	{"/run/systemd/netif/links", "DNS="},
 }
 
-// Link returns the name servers that systemd-resolved or systemd-networkd has for the interface with this index;
+// linkServers returns the name servers that systemd-resolved or systemd-networkd has for the interface with this index;
 // none if they do not run, or keep their files to themselves.
-func Link(index int) []netip.AddrPort {
+func linkServers(index int) []netip.AddrPort {
 	for _, f := range linkFolders {
 		text, err := smallfile.Read(filepath.Join(f.folder, strconv.Itoa(index)))
 		if err != nil {

@@ -1,4 +1,4 @@
-// What the kernel says of ways, and which interfaces are tunnels.
+// What the kernel says of routes, and which interfaces are tunnels.
 package netif
 
 import (
@@ -78,7 +78,7 @@ func TestLookupFollowsTheKernelsRules(t *testing.T) {
 		t.Errorf("one of two hops: %+v, %v", f, err)
 	}
 
-	survey, err := Survey()
+	survey, _, err := Survey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,18 +114,18 @@ func TestTunnelsAreKnownByTheirDrivers(t *testing.T) {
 		link(9, "sit0", "", 776, 0), link(10, "ppp0", "ppp", 512, 0), link(11, "red", "vrf", 1, 0), link(12, "eth1", "", 1, 11),
 		link(13, "br1", "bridge", 1, 11), link(14, "eth2", "", 1, 13),
 	}, nil)
-	names := func(ways []Way) (list []string) {
-		for name := range Tunnels(all, ways) {
+	names := func(routes []Route) (list []string) {
+		for name := range Tunnels(all, routes) {
 			list = append(list, name)
 		}
 		slices.Sort(list)
 		return list
 	}
-	dsl := []Way{{Index: 10, To: netip.MustParsePrefix("0.0.0.0/0")}, {Index: 10, To: netip.MustParsePrefix("203.0.113.1/32")}}
+	dsl := []Route{{Index: 10, To: netip.MustParsePrefix("0.0.0.0/0")}, {Index: 10, To: netip.MustParsePrefix("203.0.113.1/32")}}
 	if got := names(dsl); !slices.Equal(got, []string{"ipsec0", "sit0", "tun0", "wg0"}) {
 		t.Errorf("with PPP over a modem: %v", got)
 	}
-	l2tp := append(dsl, Way{Index: 2, To: netip.MustParsePrefix("198.51.100.7/32"), Via: true})
+	l2tp := append(dsl, Route{Index: 2, To: netip.MustParsePrefix("198.51.100.7/32"), Via: true})
 	if got := names(l2tp); !slices.Equal(got, []string{"ipsec0", "ppp0", "sit0", "tun0", "wg0"}) {
 		t.Errorf("with PPP over eth0: %v", got)
 	}
