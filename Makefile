@@ -2,6 +2,9 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where the libraries are installed, below PREFIX; the launcher looks for them there.
+LIBDIR ?= lib/midstream
+VERSION := $(shell cat VERSION)
 CC ?= cc
 GO ?= go
 BUILD := build
@@ -13,10 +16,17 @@ SHIM_CFLAGS := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -fPIC
 SHIM_LDFLAGS := -shared -Wl,-Bsymbolic-functions -Wl,-z,now,-z,relro,-z,noexecstack,-z,nodelete -Wl,--as-needed
 SHIM_SOURCES := $(wildcard shim/*/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:shim/%.c=$(BUILD)/shim/%.o)
+RELEASE_FLAGS := -X midstream/core/release.Version=$(VERSION)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 
 .PHONY: all
 all: needed $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd
+
+# What is built in beside the sources: it is built anew when that is another one.
+$(BUILD)/settings: always
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(LIBDIR)' | cmp -s - $@ || echo '$(VERSION) $(LIBDIR)' >$@
+.PHONY: always
 
 # What is missing is said at once, not by the first command that fails for it.
 .PHONY: needed
@@ -26,6 +36,9 @@ needed:
 $(BUILD)/shim/%.o: shim/%.c $(wildcard shim/*/*.h shim/*/*.def) cgo/abi.h cgo/why.def Makefile
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_CFLAGS) -c -o $@ $<
+
+$(BUILD)/shim/process/version.o: SHIM_CFLAGS += -DMIDSTREAM_VERSION='"$(VERSION)"'
+$(BUILD)/shim/process/version.o: $(BUILD)/settings
 
 # A hook that ended in a jump to its library would hide behind the program's return address what the library then calls itself.
 $(BUILD)/shim/tls/openssl.o $(BUILD)/shim/tls/gnutls.o: SHIM_CFLAGS += -fno-optimize-sibling-calls
@@ -38,31 +51,36 @@ $(BUILD)/shim/exports.map: shim/process/calls.def shim/tls/tls.def Makefile
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
 
-$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/why.def $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh
-	GO='$(GO)' sh cgo/build.sh $@
+$(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/why.def $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh $(BUILD)/shim/process/version.o
+	GO='$(GO)' sh cgo/build.sh $@ $(BUILD)/shim/process/version.o '$(RELEASE_FLAGS)'
 
-$(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./ctl/$(@F)
+$(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES) $(BUILD)/settings
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(RELEASE_FLAGS) -X midstream/ctl/libraries.Folder=$(LIBDIR)' -o $@ ./ctl/$(@F)
 
-$(BUILD)/midstream: $(wildcard ctl/midstream/launcher/*.c ctl/midstream/launcher/*.h) Makefile
+$(BUILD)/midstream: $(wildcard ctl/midstream/launcher/*.c ctl/midstream/launcher/*.h) Makefile $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
+	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -DMIDSTREAM_VERSION='"$(VERSION)"' -DLIBRARY_FOLDER='"$(LIBDIR)"' -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
 
-.PHONY: install
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/midstream
-	install -m 755 $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd $(DESTDIR)$(PREFIX)/bin
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|@PREFIX@|$(PREFIX)|' ctl/midstreamd/midstreamd.service >$(DESTDIR)$(PREFIX)/lib/systemd/user/midstreamd.service
-	sed 's|@PREFIX@|$(PREFIX)|' ctl/midstreamd/midstreamd-host.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/midstreamd-host.service
-	install -m 755 $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(DESTDIR)$(PREFIX)/lib/midstream
+# The manual pages and completions that are made from the commands themselves: by programs of this machine, whatever is built for.
+MADE := $(addprefix $(BUILD)/package/,midstreamctl.1 midstream.toml.5 midstreamctl.bash midstreamctl.zsh midstreamctl.fish)
+.PHONY: pages
+pages: $(MADE)
+$(BUILD)/package/midstreamctl: $(GO_SOURCES)
+	@mkdir -p $(@D)
+	env -u GOOS -u GOARCH CGO_ENABLED=0 $(GO) build -o $@ ./ctl/midstreamctl
+$(BUILD)/package/midstreamctl.1: $(BUILD)/package/midstreamctl
+	$< page >$@
+$(BUILD)/package/midstream.toml.5: $(BUILD)/package/midstreamctl docs/configuration.md
+	$< page docs/configuration.md >$@
+$(BUILD)/package/midstreamctl.%sh: $(BUILD)/package/midstreamctl
+	$< completion $*sh >$@
 
-.PHONY: uninstall
+# package/files is the list. ~/.local, relative folders and packages: package/install.sh.
+.PHONY: install uninstall
+install: all pages
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' sh package/install.sh install
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,midstream midstreamctl midstreamd)
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/user/midstreamd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/midstreamd-host.service
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/midstream/,libmidstream.so libmidstream-core.so)
-	rmdir $(DESTDIR)$(PREFIX)/lib/midstream 2>/dev/null || :
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' sh package/install.sh uninstall
 
 # The set-up comes first even with -j: it may be what installs the compilers.
 .PHONY: setup
@@ -124,12 +142,7 @@ else
 	$(GO) test ./e2e/matrix -run 'TestServersOfDifferentMake|TestAStreamMoves'
 endif
 
-# What core/channel says of cgo/why.def is made from that.
-.PHONY: mirror
-mirror:
-	$(GO) run ./cgo/mirror
-
-SCRIPTS := e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
+SCRIPTS := package/install.sh package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
@@ -145,6 +158,8 @@ check:
 	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' -Ishim $(SHIM_SOURCES) shim/tests/framing ctl/midstream/launcher e2e/clients
 	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
 	shellcheck $(SCRIPTS)
+	$(MAKE) -s pages
+	mandoc -T lint -W warning docs/man/* $(filter %.1 %.5,$(MADE))
 
 # Every fuzz target for a few seconds; FUZZTIME=10m searches in earnest.
 FUZZTIME ?= 5s

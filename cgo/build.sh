@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh OUTPUT: builds libmidstream-core.so with a Go runtime that keeps out of the program's way.
+# build.sh OUTPUT VERSION.O LINKER-FLAGS: builds libmidstream-core.so, which carries VERSION.O as well, with a Go runtime that keeps out of the program's way.
 #
 # Some files of the toolchain in use are replaced, through -overlay, by copies made here:
 #   - the runtime's signal table. The runtime handles every signal in it, and unblocks some, whatever mask its
@@ -15,6 +15,7 @@
 # Its threads come from thread.c.
 set -eu
 output=$1
+version_object=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 go=${GO:-go}
 work=$(dirname "$output")/cgo
 mkdir -p "$work"
@@ -79,8 +80,8 @@ fi
 
 # netgo: names are looked up by the core itself, never by the C library inside somebody else's process.
 CGO_ENABLED=1 "$go" build -buildmode=c-shared -trimpath -tags netgo,osusergo -overlay "$work/overlay.json" \
-	-ldflags "-s -w -X runtime.godebugDefault=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0 \
-	-extldflags '-Wl,--wrap=pthread_create,--wrap=pthread_attr_getstacksize,--wrap=abort -Wl,--version-script=$here/exports.map -Wl,-z,nodelete -Wl,-z,max-page-size=0x10000 -Wl,-z,common-page-size=0x10000$relr'" \
+	-ldflags "-s -w $3 -X runtime.godebugDefault=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0 \
+	-extldflags '$version_object -Wl,--wrap=pthread_create,--wrap=pthread_attr_getstacksize,--wrap=abort -Wl,--version-script=$here/exports.map -Wl,-z,nodelete -Wl,-z,max-page-size=0x10000 -Wl,-z,common-page-size=0x10000$relr'" \
 	-o "$work/core.so" ./cgo
 # In small pieces, and so into small folios of the page cache: of the large ones that a linker's own writing makes, the
 # kernel maps all into a process that needs an octet (1.3 MB more of this library).

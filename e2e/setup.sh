@@ -52,6 +52,7 @@ needs() {
     cat <<'LIST'
 cppcheck       cppcheck
 shellcheck     shellcheck
+mandoc         mandoc
 nftables       nft
 apache2-bin    apache2
 lighttpd       lighttpd

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"midstream/core/guard"
+	"midstream/core/release"
 )
 
 type conn struct {
@@ -165,6 +166,8 @@ func (c *conn) answer(r Request) {
 			result = map[string]bool{"watching": true}
 			then, err = c.watch()
 		}
+	case MethodVersion:
+		result, err = release.Version, params(r, &struct{}{})
 	default:
 		if x, ok := c.server.handler.(Extension); ok {
 			var known bool

@@ -260,7 +260,7 @@ func (e *Engine) wanted(v *view, s Stream, on *Interface) (to, trigger, cause st
 			continue
 		}
 		if c, why := e.better(i, on); c < 0 && why.moves(e, i, on) && (!i.Dearer(on) || why.pays) {
-			return name, TriggerBetter, e.reason(why, i) + ", unlike " + on.Name
+			return name, TriggerBetter, e.reason(why, i, itself) + ", unlike " + on.Name
 		}
 	}
 	return "", "", ""

@@ -373,7 +373,7 @@ func TestMeasurementsComeFromTheStreams(t *testing.T) {
 func TestEveryInterfaceSaysWhy(t *testing.T) {
 	w := newWorld(t, "[interfaces.wwan0]\nmetered = true\n[interfaces.tun0]\nnever = true", "wlan0", "wwan0", "tun0")
 	want := map[string]string{
-		"wlan0": "chosen: it is not metered, unlike wwan0", "wwan0": "not chosen: of wlan0, it is not metered",
+		"wlan0": "chosen: it is not metered, unlike wwan0", "wwan0": "not chosen: wlan0 is not metered",
 		"tun0": "not used: the configuration says never", "lo": "not used: it is the loopback interface",
 	}
 	for _, i := range w.Interfaces() {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // criterion is one reason to prefer an interface to another. The first in which two differ decides.
@@ -16,15 +17,23 @@ type criterion struct {
 	moves func(e *Engine, better, worse *Interface) bool
 	// pays tells whether the difference is worth it where octets cost more there.
 	pays bool
-	// says completes "it is better than X: …".
-	says func(e *Engine, i *Interface) string
+	// says why i is better, in a sentence about "it" or, by its name, another one.
+	says func(e *Engine, i *Interface, it subject) string
 }
 
 func always(*Engine, *Interface, *Interface) bool { return true }
 func never(*Engine, *Interface, *Interface) bool  { return false }
 
-func text(s string) func(*Engine, *Interface) string {
-	return func(*Engine, *Interface) string { return s }
+// subject is how a sentence speaks of an interface.
+type subject struct{ it, its string }
+
+var itself = subject{"it", "its"}
+
+// text has {it} and {its} where the interface is spoken of.
+func text(s string) func(*Engine, *Interface, subject) string {
+	return func(_ *Engine, _ *Interface, n subject) string {
+		return strings.NewReplacer("{it}", n.it, "{its}", n.its).Replace(s)
+	}
 }
 
 // falseFirst orders what is not before what is.
@@ -41,27 +50,31 @@ func falseFirst(is func(*Interface) bool) func(*Engine, *Interface, *Interface) 
 }
 
 var criteria = []criterion{
-	{compare: falseFirst(func(i *Interface) bool { return i.Captive }), moves: always, pays: true, says: text("it is not behind a captive portal")},
-	{compare: falseFirst(func(i *Interface) bool { return len(i.Routes) == 0 }), moves: never, says: text("it has a default route")},
-	{compare: falseFirst(func(i *Interface) bool { return i.congested }), moves: always, says: text("it is not congested")},
-	{compare: falseFirst(func(i *Interface) bool { return !i.Preferred }), moves: always, pays: true, says: text("a hint prefers it")},
+	{compare: falseFirst(func(i *Interface) bool { return i.Captive }), moves: always, pays: true, says: text("{it} is not behind a captive portal")},
+	{compare: falseFirst(func(i *Interface) bool { return len(i.Routes) == 0 }), moves: never, says: text("{it} has a default route")},
+	{compare: falseFirst(func(i *Interface) bool { return i.congested }), moves: always, says: text("{it} is not congested")},
+	{compare: falseFirst(func(i *Interface) bool { return !i.Preferred }), moves: always, pays: true, says: text("a hint prefers {it}")},
 	{
 		compare: func(e *Engine, a, b *Interface) int {
 			return place(e.config.Policy.Prefer, a.Name) - place(e.config.Policy.Prefer, b.Name)
-		}, moves: always, pays: true, says: text("the policy prefers it"),
+		}, moves: always, pays: true, says: text("the policy prefers {it}"),
 	},
 	{
 		compare: func(e *Engine, a, b *Interface) int {
 			return place(e.config.Policy.Providers, a.Provider) - place(e.config.Policy.Providers, b.Provider)
 		}, moves: always, pays: true,
-		says: func(_ *Engine, i *Interface) string { return "the policy prefers its provider, " + i.Provider },
+		says: func(_ *Engine, i *Interface, n subject) string {
+			return "the policy prefers " + n.its + " provider, " + i.Provider
+		},
 	},
-	{compare: falseFirst(func(i *Interface) bool { return i.Metered }), moves: always, says: text("it is not metered")},
+	{compare: falseFirst(func(i *Interface) bool { return i.Metered }), moves: always, says: text("{it} is not metered")},
 	{
 		compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Cost, b.Cost) }, moves: always,
-		says: func(_ *Engine, i *Interface) string { return fmt.Sprintf("its cost is lower (%g)", i.Cost) },
+		says: func(_ *Engine, i *Interface, n subject) string {
+			return fmt.Sprintf("%s cost is lower (%g)", n.its, i.Cost)
+		},
 	},
-	{compare: falseFirst(func(i *Interface) bool { return !i.Free }), moves: always, says: text("it is free")},
+	{compare: falseFirst(func(i *Interface) bool { return !i.Free }), moves: always, says: text("{it} is free")},
 	{
 		compare: func(_ *Engine, a, b *Interface) int {
 			x, y := a.speed(), b.speed()
@@ -74,17 +87,19 @@ var criteria = []criterion{
 			told := better.Performance > 0
 			return (told || e.config.Policy.Performance) && better.speed() >= 2*worse.speed()
 		},
-		says: func(_ *Engine, i *Interface) string { return fmt.Sprintf("it is faster (%s)", bits(i.speed())) },
+		says: func(_ *Engine, i *Interface, n subject) string {
+			return fmt.Sprintf("%s is faster (%s)", n.it, bits(i.speed()))
+		},
 	},
 	{
 		compare: func(e *Engine, a, b *Interface) int { return e.flaps(a.Name) - e.flaps(b.Name) }, moves: never,
-		says: text("it has been lost less often"),
+		says: text("{it} has been lost less often"),
 	},
 	{
 		compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.metric(), b.metric()) }, moves: never,
-		says: text("the kernel prefers its route"),
+		says: text("the kernel prefers {its} route"),
 	},
-	{compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Index, b.Index) }, moves: never, says: text("it was there first")},
+	{compare: func(_ *Engine, a, b *Interface) int { return cmp.Compare(a.Index, b.Index) }, moves: never, says: text("{it} was there first")},
 }
 
 // place is the index of name in the list, or its length.
@@ -187,11 +202,11 @@ func (e *Engine) rank(v *view) {
 			i.Why = "chosen: there is no other"
 		case n == 0:
 			_, c := e.better(i, v.ranked[1])
-			i.Why = "chosen: " + e.reason(c, i) + ", unlike " + v.ranked[1].Name
+			i.Why = "chosen: " + e.reason(c, i, itself) + ", unlike " + v.ranked[1].Name
 		default:
 			first := v.ranked[0]
 			if c, why := e.better(first, i); c < 0 && first.Name != use {
-				i.Why = "not chosen: of " + first.Name + ", " + e.reason(why, first)
+				i.Why = "not chosen: " + e.reason(why, first, subject{first.Name, first.Name + "'s"})
 			} else {
 				i.Why = "not chosen: " + rule
 			}
@@ -199,11 +214,11 @@ func (e *Engine) rank(v *view) {
 	}
 }
 
-func (e *Engine) reason(c *criterion, i *Interface) string {
+func (e *Engine) reason(c *criterion, i *Interface, n subject) string {
 	if c == nil {
 		return "nothing tells them apart"
 	}
-	return c.says(e, i)
+	return c.says(e, i, n)
 }
 
 // obstacle says why the interface is not usable.

@@ -3,30 +3,27 @@ package main
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
+
+	"github.com/spf13/cobra"
 
 	"midstream/core/display"
 )
 
-const configHelp = `usage: midstreamctl config [--json]
-
-Checks the configuration and prints what is in force, defaults included and
+const configLong = `Checks the configuration and prints what is in force, defaults included and
 passwords hidden. The file is $MIDSTREAM_CONFIG, else
-$XDG_CONFIG_HOME/midstream/config.toml, else /etc/midstream/config.toml, else none.
+$XDG_CONFIG_HOME/midstream/config.toml, else /etc/midstream/config.toml, else none.`
 
-  --json   print one JSON object
+func configCommand(e *environment) *cobra.Command {
+	c := &cobra.Command{Use: "config [--json]", Short: "check and print the configuration, without passwords", Long: configLong}
+	asJSON := jsonFlag(c, "one JSON object")
+	return e.command(c, "0 it is right; 2 it is wrong, with file, line and key on standard error", func(*cobra.Command, []string) int {
+		return showConfig(e, *asJSON)
+	})
+}
 
-Exit status: 0 it is right; 2 it is wrong, with file, line and key on standard error.
-`
-
-func showConfig(e *environment, args []string) int {
-	f := flag.NewFlagSet("config", flag.ContinueOnError)
-	asJSON := f.Bool("json", false, "")
-	if !e.parse(f, args) {
-		return exitUsage
-	}
-	if *asJSON {
+func showConfig(e *environment, asJSON bool) int {
+	if asJSON {
 		text, err := json.Marshal(e.config)
 		if err != nil {
 			e.complain("config: %v", err)

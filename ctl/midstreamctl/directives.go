@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -30,6 +31,14 @@ func (e *environment) known(name string) error {
 	}
 	_, err := netif.ByName(name)
 	return err
+}
+
+// exists is known for an interface that need not be usable now.
+func (e *environment) exists(name string) error {
+	if err := e.known(name); err != nil && (errors.Is(err, netif.ErrUnknown) || e.config.Interfaces[name].Never) {
+		return err
+	}
+	return nil
 }
 
 // expiry reads --expire.

@@ -2,19 +2,18 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"midstream/core/config"
 	"midstream/core/manager"
 )
 
-const hintHelp = `usage: midstreamctl hint INTERFACE KEY=VALUE… [--expire 60s] [--host]
-
-Tells the interface manager what it cannot find out by itself; for network managers,
+const hintLong = `Tells the interface manager what it cannot find out by itself; for network managers,
 Wi-Fi supplicants and scripts. A hint replaces the one of the same key; an empty value
 takes it back.
 
@@ -26,26 +25,20 @@ takes it back.
   metered=true          paid for, or limited
   captive=true          behind a captive portal: not used for better
   performance=40M       bit/s that can be expected; k, M and G are understood
-  server=ADDRESS        the server to prefer there
+  server=ADDRESS        the server to prefer there`
 
-  --expire TIME   forget it after so long, such as 500ms, 60s, 2h (default: never)
-  --host          for all users of the host; only as root
+func hintCommand(e *environment) *cobra.Command {
+	c := &cobra.Command{Use: "hint INTERFACE KEY=VALUE… [--expire 60s] [--host]", Short: "tell what the interface manager cannot find out", Long: hintLong, Args: cobra.ArbitraryArgs}
+	var expire span
+	c.Flags().Var(&expire, "expire", "forget it after so long, such as 500ms, 60s, 2h, or 60 for seconds (default: never)")
+	host := c.Flags().Bool("host", false, "for all users of the host; only as root")
+	completes(c, nil, e.completeHint)
+	return e.command(c, "0; 1 it could not be left, or there is no such interface; 2 wrong usage or configuration",
+		func(c *cobra.Command, args []string) int { return hint(e, c, args, expire.Duration, *host) })
+}
 
-Exit status: 0; 1 it could not be left; 2 wrong usage or configuration.
-`
-
-func hint(e *environment, args []string) int {
-	words, options := split(args, "expire")
-	f := flag.NewFlagSet("hint", flag.ContinueOnError)
-	expire := f.Duration("expire", 0, "")
-	host := f.Bool("host", false, "")
-	if !e.parse(f, options) {
-		return exitUsage
-	}
-	usage := func(format string, args ...any) int {
-		e.complain("hint: %s; see midstreamctl hint --help", fmt.Sprintf(format, args...))
-		return exitUsage
-	}
+func hint(e *environment, c *cobra.Command, words []string, expire time.Duration, host bool) int {
+	usage := func(format string, args ...any) int { return e.wrong(c, format, args...) }
 	if len(words) < 2 {
 		return usage("name an interface and at least one KEY=VALUE")
 	}
@@ -53,8 +46,8 @@ func hint(e *environment, args []string) int {
 	if !config.ValidInterfaceName(name) {
 		return usage("%q is no name for a network interface", name)
 	}
-	if *expire < 0 {
-		return usage("--expire: %v is in the past", *expire)
+	if expire < 0 {
+		return usage("--expire: %v is in the past", expire)
 	}
 	now := time.Now()
 	var hints []manager.Hint
@@ -66,9 +59,15 @@ func hint(e *environment, args []string) int {
 		if err := manager.CheckHint(key, value); err != nil && (value != "" || !slices.Contains(manager.HintKeys, key)) {
 			return usage("%v", err)
 		}
-		hints = append(hints, manager.Hint{Key: key, Value: value, At: now, Expires: expiry(*expire)})
+		hints = append(hints, manager.Hint{Key: key, Value: value, At: now, Expires: expiry(expire)})
 	}
-	store, err := e.store(*host)
+	if slices.ContainsFunc(hints, func(h manager.Hint) bool { return h.Value != "" }) {
+		if err := e.exists(name); err != nil {
+			e.complain("hint: %v", err)
+			return exitFailed
+		}
+	}
+	store, err := e.store(host)
 	if err == nil {
 		err = store.Update(func(d *manager.Directives) error {
 			for _, h := range hints {
@@ -88,5 +87,29 @@ func hint(e *environment, args []string) int {
 		e.complain("hint: %v", err)
 		return exitFailed
 	}
-	return exitOK
+	return e.say(exitOK, "%s", hinted(name, hints, expire))
+}
+
+// hinted says what is noted now.
+func hinted(name string, hints []manager.Hint, expire time.Duration) string {
+	var noted, gone []string
+	for _, h := range hints {
+		if h.Value == "" {
+			gone = append(gone, h.Key)
+		} else {
+			noted = append(noted, h.Key+"="+h.Value)
+		}
+	}
+	var parts []string
+	if len(noted) > 0 {
+		until := "until it is taken back"
+		if expire > 0 {
+			until = "for " + expire.String()
+		}
+		parts = append(parts, "noted "+strings.Join(noted, ", ")+" "+until)
+	}
+	if len(gone) > 0 {
+		parts = append(parts, "forgot "+strings.Join(gone, ", "))
+	}
+	return name + ": " + strings.Join(parts, "; ")
 }

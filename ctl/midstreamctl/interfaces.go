@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,29 +13,27 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/core/netmon"
 )
 
-const interfacesHelp = `usage: midstreamctl interfaces [--json]
-
-Lists the host's network interfaces, the best first, with what the interface manager
+const interfacesLong = `Lists the host's network interfaces, the best first, with what the interface manager
 knows of each: from the kernel, the configuration, midstreamd, the downloads on it, and
-hints; and why it is, or is not, the one to use.
+hints; and why it is, or is not, the one to use.`
 
-  --json   print one JSON array
+func interfacesCommand(e *environment) *cobra.Command {
+	c := &cobra.Command{Use: "interfaces [--json]", Short: "list the network interfaces, and how they are ranked", Long: interfacesLong}
+	asJSON := jsonFlag(c, "one JSON array")
+	return e.command(c, "0; 1 where a process did not answer; 2 wrong usage or configuration", func(*cobra.Command, []string) int {
+		return interfaces(e, *asJSON)
+	})
+}
 
-Exit status: 0; 1 where a process did not answer; 2 wrong usage or configuration.
-`
-
-func interfaces(e *environment, args []string) int {
-	f := flag.NewFlagSet("interfaces", flag.ContinueOnError)
-	asJSON := f.Bool("json", false, "")
-	if !e.parse(f, args) {
-		return exitUsage
-	}
+func interfaces(e *environment, asJSON bool) int {
 	status := exitOK
 	engine := manager.New(e.config, time.Now)
 	networks, err := netmon.Look()
@@ -60,7 +57,7 @@ func interfaces(e *environment, args []string) int {
 	}
 	engine.Direct(manager.Combine(directives...))
 	list := engine.Interfaces()
-	if *asJSON {
+	if asJSON {
 		text, err := json.Marshal(list)
 		if err != nil {
 			e.complain("interfaces: %v", err)
@@ -117,7 +114,11 @@ func (e *environment) facts() (map[string]manager.Fact, error) {
 }
 
 func interfaceTable(list []manager.Interface, width int) []byte {
-	rows := [][]string{{"RANK", "INTERFACE", "KIND", "STATE", "METERED", "COST", "RTT", "LOSS", "THROUGHPUT", "ADDRESSES", "RESOLVERS"}}
+	columns := []column{
+		{"RANK", 0, 0}, {"INTERFACE", 0, 0}, {"KIND", 0, 4}, {"STATE", 0, 0}, {"METERED", 0, 3}, {"COST", 0, 6}, {"RTT", 0, 0}, {"LOSS", 0, 5},
+		{"THROUGHPUT", 0, 0}, {"ADDRESSES", 15, 1}, {"RESOLVERS", 15, 2},
+	}
+	var rows [][]string
 	for _, i := range list {
 		rank, state, metered := "-", "up", "no"
 		if i.Rank > 0 {
@@ -146,7 +147,7 @@ func interfaceTable(list []manager.Interface, width int) []byte {
 		})
 	}
 	var b bytes.Buffer
-	table(&b, rows, width)
+	table(&b, columns, rows, width)
 	for _, i := range list {
 		fmt.Fprintf(&b, "%s: %s\n", display.Line(i.Name), display.Line(i.Why))
 		for _, h := range i.Hints {

@@ -4,67 +4,40 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"midstream/core/config"
 	"midstream/core/display"
+	"midstream/ctl/command"
 )
 
 // The exit statuses.
 const (
-	exitOK     = 0
-	exitFailed = 1 // some did not do what was asked
-	exitUsage  = 2 // wrong usage or configuration
-	exitNone   = 3 // nothing matched
+	exitOK     = command.OK
+	exitFailed = command.Failed // some did not do what was asked
+	exitUsage  = command.Usage  // wrong usage or configuration
+	exitNone   = 3              // nothing matched
 )
 
-const usage = `usage: midstreamctl COMMAND [OPTION…]
+const about = `Shows, moves and watches the downloads of programs that were started under
+Midstream, and tells the interface manager what it cannot find out by itself.
 
-Commands:
-  sessions [--json]         list the downloads under Midstream
-  migrate --to INTERFACE [--pid PID] [--session ID] [--timeout 10s] [--json]
-                            continue them over another interface
-  watch [--json]            print what happens to them, until interrupted
-  interfaces [--json]       list the network interfaces, and how they are ranked
-  use INTERFACE|auto [--pid PID]
-                            from now on that one, or the best again
-  hint INTERFACE KEY=VALUE… [--expire 60s]
-                            tell what the interface manager cannot find out
-  when 'CONDITION' use INTERFACE [--once] [--expire 2h]
-                            leave a conditional trigger
-  config [--json]           check and print the configuration, without passwords
+The configuration is $MIDSTREAM_CONFIG, else $XDG_CONFIG_HOME/midstream/config.toml,
+else /etc/midstream/config.toml, else none. MIDSTREAM_RUNTIME_DIR names the folder of
+the control sockets. Both must be as for the programs.`
 
-midstreamctl COMMAND --help tells more of each.
-
-Exit status: 0 all done; 1 some of it failed, with the reason on standard error;
-2 wrong usage or configuration; 3 migrate found nothing to move.
-
-Environment: MIDSTREAM_CONFIG names the configuration file, MIDSTREAM_RUNTIME_DIR
-the folder of the control sockets. Both must be as for the programs.
-`
-
-// command is one of midstreamctl's. It gets what follows its name and returns an exit status.
-type command struct {
-	help string
-	run  func(env *environment, args []string) int
-}
-
-var commands = map[string]command{
-	"sessions": {sessionsHelp, sessions},
-	"migrate":  {migrateHelp, migrate},
-	"watch":    {watchHelp, watch},
-	"config":   {configHelp, showConfig},
-
-	"interfaces": {interfacesHelp, interfaces},
-	"use":        {useHelp, use},
-	"hint":       {hintHelp, hint},
-	"when":       {whenHelp, when},
+// commands are midstreamctl's, in the order in which they are listed.
+var commands = []func(*environment) *cobra.Command{
+	sessionsCommand, migrateCommand, watchCommand,
+	interfacesCommand, useCommand, hintCommand, whenCommand,
+	configCommand, completionCommand, pageCommand,
 }
 
 // environment is what every command works with.
@@ -85,51 +58,91 @@ func main() {
 	os.Exit(status)
 }
 
-func run(e *environment, args []string) int {
-	if len(args) == 0 {
-		fmt.Fprint(e.err, usage)
-		return exitUsage
+func run(e *environment, args []string) int { return command.Run(e.root(), args) }
+
+// root is the tree of all commands.
+func (e *environment) root() *cobra.Command {
+	version := false
+	root := &cobra.Command{
+		Use: "midstreamctl COMMAND [OPTION…]", Short: "show, move and watch the downloads of programs under Midstream", Long: about,
+		Annotations: map[string]string{command.Exits: "0 all done; 1 some of it failed, with the reason on standard error; 2 wrong usage or configuration; " +
+			"3 nothing matched"},
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			text := fmt.Sprintf("there is no command %q", args[0])
+			c.SuggestionsMinimumDistance = 2
+			if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+				text += "; do you mean " + like[0] + "?"
+			}
+			return &command.Wrong{Command: c, Text: text}
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				return command.Done(e.versions())
+			}
+			fmt.Fprint(e.err, command.Help(c))
+			return command.Status(exitUsage)
+		},
 	}
-	switch args[0] {
-	case "--help", "-h", "help":
-		fmt.Fprint(e.out, usage)
-		return exitOK
+	command.Prepare(root, e.out, e.err)
+	root.Flags().BoolVar(&version, "version", false, "print which version this is, and where another one runs or is installed")
+	cobra.EnableCommandSorting = false
+	for _, make := range commands {
+		root.AddCommand(make(e))
 	}
-	c, ok := commands[args[0]]
-	if !ok {
-		e.complain("there is no command %q; midstreamctl --help lists them", args[0])
-		return exitUsage
-	}
-	for _, arg := range args[1:] {
-		if arg == "--" {
-			break
-		}
-		if arg == "--help" || arg == "-h" || arg == "-help" {
-			fmt.Fprint(e.out, c.help)
-			return exitOK
-		}
-	}
-	var err error
-	if e.config, err = config.Load(config.Find()); err != nil {
-		e.complain("%v", err)
-		return exitUsage
-	}
-	return c.run(e, args[1:])
+	return root
 }
 
-// parse reads a command's options, and says what is wrong with them.
-func (e *environment) parse(f *flag.FlagSet, args []string) bool {
-	f.SetOutput(io.Discard)
-	err := f.Parse(args)
-	if err == nil && f.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", f.Arg(0))
+// command makes one that needs the configuration.
+func (e *environment) command(c *cobra.Command, exits string, run func(c *cobra.Command, args []string) int) *cobra.Command {
+	c.Annotations = map[string]string{command.Exits: exits}
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		if e.config, err = config.Load(config.Find()); err != nil {
+			e.complain("%v", err)
+			return command.Status(exitUsage)
+		}
+		return command.Done(run(c, args))
 	}
+	if c.Args == nil {
+		c.Args = command.NoArguments
+	}
+	return c
+}
+
+// wrong says what is wrong with how a command was called.
+func (e *environment) wrong(c *cobra.Command, format string, args ...any) int {
+	e.complain("%v", &command.Wrong{Command: c, Text: fmt.Sprintf(format, args...)})
+	return exitUsage
+}
+
+// jsonFlag is what most have.
+func jsonFlag(c *cobra.Command, what string) *bool {
+	return c.Flags().Bool("json", false, "print "+what)
+}
+
+// span is the value of an option that is a time; a number alone is seconds.
+type span struct{ time.Duration }
+
+func (s *span) String() string {
+	if s.Duration == 0 {
+		return ""
+	}
+	return s.Duration.String()
+}
+
+func (s *span) Type() string { return "TIME" }
+
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
 	if err != nil {
-		// The flag package writes options with one hyphen.
-		text := strings.NewReplacer("defined: -", "defined: --", "argument: -", "argument: --", "flag -", "--").Replace(err.Error())
-		e.complain("%s: %s; see midstreamctl %[1]s --help", f.Name(), text)
+		if d, err = time.ParseDuration(text + "s"); err != nil {
+			return errors.New("that is no time such as 500ms, 10s, 2m, or 5 for seconds")
+		}
 	}
-	return err == nil
+	s.Duration = d
+	return nil
 }
 
 // data writes one JSON text, a line, with nothing in it that a terminal obeys.
@@ -146,4 +159,9 @@ func (e *environment) flush(text []byte, status int) int {
 		return exitFailed
 	}
 	return status
+}
+
+// say writes a sentence.
+func (e *environment) say(status int, format string, args ...any) int {
+	return e.flush([]byte(display.Line(fmt.Sprintf(format, args...))+"\n"), status)
 }

@@ -2,11 +2,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +19,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/spf13/pflag"
+
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/netif"
 )
 
 // fake is the controller of one process.
@@ -211,9 +216,10 @@ func TestMigrate(t *testing.T) {
 		{"--pid 99", exitNone, "", "nothing matched", 0},
 		{"--pid 2 --session 1-1", exitNone, "", "nothing matched", 0},
 		{"", exitFailed, "1-1 ", "2-4 did not move", 4},
+		{"b --pid 1", exitOK, "1-1 ", "", 1},
 	} {
 		asked = nil
-		status, out, errs := ctl(append([]string{"migrate", "--to", "b", "--timeout", "3s"}, strings.Fields(test.args)...)...)
+		status, out, errs := ctl(append([]string{"migrate", "--to=b", "--timeout", "3"}, strings.Fields(test.args)...)...)
 		if status != test.status || !strings.Contains(out, test.out) || !strings.Contains(errs, test.errs) || len(asked) != test.asked {
 			t.Errorf("%s: status %d, %d asked\n%s%s", test.args, status, len(asked), out, errs)
 		}
@@ -231,18 +237,19 @@ func TestWrongUsageIsSaid(t *testing.T) {
 		"":                                "usage:",
 		"halt":                            `no command "halt"`,
 		"sessions x":                      `unexpected argument "x"`,
-		"sessions --xml":                  "not defined: --xml",
-		"migrate":                         "--to INTERFACE is missing",
-		"migrate --to":                    "needs an argument: --to",
+		"sessions --xml":                  "there is no option --xml",
+		"sesions":                         "do you mean sessions?",
+		"migrate":                         "name the INTERFACE to move to",
+		"migrate --to":                    "--to needs a value",
 		"migrate --to a/b":                "no name for a network interface",
 		"migrate --to a --pid 0":          "0 is no process id",
-		"migrate --to a --pid x":          "for --pid",
+		"migrate --to a --pid x":          "--pid x: that is no int",
 		"migrate --to a --session 5":      `"5" is no session`,
-		"migrate --to a --timeout 10":     "for --timeout",
+		"migrate --to a --timeout soon":   "no time such as",
 		"migrate --to a --timeout 11m":    "not between",
 		"migrate --to a --timeout -1s":    "not between",
 		"migrate --to a wwan0":            "unexpected argument",
-		"watch --interval 3":              "not defined: --interval",
+		"watch --interval 3":              "there is no option --interval",
 		"config --json extra":             "unexpected argument",
 		"migrate --to a --session 1-x":    "is no session",
 		"migrate --to abcdefghijklmnopqr": "no name",
@@ -267,7 +274,7 @@ func TestAWrongConfigurationStopsEverything(t *testing.T) {
 	if err := os.WriteFile(os.Getenv(config.EnvFile), []byte("[migration]\nlook_ahed = 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name := range commands {
+	for _, name := range []string{"sessions", "migrate", "watch", "interfaces", "use", "hint", "when", "config"} {
 		status, out, err := ctl(name)
 		if status != exitUsage || out != "" || !strings.Contains(err, "config.toml:2: migration.look_ahed: unknown key") {
 			t.Errorf("%s: status %d: %s%s", name, status, out, err)
@@ -383,5 +390,124 @@ func TestNothingOfAnotherProcessIsObeyed(t *testing.T) {
 		if strings.HasSuffix(args, "--json") && !json.Valid([]byte(out)) {
 			t.Errorf("%s writes what is no JSON", args)
 		}
+	}
+}
+
+// In 80 columns nothing is longer, whatever there is; in many, nothing is cut.
+func TestTablesFitTheTerminal(t *testing.T) {
+	length := int64(5_000_000_000)
+	all := []control.Session{
+		{ID: "1234567-12", PID: 1234567, FD: 1021, Command: "/usr/bin/curl --fail --location -o " + strings.Repeat("a/", 40) + "file.iso", State: control.StateMigrating,
+			Interface: "enx0011223344ab", Server: "[2001:db8:1111:2222:3333:4444:5555:6666]:443", Received: 4_123_456_789, Length: &length, Movable: true,
+			URL: "https://download.example.org/" + strings.Repeat("long/", 30) + "file.iso"},
+		{ID: "2-1", PID: 2, Command: "wget", State: control.StateIdle, Interface: "wlan0", Server: "10.0.0.1:80", URL: "http://a/b"},
+	}
+	for width, wants := range map[int][]string{80: {"SESSION", "COMMAND", "RECEIVED", "URL", "…", ".iso"}, 120: {"MOVABLE", "…"}, 500: {all[0].Command, all[0].URL, all[0].Server}} {
+		text := string(sessionTable(all, width))
+		for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+			if n := utf8.RuneCountInString(line); n > width {
+				t.Errorf("%d columns of %d: %s", n, width, line)
+			}
+		}
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("in %d columns there is no %s:\n%s", width, want, text)
+			}
+		}
+	}
+}
+
+// What TAB offers, as the shells' scripts ask for it.
+func TestCompletionKnowsInterfacesAndSessions(t *testing.T) {
+	dir := isolate(t)
+	serve(t, dir, 1, &fake{list: []control.Session{{ID: "1-7", PID: 1, Command: "curl", URL: "http://download.example:8080/a", Interface: "wlan0", Server: "10.0.0.1:80"}}})
+	links, err := netif.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := ""
+	for _, l := range links {
+		if !l.Loopback {
+			other = l.Name
+		}
+	}
+	for args, wants := range map[string][]string{
+		"use ":                     {"auto\t", other},
+		"migrate ":                 {other},
+		"migrate --session ":       {"1-7\thttp://download.example:8080/a over wlan0"},
+		"migrate --pid ":           {"1\tcurl over wlan0"},
+		"hint lo ":                 {"metered=true", "server=10.0.0.1", "cost="},
+		"hint lo met":              {"metered=true"},
+		"when ":                    {`session.host == "download.example"`},
+		"":                         {"sessions\tlist"},
+		"when x use ":              {"auto\t"},
+		"completion ":              {"bash", "zsh", "fish"},
+		"migrate a --session 1-7 ": {},
+	} {
+		status, out, errs := ctl(append([]string{"__complete"}, strings.Split(args, " ")...)...)
+		for _, want := range wants {
+			if !strings.Contains("\n"+out, "\n"+want) || status != exitOK {
+				t.Errorf("%q: status %d, no %q in\n%s%s", args, status, want, out, errs)
+			}
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if status, out, _ := ctl("completion", shell); status != exitOK || !strings.Contains(out, "__complete") {
+			t.Errorf("%s: status %d, %s", shell, status, out)
+		}
+	}
+}
+
+// Every option and every exit status is in help and manual page, and help fits a terminal.
+func TestHelpIsWhole(t *testing.T) {
+	_, page, _ := ctl("page")
+	root := (&environment{}).root()
+	for _, c := range root.Commands() {
+		if c.Hidden {
+			continue
+		}
+		status, help, _ := ctl(c.Name(), "--help")
+		if status != exitOK || !strings.HasPrefix(help, "usage: midstreamctl "+c.Name()) {
+			t.Errorf("%s: status %d, %s", c.Name(), status, help)
+		}
+		for _, line := range strings.Split(help, "\n") {
+			if n := utf8.RuneCountInString(line); n > 80 && !strings.HasPrefix(line, "usage: ") {
+				t.Errorf("%s: %d columns: %s", c.Name(), n, line)
+			}
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden && (!strings.Contains(help, "--"+f.Name) || !strings.Contains(page, strings.ReplaceAll("-"+f.Name, "-", `\-`))) {
+				t.Errorf("%s: --%s is not in its help or page", c.Name(), f.Name)
+			}
+		})
+		if c.Short == "" || !strings.Contains(page, ".Ss "+c.Name()) {
+			t.Errorf("%s is not described", c.Name())
+		}
+	}
+}
+
+func TestOtherVersionsAreNamed(t *testing.T) {
+	dir := isolate(t)
+	serve(t, dir, 1, &fake{})
+	if wrong := (&environment{ctx: context.Background()}).otherVersions(); len(wrong) != 0 {
+		t.Errorf("of the same version: %q", wrong)
+	}
+	old := make(chan string, 1)
+	l, err := net.Listen("unix", control.SocketPath(dir, 2)) // of before there was such a question
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			line, _ := bufio.NewReader(c).ReadString('\n')
+			old <- line
+			fmt.Fprintln(c, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"there is no method"}}`)
+		}
+	}()
+	wrong := (&environment{ctx: context.Background()}).otherVersions()
+	if len(wrong) != 1 || !strings.HasPrefix(wrong[0], "process 2 ") || !strings.Contains(wrong[0], "started again") {
+		t.Errorf("%q", wrong)
 	}
 }

@@ -24,7 +24,9 @@ func TestWrongHintsTriggersAndUsesAreRefused(t *testing.T) {
 		{[]string{"hint", "lo", "congestion=2"}, 2, "no number from 0 to 1"},
 		{[]string{"hint", "lo", "captive=maybe"}, 2, "neither true nor false"},
 		{[]string{"hint", "lo", "server=example.org"}, 2, "is no address"},
-		{[]string{"hint", "lo", "cost=1", "--expire", "soon"}, 2, "--expire"},
+		{[]string{"hint", "lo", "cost=1", "--expire", "soon"}, 2, "--expire soon: that is no time"},
+		{[]string{"hint", "nowhere0", "cost=1"}, 1, "none of that name"},
+		{[]string{"when", "lo.rtt > 3", "use", "nowhere0"}, 1, "none of that name"},
 		{[]string{"hint", "lo", "cost=1", "--expire", "-3s"}, 2, "in the past"},
 		{[]string{"when", "wlan0.rtt > 3", "wlan0"}, 2, "write 'CONDITION' use INTERFACE"},
 		{[]string{"when", "wlan0.rtt >", "use", "wlan0"}, 2, "column 11: unexpected token EOF"},
@@ -47,7 +49,16 @@ func TestHintsAndTriggersAreLeftListedAndTakenBack(t *testing.T) {
 	if status, _, complaint := ctl("hint", "lo", "cost=3", "provider=telco", "--expire", "1h"); status != 0 {
 		t.Fatal(complaint)
 	}
-	if status, _, complaint := ctl("hint", "lo", "cost="); status != 0 {
+	if status, out, complaint := ctl("hint", "lo", "cost="); status != 0 || out != "lo: forgot cost\n" {
+		t.Fatal(out, complaint)
+	}
+	if status, out, complaint := ctl("hint", "lo", "metered=true", "cost=", "--expire", "90"); status != 0 || out != "lo: noted metered=true for 1m30s; forgot cost\n" {
+		t.Fatal(out, complaint)
+	}
+	if status, _, complaint := ctl("hint", "nowhere0", "metered="); status != 0 {
+		t.Fatal("a hint on an interface that is gone cannot be taken back: ", complaint)
+	}
+	if status, _, complaint := ctl("hint", "lo", "metered="); status != 0 {
 		t.Fatal(complaint)
 	}
 	status, out, _ := ctl("interfaces", "--json")
@@ -70,8 +81,8 @@ func TestHintsAndTriggersAreLeftListedAndTakenBack(t *testing.T) {
 	if _, out, _ = ctl("when"); out != "no triggers\n" {
 		t.Error(out)
 	}
-	if status, _, complaint := ctl("use", "auto"); status != 0 {
-		t.Error(complaint)
+	if status, out, complaint := ctl("use", "auto"); status != 0 || !strings.HasPrefix(out, "the best interface is used again") {
+		t.Error(out, complaint)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "use")); err == nil {
 		t.Error("auto has left an order")

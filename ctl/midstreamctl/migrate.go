@@ -4,37 +4,50 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/display"
 )
 
-const migrateHelp = `usage: midstreamctl migrate --to INTERFACE [--pid PID] [--session ID] [--timeout 10s] [--json]
-
-Continues downloads over another interface, from another server where that is the
+const migrateLong = `Continues downloads over another interface, from another server where that is the
 one there. Returns when each has moved or failed. A download that cannot be moved
 goes on as it is. What is moved stays there until that network fails, or migrate or
 use says otherwise. What the kernel routes into a tunnel is not taken out of it unless
-the configuration says so (policy.leave_tunnel). Root moves those of all users.
+the configuration says so (policy.leave_tunnel). Root moves those of all users.`
 
-  --to INTERFACE   the interface to move to, as "ip link" names it
-  --pid PID        only those of this process
-  --session ID     only this one, as midstreamctl sessions shows it
-  --timeout TIME   how long each may take, such as 500ms, 10s, 2m
-                   (default: timeout in the configuration's [migration])
-  --json           print one JSON object: streams, and unanswered with each
-                   process that gave no answer
-
-Exit status: 0 all moved; 1 some did not, each with its reason; 2 wrong usage or
-configuration; 3 nothing matched.
-`
+func migrateCommand(e *environment) *cobra.Command {
+	c := &cobra.Command{Use: "migrate INTERFACE [--pid PID] [--session ID] [--timeout 10s] [--json]", Short: "continue them over another interface", Long: migrateLong, Args: cobra.ArbitraryArgs}
+	timeout := span{}
+	var pid int
+	var session, to string
+	c.Flags().StringVar(&to, "to", "", "the `INTERFACE` to move to, as \"ip link\" names it; the same as without --to")
+	c.Flags().IntVar(&pid, "pid", 0, "only those of the process `PID`")
+	c.Flags().StringVar(&session, "session", "", "only the one with this `ID`, as midstreamctl sessions shows it")
+	c.Flags().Var(&timeout, "timeout", "how long each may take, such as 500ms, 10s, 2m, or 5 for seconds (default: timeout in the configuration's [migration])")
+	asJSON := jsonFlag(c, "one JSON object: streams, and unanswered with each process that gave no answer")
+	completes(c, map[string]completer{"to": e.completeInterfaces, "pid": e.completePIDs, "session": e.completeSessions}, e.completeInterfaces)
+	return e.command(c, "0 all moved; 1 some did not, each with its reason; 2 wrong usage or configuration; 3 nothing matched",
+		func(c *cobra.Command, args []string) int {
+			switch {
+			case len(args) > 1 || len(args) == 1 && to != "" && to != args[0]:
+				return e.wrong(c, "unexpected argument %q", args[len(args)-1])
+			case len(args) == 1:
+				to = args[0]
+			}
+			if !c.Flags().Changed("timeout") {
+				timeout.Duration = e.config.Migration.Timeout
+			}
+			return migrate(e, c, to, pid, session, timeout.Duration, *asJSON)
+		})
+}
 
 // answerSlack is what an answer may take on top of the migration's own time-out.
 const answerSlack = 6 * time.Second
@@ -50,36 +63,24 @@ type outcome struct {
 	Unanswered []unanswered      `json:"unanswered"`
 }
 
-func migrate(e *environment, args []string) int {
-	f := flag.NewFlagSet("migrate", flag.ContinueOnError)
-	to := f.String("to", "", "")
-	pid := f.Int("pid", 0, "")
-	session := f.String("session", "", "")
-	timeout := f.Duration("timeout", e.config.Migration.Timeout, "")
-	asJSON := f.Bool("json", false, "")
-	if !e.parse(f, args) {
-		return exitUsage
-	}
-	given := map[string]bool{}
-	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	wanted := *pid
-	owner, isSession := sessionPID(*session)
+func migrate(e *environment, c *cobra.Command, to string, pid int, session string, timeout time.Duration, asJSON bool) int {
+	given := c.Flags().Changed
+	owner, isSession := sessionPID(session)
 	wrong := ""
 	switch {
-	case *to == "":
-		wrong = "--to INTERFACE is missing"
-	case !config.ValidInterfaceName(*to):
-		wrong = fmt.Sprintf("--to: %q is no name for a network interface", *to)
-	case given["pid"] && *pid <= 0:
-		wrong = fmt.Sprintf("--pid: %d is no process id", *pid)
-	case given["session"] && !isSession:
-		wrong = fmt.Sprintf("--session: %q is no session; midstreamctl sessions lists them", *session)
-	case *timeout < time.Millisecond || *timeout > control.MaxTimeoutMS*time.Millisecond:
-		wrong = fmt.Sprintf("--timeout: %v is not between 1ms and %v", *timeout, control.MaxTimeoutMS*time.Millisecond)
+	case to == "":
+		wrong = "name the INTERFACE to move to"
+	case !config.ValidInterfaceName(to):
+		wrong = fmt.Sprintf("%q is no name for a network interface", to)
+	case given("pid") && pid <= 0:
+		wrong = fmt.Sprintf("--pid: %d is no process id", pid)
+	case given("session") && !isSession:
+		wrong = fmt.Sprintf("--session: %q is no session; midstreamctl sessions lists them", session)
+	case timeout < time.Millisecond || timeout > control.MaxTimeoutMS*time.Millisecond:
+		wrong = fmt.Sprintf("--timeout: %v is not between 1ms and %v", timeout, control.MaxTimeoutMS*time.Millisecond)
 	}
 	if wrong != "" {
-		e.complain("migrate: %s; see midstreamctl migrate --help", wrong)
-		return exitUsage
+		return e.wrong(c, "%s", wrong)
 	}
 	all, err := processes()
 	if err != nil {
@@ -88,20 +89,20 @@ func migrate(e *environment, args []string) int {
 	}
 	var selected []process
 	for _, p := range all {
-		if (wanted == 0 || p.pid == wanted) && (!isSession || p.pid == owner) {
+		if (pid == 0 || p.pid == pid) && (!isSession || p.pid == owner) {
 			selected = append(selected, p)
 		}
 	}
-	params := control.MigrateParams{To: *to, Session: *session, TimeoutMS: timeout.Milliseconds()}
+	params := control.MigrateParams{To: to, Session: session, TimeoutMS: timeout.Milliseconds()}
 	o := outcome{[]json.RawMessage{}, []unanswered{}}
-	for _, a := range askAll[struct{ Streams []json.RawMessage }](e.ctx, selected, *timeout+answerSlack, control.MethodMigrate, params) {
+	for _, a := range askAll[struct{ Streams []json.RawMessage }](e.ctx, selected, timeout+answerSlack, control.MethodMigrate, params) {
 		if a.err != nil {
 			o.Unanswered = append(o.Unanswered, unanswered{a.pid, a.err.Error()})
-			e.complain("migrate process %d to %s: %v", a.pid, *to, a.err)
+			e.complain("migrate process %d to %s: %v", a.pid, to, a.err)
 		}
 		o.Streams = append(o.Streams, a.result.Streams...)
 	}
-	return e.report(o, *to, *asJSON)
+	return e.report(o, to, asJSON)
 }
 
 // report prints what came of it and returns the exit status that says so.
@@ -113,7 +114,8 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 		status = exitNone
 		e.complain("migrate: nothing matched; midstreamctl sessions lists what there is")
 	}
-	rows := [][]string{{"SESSION", "FROM", "TO", "AT", "DELIVERY", "STALL"}}
+	columns := []column{{"SESSION", 0, 0}, {"FROM", 12, 0}, {"TO", 12, 0}, {"AT", 0, 2}, {"DELIVERY", 0, 1}, {"STALL", 0, 0}}
+	var rows [][]string
 	for _, raw := range o.Streams {
 		var r control.StreamResult
 		if err := json.Unmarshal(raw, &r); err != nil {
@@ -138,11 +140,11 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 		}
 		return e.data(text, status)
 	}
-	if len(rows) == 1 {
+	if len(rows) == 0 {
 		return status
 	}
 	var b bytes.Buffer
-	table(&b, rows, terminalWidth(os.Stdout))
+	table(&b, columns, rows, terminalWidth(os.Stdout))
 	return e.flush(b.Bytes(), status)
 }
 

@@ -4,38 +4,38 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"midstream/core/control"
 	"midstream/core/display"
 )
 
-const sessionsHelp = `usage: midstreamctl sessions [--json]
-
-Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
+const sessionsLong = `Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
 root those of all users (unless MIDSTREAM_RUNTIME_DIR names a folder).
-Below the table it says why those that cannot be moved cannot. Connections that leave
-the host, of processes in which nothing is followed, are listed as well: PID-fdN.
+Below the table it says why those that cannot be moved cannot, and of each program that is
+held, since when, why and for how long. Connections that leave the host, of processes in
+which nothing is followed, are listed as well: PID-fdN.
 
-  --json   print one JSON array, sizes in octets, with the migrations of each
+States: idle (connection kept open between two exchanges), active, migrating, done.`
 
-States: idle (connection kept open between two exchanges), active, migrating, done.
-Exit status: 0; 1 where a process did not answer; 2 wrong usage or configuration.
-`
+func sessionsCommand(e *environment) *cobra.Command {
+	c := &cobra.Command{Use: "sessions [--json]", Short: "list the downloads under Midstream", Long: sessionsLong}
+	asJSON := jsonFlag(c, "one JSON array, sizes in octets, with the migrations of each")
+	return e.command(c, "0; 1 where a process did not answer; 2 wrong usage or configuration", func(*cobra.Command, []string) int {
+		return sessions(e, *asJSON)
+	})
+}
 
 // answerLimit is how long a process has to answer what needs no work.
 const answerLimit = 2 * time.Second
 
-func sessions(e *environment, args []string) int {
-	f := flag.NewFlagSet("sessions", flag.ContinueOnError)
-	asJSON := f.Bool("json", false, "")
-	if !e.parse(f, args) {
-		return exitUsage
-	}
+func sessions(e *environment, asJSON bool) int {
 	all, err := processes()
 	if err != nil {
 		e.complain("sessions: %v", err)
@@ -64,7 +64,7 @@ func sessions(e *environment, args []string) int {
 		}
 		raw = append(raw, text)
 	}
-	if *asJSON {
+	if asJSON {
 		text, err := json.Marshal(raw)
 		if err != nil {
 			e.complain("sessions: %v", err)
@@ -101,19 +101,27 @@ func sessionTable(list []control.Session, width int) []byte {
 	if len(list) == 0 {
 		return []byte("no sessions\n")
 	}
-	rows := [][]string{{"SESSION", "FD", "COMMAND", "STATE", "INTERFACE", "SERVER", "RECEIVED", "MOVED", "MOVABLE", "URL"}}
+	columns := []column{
+		{"SESSION", 0, 0}, {"FD", 0, 5}, {"COMMAND", 8, 0}, {"STATE", 0, 0}, {"INTERFACE", 0, 0}, {"SERVER", 0, 4}, {"RECEIVED", 12, 0},
+		{"MOVED", 0, 3}, {"MOVABLE", 0, 2}, {"URL", 12, 0},
+	}
+	command := math.MaxInt
+	if width == 0 {
+		command = 20
+	}
+	var rows [][]string
 	for _, s := range list {
 		movable := "yes"
 		if !s.Movable {
 			movable = "no"
 		}
 		rows = append(rows, []string{
-			s.ID, strconv.Itoa(s.FD), display.Shorten(display.Line(s.Command), 20), s.State, s.Interface, s.Server,
+			s.ID, strconv.Itoa(s.FD), display.Shorten(display.Line(s.Command), command), s.State, s.Interface, s.Server,
 			progress(s.Received, s.Length), strconv.Itoa(len(s.Migrations)) + "×", movable, display.Line(s.URL),
 		})
 	}
 	var b bytes.Buffer
-	table(&b, rows, width)
+	table(&b, columns, rows, width)
 	for _, s := range list {
 		switch {
 		case s.Why == "":

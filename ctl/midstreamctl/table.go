@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -13,9 +14,6 @@ import (
 
 	"midstream/core/display"
 )
-
-// minLastColumn is what the last column keeps in a terminal too narrow for the others.
-const minLastColumn = 20
 
 // terminalWidth returns how many columns the terminal at f has, 0 where it is none.
 func terminalWidth(f *os.File) int {
@@ -26,32 +24,93 @@ func terminalWidth(f *os.File) int {
 	return int(ws.Col)
 }
 
-// table writes rows in columns, of which nothing is obeyed by a terminal; the last one is shortened so that lines fit width, if that is not 0.
-func table(w io.Writer, rows [][]string, width int) {
+// column is one of a table.
+type column struct {
+	name  string
+	least int // characters that it may be shortened to in a narrow terminal, 0: it is never
+	drop  int // what is left out first where all do not fit, 0: never
+}
+
+// gap is between two columns.
+const gap = 2
+
+// table writes rows in columns, of which nothing is obeyed by a terminal. Where width is not 0, columns are left out and shortened
+// so that lines fit it; what is told most by its ends, a URL, a command, loses its middle.
+func table(w io.Writer, columns []column, rows [][]string, width int) {
+	heads := make([]string, len(columns))
+	for i, c := range columns {
+		heads[i] = c.name
+	}
+	rows = append([][]string{heads}, rows...)
+	widest := make([]int, len(columns))
 	for _, row := range rows {
-		for column := range row {
-			row[column] = display.Line(row[column])
+		for i := range row {
+			row[i] = display.Line(row[i])
+			widest[i] = max(widest[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	if width > 0 {
-		last := len(rows[0]) - 1
-		room := width - 1
-		for column := range last {
-			widest := 0
-			for _, row := range rows {
-				widest = max(widest, utf8.RuneCountInString(row[column]))
+	shown := fit(columns, widest, width)
+	t := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
+	for _, row := range rows {
+		var cells []string
+		for i := range row {
+			if shown[i] > 0 {
+				cells = append(cells, display.Shorten(row[i], shown[i]))
 			}
-			room -= widest + 2
 		}
-		for _, row := range rows {
-			row[last] = display.Shorten(row[last], max(room, minLastColumn))
-		}
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	t.Flush()
+}
+
+// fit says how wide each column is shown, 0: not at all.
+func fit(columns []column, widest []int, width int) []int {
+	shown := slices.Clone(widest)
+	for i := range shown {
+		shown[i] = max(shown[i], 1)
+	}
+	if width <= 0 {
+		return shown
+	}
+	total := func(of []int) (n int) {
+		for _, w := range of {
+			if w > 0 {
+				n += w + gap
+			}
+		}
+		return n - gap
+	}
+	// Without the least important ones, until the others fit when they are shortened.
+	for {
+		short := slices.Clone(shown)
+		out := -1
+		for i, c := range columns {
+			if short[i] > 0 && c.least > 0 {
+				short[i] = min(short[i], c.least)
+			}
+			if shown[i] > 0 && c.drop > 0 && (out < 0 || c.drop > columns[out].drop) {
+				out = i
+			}
+		}
+		if total(short) <= width || out < 0 {
+			break
+		}
+		shown[out] = 0
+	}
+	// From the widest of those that can be shortened.
+	for total(shown) > width {
+		at := -1
+		for i, c := range columns {
+			if c.least > 0 && shown[i] > c.least && (at < 0 || shown[i] > shown[at]) {
+				at = i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		shown[at]--
+	}
+	return shown
 }
 
 // size writes octets in decimal units.

@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,21 +11,26 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/core/manager"
 )
 
-const watchHelp = `usage: midstreamctl watch [--json]
-
-Prints one line for each event of the programs under Midstream, those that start
+const watchLong = `Prints one line for each event of the programs under Midstream, those that start
 later included, until it is interrupted; for root of the programs of all users.
 
-  --json   print one JSON object a line
+Events: opened, exchange, trigger, migration, refused, failure, held, standby, declined,
+manager, done, closed.`
 
-Events: opened, exchange, trigger, migration, refused, declined, manager, done, closed.
-Exit status: 0; 1 where events could not be had; 2 wrong usage or configuration.
-`
+func watchCommand(e *environment) *cobra.Command {
+	c := &cobra.Command{Use: "watch [--json]", Short: "print what happens to them, until interrupted", Long: watchLong}
+	asJSON := jsonFlag(c, "one JSON object a line")
+	return e.command(c, "0; 1 where events could not be had; 2 wrong usage or configuration", func(*cobra.Command, []string) int {
+		return watch(e, *asJSON)
+	})
+}
 
 // rescan is how often the runtime folder is looked at for new processes.
 const rescan = 100 * time.Millisecond
@@ -43,17 +47,12 @@ type watcher struct {
 	status   int
 }
 
-func watch(e *environment, args []string) int {
-	f := flag.NewFlagSet("watch", flag.ContinueOnError)
-	asJSON := f.Bool("json", false, "")
-	if !e.parse(f, args) {
-		return exitUsage
-	}
+func watch(e *environment, asJSON bool) int {
 	ctx, stop := context.WithCancel(e.ctx)
 	defer stop()
 	scoped := *e
 	scoped.ctx = ctx
-	w := &watcher{environment: &scoped, json: *asJSON, followed: map[int]bool{}, named: map[int]bool{}}
+	w := &watcher{environment: &scoped, json: asJSON, followed: map[int]bool{}, named: map[int]bool{}}
 	w.run(stop)
 	return w.status
 }

@@ -187,7 +187,7 @@ func TestDaemonAsksProcesses(t *testing.T) {
 
 func TestWrongUsage(t *testing.T) {
 	var out, complaints strings.Builder
-	if status := run([]string{"--nonsense"}, &out, &complaints); status != 2 || !strings.Contains(complaints.String(), "usage: midstreamd") {
+	if status := run([]string{"--nonsense"}, &out, &complaints); status != 2 || !strings.Contains(complaints.String(), "there is no option --nonsense; see midstreamd --help") {
 		t.Errorf("%d %s", status, complaints.String())
 	}
 	if status := run([]string{"--help"}, &out, &complaints); status != 0 || !strings.Contains(out.String(), "--host") {

@@ -32,9 +32,18 @@ static const char usage[] =
     "                  MIDSTREAM_LOG_FILE, by default <pid>.log beside the control socket\n"
     "  --strict        refuse to start a program that Midstream cannot reach (static,\n"
     "                  setuid, Go, another architecture); otherwise it is only told\n"
+    "  --version       print which version this is\n"
     "\n"
     "Exit status before COMMAND runs: 2 wrong usage or configuration, 125 incomplete\n"
     "installation, 126 COMMAND cannot be executed or is refused, 127 it is not found.\n";
+
+#ifndef MIDSTREAM_VERSION
+#define MIDSTREAM_VERSION "unreleased"
+#endif
+/* Where the libraries are installed, seen from the folder above this program's; the Makefile's LIBDIR. */
+#ifndef LIBRARY_FOLDER
+#define LIBRARY_FOLDER "lib/midstream"
+#endif
 
 static const char *const levels[] = { "off", "error", "warn", "info", "debug", "trace", NULL };
 
@@ -101,31 +110,7 @@ static bool is_option(char ***at, const char *name, const char **value)
     return true;
 }
 
-/* Takes the options; returns where the command begins. */
-static char **options(char **at, bool *strict)
-{
-    const char *value;
-    while (*at && **at == '-') {
-        if (is_option(&at, "--config", &value)) {
-            set_config(value);
-        } else if (is_option(&at, "--log", &value)) {
-            set_level(value);
-        } else if (!strcmp(*at, "--strict")) {
-            *strict = true;
-            at++;
-        } else if (!strcmp(*at, "--help") || !strcmp(*at, "-h")) {
-            fputs(usage, stdout);
-            exit(0);
-        } else if (!strcmp(*at, "--")) {
-            return at + 1;
-        } else {
-            die(2, "there is no option %s; see midstream --help", *at);
-        }
-    }
-    return at;
-}
-
-/* The folder that this program is in: the build tree, or bin beside lib/midstream. */
+/* The folder that this program is in: the build tree, or bin below the folder that LIBRARY_FOLDER is seen from. */
 static void own_folder(char *folder)
 {
     ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);
@@ -140,16 +125,55 @@ static void own_folder(char *folder)
     *strrchr(folder, '/') = 0;
 }
 
+/* The versions of the control program and of the libraries are midstreamctl's to tell, as is what runs another one. */
+__attribute__((noreturn)) static void tell_versions(void)
+{
+    char folder[PATH_MAX], control[PATH_MAX];
+    puts("midstream " MIDSTREAM_VERSION);
+    fflush(stdout);
+    own_folder(folder);
+    if (snprintf(control, sizeof control, "%s/midstreamctl", folder) < PATH_MAX) {
+        execl(control, control, "--version", (char *)NULL);
+    }
+    die(125, "%s/midstreamctl cannot be started: build or install Midstream again", folder);
+}
+
+/* Takes the options; returns where the command begins. */
+static char **options(char **at, bool *strict)
+{
+    const char *value;
+    while (*at && **at == '-') {
+        if (is_option(&at, "--config", &value)) {
+            set_config(value);
+        } else if (is_option(&at, "--log", &value)) {
+            set_level(value);
+        } else if (!strcmp(*at, "--strict")) {
+            *strict = true;
+            at++;
+        } else if (!strcmp(*at, "--version")) {
+            tell_versions();
+        } else if (!strcmp(*at, "--help") || !strcmp(*at, "-h")) {
+            fputs(usage, stdout);
+            exit(0);
+        } else if (!strcmp(*at, "--")) {
+            return at + 1;
+        } else {
+            die(2, "there is no option %s; see midstream --help", *at);
+        }
+    }
+    return at;
+}
+
 static void find_library(const char *folder, char *library)
 {
     if (snprintf(library, PATH_MAX, "%s/libmidstream.so", folder) >= PATH_MAX) {
         die(125, "the path of %s is too long", folder);
     }
     if (access(library, F_OK)) {
-        const char *slash = strrchr(folder, '/');
-        int n = snprintf(library, PATH_MAX, "%.*s/lib/midstream/libmidstream.so", (int)(slash - folder), folder);
+        int above = LIBRARY_FOLDER[0] == '/' ? 0 : (int)(strrchr(folder, '/') - folder) + 1;
+        int n = snprintf(library, PATH_MAX, "%.*s" LIBRARY_FOLDER "/libmidstream.so", above, folder);
         if (n >= PATH_MAX || access(library, R_OK)) {
-            die(125, "there is no libmidstream.so in %s or %.*s/lib/midstream: build or install Midstream again", folder, (int)(slash - folder), folder);
+            die(125, "there is no libmidstream.so in %s or %.*s" LIBRARY_FOLDER ": build or install Midstream again", folder, above, folder);
         }
     } else if (access(library, R_OK)) {
         die(125, "%s cannot be read: build or install Midstream again", library);
