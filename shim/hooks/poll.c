@@ -1,76 +1,52 @@
 /*
  * poll.c: poll() and its variants. A wait that a hand-over has disturbed is repeated with what is left of its
- * time-out, and what the next read will not find is not shown (readiness.h).
+ * time-out, and what the next read will not find is not shown (wait_loop.h).
  */
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 
 #include "process/calls.h"
-#include "stream/gate.h"
 #include "process/memory.h"
-#include "stream/readiness.h"
+#include "stream/wait_loop.h"
 #include "tls/tls.h"
-#include "stream/wait.h"
 
-/* Waits for gates that are closed on the way in. */
-static void pass_gates(const struct pollfd *fds, nfds_t count)
+/* A call, as wait_loop.h has it. */
+struct polled {
+    struct pollfd *fds;
+    nfds_t count;
+    const sigset_t *mask;
+    bool plain;      /* poll(), not ppoll() */
+    uint64_t silent; /* bits of those of which the kernel has shown what is not to be shown */
+};
+
+static bool next(const void *set, struct wait_member *m)
 {
-    hand_check();
-    if (!atomic_load(&gates_closed)) {
-        return;
+    const struct polled *p = set;
+    if (m->at >= p->count) {
+        return false;
     }
-    for (nfds_t i = 0; i < count; i++) {
-        struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
-        if (s && atomic_load(&s->gate)) {
-            gate_wait(s);
-        }
-    }
+    const struct pollfd *fd = &p->fds[m->at++];
+    m->stream = fd->fd >= 0 ? stream_of(fd->fd) : NULL;
+    m->reads = fd->events & (POLLIN | POLLRDNORM);
+    return true;
 }
 
-/* What it asks for lies decrypted in a TLS session, where the kernel does not see it. */
-static bool has_surplus(const struct pollfd *fd)
+static int sleep_for(void *set, struct wait_clock *clock, bool at_once)
 {
-    struct stream *s = fd->fd >= 0 && fd->events & (POLLIN | POLLRDNORM) ? stream_of(fd->fd) : NULL;
-    return s && atomic_load_explicit(&s->surplus, memory_order_relaxed);
+    static const struct timespec none;
+    struct polled *p = set;
+    struct timespec left;
+    return p->plain ? REAL(poll)(p->fds, p->count, at_once ? 0 : wait_left_ms(clock))
+                    : REAL(ppoll)(p->fds, p->count, at_once ? &none : wait_left(clock, &left), p->mask);
 }
 
-/* Adds that to what the kernel has found; the new result. */
-static int show_surplus(struct pollfd *fds, nfds_t count, int result)
+static int add(void *set, const struct wait_member *m)
 {
-    for (nfds_t i = 0; result >= 0 && i < count; i++) {
-        if (has_surplus(&fds[i])) {
-            result += !fds[i].revents;
-            fds[i].revents |= fds[i].events & (POLLIN | POLLRDNORM);
-        }
-    }
-    return result;
-}
-
-/* Waits for closed gates, and announces the call to the streams whose gates are open then. True: there is a surplus. */
-static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_t count)
-{
-    for (;;) {
-        uint32_t changes = atomic_load(&gate_changes);
-        pass_gates(fds, count);
-        streams->count = 0;
-        streams->many = false;
-        bool surplus = false;
-        for (nfds_t i = 0; i < count; i++) {
-            struct stream *s = fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
-            if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
-                wait_announce(streams, s);
-            }
-            surplus = surplus || (s && has_surplus(&fds[i]));
-        }
-        if (!wait_is_late(streams)) {
-            return surplus;
-        }
-        wait_withdraw(streams);
-        if (atomic_load(&gate_changes) == changes) {
-            return false; /* one stays closed: whoever sleeps unannounced is not woken by a hand-over */
-        }
-    }
+    struct pollfd *fd = &((struct polled *)set)->fds[m->at - 1];
+    bool first = !fd->revents;
+    fd->revents |= fd->events & (POLLIN | POLLRDNORM);
+    return first;
 }
 
 /* Descriptors of which such a call remembers that they are to be left out. */
@@ -79,77 +55,53 @@ static bool settle(struct wait_streams *streams, const struct pollfd *fds, nfds_
 /* How long a wait leaves out what must not be shown yet: until another thread has read it, perhaps. */
 #define LEFT_OUT_MS 100
 
-/* What the kernel has shown, as the program may see it. Of those of which nothing is left, the bits are set in *silent. */
-static int show(struct pollfd *fds, nfds_t count, bool changed, uint64_t *silent, bool *again)
+/* Of those of which nothing is left, the bits are set in `silent`. */
+static int show(void *set, int result, bool changed, bool *again)
 {
+    struct polled *p = set;
     int shown = 0;
-    for (nfds_t i = 0; i < count; i++) {
-        short before = fds[i].revents;
-        struct stream *s = before && fds[i].fd >= 0 ? stream_of(fds[i].fd) : NULL;
+    (void)result;
+    p->silent = 0;
+    for (nfds_t i = 0; i < p->count; i++) {
+        struct pollfd *fd = &p->fds[i];
+        short before = fd->revents;
+        struct stream *s = before && fd->fd >= 0 ? stream_of(fd->fd) : NULL;
         if (s) {
-            short may = (short)(fds[i].events | POLLERR | POLLHUP | POLLNVAL);
-            fds[i].revents = (short)(readiness_shown(s, (unsigned short)before, changed, again) & (unsigned short)may);
-            *silent |= before && !fds[i].revents && i < LEFT_OUT ? 1ULL << i : 0;
+            short may = (short)(fd->events | POLLERR | POLLHUP | POLLNVAL);
+            fd->revents = (short)(readiness_shown(s, (unsigned short)before, changed, again) & (unsigned short)may);
+            p->silent |= before && !fd->revents && i < LEFT_OUT ? 1ULL << i : 0;
         }
-        shown += fds[i].revents != 0;
+        shown += fd->revents != 0;
     }
     return shown;
 }
 
-/* Nothing may be shown of what the kernel shows all the time: waits a little for the others. Returns what that call returns. */
-static int wait_for_others(const struct pollfd *fds, nfds_t count, uint64_t silent, int64_t left, const sigset_t *mask)
+/* Nothing may be shown of what the kernel shows all the time: waits a little for the others. */
+static int rest(void *set, int64_t left)
 {
+    const struct polled *p = set;
     struct pollfd others[LEFT_OUT];
-    nfds_t few = count < LEFT_OUT ? count : LEFT_OUT;
+    nfds_t few = p->count < LEFT_OUT ? p->count : LEFT_OUT;
     for (nfds_t i = 0; i < few; i++) {
-        others[i] = fds[i];
-        others[i].fd = silent >> i & 1 ? -1 : fds[i].fd;
+        others[i] = p->fds[i];
+        others[i].fd = p->silent >> i & 1 ? -1 : p->fds[i].fd;
     }
-    int64_t longest = count > LEFT_OUT ? 1 : LEFT_OUT_MS;
+    int64_t longest = p->count > LEFT_OUT ? 1 : LEFT_OUT_MS;
     left = left < longest * 1000000 ? left : longest * 1000000;
     struct timespec wait = { 0, left < 0 ? 0 : left };
-    return mask ? REAL(ppoll)(others, few, &wait, mask) : REAL(poll)(others, few, (int)(wait.tv_nsec / 1000000));
+    return p->mask ? REAL(ppoll)(others, few, &wait, p->mask) : REAL(poll)(others, few, (int)(wait.tv_nsec / 1000000));
 }
+
+static void restore(void *set)
+{
+    (void)set; /* the kernel sets revents anew */
+}
+
+static const struct wait_kind kind = { next, sleep_for, add, show, rest, restore };
 
 static bool is_in_reach(struct pollfd *fds, nfds_t count)
 {
     return count <= INT_MAX && memory_is_readable(fds, count * sizeof *fds);
-}
-
-/* poll(), or ppoll() where it is not `plain`, with what is left of the time-out. */
-static int poll_watched(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, bool plain)
-{
-    static const struct timespec at_once;
-    struct wait_clock clock;
-    wait_start(&clock, timeout);
-    for (;;) {
-        struct timespec left;
-        uint32_t changes = atomic_load(&gate_changes);
-        struct wait_streams streams;
-        bool surplus = settle(&streams, fds, count);
-        clock.many = streams.many;
-        int result = plain ? REAL(poll)(fds, count, surplus ? 0 : wait_left_ms(&clock))
-                           : REAL(ppoll)(fds, count, surplus ? &at_once : wait_left(&clock, &left), mask);
-        wait_withdraw(&streams);
-        if (surplus && !(result = show_surplus(fds, count, result))) {
-            continue; /* another thread has taken it */
-        }
-        if (!surplus && wait_goes_on(&clock, result)) {
-            continue;
-        }
-        if (result <= 0) {
-            return result;
-        }
-        uint64_t silent = 0;
-        bool again = false;
-        result = show(fds, count, atomic_load(&gate_changes) != changes, &silent, &again);
-        if (!again && (result || wait_is_over(&clock))) {
-            return result;
-        }
-        if (!again && wait_for_others(fds, count, silent, wait_rest(&clock), mask) < 0) {
-            return -1;
-        }
-    }
 }
 
 /* Within a TLS library's call the gate is passed already: a hand-over waits for this call to return. */
@@ -169,7 +121,8 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
     if (!wait_is_watched() || !is_in_reach(fds, count) || is_own(fds, count)) {
         return REAL(ppoll)(fds, count, timeout, mask);
     }
-    return poll_watched(fds, count, timeout, mask, false);
+    struct polled call = { .fds = fds, .count = count, .mask = mask };
+    return wait_repeatedly(&kind, &call, timeout);
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
@@ -178,7 +131,8 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;
-    return poll_watched(fds, count, wait_from_ms(&limit, timeout), NULL, true);
+    struct polled call = { .fds = fds, .count = count, .plain = true };
+    return wait_repeatedly(&kind, &call, wait_from_ms(&limit, timeout));
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)

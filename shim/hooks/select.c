@@ -1,20 +1,27 @@
-/* select.c: select() and pselect(), repeated like poll() when a hand-over has disturbed them. */
+/* select.c: select() and pselect(), repeated like poll() when a hand-over has disturbed them (wait_loop.h). */
 #include <errno.h>
 #include <string.h>
 #include <sys/select.h>
 #include <sys/time.h>
 
-#include "stream/bulk.h"
 #include "process/calls.h"
-#include "stream/gate.h"
 #include "process/memory.h"
-#include "stream/readiness.h"
+#include "stream/bulk.h"
+#include "stream/wait_loop.h"
 #include "tls/tls.h"
-#include "stream/wait.h"
 
 /* Larger sets than the C library's own type are passed through: their size is not known here. */
 struct sets {
     fd_set readable, writable, exceptional;
+};
+
+/* A call, as wait_loop.h has it. */
+struct selected {
+    int count;
+    fd_set *readable, *writable, *exceptional; /* the program's; NULL: none */
+    struct sets asked;                         /* what was in them */
+    const sigset_t *mask;                      /* of pselect() */
+    struct timeval *timeout;                   /* of select() */
 };
 
 static void copy(fd_set *to, const fd_set *from, int count)
@@ -38,100 +45,77 @@ static int next_member(const fd_set *set, int fd, int count)
     return -1;
 }
 
-static void pass_gates(int count, const fd_set *readable)
+static void keep(struct selected *p)
 {
-    hand_check();
-    if (!readable || !atomic_load(&gates_closed)) {
-        return;
+    copy(&p->asked.readable, p->readable, p->count);
+    copy(&p->asked.writable, p->writable, p->count);
+    copy(&p->asked.exceptional, p->exceptional, p->count);
+}
+
+static void restore(void *set)
+{
+    const struct selected *p = set;
+    if (p->readable) {
+        copy(p->readable, &p->asked.readable, p->count);
     }
-    for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
-        struct stream *s = stream_of(fd);
-        if (s && atomic_load(&s->gate)) {
-            gate_wait(s);
-        }
+    if (p->writable) {
+        copy(p->writable, &p->asked.writable, p->count);
+    }
+    if (p->exceptional) {
+        copy(p->exceptional, &p->asked.exceptional, p->count);
     }
 }
 
-/* Those whose next octets lie decrypted in a TLS session, where the kernel does not see them, are readable, too. */
-static int show_surplus(int count, const fd_set *asked, fd_set *readable, int result)
+/* Only who waits for octets is concerned by what is behind a descriptor. */
+static bool next(const void *set, struct wait_member *m)
 {
-    for (int fd = readable ? next_member(asked, 0, count) : -1; result >= 0 && fd >= 0; fd = next_member(asked, fd + 1, count)) {
-        struct stream *s = stream_of(fd);
-        if (s && atomic_load(&s->surplus) && !FD_ISSET(fd, readable)) {
-            FD_SET(fd, readable);
-            result++;
-        }
+    const struct selected *p = set;
+    int fd = p->readable ? next_member(&p->asked.readable, (int)m->at, p->count) : -1;
+    if (fd < 0) {
+        return false;
     }
-    return result;
+    m->at = (size_t)fd + 1;
+    m->stream = stream_of(fd);
+    m->reads = true;
+    return true;
 }
 
-/* False when a gate has been closed meanwhile. */
-static bool announce(struct wait_streams *streams, int count, const fd_set *readable, bool *surplus)
+static int add(void *set, const struct wait_member *m)
 {
-    streams->count = 0;
-    streams->many = false;
-    *surplus = false;
-    for (int fd = 0; readable && fd < count; fd++) {
-        struct stream *s = FD_ISSET(fd, readable) ? stream_of(fd) : NULL;
-        if (s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN) {
-            wait_announce(streams, s);
-        }
-        *surplus = *surplus || (s && atomic_load_explicit(&s->surplus, memory_order_relaxed));
-    }
-    if (!wait_is_late(streams)) {
-        return true;
-    }
-    wait_withdraw(streams);
-    return false;
-}
-
-/* Waits for closed gates, and announces the call to those that are open then. True: there is a surplus. */
-static bool settle(struct wait_streams *streams, int count, const fd_set *readable)
-{
-    for (;;) {
-        uint32_t changes = atomic_load(&gate_changes);
-        pass_gates(count, readable);
-        bool surplus;
-        if (announce(streams, count, readable, &surplus)) {
-            return surplus;
-        }
-        if (atomic_load(&gate_changes) == changes) {
-            return false; /* one stays closed: whoever sleeps unannounced is not woken by a hand-over */
-        }
-    }
+    const struct selected *p = set;
+    int fd = (int)m->at - 1;
+    bool first = !FD_ISSET(fd, p->readable);
+    FD_SET(fd, p->readable);
+    return first;
 }
 
 /* A connection that is being made is shown as writable, and as readable too if that has failed. */
-static bool shows_attempts(int count, const fd_set *set)
+static void show_set(const fd_set *set, int count, bool attempts, uint32_t events, bool changed, bool *again)
 {
-    bool disturbed = false;
     for (int fd = set ? next_member(set, 0, count) : -1; fd >= 0; fd = next_member(set, fd + 1, count)) {
         struct stream *s = stream_of(fd);
-        if (s && attempt_is_open(s)) {
-            disturbed = attempt_shown(s) || disturbed;
+        if (s && attempt_is_open(s) == attempts) {
+            readiness_shown(s, events, changed, again);
         }
     }
-    return disturbed;
 }
 
-/* select() shows a failed connection as readable, like one with data. */
-static bool is_disturbed(int count, const fd_set *readable, const fd_set *writable, uint32_t changes)
+/* The sets cannot say more of a connection that has failed than that it is readable, like one with octets: all is shown, or nothing. */
+static int show(void *set, int result, bool changed, bool *again)
 {
-    bool changed = atomic_load(&gate_changes) != changes, disturbed = false;
+    const struct selected *p = set;
     if (attempts_are_open()) {
-        disturbed = shows_attempts(count, writable);
-        disturbed = shows_attempts(count, readable) || disturbed;
+        show_set(p->writable, p->count, true, POLLOUT, changed, again);
+        show_set(p->readable, p->count, true, POLLIN, changed, again);
     }
-    if (!readable) {
-        return disturbed;
-    }
-    for (int fd = next_member(readable, 0, count); fd >= 0; fd = next_member(readable, fd + 1, count)) {
-        struct stream *s = stream_of(fd);
-        if (s && !attempt_is_open(s)) {
-            readiness_shown(s, POLLIN, changed, &disturbed);
-        }
-    }
-    return disturbed;
+    show_set(p->readable, p->count, false, POLLIN, changed, again);
+    return result;
+}
+
+static int rest(void *set, int64_t left)
+{
+    (void)set, (void)left; /* what is not shown at all has the call repeated */
+    return 0;
 }
 
 static bool is_in_reach(const fd_set *set, int count)
@@ -152,25 +136,15 @@ static bool is_watched(int count, const fd_set *readable, const fd_set *writable
         && is_in_reach(writable, count) && is_in_reach(exceptional, count) && !is_own(count, readable, writable);
 }
 
-static void restore(int count, const struct sets *asked, fd_set *readable, fd_set *writable, fd_set *exceptional)
+static int sleep_precisely(void *set, struct wait_clock *clock, bool at_once)
 {
-    if (readable) {
-        copy(readable, &asked->readable, count);
-    }
-    if (writable) {
-        copy(writable, &asked->writable, count);
-    }
-    if (exceptional) {
-        copy(exceptional, &asked->exceptional, count);
-    }
+    static const struct timespec none;
+    const struct selected *p = set;
+    struct timespec left;
+    return REAL(pselect)(p->count, p->readable, p->writable, p->exceptional, at_once ? &none : wait_left(clock, &left), p->mask);
 }
 
-static void keep(int count, struct sets *asked, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
-{
-    copy(&asked->readable, readable, count);
-    copy(&asked->writable, writable, count);
-    copy(&asked->exceptional, exceptional, count);
-}
+static const struct wait_kind precise = { next, sleep_precisely, add, show, rest, restore };
 
 EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, const struct timespec *timeout,
                    const sigset_t *mask)
@@ -178,31 +152,9 @@ EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *except
     if (!is_watched(count, readable, writable, exceptional)) {
         return REAL(pselect)(count, readable, writable, exceptional, timeout, mask);
     }
-    static const struct timespec at_once;
-    struct wait_clock clock;
-    struct sets asked;
-    keep(count, &asked, readable, writable, exceptional);
-    wait_start(&clock, timeout);
-    for (;;) {
-        struct timespec left;
-        uint32_t changes = atomic_load(&gate_changes);
-        struct wait_streams streams;
-        bool surplus = settle(&streams, count, readable);
-        clock.many = streams.many;
-        int result = REAL(pselect)(count, readable, writable, exceptional, surplus ? &at_once : wait_left(&clock, &left), mask);
-        wait_withdraw(&streams);
-        if (surplus) {
-            result = show_surplus(count, &asked.readable, readable, result);
-        }
-        if (surplus ? !result : wait_goes_on(&clock, result)) {
-            restore(count, &asked, readable, writable, exceptional);
-            continue;
-        }
-        if (result <= 0 || !is_disturbed(count, readable, writable, changes)) {
-            return result;
-        }
-        restore(count, &asked, readable, writable, exceptional);
-    }
+    struct selected call = { .count = count, .readable = readable, .writable = writable, .exceptional = exceptional, .mask = mask };
+    keep(&call);
+    return wait_repeatedly(&precise, &call, timeout);
 }
 
 static bool is_empty(const fd_set *set, int count)
@@ -231,24 +183,28 @@ static bool is_longer(const struct timeval *timeout, int64_t piece)
         || timeout->tv_sec * 1000000000LL + timeout->tv_usec * 1000LL > piece;
 }
 
-/* Linux leaves what was left in the time-out (select(2)): a repetition gets that. `cut`: not the whole wait. */
-static int select_piece(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout,
-                        bool many, bool *cut)
+/* Linux leaves what was left in the time-out (select(2)): a repetition gets that. */
+static int sleep_piece(void *set, struct wait_clock *clock, bool at_once)
 {
-    int64_t piece = wait_piece(many);
-    *cut = piece < INT64_MAX && (!timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0 && is_longer(timeout, piece)));
-    if (!*cut) {
-        return REAL(select)(count, readable, writable, exceptional, timeout);
+    const struct selected *p = set;
+    struct timeval none = { 0 };
+    int64_t piece = wait_piece(clock->many);
+    clock->cut = !at_once && piece < INT64_MAX
+        && (!p->timeout || (p->timeout->tv_sec >= 0 && p->timeout->tv_usec >= 0 && is_longer(p->timeout, piece)));
+    if (!clock->cut) {
+        return REAL(select)(p->count, p->readable, p->writable, p->exceptional, at_once ? &none : p->timeout);
     }
     struct timeval left = { .tv_sec = piece / 1000000000, .tv_usec = piece % 1000000000 / 1000 }, begun = left;
-    int result = REAL(select)(count, readable, writable, exceptional, &left);
-    if (timeout) {
+    int result = REAL(select)(p->count, p->readable, p->writable, p->exceptional, &left);
+    if (p->timeout) {
         struct timeval spent;
         timersub(&begun, &left, &spent);
-        timersub(timeout, &spent, timeout);
+        timersub(p->timeout, &spent, p->timeout);
     }
     return result;
 }
+
+static const struct wait_kind plain = { next, sleep_piece, add, show, rest, restore };
 
 EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
 {
@@ -259,27 +215,7 @@ EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *excepti
     if (!invalid && !hand_is_there() && has_more(count, readable, writable, exceptional)) {
         return 1;
     }
-    struct sets asked;
-    keep(count, &asked, readable, writable, exceptional);
-    for (;;) {
-        uint32_t changes = atomic_load(&gate_changes);
-        bool cut = false;
-        struct timeval at_once = { 0 };
-        struct wait_streams streams;
-        bool surplus = settle(&streams, count, readable);
-        int result = surplus ? REAL(select)(count, readable, writable, exceptional, &at_once)
-                             : select_piece(count, readable, writable, exceptional, timeout, streams.many, &cut);
-        wait_withdraw(&streams);
-        if (surplus) {
-            result = show_surplus(count, &asked.readable, readable, result);
-        }
-        if (result == 0 && cut) {
-            wait_piece_over();
-        } else if (surplus && !result) {
-            /* another thread has taken it */
-        } else if (result <= 0 || !is_disturbed(count, readable, writable, changes)) {
-            return result;
-        }
-        restore(count, &asked, readable, writable, exceptional);
-    }
+    struct selected call = { .count = count, .readable = readable, .writable = writable, .exceptional = exceptional, .timeout = timeout };
+    keep(&call);
+    return wait_repeatedly(&plain, &call, NULL);
 }

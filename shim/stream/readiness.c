@@ -20,7 +20,7 @@ enum readiness readiness_of(const struct stream *s)
         found = !(look.revents & (short)READINESS_FAILURE) || socket_unread(s->fd) ? READINESS_OCTETS : READINESS_END;
     }
     errno = saved;
-    return atomic_load_explicit(&s->surplus, memory_order_relaxed) ? READINESS_OCTETS : found;
+    return readiness_is_pending(s) ? READINESS_OCTETS : found;
 }
 
 /*

@@ -23,6 +23,12 @@ enum readiness {
     READINESS_END, /* FIN, or an error */
 };
 
+/* Octets lie decrypted in a TLS session, where the kernel does not see them. */
+static inline bool readiness_is_pending(const struct stream *s)
+{
+    return atomic_load_explicit(&s->surplus, memory_order_relaxed);
+}
+
 /* What a read would find. One system call, two where the connection has ended. Keeps errno. */
 enum readiness readiness_of(const struct stream *s);
 
