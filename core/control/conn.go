@@ -213,13 +213,7 @@ func (c *conn) migrate(r Request) (any, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	ctx := c.ctx
-	if p.TimeoutMS > 0 {
-		limited, cancel := context.WithTimeout(ctx, time.Duration(p.TimeoutMS)*time.Millisecond)
-		defer cancel()
-		ctx = limited
-	}
-	result, err := c.server.handler.Migrate(ctx, p)
+	result, err := c.server.handler.Migrate(c.ctx, p)
 	if result.Streams == nil {
 		result.Streams = []StreamResult{}
 	}

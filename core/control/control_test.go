@@ -194,6 +194,11 @@ func TestARequestIsAnsweredThoughThePeerSendsNoMore(t *testing.T) {
 func TestRequestsRunSideBySideAndTimeOut(t *testing.T) {
 	release := make(chan struct{})
 	_, dial := start(t, &fake{migrate: func(ctx context.Context, p MigrateParams) (MigrateResult, error) {
+		if p.TimeoutMS > 0 {
+			limited, cancel := context.WithTimeout(ctx, time.Duration(p.TimeoutMS)*time.Millisecond)
+			defer cancel()
+			ctx = limited
+		}
 		select {
 		case <-release:
 			return MigrateResult{Streams: []StreamResult{{ID: p.Session, OK: true}}}, nil

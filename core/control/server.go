@@ -24,7 +24,7 @@ type Handler interface {
 	// Sessions returns the present sessions, without waiting for anything slow.
 	Sessions() []Session
 	// Migrate moves what p selects and returns when each stream has moved or failed. ctx ends with
-	// p's time-out and with the server. p is valid as to its form.
+	// the server; p's time-out is the handler's to keep. p is valid as to its form.
 	Migrate(ctx context.Context, p MigrateParams) (MigrateResult, error)
 	// Subscribe is Hub.Subscribe, or something like it: events that find the channel full are to be
 	// skipped, not waited with.

@@ -25,6 +25,9 @@ const (
 func (s *Stream) catchUp(r *rest, e *exchange, rate float64, took time.Duration) error {
 	begun, allowed := time.Now(), int64(rate*(unnoticed<<(2*s.late)).Seconds())
 	end := begun.Add(max(chase, 2*r.conn.RTT()))
+	if r.skipped {
+		end = begun.Add(skipStall) // it has come closer all the time, and is not asked twice for so much
+	}
 	r.conn.SetDeadline(end)
 	defer r.conn.SetDeadline(time.Time{})
 	for behind := s.received(e) - r.at; behind > 0; behind = s.received(e) - r.at {

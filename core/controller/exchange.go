@@ -28,6 +28,8 @@ type exchange struct {
 	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
 	budget   budget             // of the requests made for it
 	gone     bool               // its path was found dead before an answer had come
+	skipping atomic.Bool        // a connection skips what the program has had of it,
+	skipEnds atomic.Int64       // until then, by its pace: in ns since 1970
 
 	// The response's content is octets first to last of a representation of total octets.
 	first, last, total int64 // last and total are -1 where unknown

@@ -70,8 +70,9 @@ func (c *Controller) preferServers(ctx context.Context) {
 
 // preferServer moves the stream to the server preferred to its present one, if there is one.
 func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.Addr) {
-	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
+	limited, cancel := withLease(ctx, s.c.config.Migration.Timeout)
 	defer cancel()
+	ctx = limited
 	names := s.c.resolver(n.Interface)
 	best := s.c.favourite(ctx, names, n.Interface, n.Host, now)
 	if best == now || !best.IsValid() {

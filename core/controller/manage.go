@@ -260,7 +260,7 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 		c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid, Session: d.Session,
 			Text:   fmt.Sprintf("to move from %s to %s: %s", d.From, d.To, d.Cause),
 			Fields: map[string]any{"from": d.From, "to": d.To, "trigger": d.Trigger, "cause": d.Cause}})
-		limited, cancel := context.WithTimeout(ctx, c.config.Migration.Timeout)
+		limited, cancel := withLease(ctx, c.config.Migration.Timeout)
 		r.Migration, err = s.migrate(limited, d.To, d.Trigger)
 		cancel()
 	}

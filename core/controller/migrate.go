@@ -288,11 +288,11 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			overlap = overlapStrong // of a mirror that has been proved
 		}
 		asked := time.Now()
-		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap, had: had, exact: exactly}
+		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap, had: had, exact: exactly, sound: sound}
 		if at > now && rate > 0 {
 			q.expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
-		r, err := s.obtain(sound, conn, q)
+		r, err := s.obtain(ctx, conn, q)
 		if err != nil {
 			var more *refusal
 			if errors.As(err, &more) && more.more {
@@ -309,6 +309,11 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		if r.conn != conn {
 			conn.Close()
+		}
+		if r.skipped && sound.Err() != nil {
+			// The old connection has ended, and this one begins where.
+			done, err = s.deliver(ctx, e, r, channel.Now, 0)
+			return err
 		}
 		done, err = s.meet(sound, e, r, rate, time.Since(asked))
 		return err
@@ -455,7 +460,7 @@ func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest
 		}
 		rt.from = conn.Remote().Addr().Unmap()
 		q.request, q.route, q.moved = request, rt, true
-		if conn, err = s.open(ctx, rt); err != nil {
+		if conn, err = s.open(q.waits(ctx), rt); err != nil {
 			return nil, to.refuse(err.Error())
 		}
 	}

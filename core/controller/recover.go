@@ -34,7 +34,7 @@ const (
 	askAside    = 150 * time.Millisecond // for one server to answer before another is asked beside it, or two round trips, up to
 	lastAside   = 300 * time.Millisecond
 	maxAsked    = 4                // at once
-	answerLimit = 10 * time.Second // for a server to answer
+	answerLimit = 10 * time.Second // for a server to answer; a skip lasts as long as it gets on
 
 	// A program whose server does not accept connections any more, on a network that is there, is told after so long: by itself
 	// it would have known at once.
@@ -77,6 +77,7 @@ type recovery struct {
 	spoke    bool      // the old connection delivers again
 	finished bool      // nothing more may be asked
 	deadline time.Time // of the program's patience
+	nearer   nearer
 
 	results chan tried
 	running map[candidate]int
@@ -88,7 +89,8 @@ type recovery struct {
 	ready   []tried // connections on which nothing has been asked yet
 	answers chan answered
 	asking  map[candidate]place
-	aside   time.Time // from when on another may be asked beside them
+	quit    map[candidate]context.CancelFunc // ends the question
+	aside   time.Time                        // from when on another may be asked beside them
 	refused map[candidate]int
 	until   map[candidate]time.Time // it is not to be asked again before
 	reason  error                   // why the last attempt failed
@@ -132,7 +134,8 @@ func (s *Stream) recoverOnce(cause string) bool {
 		s: s, cause: cause, ctx: ctx, begun: time.Now(),
 		results: make(chan tried, 64), answers: make(chan answered, maxAsked),
 		running: map[candidate]int{}, last: map[candidate]time.Time{}, patient: map[candidate]time.Duration{},
-		ends: map[candidate][]context.CancelFunc{}, failed: map[candidate]error{}, asking: map[candidate]place{},
+		ends: map[candidate][]context.CancelFunc{}, failed: map[candidate]error{},
+		asking: map[candidate]place{}, quit: map[candidate]context.CancelFunc{},
 		refused: map[candidate]int{}, until: map[candidate]time.Time{},
 	}
 	s.mu.Lock()
@@ -248,6 +251,7 @@ func (r *recovery) run() bool {
 			}
 		case a := <-r.answers:
 			delete(r.asking, a.candidate)
+			r.quit[a.candidate]()
 			err := r.take(a)
 			if err == nil {
 				wake.Stop()
@@ -345,7 +349,7 @@ func (r *recovery) out(c candidate) bool {
 // hopeless says why the program is to be told, "" if it is to be kept waiting.
 func (r *recovery) hopeless(queue []candidate, held bool) string {
 	now := time.Now()
-	if now.After(r.deadline) {
+	if now.After(r.deadline) && !r.renewed(now) {
 		return fmt.Sprintf("nothing has helped for %v: %v", r.s.c.config.Failover.Patience, r.reason)
 	}
 	if len(r.asking) > 0 || len(r.ready) > 0 {
@@ -423,10 +427,21 @@ func (r *recovery) begin(c candidate) {
 	}()
 }
 
+// renewed reports whether a skip has come so far lately that the program's patience lasts.
+func (r *recovery) renewed(now time.Time) bool {
+	r.deadline = r.nearer.when().Add(r.s.c.config.Failover.Patience)
+	return now.Before(r.deadline)
+}
+
 // callOff ends the attempts over interfaces that cannot be used any more: what they send when the link comes back may
-// be sent too early.
+// be sent too early. What has been asked there is not waited for.
 func (r *recovery) callOff() {
 	usable := r.s.order()
+	for c := range r.asking {
+		if !slices.Contains(usable, c.iface) {
+			r.quit[c]()
+		}
+	}
 	for c, ends := range r.ends {
 		if !slices.Contains(usable, c.iface) {
 			for _, end := range ends {
@@ -475,16 +490,17 @@ func (r *recovery) askNext() {
 		}
 		r.asking[t.candidate] = at
 		r.aside = time.Now().Add(min(max(askAside, 2*t.conn.RTT()), lastAside))
+		ctx, quit := context.WithCancel(r.ctx)
+		r.quit[t.candidate] = quit
+		if !r.early {
+			limited, cancel := withLease(ctx, answerLimit)
+			limited.reached = r.nearer.reached
+			ctx, r.quit[t.candidate] = limited, func() { cancel(); quit() }
+		}
 		go func() {
 			a := answered{candidate: t.candidate, place: at}
 			defer func() { r.answers <- a }()
 			defer guard.Recover()
-			ctx := r.ctx
-			if !r.early {
-				limited, cancel := context.WithTimeout(ctx, answerLimit)
-				defer cancel()
-				ctx = limited
-			}
 			if a.err = r.s.unshared(ctx); a.err != nil {
 				t.conn.Reset()
 				return

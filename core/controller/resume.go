@@ -38,6 +38,8 @@ type rest struct {
 	elsewhere bool
 	// stays: a relay of it is not left any more.
 	stays bool
+	// skipped: what came before at has been read off it and dropped.
+	skipped bool
 	// whole: the answer is to the request as the program made it, so its trailer section is that of the exchange.
 	whole bool
 	// ending is what ends the response for a program that has read so much of the trailer section; nil for any other.
@@ -71,12 +73,23 @@ type question struct {
 	trailing bool
 	read     []byte
 	brings   bool // an answer without content is none, unless there is nothing left
+	// sound ends when the old connection does, which delivers meanwhile; nil where nothing is expected of it. What waits for the answer
+	// then waits no longer; but a skip goes on.
+	sound context.Context
+}
+
+// waits returns the context of what is waited for before a skip.
+func (q question) waits(ctx context.Context) context.Context {
+	if q.sound != nil {
+		return q.sound
+	}
+	return ctx
 }
 
 // ask sends the exchange's request for its content from an offset on, and has the answer proved. After an error the
 // connection is of no further use.
 func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, error) {
-	p, err := s.permit(ctx, q.e, q.route.iface, conn)
+	p, err := s.permit(q.waits(ctx), q.e, q.route.iface, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -113,15 +126,12 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 		return nil, err
 	}
 	defer clear(octets)
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer func() {
-		if stop() {
-			conn.SetDeadline(time.Time{})
-		}
-	}()
+	waiting := q.waits(ctx)
+	release := bound(waiting, conn)
+	defer func() { release() }()
 	// By the time the answer comes, the old connection may have delivered so much that this is kept no longer.
 	kept := s.kept(q)
-	answer, err := send(ctx, conn, octets, p)
+	answer, err := send(waiting, conn, octets, p)
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +166,19 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 			}
 			return nil, refuse(fmt.Sprintf("%s, and %d octets are more than may be skipped", why, skip))
 		}
-		if _, err := r.content.Discard(skip); err != nil {
-			return nil, broken(ctx, err)
+		release()
+		err := s.skip(ctx, r, &q, start-e.first)
+		if q.sound != nil && q.sound.Err() != nil {
+			waiting, q.exact = ctx, true
 		}
+		release = bound(waiting, conn)
+		if err != nil {
+			return nil, err
+		}
+		q.had, r.skipped = kept, true
+		kept = s.kept(q)
 	}
-	compared, err := s.compare(ctx, r, q, kept)
+	compared, err := s.compare(waiting, r, q, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -172,12 +190,12 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 		return nil, err
 	}
 	if q.trailing {
-		if err := r.endAfter(ctx, q.read); err != nil {
+		if err := r.endAfter(waiting, q.read); err != nil {
 			return nil, err
 		}
 	} else if q.brings && r.left != 0 {
 		if err := r.content.Wait(); err != nil && (err != io.EOF || r.left > 0) {
-			return nil, broken(ctx, err)
+			return nil, broken(waiting, err)
 		}
 	}
 	return r, nil

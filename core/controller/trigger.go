@@ -38,8 +38,6 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 	if p.TimeoutMS > 0 {
 		limit = time.Duration(p.TimeoutMS) * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	streams := c.all(p.Session)
 	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
 	c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid, Session: p.Session,
@@ -52,6 +50,8 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 			defer guard.Recover()
 			defer wg.Done()
 			results[i] = control.StreamResult{ID: s.name()}
+			ctx, cancel := withLease(ctx, limit)
+			defer cancel()
 			m, err := s.migrate(ctx, p.To, triggerPerson)
 			if err != nil {
 				results[i].Reason = err.Error()

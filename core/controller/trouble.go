@@ -1,7 +1,10 @@
 // How a stream's recoveries have fared: one that brings next to nothing is none, and does not renew the program's patience.
 package controller
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 const (
 	fruitful    = 16 << 10         // octets that a recovery has to have brought, or
@@ -40,4 +43,28 @@ func (t *trouble) hold(now time.Time) time.Time {
 		t.held = now
 	}
 	return t.held
+}
+
+// nearer is how near to what the program waits for a recovery has come without bringing it content: a skip that gets on renews
+// the program's patience, but for what an earlier one had come to as well.
+type nearer struct {
+	mu   sync.Mutex
+	most int64
+	last time.Time
+}
+
+// reached takes how far a skip has come.
+func (n *nearer) reached(at int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at > n.most {
+		n.most, n.last = at, time.Now()
+	}
+}
+
+// when returns when something was reached last that had not been before.
+func (n *nearer) when() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.last
 }

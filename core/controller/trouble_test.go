@@ -38,3 +38,21 @@ func TestWhatBringsNextToNothingDoesNotRenewThePatience(t *testing.T) {
 		t.Error("another exchange")
 	}
 }
+
+func TestOnlyWhatHadNotBeenReachedRenewsThePatience(t *testing.T) {
+	var n nearer
+	if !n.when().IsZero() {
+		t.Error(n.when())
+	}
+	n.reached(100)
+	first := n.when()
+	n.reached(50) // by another attempt
+	n.reached(100)
+	if n.when() != first || first.IsZero() {
+		t.Errorf("%v, then %v", first, n.when())
+	}
+	n.reached(101)
+	if n.when() == first {
+		t.Error("nothing is renewed")
+	}
+}

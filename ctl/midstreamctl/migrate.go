@@ -31,7 +31,7 @@ func migrateCommand(e *environment) *cobra.Command {
 	c.Flags().StringVar(&to, "to", "", "the `INTERFACE` to move to, as \"ip link\" names it; the same as without --to")
 	c.Flags().IntVar(&pid, "pid", 0, "only those of the process `PID`")
 	c.Flags().StringVar(&session, "session", "", "only the one with this `ID`, as midstreamctl sessions shows it")
-	c.Flags().Var(&timeout, "timeout", "how long each may take, such as 500ms, 10s, 2m, or 5 for seconds (default: timeout in the configuration's [migration])")
+	c.Flags().Var(&timeout, "timeout", "how long each may take, such as 500ms, 10s, 2m, or 5 for seconds (default: timeout in the configuration's [migration]); what is skipped of a server that ignores Range is not counted")
 	asJSON := jsonFlag(c, "one JSON object: streams, and unanswered with each process that gave no answer")
 	completes(c, map[string]completer{"to": e.completeInterfaces, "pid": e.completePIDs, "session": e.completeSessions}, e.completeInterfaces)
 	return e.command(c, "0 all moved; 1 some did not, each with its reason; 2 wrong usage or configuration; 3 nothing matched",

@@ -162,10 +162,18 @@ func askAll[T any](ctx context.Context, all []process, limit time.Duration, meth
 	return there
 }
 
-// ask sends one request to one process; octets is how long its answer is. nil where it is not there.
+// ask sends one request to one process; octets is how long its answer is. nil where it is not there. What moves downloads may
+// take longer than limit, as long as one is on its way.
 func ask[T any](ctx context.Context, p process, limit time.Duration, method string, params any) (a *answer[T], octets int) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	moves := method == control.MethodMigrate || method == control.MethodUse
+	defer time.AfterFunc(limit, func() {
+		for moves && p.isMoving(ctx) {
+			time.Sleep(answerLimit)
+		}
+		cancel(context.DeadlineExceeded)
+	}).Stop()
 	a = &answer[T]{process: p}
 	c, err := p.connect(ctx)
 	if err == nil && c == nil {
@@ -178,7 +186,7 @@ func ask[T any](ctx context.Context, p process, limit time.Duration, method stri
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+	case context.Cause(ctx) == context.DeadlineExceeded:
 		err = fmt.Errorf("it does not answer within %v; it may be stopped", limit)
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		err = errors.New("it ended before it answered")
@@ -187,4 +195,10 @@ func ask[T any](ctx context.Context, p process, limit time.Duration, method stri
 	}
 	a.err = err
 	return a, octets
+}
+
+// isMoving reports whether a download of the process is on its way to another network.
+func (p process) isMoving(ctx context.Context) bool {
+	a, _ := ask[[]control.Session](ctx, p, answerLimit, control.MethodSessions, nil)
+	return a != nil && slices.ContainsFunc(a.result, func(s control.Session) bool { return s.State == control.StateMigrating })
 }

@@ -1,0 +1,200 @@
+// Skips: a server that ignores Range sends all of the content from its beginning. What the program has had already is read off
+// the answer and dropped: once, for as long as that gets on, and only where it can come to an end.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"midstream/core/dial"
+	"midstream/core/relay"
+)
+
+const (
+	skipStall = 3 * time.Second // for how long nothing may come: longer than servers pause that pace themselves by the second
+	leastSkip = 4 << 10         // octets read at a time, after which it is looked where the program stands, up to
+	mostSkip  = 256 << 10
+	skipLook  = 50 * time.Millisecond // or as many as come in about so long
+
+	// Another candidate that would have to skip as well waits for one that does, unless that is going to take longer than this.
+	longSkip = 20 * time.Second
+
+	paceWindow = 250 * time.Millisecond // between two looks at how fast both connections are
+	paceMarks  = 5                      // of which the last so many are compared; fewer say nothing yet, and
+	paceTwice  = 2                      // so many comparisons in a row have to say the same
+
+	oldStill = 300 * time.Millisecond // after so long nothing more is expected of the old connection
+)
+
+// chaser compares the pace of a connection that has to catch up with that of the program's own.
+type chaser struct {
+	marks   []chaseMark
+	slow    bool // the first mark, which saw the slow start, is gone
+	against int  // comparisons in a row by which it does not catch up
+}
+
+// chaseMark is where both stood at a time: offsets of the content.
+type chaseMark struct {
+	at       time.Time
+	new, old int64
+}
+
+// look takes where both stand, and says why the new connection will not catch up with the old one before that has brought all
+// there is, up to the octet end (relay.Unknown where nobody knows); "" as long as it may.
+func (c *chaser) look(now time.Time, at, received, end int64) string {
+	if n := len(c.marks); n > 0 && now.Sub(c.marks[n-1].at) < paceWindow {
+		return ""
+	}
+	c.marks = append(c.marks, chaseMark{now, at, received})
+	if len(c.marks) < paceMarks {
+		return ""
+	}
+	if c.marks = c.marks[len(c.marks)-paceMarks:]; !c.slow {
+		c.marks, c.slow = c.marks[1:], true
+	}
+	why := c.compare(end)
+	if why == "" {
+		c.against = 0
+		return ""
+	}
+	if c.against++; c.against < paceTwice {
+		return ""
+	}
+	return why
+}
+
+func (c *chaser) compare(end int64) string {
+	first, last := c.marks[0], c.marks[len(c.marks)-1]
+	while := last.at.Sub(first.at).Seconds()
+	if while <= 0 || last.old <= first.old {
+		return ""
+	}
+	mine, theirs := float64(last.new-first.new)/while, float64(last.old-first.old)/while
+	behind, left := last.old-last.new, math.Inf(1) // seconds
+	if end >= 0 {
+		left = float64(max(end-last.old, 0)) / theirs
+	}
+	if behind <= 0 || mine > theirs && float64(behind)/(mine-theirs) < left {
+		return ""
+	}
+	why := fmt.Sprintf("the new server ignores Range and would not catch up: it is %.1f MB behind and brings %.2f MB a second; the old one brings %.2f",
+		float64(behind)/1e6, mine/1e6, theirs/1e6)
+	if end >= 0 {
+		why += fmt.Sprintf(" and needs %.1f s for the rest", left)
+	}
+	return why
+}
+
+// skip drops what the answer brings before what q asks for, from the content offset at on. Where the old connection goes on
+// delivering, what is asked for moves with it; where that has ended, it is what the program has not had.
+func (s *Stream) skip(ctx context.Context, r *rest, q *question, at int64) error {
+	e := q.e
+	release, err := e.takeSkipping(ctx)
+	if err != nil {
+		return broken(ctx, err)
+	}
+	defer release()
+	s.c.log.Info().Str("session", s.name()).Stringer("server", r.conn.Remote()).Int64("octets", q.at-q.overlap-at).
+		Msg("the server ignores Range: what the program has had is skipped")
+	r.conn.SetDeadline(time.Time{}) // the old connection may have failed just now
+	stall, cancel := withLease(ctx, skipStall)
+	defer cancel()
+	defer bound(stall, r.conn)()
+	f := follower{s: s, q: q, ahead: max(q.at-s.received(e), 0)}
+	var c chaser
+	for begun, from := time.Now(), at; ; {
+		f.follow(r, time.Now())
+		if s.isOver(e) || e.length() >= 0 && q.at >= e.length() && f.follows() {
+			return errAgain
+		}
+		if q.at < at {
+			return errLate // the old connection has fallen short of where it was expected
+		}
+		left := q.at - q.overlap - at
+		if left <= 0 {
+			q.overlap += left
+			return nil
+		}
+		pace := float64(at-from) / max(time.Since(begun), time.Millisecond).Seconds()
+		n, err := r.content.Discard(min(left, max(leastSkip, min(int64(pace*skipLook.Seconds()), mostSkip))))
+		at += n
+		if err != nil {
+			return broken(stall, err)
+		}
+		stall.renew(skipStall)
+		renewLease(ctx, 2*skipStall)
+		reachedInLease(ctx, at)
+		if pace > 0 {
+			e.skipEnds.Store(time.Now().Add(time.Duration(float64(left) / pace * float64(time.Second))).UnixNano())
+		}
+		if f.follows() {
+			if why := c.look(time.Now(), at, s.received(e), e.length()); why != "" {
+				return &refusal{why: why} // and nothing is fetched from the name's other servers to find out whether they are faster
+			}
+		}
+	}
+}
+
+// follower moves what a question asks for with the old connection.
+type follower struct {
+	s     *Stream
+	q     *question
+	ahead int64 // of where the program stands
+	had   int64
+	since time.Time // since when it has had no more
+}
+
+// follows reports whether the old connection is to go on delivering.
+func (f *follower) follows() bool { return f.q.sound != nil && f.q.sound.Err() == nil }
+
+// follow moves it to where the old connection is going to be, or to where it has ended.
+func (f *follower) follow(r *rest, now time.Time) {
+	received := f.s.received(f.q.e)
+	if received != f.had || f.since.IsZero() {
+		f.had, f.since = received, now
+	}
+	to := max(f.q.at, received)
+	if f.q.sound != nil {
+		if !f.follows() || now.Sub(f.since) > oldStill {
+			f.ahead = 0
+		}
+		to = received + f.ahead
+	}
+	if r.left != relay.Unknown {
+		r.left -= to - f.q.at
+	}
+	f.q.at, r.at = to, to
+}
+
+// takeSkipping waits for its turn: while one connection skips, no other does. It returns what ends the turn.
+func (e *exchange) takeSkipping(ctx context.Context) (release func(), err error) {
+	tick := time.NewTicker(skipStall / 4)
+	defer tick.Stop()
+	for {
+		if e.skipping.CompareAndSwap(false, true) {
+			e.skipEnds.Store(0)
+			return func() { e.skipping.Store(false) }, nil
+		}
+		if time.Until(time.Unix(0, e.skipEnds.Load())) > longSkip {
+			return func() {}, nil
+		}
+		renewLease(ctx, 2*skipStall)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// bound has the connection's calls end when the context does, until release is called.
+func bound(ctx context.Context, conn *dial.Conn) (release func()) {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return func() {
+		if stop() {
+			conn.SetDeadline(time.Time{})
+		}
+	}
+}
