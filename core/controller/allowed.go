@@ -18,6 +18,7 @@ import (
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/netmon"
+	"midstream/core/refusal"
 	"midstream/core/resolve"
 )
 
@@ -97,7 +98,7 @@ func (n *lawful) LookupEach(ctx context.Context, host string, each func(resolve.
 		}
 	})
 	if !found && why != "" {
-		return &refusal{why: why}
+		return &refusal.Refusal{Why: why}
 	}
 	return err
 }

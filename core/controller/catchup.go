@@ -4,6 +4,8 @@ package controller
 import (
 	"errors"
 	"time"
+
+	"midstream/core/refusal"
 )
 
 // errLate says that the migration has to start anew, with a look-ahead for a server that takes its time.
@@ -49,7 +51,7 @@ func (s *Stream) catchUp(r *rest, e *exchange, rate float64, took time.Duration)
 			s.late++
 			return errLate
 		case err != nil:
-			return refuse("the new server's answer broke off: " + err.Error())
+			return refusal.New("the new server's answer broke off: " + err.Error())
 		}
 	}
 	return nil

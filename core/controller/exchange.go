@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/http1"
@@ -26,7 +27,7 @@ type exchange struct {
 	mirrors  []mirror           // servers that have other validators for it
 	refused  map[string]refused // by interface: where it could not be continued
 	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
-	budget   budget             // of the requests made for it
+	budget   budget.Budget      // of the requests made for it
 	gone     bool               // its path was found dead before an answer had come
 	skipping atomic.Bool        // a connection skips what the program has had of it,
 	skipEnds atomic.Int64       // until then, by its pace: in ns since 1970

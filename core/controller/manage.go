@@ -19,6 +19,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
+	"midstream/core/refusal"
 )
 
 // How often streams are looked at while there are any, and how long all their answers are waited for.
@@ -264,11 +265,11 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 		r.Migration, err = s.migrate(limited, d.To, d.Trigger)
 		cancel()
 	}
-	var no *refusal
+	var no *refusal.Refusal
 	if errors.As(err, &no) {
 		s.mu.Lock()
 		if e := s.current(); e != nil {
-			e.refuseOver(d.To, no.why)
+			e.refuseOver(d.To, no.Why)
 		}
 		s.mu.Unlock()
 	}

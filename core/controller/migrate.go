@@ -14,6 +14,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/manager"
+	"midstream/core/refusal"
 	"midstream/core/relay"
 )
 
@@ -294,8 +295,8 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		}
 		r, err := s.obtain(ctx, conn, q)
 		if err != nil {
-			var more *refusal
-			if errors.As(err, &more) && more.more {
+			var more *refusal.Refusal
+			if errors.As(err, &more) && more.More {
 				overlap, exact = overlapFull, exact || full
 			}
 			if s.isOver(e) {
@@ -303,7 +304,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			}
 			if more != nil && !exact && e.length() < 0 {
 				// Where nobody has said how long it is, the offset may lie beyond its end.
-				exact, more.more, more.ours = true, true, false
+				exact, more.More, more.Ours = true, true, false
 			}
 			return err
 		}
@@ -405,19 +406,19 @@ func (s *Stream) overServers(ctx context.Context, rt route, ready *dial.Conn, do
 			}
 			conn.Close()
 		}
-		var r *refusal
+		var r *refusal.Refusal
 		switch {
 		case first != nil && conn == nil:
 			return first
-		case !errors.As(err, &r), !r.server && !r.more, r.ours:
+		case !errors.As(err, &r), !r.Server && !r.More, r.Ours:
 			return err
-		case !r.more:
+		case !r.More:
 			rt.avoid = append(rt.avoid, conn.Remote())
 		}
-		if first == nil || r.more || asked {
+		if first == nil || r.More || asked {
 			first = err
 		}
-		asked = r.more // the server is asked again, differently: what it says then is the reason
+		asked = r.More // the server is asked again, differently: what it says then is the reason
 	}
 	return first
 }
@@ -533,8 +534,8 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 		read, trailing := s.inTrailer(e)
 		r, err = s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, exact: true, trailing: trailing, read: read, brings: brings})
 		if err != nil {
-			var more *refusal
-			if errors.As(err, &more) && more.more {
+			var more *refusal.Refusal
+			if errors.As(err, &more) && more.More {
 				overlap = overlapFull
 			}
 			return err
@@ -677,7 +678,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 	e := s.current()
 	s.mu.Unlock()
 	if e != nil {
-		e.budget.handedOver(m.Offset)
+		e.budget.HandedOver(m.Offset)
 	}
 	s.c.log.Info().Str("session", s.name()).Str("to", to).Str("server", m.To.Server).Int64("offset", m.Offset).
 		Float64("stall_ms", m.StallMS).Msg("moved")

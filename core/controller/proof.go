@@ -6,6 +6,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/http1"
+	"midstream/core/refusal"
 )
 
 // prove says why an answer with these validators, of which so many octets were compared and found equal, does not
@@ -14,7 +15,7 @@ import (
 // exchange, or others that stand for them.
 func (c *Controller) prove(was, v http1.Validators, compared int64, q question) error {
 	if was.Contradicts(v) {
-		return refuse("the new server has another content (" + difference(was, v) + ")")
+		return refusal.New("the new server has another content (" + difference(was, v) + ")")
 	}
 	proof := c.config.Migration.Proof
 	// An equal validator of another resource says nothing by itself (RFC 9110 §8.8.1).
@@ -23,26 +24,26 @@ func (c *Controller) prove(was, v http1.Validators, compared int64, q question) 
 	}
 	more := q.overlap < min(q.at, overlapFull) || !q.exact
 	if was.EqualStrong(v) && q.overlap > 0 && more {
-		return &refusal{why: "too little has been compared with what a redirect has led to", more: true}
+		return &refusal.Refusal{Why: "too little has been compared with what a redirect has led to", More: true}
 	}
 	switch {
 	case proof == config.ProofStrict:
-		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
+		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
 	case was.OverlapProves(v):
 		if compared >= min(q.at, overlapFull/4) {
 			return nil
 		}
 		if more {
-			return &refusal{why: "too little has been compared", more: true}
+			return &refusal.Refusal{Why: "too little has been compared", More: true}
 		}
-		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s), and only %d octets could be compared",
+		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s), and only %d octets could be compared",
 			describe(v), describe(was), compared))
 	case proof == config.ProofTrust && was.ETag != "" && v.ETag != "" && was.ETag != v.ETag && was.LastModified == "":
-		return refuse(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
+		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
 	case proof == config.ProofTrust && (was.Length == v.Length || was.Length < 0 || v.Length < 0):
 		return nil
 	}
-	return refuse(fmt.Sprintf("nothing shows that the new server has the same content (%s, was %s)", describe(v), describe(was)))
+	return refusal.New(fmt.Sprintf("nothing shows that the new server has the same content (%s, was %s)", describe(v), describe(was)))
 }
 
 // provable says why no server could prove that it has the same content, "" if one could.

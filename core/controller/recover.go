@@ -12,10 +12,12 @@ import (
 	"syscall"
 	"time"
 
+	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
+	"midstream/core/refusal"
 	"midstream/core/relay"
 )
 
@@ -57,7 +59,7 @@ type tried struct {
 // answered is what a candidate has made of the request for the rest.
 type answered struct {
 	candidate candidate
-	place     place
+	place     budget.Place
 	rest      *rest    // to be handed over, or
 	done      *outcome // that of a request that was repeated whole, or
 	err       error
@@ -88,7 +90,7 @@ type recovery struct {
 
 	ready   []tried // connections on which nothing has been asked yet
 	answers chan answered
-	asking  map[candidate]place
+	asking  map[candidate]budget.Place
 	quit    map[candidate]context.CancelFunc // ends the question
 	aside   time.Time                        // from when on another may be asked beside them
 	refused map[candidate]int
@@ -135,7 +137,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 		results: make(chan tried, 64), answers: make(chan answered, maxAsked),
 		running: map[candidate]int{}, last: map[candidate]time.Time{}, patient: map[candidate]time.Duration{},
 		ends: map[candidate][]context.CancelFunc{}, failed: map[candidate]error{},
-		asking: map[candidate]place{}, quit: map[candidate]context.CancelFunc{},
+		asking: map[candidate]budget.Place{}, quit: map[candidate]context.CancelFunc{},
 		refused: map[candidate]int{}, until: map[candidate]time.Time{},
 	}
 	s.mu.Lock()
@@ -186,7 +188,7 @@ func (r *recovery) needed() bool {
 	}
 	r.e, r.early, r.silent, r.dead = e, e.response == nil, h.heard, h.verdict == dead
 	held := s.failed != nil && s.failed.pending()
-	if !held && (e.budget.over(s.received(e)) || !e.answering() && !e.budget.repeatable()) {
+	if !held && (e.budget.Over(s.received(e)) || !e.answering() && !e.budget.Repeatable()) {
 		return false
 	}
 	switch {
@@ -355,7 +357,7 @@ func (r *recovery) hopeless(queue []candidate, held bool) string {
 	if len(r.asking) > 0 || len(r.ready) > 0 {
 		return ""
 	}
-	if r.finished || r.e.budget.over(r.s.received(r.e)) {
+	if r.finished || r.e.budget.Over(r.s.received(r.e)) {
 		return "nothing more may be asked: " + fmt.Sprint(r.reason)
 	}
 	if !held {
@@ -393,7 +395,7 @@ func (r *recovery) shut() bool {
 
 // begin starts an attempt to connect, unless enough are under way.
 func (r *recovery) begin(c candidate) {
-	if r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] != (place{}) ||
+	if r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] != (budget.Place{}) ||
 		r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) ||
 		slices.ContainsFunc(r.ready, func(t tried) bool { return t.candidate == c }) {
 		return
@@ -483,8 +485,8 @@ func (r *recovery) askNext() {
 		(len(r.asking) == 0 || !r.early && !time.Now().Before(r.aside)) {
 		t := r.ready[0]
 		r.ready = r.ready[1:]
-		at := placeOf(t.candidate.iface, t.conn)
-		if r.asks(at) || time.Now().Before(r.e.budget.until(at)) {
+		at := budget.PlaceOf(t.candidate.iface, t.conn)
+		if r.asks(at) || time.Now().Before(r.e.budget.Until(at)) {
 			t.conn.Reset()
 			continue
 		}
@@ -511,7 +513,7 @@ func (r *recovery) askNext() {
 }
 
 // asks reports whether that server is being asked, as whatever candidate it was found.
-func (r *recovery) asks(at place) bool {
+func (r *recovery) asks(at budget.Place) bool {
 	for _, asked := range r.asking {
 		if asked == at {
 			return true
@@ -541,12 +543,12 @@ func (r *recovery) take(a answered) error {
 func (r *recovery) refuse(a answered, err error) {
 	r.reason = err
 	r.s.c.log.Info().Str("session", r.s.name()).Str("to", a.candidate.iface).Err(err).Msg("not recovered there")
-	var no *refusal
-	r.finished = r.finished || errors.As(err, &no) && no.spent
+	var no *refusal.Refusal
+	r.finished = r.finished || errors.As(err, &no) && no.Spent
 	if !transient(err) && !errors.Is(err, errSpoke) && !r.s.isOver(r.e) {
 		r.refused[a.candidate]++
 	}
-	r.until[a.candidate] = r.e.budget.until(a.place)
+	r.until[a.candidate] = r.e.budget.Until(a.place)
 }
 
 // confirm has the last word before the program's connection is replaced: a silent one that speaks again stays.

@@ -14,6 +14,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/guard"
 	"midstream/core/http1"
+	"midstream/core/refusal"
 )
 
 // deliverTwin is deliver for a stream that carries TLS.
@@ -58,10 +59,10 @@ func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, 
 	defer conn.Close()
 	f, err := a.Framing(e.request.Method)
 	if err != nil {
-		return nil, refuse("the new server's answer is framed in a way that is not understood")
+		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
 	}
 	if _, err := conn.Discard(len(head)); err != nil {
-		return nil, broken(ctx, err)
+		return nil, refusal.Broken(ctx, err)
 	}
 	if err := handFirst(conn, begin); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
@@ -351,7 +352,7 @@ func (d *relayed) lost(conn *dial.Conn, err error) bool {
 	if len(d.answers) > 0 || outstanding == 0 {
 		return true // it was given up for another, or nobody waits for an answer
 	}
-	if outstanding == 1 && again != nil && d.s.repeats(placeOf(d.route.iface, conn)) {
+	if outstanding == 1 && again != nil && d.s.repeats(budget.PlaceOf(d.route.iface, conn)) {
 		if err = d.write(again); err == nil {
 			return true
 		}

@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 
+	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
 	"midstream/core/http1"
+	"midstream/core/refusal"
 )
 
 // restartOn repeats the request and delivers the new answer whole; where the program has read part of the old one's
@@ -24,15 +26,15 @@ func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt route, e *ex
 	unanswered := !e.answering()
 	s.mu.Unlock()
 	if unanswered {
-		if err := e.budget.repeat(); err != nil {
+		if err := e.budget.Repeat(); err != nil {
 			return nil, err
 		}
 	}
 	o, err := s.restartOnce(ctx, conn, rt, e, p)
-	return o, p.refused(err)
+	return o, p.Refused(err)
 }
 
-func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt route, e *exchange, p permit) (*outcome, error) {
+func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt route, e *exchange, p budget.Permit) (*outcome, error) {
 	octets := http1.ResumeRequest(e.request, -1, -1, "", rt.form)
 	if octets == nil {
 		return nil, errors.New("the request cannot be repeated")
@@ -75,7 +77,7 @@ func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt route, e *
 		return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
 	}
 	if _, err := conn.Discard(len(head) - taken); err != nil {
-		return nil, broken(ctx, err)
+		return nil, refusal.Broken(ctx, err)
 	}
 	d, _, err := s.putPair(ctx, e.number, int64(len(begun)), channel.Now|channel.InHead|channel.Exact, 0, rt)
 	if err != nil {
@@ -112,7 +114,7 @@ func continued(had int, begun []byte, interims [][]byte, head []byte) ([]byte, e
 	default:
 		end, ok := http1.EndInterim(begun)
 		if !ok {
-			return nil, refuse("the new server's head is another one than what the program has begun to read")
+			return nil, refusal.New("the new server's head is another one than what the program has begun to read")
 		}
 		out, interims = append(out, end...), interims[min(1, len(interims)):]
 	}

@@ -9,9 +9,11 @@ import (
 	"io"
 	"time"
 
+	"midstream/core/budget"
 	"midstream/core/config"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/refusal"
 	"midstream/core/relay"
 )
 
@@ -94,10 +96,10 @@ func (s *Stream) ask(ctx context.Context, conn *dial.Conn, q question) (*rest, e
 		return nil, err
 	}
 	r, err := s.askOnce(ctx, conn, q, p)
-	return r, p.refused(err)
+	return r, p.Refused(err)
 }
 
-func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p permit) (*rest, error) {
+func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p budget.Permit) (*rest, error) {
 	e, full := q.e, q.overlap >= overlapFull
 	q.overlap = min(q.overlap, q.at)
 	first, last := e.first+q.at-q.overlap, int64(-1)
@@ -137,7 +139,7 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	}
 	r := &rest{conn: conn, route: q.route, answer: answer, at: q.at, left: relay.Unknown}
 	if r.framing, err = answer.Framing("GET"); err != nil || r.framing.Coded {
-		return nil, refuse("the new server's answer is framed in a way that is not understood")
+		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
 	}
 	start, err := s.place206(e, r, sent)
 	if err != nil {
@@ -147,7 +149,7 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	was := s.standsFor(e, is)
 	if answer.Status == 200 && ifRange != "" && first > 0 && !was.EqualStrong(is) && was.OverlapProves(is) && e.proof != config.ProofStrict {
 		s.noteMirror(e, mirror{server: conn.Remote(), validators: is})
-		return nil, &refusal{why: "the new server has another validator for it", more: true}
+		return nil, &refusal.Refusal{Why: "the new server has another validator for it", More: true}
 	}
 	r.content = relay.NewContent(conn, decoded(conn, r.framing))
 	r.elsewhere = q.moved
@@ -155,8 +157,8 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 	r.reusable = answer.Persistent() && r.framing.Kind != http1.Close && !q.moved && !r.longer
 	if skip := first - start; skip > 0 {
 		// What the head refutes is not read.
-		var more *refusal
-		if err := s.c.prove(was, is, q.at, q); err != nil && !(errors.As(err, &more) && more.more) {
+		var more *refusal.Refusal
+		if err := s.c.prove(was, is, q.at, q); err != nil && !(errors.As(err, &more) && more.More) {
 			return nil, err
 		}
 		if skip > s.c.config.Migration.SkipLimit {
@@ -164,7 +166,7 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 			if insideField(q.read) {
 				why = "the program is inside a trailer field, which only comes again with all of the content"
 			}
-			return nil, refuse(fmt.Sprintf("%s, and %d octets are more than may be skipped", why, skip))
+			return nil, refusal.New(fmt.Sprintf("%s, and %d octets are more than may be skipped", why, skip))
 		}
 		release()
 		err := s.skip(ctx, r, &q, start-e.first)
@@ -195,7 +197,7 @@ func (s *Stream) askOnce(ctx context.Context, conn *dial.Conn, q question, p per
 		}
 	} else if q.brings && r.left != 0 {
 		if err := r.content.Wait(); err != nil && (err != io.EOF || r.left > 0) {
-			return nil, broken(waiting, err)
+			return nil, refusal.Broken(waiting, err)
 		}
 	}
 	return r, nil
@@ -217,20 +219,20 @@ func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err e
 	case 206:
 		g, present, err := r.answer.ContentRange()
 		if err != nil || !present || g.Unsatisfied() {
-			return 0, refuse("the new server's 206 has no valid Content-Range")
+			return 0, refusal.New("the new server's 206 has no valid Content-Range")
 		}
 		if end < 0 && g.Total >= 0 {
 			end = g.Total - 1
 		}
 		// A server may send more than it was asked for (RFC 9110 §15.3.7): what comes first is dropped.
 		if g.First > first || end < 0 || g.Last != end {
-			return 0, refuse(fmt.Sprintf("the new server sent octets %d to %d instead of %d to %d", g.First, g.Last, first, end))
+			return 0, refusal.New(fmt.Sprintf("the new server sent octets %d to %d instead of %d to %d", g.First, g.Last, first, end))
 		}
 		if g.Total >= 0 && e.total >= 0 && g.Total != e.total {
-			return 0, refuse(fmt.Sprintf("the new server has %d octets, the old one had %d", g.Total, e.total))
+			return 0, refusal.New(fmt.Sprintf("the new server has %d octets, the old one had %d", g.Total, e.total))
 		}
 		if r.framing.Kind == http1.Length && r.framing.Length != g.Length() {
-			return 0, refuse("the new server's Content-Length and Content-Range disagree")
+			return 0, refusal.New("the new server's Content-Length and Content-Range disagree")
 		}
 		start = g.First
 	case 200:
@@ -252,13 +254,13 @@ func (s *Stream) place206(e *exchange, r *rest, first int64) (start int64, err e
 			r.left = 0
 			return first, nil
 		}
-		return 0, &refusal{why: "the new server's content ends before the octet that is wanted", server: true, ours: e.last < 0}
+		return 0, &refusal.Refusal{Why: "the new server's content ends before the octet that is wanted", Server: true, Ours: e.last < 0}
 	default:
 		return 0, s.c.status(r.answer, r.route)
 	}
 	if end >= 0 {
 		if r.left = end - (e.first + r.at) + 1; r.left < 0 {
-			return 0, refuse("the new server's content ends before the octet that is wanted")
+			return 0, refusal.New("the new server's content ends before the octet that is wanted")
 		}
 	}
 	return start, nil
@@ -295,7 +297,7 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 	}
 	octets := make([]byte, q.overlap)
 	if _, err := io.ReadFull(r.content, octets); err != nil {
-		return 0, broken(ctx, err)
+		return 0, refusal.Broken(ctx, err)
 	}
 	// The old connection may not have come as far yet. So much is enough for the proof, and leaves time for what follows.
 	ahead := q.overlap / 4
@@ -311,7 +313,7 @@ func (s *Stream) compare(ctx context.Context, r *rest, q question, had tail) (in
 	defer clear(octets)
 	end := has.end - (q.at - q.overlap)
 	if !bytes.Equal(has.octets, octets[end-int64(len(has.octets)):end]) {
-		return 0, &refusal{why: "the new server's content is another one than what has been received", server: true}
+		return 0, &refusal.Refusal{Why: "the new server's content is another one than what has been received", Server: true}
 	}
 	return int64(len(has.octets)), nil
 }
@@ -350,13 +352,13 @@ func (s *Stream) reaches(ctx context.Context, e *exchange, octets int64, still, 
 }
 
 // send writes a request and takes the answer's head, and no octet more, off the connection.
-func send(ctx context.Context, conn *dial.Conn, request []byte, p permit) (*http1.Response, error) {
+func send(ctx context.Context, conn *dial.Conn, request []byte, p budget.Permit) (*http1.Response, error) {
 	answer, head, taken, _, err := exchangeHeads(ctx, conn, request, p)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := conn.Discard(len(head) - taken); err != nil {
-		return nil, broken(ctx, err)
+		return nil, refusal.Broken(ctx, err)
 	}
 	return answer, nil
 }
@@ -371,18 +373,18 @@ const maxInterims = 64
 
 // exchangeHeads writes a request and waits for the answer's head, which stays on the connection but for its first taken
 // octets, 0 unless it is long: all of them are returned with it. Interim answers are taken off, and returned as well.
-func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte, _ permit) (answer *http1.Response, head []byte, taken int, interims [][]byte, err error) {
+func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte, _ budget.Permit) (answer *http1.Response, head []byte, taken int, interims [][]byte, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(request); err != nil {
-		return nil, nil, 0, nil, &refusal{why: "the new server did not take the request: " + err.Error(), server: true}
+		return nil, nil, 0, nil, &refusal.Refusal{Why: "the new server did not take the request: " + err.Error(), Server: true}
 	}
 	buffer := make([]byte, 4096)
 	have := 0
 	for {
 		if have == len(buffer) {
 			if len(buffer) >= http1.MaxHead {
-				return nil, nil, 0, nil, refuse("the new server's head is longer than 256 kB")
+				return nil, nil, 0, nil, refusal.New("the new server's head is longer than 256 kB")
 			}
 			buffer = append(buffer, make([]byte, len(buffer))...)
 		}
@@ -393,11 +395,11 @@ func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte, _ permi
 		end := http1.HeadEnd(buffer[:have])
 		if end < 0 {
 			if err != nil {
-				return nil, nil, 0, nil, broken(ctx, err)
+				return nil, nil, 0, nil, refusal.Broken(ctx, err)
 			}
 			if (taken > 0 || have >= peekLimit) && conn.Over() == nil {
 				if _, err := conn.Discard(have - taken); err != nil {
-					return nil, nil, 0, nil, broken(ctx, err)
+					return nil, nil, 0, nil, refusal.Broken(ctx, err)
 				}
 				taken = have
 			}
@@ -405,16 +407,16 @@ func exchangeHeads(ctx context.Context, conn *dial.Conn, request []byte, _ permi
 		}
 		answer, err := http1.ParseResponse(buffer[:end])
 		if err != nil {
-			return nil, nil, 0, nil, refuse("the new server's answer is malformed: " + err.Error())
+			return nil, nil, 0, nil, refusal.New("the new server's answer is malformed: " + err.Error())
 		}
 		if !answer.Interim() {
 			return answer, buffer[:end], taken, interims, nil
 		}
 		if _, err := conn.Discard(end - taken); err != nil {
-			return nil, nil, 0, nil, broken(ctx, err)
+			return nil, nil, 0, nil, refusal.Broken(ctx, err)
 		}
 		if len(interims) == maxInterims {
-			return nil, nil, 0, nil, refuse("the new server sends interim responses without end")
+			return nil, nil, 0, nil, refusal.New("the new server sends interim responses without end")
 		}
 		interims = append(interims, bytes.Clone(buffer[:end]))
 		have, taken = 0, 0

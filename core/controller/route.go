@@ -13,9 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"midstream/core/budget"
 	"midstream/core/config"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/refusal"
 )
 
 // route is where to connect to over an interface, and how requests are written there.
@@ -119,7 +121,7 @@ func (s *Stream) bore(ctx context.Context, conn *dial.Conn, t *tunnel, iface str
 	}
 	p, err := s.permit(ctx, e, iface, conn)
 	if err == nil {
-		err = p.refused(t.ask(ctx, conn, iface, p))
+		err = p.Refused(t.ask(ctx, conn, iface, p))
 	}
 	if err != nil {
 		conn.Reset()
@@ -128,7 +130,7 @@ func (s *Stream) bore(ctx context.Context, conn *dial.Conn, t *tunnel, iface str
 }
 
 // ask has the proxy make the tunnel.
-func (t *tunnel) ask(ctx context.Context, conn *dial.Conn, iface string, p permit) error {
+func (t *tunnel) ask(ctx context.Context, conn *dial.Conn, iface string, p budget.Permit) error {
 	request := "CONNECT " + t.to + " HTTP/1.1\r\nHost: " + t.to + "\r\n"
 	if t.authorization != "" {
 		request += "Proxy-Authorization: " + t.authorization + "\r\n"
@@ -138,10 +140,10 @@ func (t *tunnel) ask(ctx context.Context, conn *dial.Conn, iface string, p permi
 	case err != nil:
 		return fmt.Errorf("the proxy of %s makes no tunnel: %w", iface, err)
 	case answer.Status == 407:
-		return &refusal{why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
+		return &refusal.Refusal{Why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
 	case answer.Status/100 != 2:
-		return &refusal{why: fmt.Sprintf("the proxy of %s answered %d to CONNECT", iface, answer.Status),
-			passing: answer.Status >= 500, after: answer.RetryAfter(time.Now())}
+		return &refusal.Refusal{Why: fmt.Sprintf("the proxy of %s answered %d to CONNECT", iface, answer.Status),
+			Passing: answer.Status >= 500, After: answer.RetryAfter(time.Now())}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"midstream/core/dial"
+	"midstream/core/refusal"
 	"midstream/core/relay"
 )
 
@@ -93,7 +94,7 @@ func (s *Stream) skip(ctx context.Context, r *rest, q *question, at int64) error
 	e := q.e
 	release, err := e.takeSkipping(ctx)
 	if err != nil {
-		return broken(ctx, err)
+		return refusal.Broken(ctx, err)
 	}
 	defer release()
 	s.c.log.Info().Str("session", s.name()).Stringer("server", r.conn.Remote()).Int64("octets", q.at-q.overlap-at).
@@ -121,7 +122,7 @@ func (s *Stream) skip(ctx context.Context, r *rest, q *question, at int64) error
 		n, err := r.content.Discard(min(left, max(leastSkip, min(int64(pace*skipLook.Seconds()), mostSkip))))
 		at += n
 		if err != nil {
-			return broken(stall, err)
+			return refusal.Broken(stall, err)
 		}
 		stall.renew(skipStall)
 		renewLease(ctx, 2*skipStall)
@@ -131,7 +132,7 @@ func (s *Stream) skip(ctx context.Context, r *rest, q *question, at int64) error
 		}
 		if f.follows() {
 			if why := c.look(time.Now(), at, s.received(e), e.length()); why != "" {
-				return &refusal{why: why} // and nothing is fetched from the name's other servers to find out whether they are faster
+				return &refusal.Refusal{Why: why} // and nothing is fetched from the name's other servers to find out whether they are faster
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/http1"
+	"midstream/core/refusal"
 )
 
 // inTrailer reports whether the program stands in the trailer section, and returns what it has read of it.
@@ -56,9 +57,9 @@ func (r *rest) endAfter(ctx context.Context, read []byte) error {
 	if r.whole && r.framing.Kind == http1.Chunked {
 		all, err := r.trailer()
 		if errors.Is(err, errMoreContent) {
-			return refuse(err.Error())
+			return refusal.New(err.Error())
 		} else if err != nil {
-			return broken(ctx, err)
+			return refusal.Broken(ctx, err)
 		}
 		if len(read) < len(all) && bytes.HasPrefix(all, read) {
 			r.read, r.ending = read, all[len(read):]
@@ -66,7 +67,7 @@ func (r *rest) endAfter(ctx context.Context, read []byte) error {
 		}
 	}
 	if insideField(read) {
-		return refuse("the program is inside a trailer field, which the new server does not send")
+		return refusal.New("the program is inside a trailer field, which the new server does not send")
 	}
 	return nil
 }

@@ -1,47 +1,47 @@
 // What may be asked for one exchange, on a clock of its own.
-package controller
+package budget
 
 import (
 	"errors"
 	"testing"
 	"time"
 
-	"midstream/core/http1"
+	"midstream/core/refusal"
 )
 
 // clocked is a full budget whose clock is moved by hand, and whose chance is always the longest.
-func clocked() (*budget, *time.Time) {
+func clocked() (*Budget, *time.Time) {
 	now := time.Unix(1000, 0)
-	return &budget{now: func() time.Time { return now }, random: func(d time.Duration) time.Duration { return d }}, &now
+	return &Budget{now: func() time.Time { return now }, random: func(d time.Duration) time.Duration { return d }}, &now
 }
 
-var here, there = place{"wlan0", "192.0.2.1:80"}, place{"wwan0", "192.0.2.2:80"}
+var here, there = Place{"wlan0", "192.0.2.1:80"}, Place{"wwan0", "192.0.2.2:80"}
 
 func TestTenRequestsInAMinuteOverAllPlaces(t *testing.T) {
 	b, now := clocked()
-	for i := range budgetSize {
-		if err := b.ask([]place{here, there}[i%2], 0, budgetSize); err != nil {
+	for i := range Size {
+		if err := b.ask([]Place{here, there}[i%2], 0, Size); err != nil {
 			t.Fatalf("request %d: %v", i+1, err)
 		}
 		*now = now.Add(time.Second)
 	}
-	if err := b.ask(here, 0, budgetSize); err != errSpent || !b.over(0) {
+	if err := b.ask(here, 0, Size); err != ErrSpent || !b.Over(0) {
 		t.Errorf("one more: %v", err)
 	}
-	*now = now.Add(budgetWithin - budgetSize*time.Second)
-	if err := b.ask(here, 0, budgetSize); err != nil {
+	*now = now.Add(budgetWithin - Size*time.Second)
+	if err := b.ask(here, 0, Size); err != nil {
 		t.Errorf("once the first is a minute ago: %v", err)
 	}
-	if err := b.ask(here, 0, budgetSize); err != errSpent {
+	if err := b.ask(here, 0, Size); err != ErrSpent {
 		t.Errorf("and the second is not: %v", err)
 	}
 }
 
 func TestMigrationsLeaveSomethingForRecoveries(t *testing.T) {
 	b, _ := clocked()
-	for b.ask(here, 0, budgetSize-reserved) == nil {
+	for b.ask(here, 0, Size-reserved) == nil {
 	}
-	if got := len(b.asked); got != budgetSize-reserved || b.over(0) {
+	if got := len(b.asked); got != Size-reserved || b.Over(0) {
 		t.Errorf("%d requests", got)
 	}
 }
@@ -49,15 +49,15 @@ func TestMigrationsLeaveSomethingForRecoveries(t *testing.T) {
 func TestARefusalIsFollowedByABackOff(t *testing.T) {
 	b, now := clocked()
 	for i, want := range []time.Duration{firstBackOff, 2 * firstBackOff, 4 * firstBackOff} {
-		if err := b.ask(here, 0, budgetSize); err != nil {
+		if err := b.ask(here, 0, Size); err != nil {
 			t.Fatalf("request %d: %v", i+1, err)
 		}
 		b.refused(here, "it says no", 0)
-		var early *refusal
-		if err := b.ask(here, 0, budgetSize); !errors.As(err, &early) || early.until.Sub(*now) != want || early.why != "it says no" {
+		var early *refusal.Refusal
+		if err := b.ask(here, 0, Size); !errors.As(err, &early) || early.Until.Sub(*now) != want || early.Why != "it says no" {
 			t.Fatalf("after %d refusals: %v", i+1, err)
 		}
-		if err := b.ask(there, 0, budgetSize); err != nil {
+		if err := b.ask(there, 0, Size); err != nil {
 			t.Errorf("another place has to wait as well: %v", err)
 		}
 		*now = now.Add(want)
@@ -86,11 +86,11 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	b, now := clocked()
 	b.refused(here, "", 30*time.Second)
 	*now = now.Add(30*time.Second - 1)
-	if b.ask(here, 0, budgetSize) == nil {
+	if b.ask(here, 0, Size) == nil {
 		t.Error("asked too early")
 	}
 	*now = now.Add(1)
-	if err := b.ask(here, 0, budgetSize); err != nil {
+	if err := b.ask(here, 0, Size); err != nil {
 		t.Error(err)
 	}
 	b.refused(here, "", 1<<62)
@@ -101,21 +101,21 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 
 func TestContentGivesTheBudgetBack(t *testing.T) {
 	b, _ := clocked()
-	for range budgetSize {
-		b.ask(here, 5000, budgetSize)
+	for range Size {
+		b.ask(here, 5000, Size)
 	}
 	b.refused(there, "", 0)
-	if !b.over(6000) {
+	if !b.Over(6000) {
 		t.Error("content that no answer has brought")
 	}
-	b.handedOver(7000)
-	if !b.over(7000) {
+	b.HandedOver(7000)
+	if !b.Over(7000) {
 		t.Error("an answer that has brought nothing")
 	}
-	if b.over(7001) {
+	if b.Over(7001) {
 		t.Error("spent although content has come")
 	}
-	if err := b.ask(there, 7001, budgetSize); err != nil {
+	if err := b.ask(there, 7001, Size); err != nil {
 		t.Errorf("what was refused before counts: %v", err)
 	}
 }
@@ -123,39 +123,31 @@ func TestContentGivesTheBudgetBack(t *testing.T) {
 func TestARequestWithoutAnAnswerIsRepeatedTwice(t *testing.T) {
 	b, _ := clocked()
 	for range maxRepeats {
-		if err := b.repeat(); err != nil {
+		if err := b.Repeat(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if b.repeat() != errRepeated {
+	if b.Repeat() != ErrRepeated {
 		t.Error("a third time")
 	}
 }
 
 func TestWhatCountsAsARefusal(t *testing.T) {
-	answerOf := func(text string) *http1.Response {
-		r, err := http1.ParseResponse([]byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
 	for _, c := range []struct {
 		name string
 		err  error
 		want int
 	}{
-		{"a refusal", refuse("other content"), 1},
-		{"a status", (&Controller{}).status(answerOf("HTTP/1.1 503 Service Unavailable\r\n\r\n"), route{}), 1},
-		{"a redirect", (&Controller{}).status(answerOf("HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n"), route{}), 0},
-		{"a wish for more", &refusal{more: true}, 0},
-		{"no request at all", errSpent, 0},
-		{"called off", &refusal{ours: true}, 0},
-		{"the stream has changed", errAgain, 0},
+		{"a refusal", refusal.New("other content"), 1},
+		{"a refusal for a while", &refusal.Refusal{Passing: true}, 1},
+		{"a wish for more", &refusal.Refusal{More: true}, 0},
+		{"no request at all", ErrSpent, 0},
+		{"called off", &refusal.Refusal{Ours: true}, 0},
+		{"anything else, as a redirect", errors.New("the content is elsewhere"), 0},
 		{"an answer", nil, 0},
 	} {
 		b, _ := clocked()
-		if err := (permit{b, here}).refused(c.err); err != c.err {
+		if err := (Permit{b, here}).Refused(c.err); err != c.err {
 			t.Errorf("%s: returned %v", c.name, err)
 		}
 		if got := b.places[here].refusals; got != c.want {

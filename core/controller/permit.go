@@ -1,0 +1,22 @@
+// Leave to ask a server about one of the stream's exchanges.
+package controller
+
+import (
+	"context"
+
+	"midstream/core/budget"
+	"midstream/core/dial"
+)
+
+// permit takes one request to the connection's server out of the exchange's budget.
+func (s *Stream) permit(ctx context.Context, e *exchange, iface string, conn *dial.Conn) (budget.Permit, error) {
+	return e.budget.Permit(ctx, budget.PlaceOf(iface, conn), s.inNeed.Load(), func() int64 { return s.received(e) })
+}
+
+// repeats takes the repetition of the request that the stream is waiting with, which has not been answered, out of its budget.
+func (s *Stream) repeats(to budget.Place) bool {
+	s.mu.Lock()
+	e := s.current()
+	s.mu.Unlock()
+	return e != nil && e.budget.Repeat() == nil && e.budget.Ask(to, s.received(e)) == nil
+}
