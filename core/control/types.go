@@ -12,6 +12,9 @@ type Time struct{ time.Time }
 // Now returns the present.
 func Now() Time { return Time{time.Now()} }
 
+// UnmarshalJSON reads it.
+func (t *Time) UnmarshalJSON(text []byte) error { return t.Time.UnmarshalJSON(text) }
+
 // MarshalJSON writes it as said above.
 func (t Time) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
@@ -40,7 +43,20 @@ type Session struct {
 	Movable    bool        `json:"movable"`
 	Why        string      `json:"why"` // why it is not movable, or, where it is, which servers it is bound to; "" where it may go to any
 	Migrations []Migration `json:"migrations"`
-	TLS        *TLS        `json:"tls,omitempty"` // nil where the stream carries plain HTTP
+	TLS        *TLS        `json:"tls,omitempty"`  // nil where the stream carries plain HTTP
+	Held       *Held       `json:"held,omitempty"` // nil where the program is not held
+}
+
+// Held is said of a program that does not know yet that its connection has ended.
+type Held struct {
+	Since Time   `json:"since"`
+	Until *Time  `json:"until,omitempty"` // when it is told at the latest, nil where that is not known yet
+	Why   string `json:"why"`
+}
+
+// ReleaseParams are those of MethodRelease.
+type ReleaseParams struct {
+	Session string `json:"session,omitempty"` // one only; "" means all of the process
 }
 
 // TLS is what is known of a stream's TLS session, as the program made it.
@@ -114,6 +130,7 @@ const (
 	EventMigration = "migration" // a stream has moved
 	EventRefused   = "refused"   // it could not be moved
 	EventFailure   = "failure"   // a connection has ended, is cut off, or is silent
+	EventHeld      = "held"      // the program is kept waiting, for its connection has ended
 	EventStandby   = "standby"   // a connection is kept ready
 	EventDone      = "done"      // an exchange is complete
 	EventClosed    = "closed"    // the stream has ended

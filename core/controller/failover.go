@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"syscall"
+	"time"
 
 	"midstream/core/channel"
 	"midstream/core/guard"
@@ -18,6 +19,7 @@ type failure struct {
 	held     bool // the program waits at the gate
 	parked   bool // the program waits on a quiet connection; the shim keeps the old one
 	over     bool // the program has been told, or will be
+	hold     holding
 }
 
 // pending reports whether the program does not know of the failure yet.
@@ -49,7 +51,7 @@ func (s *Stream) guard() {
 
 // fail takes the message that the connection has ended. With s.mu.
 func (s *Stream) fail(m channel.Message) {
-	s.failed = &failure{errno: syscall.Errno(m.A), received: m.B, held: m.Flags&channel.Held != 0}
+	s.failed = &failure{errno: syscall.Errno(m.A), received: m.B, held: m.Flags&channel.Held != 0, hold: holding{since: time.Now()}}
 	s.failed.over = !s.failed.held
 	if !s.failed.held {
 		s.c.log.Debug().Str("session", s.name()).Int64("received", m.B).Int64("errno", m.A).Bool("guarded", s.guarded).

@@ -498,6 +498,12 @@ func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, p
 		return c.manager.Interfaces(), true, control.Params(method, params, &struct{}{})
 	case control.MethodFacts:
 		return c.manager.Gather(), true, control.Params(method, params, &struct{}{})
+	case control.MethodRelease:
+		var p control.ReleaseParams
+		if err := control.Params(method, params, &p); err != nil {
+			return nil, true, err
+		}
+		return c.release(p.Session), true, nil
 	case control.MethodUse:
 		var p control.UseParams
 		if err := control.Params(method, params, &p); err != nil {

@@ -224,10 +224,12 @@ func (r *recovery) run() bool {
 		changed, done := s.changed, s.closed || r.e.done
 		held := s.failed != nil && s.failed.pending()
 		given := s.failed != nil && s.failed.over
+		s.failed.tried(r.reason)
 		s.mu.Unlock()
 		if held && !holding {
 			holding = true
 			r.deadline = s.trouble.hold(time.Now()).Add(s.c.config.Failover.Patience)
+			s.holdUntil(r.deadline)
 		}
 		news := s.c.networks.Changed()
 		if done || given || !held && r.speaks() {
@@ -353,6 +355,9 @@ func (r *recovery) hopeless(queue []candidate, held bool) string {
 	now := time.Now()
 	if now.After(r.deadline) && !r.renewed(now) {
 		return fmt.Sprintf("nothing has helped for %v: %v", r.s.c.config.Failover.Patience, r.reason)
+	}
+	if held && r.s.released() {
+		return "a person has ended the holding"
 	}
 	if len(r.asking) > 0 || len(r.ready) > 0 {
 		return ""

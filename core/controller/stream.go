@@ -325,6 +325,7 @@ func (s *Stream) session() control.Session {
 		out.Why = "only to " + s.tls.needs
 	}
 	out.TLS = s.tls.describe()
+	out.Held = s.failed.describe()
 	e := s.current()
 	if e != nil {
 		out.State = control.StateActive

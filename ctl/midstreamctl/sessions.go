@@ -123,6 +123,10 @@ func sessionTable(list []control.Session, width int) []byte {
 	var b bytes.Buffer
 	table(&b, columns, rows, width)
 	for _, s := range list {
+		if s.Held != nil {
+			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(heldSentence(s.Held, time.Now())))
+			fmt.Fprintf(&b, "  to end that now: midstreamctl release %s\n", display.Line(s.ID))
+		}
 		switch {
 		case s.Why == "":
 		case s.Movable:

@@ -1,0 +1,86 @@
+// A program that is held while its connection has ended: whoever looks sees why and until when, and a person may end it.
+package controller
+
+import (
+	"context"
+	"errors"
+	"sort"
+	"time"
+
+	"midstream/core/control"
+)
+
+// holding is what is told of it. With s.mu.
+type holding struct {
+	since, until time.Time // until: zero where that is not known yet
+	met          string    // what the last attempt has failed with
+	released     bool      // a person wants the program to be told
+}
+
+// holdUntil notes how long the program is going to be held.
+func (s *Stream) holdUntil(deadline time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil || !s.failed.pending() {
+		return
+	}
+	s.failed.hold.until = deadline
+	s.publish(control.EventHeld, "the program is held: its connection has ended, and others are tried for "+
+		time.Until(deadline).Round(time.Second).String(), map[string]any{"until": control.Time{Time: deadline}})
+}
+
+// tried notes what stands in the way. With s.mu.
+func (f *failure) tried(reason error) {
+	if f != nil && reason != nil && !errors.Is(reason, context.Canceled) {
+		f.hold.met = reason.Error()
+	}
+}
+
+// describe says what a person is told, nil where the program is not held. With s.mu.
+func (f *failure) describe() *control.Held {
+	if f == nil || !f.pending() {
+		return nil
+	}
+	h := &control.Held{Since: control.Time{Time: f.hold.since}, Why: "its connection has ended"}
+	if f.errno != 0 {
+		h.Why += " (" + f.errno.Error() + ")"
+	}
+	if f.hold.met != "" {
+		h.Why += "; the last attempt: " + f.hold.met
+	}
+	if !f.hold.until.IsZero() {
+		h.Until = &control.Time{Time: f.hold.until}
+	}
+	return h
+}
+
+// released reports whether a person has ended the holding.
+func (s *Stream) released() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed != nil && s.failed.pending() && s.failed.hold.released
+}
+
+// release has programs told how their connections ended, those of one session only unless session is empty. The recovery that
+// runs does it: a hand-over that it has begun comes first.
+func (c *Controller) release(session string) control.MigrateResult {
+	result := control.MigrateResult{Streams: []control.StreamResult{}}
+	streams := c.all(session)
+	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
+	for _, s := range streams {
+		s.mu.Lock()
+		held := s.failed != nil && s.failed.pending()
+		if held {
+			s.failed.hold.released = true
+			s.change()
+		}
+		s.mu.Unlock()
+		switch {
+		case held:
+			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), OK: true})
+		case session != "":
+			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), Reason: "it is not held"})
+		}
+	}
+	return result
+}
