@@ -100,8 +100,10 @@ static void read_session(int64_t until)
 {
     static struct response response;
     char octets[4000];
-    while (came < until)
-        came = compare(&response, octets, SSL_read(session, octets, sizeof octets), came);
+    while (came < until) {
+        int n = SSL_read(session, octets, sizeof octets);
+        came = compare(&response, octets, n, came);
+    }
 }
 
 static void coroutine(void)
