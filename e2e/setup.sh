@@ -68,6 +68,7 @@ lftp           lftp
 busybox        busybox
 openssl        openssl
 libssl-dev     /usr/include/openssl/ssl.h
+pkg-config     pkg-config
 valgrind       valgrind
 python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip

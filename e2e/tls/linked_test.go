@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"midstream/e2e/lab"
@@ -158,13 +160,24 @@ func TestNodeFailures(t *testing.T) {
 	s.fail(node, 0.3, func() { s.web["wlan0"].Kill() })
 }
 
+// whatOpenSSLNeeds is what a program has to be linked with beside libssl.a and libcrypto.a, which differs between releases.
+func whatOpenSSLNeeds(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("pkg-config", "--static", "--libs", "libcrypto").Output()
+	if err != nil {
+		t.Fatal("pkg-config: ", err)
+	}
+	return slices.DeleteFunc(strings.Fields(string(out)), func(flag string) bool { return flag == "-lcrypto" })
+}
+
 // A program has OpenSSL linked into it, by its static libraries, and exports its functions.
 func TestLinkedIn(t *testing.T) {
 	s := newSite(t, lab.Link{})
 	s.rate *= 2
 	s.serve(nil)
 	linked := s.Dir + "/tlsfetch-linked"
-	s.CC("tlsfetch", "-rdynamic", "-Wl,--whole-archive", "-l:libssl.a", "-l:libcrypto.a", "-Wl,--no-whole-archive", "-o", linked)
+	s.CC("tlsfetch", append([]string{"-rdynamic", "-o", linked, "-Wl,--whole-archive", "-l:libssl.a", "-l:libcrypto.a",
+		"-Wl,--no-whole-archive"}, whatOpenSSLNeeds(t)...)...)
 	for _, setting := range []string{"plain", "callback", "epoll", "digest"} {
 		t.Run(setting, func(t *testing.T) {
 			s.t = t

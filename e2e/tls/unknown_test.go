@@ -20,7 +20,7 @@ func TestTLSByAnUnknownLibraryIsTold(t *testing.T) {
 		s.Networks()[0].Nginx(filepath.Join(s.folder, "content"), lab.ServerOptions{Port: port, Listen: "ssl", LimitRate: s.rate,
 			Extra: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s;", id.certificate, id.key)})
 	}
-	client := s.CC("tlsfetch", "-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic")
+	client := s.CC("tlsfetch", append([]string{"-l:libssl.a", "-l:libcrypto.a"}, whatOpenSSLNeeds(t)...)...)
 	for port, url := range map[string]string{"443": "https://" + host + "/", "8443": "https://" + host + ":8443/", "993": ""} {
 		out := s.out(port)
 		p := s.Midstream(client, s.ca.certificate, host, port, "/"+name, out).Start()
