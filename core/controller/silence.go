@@ -163,12 +163,7 @@ func (h *history) judge(now time.Time, least, trips time.Duration) action {
 
 // due is what a silence calls for that the kernel has confirmed; soon: it may call for something soon.
 func (h *history) due(now time.Time, quiet, least, trips time.Duration) (due action, soon bool) {
-	suspect := h.suspect(least, trips)
-	// A probe begins so early that its answer is there, or overdue, by the time that the path is suspected.
-	begin := max(suspect-h.answerWithin(trips), suspect/2, min(h.usual*11/10, suspect))
-	if h.waiting {
-		begin = suspect
-	}
+	suspect, begin := h.suspect(least, trips), h.begins(least, trips)
 	switch {
 	case h.probing:
 	case h.probed.IsZero() && quiet >= begin:
@@ -184,6 +179,36 @@ func (h *history) due(now time.Time, quiet, least, trips time.Duration) (due act
 		return look, true // the path may have died meanwhile
 	}
 	return wait, quiet >= begin/2
+}
+
+// begins is after how long a silence is looked into: a probe begins so early that its answer is there, or overdue, by the time that
+// the path is suspected.
+func (h *history) begins(least, trips time.Duration) time.Duration {
+	suspect := h.suspect(least, trips)
+	if h.waiting {
+		return suspect
+	}
+	return max(suspect-h.answerWithin(trips), suspect/2, min(h.usual*11/10, suspect))
+}
+
+// pause is how long the silence is not looked at again, if nothing happens: not beyond when it calls for something that it does not
+// call for now.
+func (h *history) pause(now time.Time, least, trips time.Duration) time.Duration {
+	quiet, due := now.Sub(h.heard), time.Duration(0)
+	switch {
+	case h.probing:
+	case h.probed.IsZero():
+		due = h.begins(least, trips)
+	case h.verdict == dead:
+		due = h.suspect(least, trips)
+	case !h.waiting:
+		due = h.patience(least, trips)
+	}
+	pause := min(max(quiet/seldom, tick), longestLook)
+	if due > quiet {
+		return min(pause, due-quiet)
+	}
+	return pause
 }
 
 // probe looks for the server's host over the stream's interface, and has the stream judged anew. With s.mu.

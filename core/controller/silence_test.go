@@ -35,18 +35,28 @@ func every(d time.Duration, times int) []time.Duration {
 	return list
 }
 
-// acts lets a silence last, looks at it at every tick, has every probe answered so, and returns when it was left, and how. The
+// acts lets a silence last, looks at it at every tick; actsWhen, when pause says so. It has every probe answered so, and returns when it was left, and how. The
 // kernel confirms the silence at once.
 func (h *history) acts(path verdict, trips, limit time.Duration) (after time.Duration, how action, probes int) {
-	for now := h.heard; now.Sub(h.heard) < limit; now = now.Add(tick) {
-		if h.probing && (path == live || now.Sub(h.probed) >= h.answerWithin(trips)) {
+	return h.actsWhen(path, trips, limit, func(time.Time) time.Duration { return tick })
+}
+
+func (h *history) actsWhen(path verdict, trips, limit time.Duration, pause func(time.Time) time.Duration) (after time.Duration, how action, probes int) {
+	for now := h.heard; now.Sub(h.heard) < limit; now = now.Add(pause(now)) {
+		if h.probing && now.Sub(h.probed) >= h.answerWithin(trips) {
 			h.probing, h.verdict = false, path
 		}
 		switch a := h.judge(now, least, trips); a {
 		case confirm:
 			h.asked, h.confirmed = now, now.Add(1)
+			if again := h.judge(now.Add(1), least, trips); again == leaveServer || again == leavePath {
+				return now.Sub(h.heard), again, probes
+			}
 		case look:
-			h.probed, h.probing = now, true
+			h.probed, h.probing = now, path != live
+			if path == live {
+				h.verdict = live
+			}
 			probes++
 		case leaveServer, leavePath:
 			return now.Sub(h.heard), a, probes
@@ -157,6 +167,20 @@ func TestVerdicts(t *testing.T) {
 	} {
 		if got := verdictOf(c.ctx, c.err); got != c.want {
 			t.Errorf("%v: %d", c.err, got)
+		}
+	}
+}
+
+// However seldom a long silence is looked at, it is looked at when it is due.
+func TestASilenceIsLookedAtWhenItIsDue(t *testing.T) {
+	for _, trips := range []time.Duration{10 * time.Millisecond, 60 * time.Millisecond} {
+		for _, last := range []time.Duration{400, 600, 900} { // the longest pause before, in ms
+			h := flow(append(every(25*time.Millisecond, 10), last*time.Millisecond, 25*time.Millisecond)...)
+			due := h.patience(least, trips)
+			after, how, _ := h.actsWhen(live, trips, time.Minute, func(now time.Time) time.Duration { return h.pause(now, least, trips) })
+			if how != leaveServer || after < due || after > due+5*time.Millisecond {
+				t.Errorf("after pauses of %d ms it is left after %v, which was due after %v", last, after, due)
+			}
 		}
 	}
 }

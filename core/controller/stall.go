@@ -121,7 +121,7 @@ func (s *Stream) sample(now time.Time) (guarded bool, next time.Duration) {
 		if s.flow.unread && quiet > unreadFor {
 			return true, longestLook
 		}
-		return true, min(max(quiet/seldom, tick), longestLook)
+		return true, s.flow.pause(now, s.c.config.Failover.SuspectAfter, s.slow)
 	}
 	return false, 0
 }
@@ -215,4 +215,7 @@ func (s *Stream) heed(m channel.Message) {
 		h.unread = false
 	}
 	h.outOfLine, h.moved = info.OutOfOrder, false
+	if s.guarded && now.Sub(h.heard) > tick {
+		guard.Go(func() { s.sample(now) }) // it may have been waited for
+	}
 }
