@@ -111,7 +111,7 @@ enum ms_kind {
     MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN, or where a wait has met an error; b: received.
                       MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
     MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over; b: 1 if SHUT_RD had to be
-                      used on the former connection, which cannot be read on then */
+                      used on the former connection, which cannot be read on then. MS_KEPT: the former one is kept */
     MS_UNMOVED,    /* an MS_ARM was not carried out. data: struct ms_reason */
     MS_RESUMED,    /* the program was handed the first octets after a hand-over; a: nanoseconds since
                       it had been handed the last ones before it */
@@ -129,13 +129,12 @@ enum ms_kind {
     MS_TWIN_READY,   /* the answer to MS_TWIN. data: version, ALPN result, how the server was judged; ended by NUL */
     MS_TWIN_FAILED,  /* the twin is of no further use. data: struct ms_reason */
     MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come;
-                        MS_IN_TRAILER: of the trailer section */
+                        MS_TRAILING: of the trailer section */
     MS_TWIN_SKIPPED, /* the answer to MS_TWIN_SKIP */
     MS_TWIN_ASKS,    /* before MS_TWIN_READY: the program's own function has to judge the server, in the next call that reads */
 
     /* From the core. */
-    MS_ARM = 32,   /* put the attached socket on the stream's descriptor; a: content offset its next
-                      octet has; exchange: the one it holds for. MS_NOW or wait until the program is there */
+    MS_ARM = 32,   /* put the attached socket on the stream's descriptor. data: struct ms_handover; exchange: the one it holds for */
     MS_DISARM,     /* forget an MS_ARM that has not been carried out; answered by MS_UNMOVED if so */
     MS_GIVE_UP,    /* let the held program see how its connection ended; a: errno, 0 for FIN */
     MS_ASK,        /* send MS_INFO; a: 1 if armings are to follow, which hold as long as the process does not fork */
@@ -156,21 +155,8 @@ enum ms_flag {
     MS_LAST = 1 << 0,
     MS_INTERIM = 1 << 1,
     MS_HELD = 1 << 2,
-    MS_NOW = 1 << 3,   /* do not wait for the old connection to deliver up to the offset */
-    MS_RELAY = 1 << 4, /* the socket is one end of a pair that the core feeds */
-    MS_KEEP = 1 << 5,  /* keep the old connection for an MS_GIVE_UP; otherwise it is reset */
-    MS_IN_HEAD = 1 << 6, /* a is an offset in the response head, not in the content; exactly there, unless MS_RELAY */
-    MS_AT_END = 1 << 7,  /* not at an offset, but when the response has been read to its end, and no other is due; with MS_NOW, if
-                            that is so. Without it, at no other place than in the response */
-    MS_EXACT = 1 << 8,   /* with MS_IN_HEAD: exactly there, with MS_RELAY as well */
-    MS_IN_TRAILER = 1 << 9, /* a is so many octets of the head and the trailer section: exactly there. Without it, a
-                               program that stands inside a trailer field keeps its connection, unless MS_KEEP */
-    MS_BOUNDED = 1 << 10, /* the socket is read up to content offset b only, where the program then waits for another */
-    MS_SPARE = 1 << 11,   /* the old connection is not reset: the core goes on with it */
-    MS_TWINNED = 1 << 12, /* in the place of a socket, twin b is meant. data: struct ms_answer */
-    MS_REFRAMED = 1 << 13, /* its answer is to be delivered in the framing that the program has begun to read */
-    MS_UNCHUNKED = 1 << 14, /* with MS_BOUNDED: content comes on the socket in chunks, which are not for the program. data: a
-                               uint64_t, the octets of the present chunk that are to come, more than 0 */
+    MS_KEPT = 1 << 3,
+    MS_TRAILING = 1 << 4,
 };
 
 struct ms_message {
@@ -218,16 +204,60 @@ struct ms_position {
     uint64_t head;         /* MS_HEAD: octets of the head read */
     int64_t nanoseconds;   /* how long the program's calls were held, at most */
     uint64_t last_read;    /* CLOCK_MONOTONIC of the last octets handed to the program, ns */
-    uint64_t unchunked;    /* of the connection before it, where that was MS_UNCHUNKED: octets of its chunk not yet read; 0: the
+    uint64_t unchunked;    /* of the connection before it, where that had a `chunk`: octets of its chunk not yet read; 0: the
                               line end of one is next */
 };
 
-/* With MS_TWINNED: what the twin's connection brings. */
+/* What a twin's connection brings. */
 struct ms_answer {
-    int64_t left;    /* octets of content from a on to the response's end, -1 unknown */
-    uint64_t sent;   /* the last exchange whose request the new server has been sent */
+    int64_t left;    /* octets of content from the offset on to the response's end, -1 unknown */
     uint32_t longer; /* the answer goes on after `left` */
     uint32_t whole;  /* it is that to the request itself, so that its trailer section is that of the response */
+};
+
+/* What is put on the descriptor. */
+enum ms_what {
+    MS_SOCKET,  /* the attached socket, a connection to a server */
+    MS_PAIR,    /* the attached socket, one end of a pair that the core feeds */
+    MS_SESSION, /* a twin, with the socket that it has */
+};
+
+/* Where in the response what is put there goes on. */
+enum ms_place {
+    MS_IN_CONTENT, /* at the content offset `at`. A program that stands inside a trailer field keeps its connection, unless MS_KEEP */
+    MS_IN_HEAD,    /* after `at` octets of the head */
+    MS_IN_TRAILER, /* after `at` octets of the head and the trailer section */
+    MS_AT_END,     /* when the response has been read to its end, and no other is due */
+};
+
+/* When it is put there. */
+enum ms_when {
+    MS_THEN, /* when the program has come to the place; the former connection delivers up to there */
+    MS_NOW,  /* at once; if that is not the place, not at all, but that a program farther in content is served from where it stands */
+};
+
+/* What becomes of the connection that was there. */
+enum ms_former {
+    MS_RESET, /* it is of no more use */
+    MS_KEEP,  /* it is kept for an MS_GIVE_UP */
+    MS_SPARE, /* it is closed, not reset: the core goes on with it */
+};
+
+/* What a hand-over is to be: an MS_ARM. */
+struct ms_handover {
+    uint32_t what;     /* enum ms_what */
+    uint32_t place;    /* enum ms_place */
+    uint32_t when;     /* enum ms_when */
+    uint32_t former;   /* enum ms_former */
+    int64_t at;        /* of the place */
+    int64_t until;     /* it is read up to this content offset only, where the program then waits for another; or MS_NO_STOP */
+    uint64_t chunk;    /* not 0: content comes in chunks, which are not for the program, and so many octets of the present one are
+                          to come. With `until` only */
+    uint64_t sent;     /* the last exchange whose request has been sent on it */
+    uint64_t twin;     /* MS_SESSION: its number */
+    struct ms_answer answer; /* MS_SESSION: what it brings */
+    uint32_t reframed; /* MS_SESSION: its answer is to be delivered in the framing that the program has begun to read */
+    uint32_t anywhere; /* MS_IN_HEAD: wherever in it the program stands */
 };
 
 struct ms_info {

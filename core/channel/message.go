@@ -69,51 +69,9 @@ const (
 	Last Flags = 1 << iota
 	Interim
 	Held
-	Now
-	Relay
-	Keep
-	InHead
-	AtEnd
-	Exact
-	InTrailer
-	Bounded
-	Spare
+	Kept
+	Trailing
 )
-
-const (
-	// Twinned: in the place of a socket, the twin with number B is meant; Data is an Answer.
-	Twinned Flags = 1 << 12
-	// Reframed: its answer is to be delivered in the framing that the program has begun to read.
-	Reframed Flags = 1 << 13
-	// Unchunked: with Bounded; content comes on the socket in chunks, which are not for the program. Data is what Chunk
-	// returns.
-	Unchunked Flags = 1 << 14
-)
-
-// Answer is struct ms_answer: what the connection of a twin brings.
-type Answer struct {
-	Left   int64  // octets of content from the offset on to the response's end, -1 unknown
-	Sent   uint64 // the last exchange whose request the new server has been sent
-	Longer bool   // the answer goes on after Left
-	Whole  bool   // it is that to the request itself: its trailer section is that of the response
-}
-
-// Encode returns it as a message's data.
-func (a Answer) Encode() []byte {
-	b := make([]byte, 24)
-	order.PutUint64(b[0:], uint64(a.Left))
-	order.PutUint64(b[8:], a.Sent)
-	if a.Longer {
-		order.PutUint32(b[16:], 1)
-	}
-	if a.Whole {
-		order.PutUint32(b[20:], 1)
-	}
-	return b
-}
-
-// Chunk returns, as a message's data, that left octets of the present chunk are to come.
-func Chunk(left int64) []byte { return order.AppendUint64(nil, uint64(left)) }
 
 // Phase is enum ms_phase: where in a response the program stands.
 type Phase uint32

@@ -119,9 +119,9 @@ func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
 	var err error
 	chunk := r.content.Within(n)
 	if n == relay.ToTheEnd {
-		err = s.arm(r.conn, e.number, at, 0)
+		err = s.arm(r.conn, e.number, channel.Handover{At: at})
 	} else {
-		err = s.armUntil(r.conn, e.number, at, at+n, chunk)
+		err = s.arm(r.conn, e.number, channel.Handover{At: at, Until: at + n, Chunk: chunk})
 	}
 	if err == nil {
 		_, err = s.awaitReply(ctx, 0)
@@ -182,7 +182,7 @@ func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked boo
 		var position channel.Position
 		err := context.Canceled
 		if ok {
-			d, position, err = s.putPair(ctx, e.number, at, channel.Spare, 0, r.route)
+			d, position, err = s.putPair(ctx, e.number, channel.Handover{At: at, Former: channel.Spare}, 0, r.route)
 			done()
 		}
 		if err == nil {

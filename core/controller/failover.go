@@ -75,7 +75,7 @@ func (s *Stream) fail(m channel.Message) {
 // moved takes the message that another socket is on the descriptor. It reports whether somebody waits for it. With s.mu.
 func (s *Stream) moved(m channel.Message) bool {
 	restored := m.Exchange == 0
-	if m.Flags&channel.Keep == 0 {
+	if m.Flags&channel.Kept == 0 {
 		if s.parked != nil {
 			s.parked.Core.Close()
 			s.parked = nil

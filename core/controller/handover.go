@@ -15,37 +15,15 @@ var (
 	errOver   = errors.New("the exchange has ended meanwhile")
 )
 
-// arm sends a socket to the shim: it goes onto the descriptor at the content offset at of the exchange. Unless it
+// arm sends a socket to the shim: it goes onto the descriptor as h says, which holds for the exchange. Unless it
 // fails, awaitReply has to follow: until then no other socket is armed.
-func (s *Stream) arm(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags) error {
-	return s.armAnswer(conn, exchange, at, flags, nil)
-}
-
-// armAnswer is arm for a connection that carries TLS, where answer says what comes on it.
-func (s *Stream) armAnswer(conn *dial.Conn, exchange uint64, at int64, flags channel.Flags, answer *channel.Answer) error {
-	nothing := answer != nil && answer.Left == 0
-	if flags&channel.Now != 0 && flags&channel.Keep == 0 && s.confirm != nil && !nothing {
+func (s *Stream) arm(conn *dial.Conn, exchange uint64, h channel.Handover) (err error) {
+	nothing := h.What == channel.Session && h.Left == 0
+	if h.When == channel.Now && h.Former != channel.Keep && s.confirm != nil && !nothing {
 		if err := s.confirm(); err != nil {
 			return err
 		}
 	}
-	var data []byte
-	if answer != nil {
-		data = answer.Encode()
-	}
-	return s.sendArm(conn, exchange, at, 0, flags, data)
-}
-
-// armUntil is arm for a socket that is to be read up to the content offset end only. If its content comes in chunks, of which
-// the program is to see nothing, chunk octets of the present one are to come; otherwise chunk is 0.
-func (s *Stream) armUntil(conn *dial.Conn, exchange uint64, at, end, chunk int64) error {
-	if chunk > 0 {
-		return s.sendArm(conn, exchange, at, end, channel.Bounded|channel.Unchunked, channel.Chunk(chunk))
-	}
-	return s.sendArm(conn, exchange, at, end, channel.Bounded, nil)
-}
-
-func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags channel.Flags, data []byte) (err error) {
 	s.arming <- struct{}{}
 	defer func() {
 		if err != nil {
@@ -53,7 +31,7 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags 
 		}
 	}()
 	s.mu.Lock()
-	if flags&channel.Keep != 0 && (s.failed == nil || !s.failed.held) {
+	if h.Former == channel.Keep && (s.failed == nil || !s.failed.held) {
 		s.mu.Unlock()
 		return errOver // it has been recovered meanwhile
 	}
@@ -63,10 +41,14 @@ func (s *Stream) sendArm(conn *dial.Conn, exchange uint64, at, end int64, flags 
 	m := s.message(channel.Arm)
 	m.Arming = s.armings
 	s.mu.Unlock()
-	m.Exchange, m.A, m.B, m.Flags, m.Data = exchange, at, end, flags, data
-	if t, ok := conn.Over().(*twin); ok {
-		return t.arm(m)
+	if h.Sent == 0 {
+		h.Sent = exchange
 	}
+	m.Exchange = exchange
+	if t, ok := conn.Over().(*twin); ok {
+		return t.arm(m, h)
+	}
+	m.Data = h.Encode()
 	var sent error
 	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil {
 		return err

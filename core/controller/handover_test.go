@@ -37,7 +37,7 @@ func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 		s := newStream(New(ch, shim, 1, config.Default(), nil, zerolog.Nop()), channel.Message{}, channel.Opening{})
 		called, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.arm(pair.Program, 1, 0, channel.Now); err != nil {
+		if err := s.arm(pair.Program, 1, channel.Handover{When: channel.Now}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.awaitReply(called, 0); err == nil {
@@ -47,7 +47,7 @@ func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 		if first == 0 || shim.calledOff != first {
 			t.Errorf("arming %d, called off up to %d", first, shim.calledOff)
 		}
-		if err := s.arm(pair.Program, 1, 0, channel.Now); err != nil {
+		if err := s.arm(pair.Program, 1, channel.Handover{When: channel.Now}); err != nil {
 			t.Fatal(err)
 		}
 		second := ch.sent[len(ch.sent)-1].Arming

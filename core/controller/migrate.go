@@ -198,7 +198,7 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 		return s.relayIdle(ctx, last, &rest{conn: conn, route: rt, reusable: true})
 	}
 	defer conn.Close()
-	if err := s.arm(conn, last.number, last.received.Load(), channel.Now|channel.AtEnd); err != nil {
+	if err := s.arm(conn, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}); err != nil {
 		return nil, err
 	}
 	if _, err := s.awaitReply(ctx, 0); err != nil {
@@ -353,7 +353,7 @@ func (s *Stream) meet(ctx context.Context, e *exchange, r *rest, rate float64, t
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	guard.Go(func() { s.whileProgressing(waiting, cancel, e, r.conn.RTT()+standstill) })
-	return s.deliver(waiting, e, r, 0, min(limit, 5*time.Second))
+	return s.deliver(waiting, e, r, channel.Then, min(limit, 5*time.Second))
 }
 
 // standstill is for how long the old connection may deliver nothing before it is no longer waited for, where the rest

@@ -578,19 +578,19 @@ func (s *Stream) waitParked(f *failure, e *exchange) {
 		return // it waits at the gate, for as long as that waits
 	}
 	defer s.preempt()() // only one socket is armed at a time
-	flags := channel.Now | channel.Relay | channel.Keep
+	quiet := channel.Handover{What: channel.Pair, When: channel.Now, Former: channel.Keep, Anywhere: true}
 	s.mu.Lock()
 	wanted := s.failed == f && f.held && !f.parked && !s.closed
 	begun := e.response != nil
 	s.mu.Unlock()
 	if !begun {
-		flags |= channel.InHead
+		quiet.Place = channel.InHead
 	}
 	if !wanted {
 		pair.Close()
 		return
 	}
-	if err := s.arm(pair.Program, e.number, 0, flags); err != nil {
+	if err := s.arm(pair.Program, e.number, quiet); err != nil {
 		pair.Close()
 		return
 	}
@@ -641,7 +641,7 @@ func (s *Stream) drop(ctx context.Context, last *exchange) error {
 	}
 	defer pair.Core.Close()
 	defer pair.Program.Close()
-	if err := s.arm(pair.Program, last.number, last.received.Load(), channel.Now|channel.AtEnd|channel.Relay); err != nil {
+	if err := s.arm(pair.Program, last.number, channel.Handover{What: channel.Pair, Place: channel.AtEnd, When: channel.Now}); err != nil {
 		return err
 	}
 	_, err = s.awaitReply(ctx, 0)

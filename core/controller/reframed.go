@@ -18,29 +18,29 @@ import (
 )
 
 // deliverTwin is deliver for a stream that carries TLS.
-func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, now channel.Flags, limit time.Duration) (*outcome, error) {
+func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, when channel.When, limit time.Duration) (*outcome, error) {
 	defer r.conn.Close()
-	answer := channel.Answer{Left: r.left, Longer: r.longer || r.answer.Status == 416, Whole: r.whole}
-	delivery, at := control.DeliveryDirect, r.at
+	h := channel.Handover{What: channel.Session, At: r.at, When: when,
+		Left: r.left, Longer: r.longer || r.answer.Status == 416, Whole: r.whole}
+	delivery := control.DeliveryDirect
 	switch {
 	case r.ending != nil:
 		if err := handFirst(r.conn, r.ending); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
-		at, now = int64(len(e.answer)+len(r.read)), now|channel.InTrailer
+		h.Place, h.At = channel.InTrailer, int64(len(e.answer)+len(r.read))
 		s.mu.Unlock()
-		answer.Left, delivery = 0, control.DeliveryReframed
+		h.Left, delivery = 0, control.DeliveryReframed
 	case !r.direct(e):
-		now |= channel.Reframed
-		delivery = control.DeliveryReframed
+		h.Reframed, delivery = true, control.DeliveryReframed
 	}
-	reusable := r.reusable && !answer.Longer
+	reusable := r.reusable && !h.Longer
 	var err error
-	if answer.Sent, err = s.repeatWaiting(r.conn, e, reusable); err != nil {
+	if h.Sent, err = s.repeatWaiting(r.conn, e, reusable); err != nil {
 		return nil, err
 	}
-	if err := s.armAnswer(r.conn, e.number, at, now, &answer); err != nil {
+	if err := s.arm(r.conn, e.number, h); err != nil {
 		return nil, err
 	}
 	position, err := s.awaitReply(ctx, limit)
@@ -67,11 +67,11 @@ func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, 
 	if err := handFirst(conn, begin); err != nil {
 		return nil, err
 	}
-	answer := channel.Answer{Left: -1}
-	if answer.Sent, err = s.repeatWaiting(conn, e, a.Persistent() && f.Kind != http1.Close); err != nil {
+	h := channel.Handover{What: channel.Session, Place: channel.InHead, At: begun, When: channel.Now, Left: -1}
+	if h.Sent, err = s.repeatWaiting(conn, e, a.Persistent() && f.Kind != http1.Close); err != nil {
 		return nil, err
 	}
-	if err := s.armAnswer(conn, e.number, begun, channel.Now|channel.InHead, &answer); err != nil {
+	if err := s.arm(conn, e.number, h); err != nil {
 		return nil, err
 	}
 	if _, err := s.awaitReply(ctx, 0); err != nil {

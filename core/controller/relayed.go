@@ -40,17 +40,17 @@ func (r *rest) direct(e *exchange) bool {
 
 // deliver hands the rest over to the program: now, or when it has come to the offset, for which it waits limit at
 // most. The connection is taken over.
-func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.Flags, limit time.Duration) (*outcome, error) {
+func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, when channel.When, limit time.Duration) (*outcome, error) {
 	s.mu.Lock()
 	alone, secure := len(s.exchanges) <= 1, s.tls != nil
 	head := int64(len(e.answer))
 	s.mu.Unlock()
 	if secure {
-		return s.deliverTwin(ctx, e, r, now, limit)
+		return s.deliverTwin(ctx, e, r, when, limit)
 	}
 	if alone && r.direct(e) {
 		defer r.conn.Close()
-		if err := s.arm(r.conn, e.number, r.at, now); err != nil {
+		if err := s.arm(r.conn, e.number, channel.Handover{At: r.at, When: when}); err != nil {
 			return nil, err
 		}
 		position, err := s.awaitReply(ctx, limit)
@@ -68,11 +68,11 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.
 			return nil, err
 		}
 	}
-	at := r.at
+	h := channel.Handover{At: r.at, When: when}
 	if r.ending != nil {
-		at, now = head+int64(len(r.read)), now|channel.InTrailer
+		h.Place, h.At = channel.InTrailer, head+int64(len(r.read))
 	}
-	d, position, err := s.putPair(ctx, e.number, at, now, limit, rt)
+	d, position, err := s.putPair(ctx, e.number, h, limit, rt)
 	if err != nil {
 		r.conn.Close()
 		return nil, err
@@ -83,7 +83,7 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, now channel.
 
 // relayIdle puts a pair on the descriptor between two exchanges.
 func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *rest) (*outcome, error) {
-	d, position, err := s.putPair(ctx, last.number, last.received.Load(), channel.Now|channel.AtEnd, 0, r.route)
+	d, position, err := s.putPair(ctx, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0, r.route)
 	if err != nil {
 		r.conn.Close()
 		return nil, err
@@ -93,12 +93,13 @@ func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *rest) (*outco
 }
 
 // putPair puts one end of a new pair on the descriptor.
-func (s *Stream) putPair(ctx context.Context, exchange uint64, at int64, flags channel.Flags, limit time.Duration, rt route) (*relayed, channel.Position, error) {
+func (s *Stream) putPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration, rt route) (*relayed, channel.Position, error) {
 	pair, err := relay.NewPair(s.opened.Domain)
 	if err != nil {
 		return nil, channel.Position{}, err
 	}
-	if err := s.arm(pair.Program, exchange, at, flags|channel.Relay); err != nil {
+	h.What = channel.Pair
+	if err := s.arm(pair.Program, exchange, h); err != nil {
 		pair.Close()
 		return nil, channel.Position{}, err
 	}
@@ -596,7 +597,7 @@ func (d *relayed) returnDirect(exchange uint64) bool {
 	if gone || ctx.Err() != nil {
 		return false
 	}
-	if err := s.arm(conn, exchange, 0, channel.AtEnd); err != nil {
+	if err := s.arm(conn, exchange, channel.Handover{Place: channel.AtEnd}); err != nil {
 		return false
 	}
 	_, err := s.awaitReply(ctx, 0)

@@ -68,7 +68,7 @@ func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt route, e *
 	}
 	if len(begun) == 0 && had >= len(interims) && taken == 0 && alone && rt.untouched() {
 		defer conn.Close()
-		if err := s.arm(conn, e.number, 0, channel.Now|channel.InHead); err != nil {
+		if err := s.arm(conn, e.number, channel.Handover{Place: channel.InHead, When: channel.Now}); err != nil {
 			return nil, err
 		}
 		if _, err := s.awaitReply(ctx, 0); err != nil {
@@ -79,7 +79,7 @@ func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt route, e *
 	if _, err := conn.Discard(len(head) - taken); err != nil {
 		return nil, refusal.Broken(ctx, err)
 	}
-	d, _, err := s.putPair(ctx, e.number, int64(len(begun)), channel.Now|channel.InHead|channel.Exact, 0, rt)
+	d, _, err := s.putPair(ctx, e.number, channel.Handover{Place: channel.InHead, At: int64(len(begun)), When: channel.Now}, 0, rt)
 	if err != nil {
 		return nil, err
 	}

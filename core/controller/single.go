@@ -21,7 +21,7 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 		return nil, err
 	}
 	s.collects(ctx, e, collecting)
-	if err := s.park(ctx, e, 0); err != nil {
+	if err := s.park(ctx, e); err != nil {
 		return nil, err
 	}
 	// From here on there is no old connection to go back to: the interface it was on is the last resort.
@@ -45,12 +45,12 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 }
 
 // park puts one end of a quiet pair on the descriptor; the other end is kept open until the stream moves on.
-func (s *Stream) park(ctx context.Context, e *exchange, flags channel.Flags) error {
+func (s *Stream) park(ctx context.Context, e *exchange) error {
 	pair, err := relay.NewPair(s.opened.Domain)
 	if err != nil {
 		return err
 	}
-	if err := s.arm(pair.Program, e.number, 0, channel.Now|channel.Relay|flags); err != nil {
+	if err := s.arm(pair.Program, e.number, channel.Handover{What: channel.Pair, When: channel.Now}); err != nil {
 		pair.Close()
 		return err
 	}

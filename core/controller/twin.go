@@ -238,7 +238,7 @@ func (t *twin) Read(p []byte) (int, error) {
 	if answer.Flags&channel.Last != 0 {
 		return 0, io.EOF
 	}
-	if answer.Flags&channel.InTrailer != 0 {
+	if answer.Flags&channel.Trailing != 0 {
 		if t.trailer = append(t.trailer, answer.Data...); len(t.trailer) > http1.MaxHead {
 			return 0, t.unknown(http1.ErrTooLarge)
 		}
@@ -278,9 +278,9 @@ func (t *twin) taken(n int) {
 }
 
 // arm puts the twin, not a socket, in the place of the program's session.
-func (t *twin) arm(m channel.Message) error {
-	m.Flags |= channel.Twinned
-	m.B = t.number
+func (t *twin) arm(m channel.Message, h channel.Handover) error {
+	h.What, h.Twin = channel.Session, t.number
+	m.Data = h.Encode()
 	t.armed = true
 	return t.s.c.send(m, -1)
 }

@@ -51,9 +51,6 @@
 /* A call that is inside for so long with the gate closed may have been left for good. */
 #define LEFT_NS 5000000LL
 
-/* In arm_flags only: the kept connection is put back (MS_GIVE_UP). */
-#define RESTORE 0x8000
-
 _Atomic int hand_event = -1;
 _Atomic uint32_t hand_there;
 _Atomic bool hand_is_outrun;
@@ -171,14 +168,14 @@ static enum ms_why obstacle(struct stream *s)
     uint64_t answered = atomic_load(&s->answered), sent = atomic_load(&s->sent);
     bool waiting = sent > answered;
     uint32_t stage = atomic_load(&s->stage);
-    if (s->arm_flags & RESTORE || s->decided) {
+    if (s->restores || s->decided) {
         return (stage == STAGE_OPEN || stage == STAGE_LEFT) && socket_inode(s->fd) == s->inode ? MS_WHY_NONE : MS_WHY_CLOSED;
     }
     if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->end_at == MS_NO_STOP)) {
         return MS_WHY_LEFT_ALONE;
     }
     /* With MS_SPARE the child's socket is not reset, and what comes next can be had from nowhere else. */
-    if (!(s->arm_flags & (MS_KEEP | MS_SPARE)) && fork_children() != s->forks_told) {
+    if (s->asked.former == MS_RESET && fork_children() != s->forks_told) {
         return MS_WHY_FORKED;
     }
     if (atomic_load(&s->counters->called_off) >= s->arming) {
@@ -197,7 +194,7 @@ static enum ms_why obstacle(struct stream *s)
     if ((waiting ? answered + 1 : answered) != s->arm_exchange) {
         return MS_WHY_OVER;
     }
-    if (sent > s->arm_sent && !(s->arm_flags & MS_RELAY)) {
+    if (sent > s->asked.sent && s->asked.what != MS_PAIR) {
         return MS_WHY_ANOTHER_REQUEST;
     }
     if (s->in.phase == MS_BROKEN) {
@@ -232,14 +229,14 @@ static bool is_elsewhere(const struct stream *s)
 /* Octets of the new socket that the program has already had. True when they are gone. */
 static bool drop_overlap(struct stream *s, int64_t at)
 {
-    while (s->arm_at < at) {
-        int64_t excess = at - s->arm_at;
+    while (s->asked.at < at) {
+        int64_t excess = at - s->asked.at;
         ssize_t n = s->next_twin ? twin_skip(s->next_twin, excess)
                                  : REAL(recv)(s->next_fd, NULL, (size_t)excess, MSG_TRUNC | MSG_DONTWAIT);
         if (n <= 0) {
             return false;
         }
-        s->arm_at += n;
+        s->asked.at += n;
     }
     return true;
 }
@@ -267,7 +264,7 @@ static bool secure(struct stream *s)
     }
     /* The program may have lowered its limit below the numbers that it has: dup3 finds those too large. */
     bool allowed = getrlimit(RLIMIT_NOFILE, &limit) || (rlim_t)s->fd < limit.rlim_cur;
-    return allowed && (s->old_fd >= 0 || !(s->arm_flags & MS_KEEP));
+    return allowed && (s->old_fd >= 0 || s->asked.former != MS_KEEP);
 }
 
 static bool replace(const struct stream *s)
@@ -284,7 +281,7 @@ static bool replace(const struct stream *s)
 static void exchange_sockets(struct stream *s)
 {
     int64_t held = now_ns() - s->gate_closed_at;
-    bool restore = s->arm_flags & RESTORE;
+    bool restore = s->restores;
     keep_names(s);
     if (!restore) {
         socket_copy_attributes(s->fd, s->next_fd, !s->relayed);
@@ -299,7 +296,7 @@ static void exchange_sockets(struct stream *s)
     int old = s->old_fd;
     s->old_fd = -1;
     s->decided = false;
-    if (s->arm_flags & (MS_KEEP | MS_SPARE)) {
+    if (s->asked.former != MS_RESET) {
         still_end(s, old);
     }
     s->still = false;
@@ -310,9 +307,9 @@ static void exchange_sockets(struct stream *s)
     }
     struct tls *session = atomic_load(&s->tls);
     /* What waits for another socket delivers nothing: a session on memory goes on with what it has. */
-    bool as_it_was = session && aside_is_on(s) && (restore || s->arm_flags & MS_KEEP);
+    bool as_it_was = session && aside_is_on(s) && (restore || s->asked.former == MS_KEEP);
     if (session && !as_it_was) {
-        tls_plain(session, s->arm_flags & MS_RELAY ? s->fd : -1);
+        tls_plain(session, s->asked.what == MS_PAIR ? s->fd : -1);
     }
     if (session) {
         aside_continue(session, s, !as_it_was);
@@ -323,40 +320,40 @@ static void exchange_sockets(struct stream *s)
     s->inode = inode;
     s->seen = 0;
     s->seen_base = taken < 0 ? 0 : (uint64_t)taken;
-    s->relayed = s->arm_flags & MS_RELAY;
+    s->relayed = s->asked.what == MS_PAIR;
     bool woken = s->woken;
     s->woken = false;
     atomic_fetch_add(&s->generation, 1);
     atomic_store(&s->armed, 0);
-    if (s->arm_flags & MS_KEEP) {
+    if (s->asked.former == MS_KEEP) {
         s->kept_end = s->end_at;
         s->kept_unchunks = atomic_load(&s->unchunks);
     } else if (!restore) {
         atomic_store(&s->pending_error, 0); /* the old connection's */
     }
-    s->end_at = restore ? s->kept_end : s->arm_end;
-    if (s->arm_flags & MS_UNCHUNKED) {
-        unchunk_begin(s, s->arm_chunk);
+    s->end_at = restore ? s->kept_end : s->asked.until;
+    if (s->asked.chunk) {
+        unchunk_begin(s, s->asked.chunk);
     }
-    atomic_store(&s->unchunks, restore ? s->kept_unchunks : (s->arm_flags & MS_UNCHUNKED) != 0);
+    atomic_store(&s->unchunks, restore ? s->kept_unchunks : s->asked.chunk != 0);
     atomic_store(&s->counters->stop_at, s->end_at);
     struct ms_position p;
     position(s, &p);
     p.nanoseconds = held;
     p.unchunked = unchunked;
-    if (s->arm_flags & MS_KEEP) {
+    if (s->asked.former == MS_KEEP) {
         drop_connection(&s->kept_fd);
         s->kept_fd = old;
     }
-    atomic_store(&s->resuming, !(s->arm_flags & MS_KEEP) && s->in.phase != MS_IDLE);
+    atomic_store(&s->resuming, s->asked.former != MS_KEEP && s->in.phase != MS_IDLE);
     /* Before the program goes on: what it then meets, a failure for instance, is the new connection's. */
-    channel_send(s, MS_MOVED, s->arm_flags & ~RESTORE, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
+    channel_send(s, MS_MOVED, s->asked.former == MS_KEEP ? MS_KEPT : 0, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
     gate_open(s);
     /* The program goes on; the rest is nobody's wait. */
-    if (s->arm_flags & MS_SPARE) {
+    if (s->asked.former == MS_SPARE) {
         drop(&old);
     }
-    if (!(s->arm_flags & MS_KEEP)) {
+    if (s->asked.former != MS_KEEP) {
         drop_connection(&old);
         drop_connection(&s->kept_fd);
     }
@@ -379,14 +376,14 @@ static void put_off(struct stream *s)
  */
 static bool may_wake(const struct stream *s)
 {
-    if (s->arm_flags & MS_SPARE) {
+    if (s->asked.former == MS_SPARE) {
         return false; /* it has to go on, and the reader that has come to the offset is on its way out */
     }
-    int64_t excess = (int64_t)atomic_load(&s->counters->received) - s->arm_at;
+    int64_t excess = (int64_t)atomic_load(&s->counters->received) - s->asked.at;
     if (s->next_twin) {
-        return s->arm_flags & MS_NOW || !excess; /* records tell nothing of what they hold */
+        return s->asked.when == MS_NOW || !excess; /* records tell nothing of what they hold */
     }
-    return s->arm_flags & MS_NOW || (!(s->arm_flags & MS_IN_HEAD) && excess >= 0 && socket_unread(s->next_fd) >= excess);
+    return s->asked.when == MS_NOW || (s->asked.place != MS_IN_HEAD && excess >= 0 && socket_unread(s->next_fd) >= excess);
 }
 
 /*
@@ -428,10 +425,10 @@ static bool has_sleepers(struct stream *s, int64_t now)
 /* Whoever stands inside a trailer field can only go on with octets that are known to follow those. */
 static bool trailer_agrees(const struct stream *s)
 {
-    if (s->arm_flags & MS_IN_TRAILER) {
-        return s->in.phase == MS_TRAILER && (int64_t)s->in.head == s->arm_at;
+    if (s->asked.place == MS_IN_TRAILER) {
+        return s->in.phase == MS_TRAILER && (int64_t)s->in.head == s->asked.at;
     }
-    return s->arm_flags & MS_KEEP || s->in.phase != MS_TRAILER || !s->in.line || s->in.cr;
+    return s->asked.former == MS_KEEP || s->in.phase != MS_TRAILER || !s->in.line || s->in.cr;
 }
 
 /* How many calls are inside that wait for octets: reads, and looks ahead (MSG_PEEK). */
@@ -453,7 +450,7 @@ static bool others_are_inside(const struct stream *s)
 /* All that are inside are reads that sleep, and may be woken. */
 static bool may_be_woken(struct stream *s)
 {
-    return atomic_load(&s->inside) <= readers(s) && (s->arm_flags & RESTORE || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
+    return atomic_load(&s->inside) <= readers(s) && (s->restores || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
 }
 
 /* Calls are to leave first. True when they have been waited for in vain. */
@@ -481,8 +478,8 @@ static bool has_shown_framing(const struct stream *s)
 /* A bounded connection may end earlier than was meant (unchunk_end): the relay comes there then. */
 static void come_earlier(struct stream *s)
 {
-    if (s->arm_flags & MS_RELAY && s->arm_flags & MS_SPARE && s->end_at < s->arm_at) {
-        s->arm_at = s->end_at;
+    if (s->asked.what == MS_PAIR && s->asked.former == MS_SPARE && s->end_at < s->asked.at) {
+        s->asked.at = s->end_at;
     }
 }
 
@@ -502,7 +499,7 @@ static enum verdict judge(struct stream *s, int64_t now, enum ms_why *why)
     if ((*why = obstacle(s))) {
         return REFUSED;
     }
-    if (s->arm_flags & RESTORE) {
+    if (s->restores) {
         secure(s);
         return GOES;
     }
@@ -514,20 +511,20 @@ static enum verdict judge(struct stream *s, int64_t now, enum ms_why *why)
     if (reopens && has_shown_framing(s)) {
         return REOPENS; /* it is to read them first */
     }
-    if (!(s->arm_flags & MS_AT_END) && over) {
+    if (s->asked.place != MS_AT_END && over) {
         *why = MS_WHY_OVER; /* what follows there is no rest of it, not even an empty one */
         return REFUSED;
     }
     int64_t at = (int64_t)s->in.content;
-    if (s->arm_flags & (MS_IN_HEAD | MS_IN_TRAILER)) {
+    if (s->asked.place == MS_IN_HEAD || s->asked.place == MS_IN_TRAILER) {
         at = s->in.phase == MS_HEAD || s->in.phase == MS_TRAILER ? (int64_t)s->in.head : 0;
     }
-    if (s->arm_flags & MS_AT_END) {
-        s->arm_at = at;
+    if (s->asked.place == MS_AT_END) {
+        s->asked.at = at;
     }
     bool in_head = s->in.phase == MS_HEAD || (s->in.phase == MS_IDLE && waiting);
-    if (!!(s->arm_flags & MS_IN_HEAD) != in_head || (s->arm_flags & MS_AT_END && !over)
-        || (s->arm_flags & MS_IN_HEAD && (s->arm_flags & MS_EXACT || !(s->arm_flags & MS_RELAY)) && at != s->arm_at)
+    if ((s->asked.place == MS_IN_HEAD) != in_head || (s->asked.place == MS_AT_END && !over)
+        || (s->asked.place == MS_IN_HEAD && !s->asked.anywhere && at != s->asked.at)
         || !trailer_agrees(s)) {
         *why = MS_WHY_ELSEWHERE;
         return REFUSED;
@@ -538,15 +535,15 @@ static enum verdict judge(struct stream *s, int64_t now, enum ms_why *why)
         *why = MS_WHY_PAST_HOOKS;
         return REFUSED;
     }
-    if (at < s->arm_at) {
+    if (at < s->asked.at) {
         *why = MS_WHY_NOT_AS_FAR;
-        return reopens && !(s->arm_flags & (MS_NOW | MS_IN_HEAD | MS_IN_TRAILER)) ? REOPENS : REFUSED;
+        return reopens && s->asked.when == MS_THEN && s->asked.place == MS_IN_CONTENT ? REOPENS : REFUSED;
     }
-    if (s->arm_flags & MS_UNCHUNKED && at != s->arm_at) {
+    if (s->asked.chunk && at != s->asked.at) {
         *why = MS_WHY_FARTHER;
         return REFUSED;
     }
-    if (!(s->arm_flags & MS_RELAY) && !drop_overlap(s, at)) {
+    if (s->asked.what != MS_PAIR && !drop_overlap(s, at)) {
         *why = MS_WHY_NOT_DELIVERED;
         return now < s->deadline ? WAITS : REFUSED;
     }
@@ -609,7 +606,7 @@ static bool hand_over(struct stream *s)
         refuse(s, why);
         return true;
     }
-    if (!s->gate_closed_at && !(s->arm_flags & RESTORE) && is_elsewhere(s)) {
+    if (!s->gate_closed_at && !s->restores && is_elsewhere(s)) {
         refuse(s, MS_WHY_OWN_TABLE);
         stream_leave(s, MS_WHY_OWN_TABLE);
         return true;
@@ -693,63 +690,85 @@ static void look_at_due(void)
 }
 
 /* What has come is not armed, for a reason that the core is told. */
-static void decline(const struct stream *s, const struct ms_message *m, int fd, struct twin *twin, enum ms_why why)
+static void decline(const struct stream *s, uint64_t exchange, int fd, struct twin *twin, enum ms_why why)
 {
     load_disown(fd);
     REAL(syscall)(SYS_close, fd);
     twin_free(twin);
-    channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, why);
+    channel_send_why(s, MS_UNMOVED, exchange, 0, 0, why);
 }
 
-static void arm(struct stream *s, const struct ms_message *m, int fd, struct twin *twin, const void *data, size_t length)
+/* Whether the stream cannot be given what is asked for, whatever the program does next. */
+static enum ms_why impediment(const struct stream *s, const struct ms_handover *asked, bool restores)
 {
-    const struct ms_answer *answer = length >= sizeof *answer ? data : NULL;
-    if (atomic_load(&s->stage) != STAGE_OPEN && !(m->flags & RESTORE) && s->end_at == MS_NO_STOP) {
-        decline(s, m, fd, twin, MS_WHY_LEFT_ALONE);
-        return;
-    }
     int least = 1;
     socklen_t size = sizeof least;
-    if (m->flags & MS_BOUNDED && !REAL(getsockopt)(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) && least > 1) {
-        /* What stands before the offset may be too little for it to be read at all. */
-        decline(s, m, fd, twin, MS_WHY_LOW_WATER);
+    if (atomic_load(&s->stage) != STAGE_OPEN && !restores && s->end_at == MS_NO_STOP) {
+        return MS_WHY_LEFT_ALONE;
+    }
+    if (asked->until != MS_NO_STOP && !REAL(getsockopt)(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) && least > 1) {
+        return MS_WHY_LOW_WATER; /* what stands before the offset may be too little for it to be read at all */
+    }
+    return MS_WHY_NONE;
+}
+
+/* `restores`: the kept connection is put back, of which nobody is told but by MS_MOVED. */
+static void arm(struct stream *s, const struct ms_handover *asked, uint64_t exchange, int fd, struct twin *twin, bool restores)
+{
+    enum ms_why why = impediment(s, asked, restores);
+    if (why) {
+        decline(s, exchange, fd, twin, why);
         return;
     }
     disarm(s);
     s->next_fd = fd;
     s->next_twin = twin;
-    s->arm_flags = m->flags;
-    s->arm_at = m->a;
-    s->arm_end = m->flags & MS_BOUNDED ? m->b : MS_NO_STOP;
-    s->arm_chunk = 0;
-    if (m->flags & MS_UNCHUNKED && length >= sizeof s->arm_chunk) {
-        memcpy(&s->arm_chunk, data, sizeof s->arm_chunk);
+    s->asked = *asked;
+    s->restores = restores;
+    s->arm_exchange = exchange;
+    if (twin) {
+        twin_expect(twin, &asked->answer, asked->reframed);
     }
-    s->arm_exchange = s->arm_sent = m->exchange;
-    if (twin && answer) {
-        twin_expect(twin, answer, m->flags & MS_REFRAMED);
-        s->arm_sent = answer->sent;
-    }
-    if (twin && !(m->flags & (MS_NOW | MS_AT_END | MS_IN_HEAD))) {
-        s->arm_at += twin_drain(twin);
+    if (twin && asked->when == MS_THEN && (asked->place == MS_IN_CONTENT || asked->place == MS_IN_TRAILER)) {
+        s->asked.at += twin_drain(twin);
     }
     come_earlier(s);
     s->gate_closed_at = 0;
-    if (m->flags & MS_NOW) {
+    if (asked->when == MS_NOW) {
         atomic_store(&s->armed, 1);
         gate_close(s);
         attempt(s);
         return;
     }
-    bool at_end = m->flags & MS_AT_END;
-    atomic_store(&s->counters->stop_at, at_end || s->end_at < s->arm_at ? s->end_at : s->arm_at);
+    bool at_end = asked->place == MS_AT_END;
+    atomic_store(&s->counters->stop_at, at_end || s->end_at < s->asked.at ? s->end_at : s->asked.at);
     atomic_store(&s->armed, 1);
     /* A reader that passed the offset before it was set does not look again. */
-    if (at_end ? atomic_load(&s->answered) >= m->exchange
-               : (int64_t)atomic_load(&s->counters->received) >= s->arm_at || atomic_load(&s->counters->exchange) != m->exchange) {
+    if (at_end ? atomic_load(&s->answered) >= exchange
+               : (int64_t)atomic_load(&s->counters->received) >= s->asked.at || atomic_load(&s->counters->exchange) != exchange) {
         if (gate_close(s) || (is_at_end(s) && atomic_load(&s->gate) == GATE_CLOSED)) {
             attempt(s);
         }
+    }
+}
+
+/* An MS_ARM, with what came attached to it. */
+static void take_arm(struct stream *s, const struct ms_message *m, int fd, const void *data, size_t length)
+{
+    struct ms_handover asked = { .until = MS_NO_STOP };
+    struct twin *twin = NULL;
+    memcpy(&asked, data, length < sizeof asked ? length : sizeof asked);
+    if (atomic_load(&s->armed)) {
+        refuse(s, MS_WHY_REPLACED); /* the core has given it up */
+    }
+    s->arming = m->arming;
+    if (asked.what == MS_SESSION) {
+        twin = twin_take(s, asked.twin, &fd);
+    }
+    if (fd >= 0) {
+        arm(s, &asked, m->exchange, fd, twin, false);
+    } else {
+        channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, asked.what == MS_SESSION ? MS_WHY_TWIN_ENDED : MS_WHY_NO_DESCRIPTOR);
     }
 }
 
@@ -766,10 +785,10 @@ static void give_up(struct stream *s, int error)
         return;
     }
     s->arming = 0;
-    struct ms_message back = { .flags = MS_NOW | RESTORE };
+    struct ms_handover back = { .when = MS_NOW, .until = MS_NO_STOP };
     int kept = s->kept_fd;
     s->kept_fd = -1;
-    arm(s, &back, kept, NULL, NULL, 0);
+    arm(s, &back, 0, kept, NULL, true);
 }
 
 /* Whether octets have left the socket that no hook saw. A read that is under way has taken some before it counts them. */
@@ -798,7 +817,6 @@ static void answer(struct stream *s, bool arming)
 
 static void handle(const struct ms_message *m, int fd, const void *data, size_t length)
 {
-    struct twin *twin = NULL;
     struct stream *s = stream_slot(m->slot);
     if (!s || s->id != m->stream || atomic_load(&s->stage) == STAGE_FREE) {
         if (fd >= 0) {
@@ -809,20 +827,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
     }
     switch (m->kind) {
     case MS_ARM:
-        if (atomic_load(&s->armed)) {
-            refuse(s, MS_WHY_REPLACED); /* the core has given it up */
-        }
-        s->arming = m->arming;
-        if (m->flags & MS_TWINNED) {
-            twin = twin_take(s, (uint64_t)m->b, &fd);
-        }
-        if (fd >= 0) {
-            arm(s, m, fd, twin, data, length);
-        } else if (m->flags & MS_TWINNED) {
-            channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, MS_WHY_TWIN_ENDED);
-        } else {
-            channel_send_why(s, MS_UNMOVED, m->exchange, 0, 0, MS_WHY_NO_DESCRIPTOR);
-        }
+        take_arm(s, m, fd, data, length);
         break;
     case MS_DISARM:
         if (atomic_load(&s->armed) && s->arming == m->arming && (gate_close(s) || atomic_load(&s->gate) == GATE_HELD)) {

@@ -172,7 +172,7 @@ struct stream *stream_new(int fd, int domain)
     s->inode = 0;
     s->seen = s->seen_base = 0;
     s->forks = s->forks_told = fork_children();
-    s->end_at = s->kept_end = s->arm_end = MS_NO_STOP;
+    s->end_at = s->kept_end = s->asked.until = MS_NO_STOP;
     atomic_store(&s->unchunks, false);
     atomic_store(&s->stepping, 0);
     s->kept_unchunks = false;
@@ -750,8 +750,8 @@ static void feed_in(struct stream *s, const uint8_t *octets, size_t count)
 void stream_check_stop(struct stream *s)
 {
     int64_t content = (int64_t)s->in.content;
-    bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at) || s->arm_flags & MS_NOW
-               || (s->arm_flags & MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
+    bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at) || s->asked.when == MS_NOW
+               || (s->asked.place == MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
     if ((due || content >= s->end_at) && gate_close(s)) {
         hand_due(s);
     }

@@ -115,7 +115,7 @@ struct stream {
     bool here;          /* the peer is this host, where no other interface leads */
     uint32_t forks;     /* the process's count of children at the opening */
     uint32_t forks_told; /* the same when the core asked last whether there are any */
-    int64_t end_at;     /* content offset up to which the present socket is read (MS_BOUNDED), else MS_NO_STOP */
+    int64_t end_at;     /* content offset up to which the present socket is read, or MS_NO_STOP */
     int64_t kept_end;   /* the same of kept_fd */
     _Atomic bool unchunks; /* the present socket brings chunks that the program is not to see (unchunk.h) */
     bool kept_unchunks;    /* the same of kept_fd */
@@ -149,12 +149,9 @@ struct stream {
     struct twin *next_twin; /* the TLS session on it, NULL none */
     int kept_fd;        /* the old one, kept for MS_GIVE_UP; -1 none */
     uint64_t arming;    /* its number, 0 none */
-    uint16_t arm_flags;
-    int64_t arm_at;
-    int64_t arm_end;    /* end_at of the new socket */
-    uint64_t arm_chunk; /* MS_UNCHUNKED: octets of its chunk that are to come */
-    uint64_t arm_exchange;
-    uint64_t arm_sent;  /* the last exchange whose request has been sent on the new connection */
+    struct ms_handover asked; /* what it is to be; `at` goes on where an overlap is dropped */
+    uint64_t arm_exchange; /* the exchange that it holds for */
+    bool restores;      /* the kept connection is put back (MS_GIVE_UP), whatever has become of the exchange */
     int64_t gate_closed_at, deadline, roused_at;
     bool woken;         /* SHUT_RD has been used to wake blocked readers: the connection cannot go on */
     bool decided;       /* nothing refuses the hand-over any more */

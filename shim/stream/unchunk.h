@@ -2,8 +2,8 @@
  * unchunk.h: chunks on a connection (RFC 9112 §7.1) whose program reads content with no framing in between.
  *
  * Where a relay would do nothing for long but take the framing out of chunked content, the connection itself is put on the
- * descriptor (MS_UNCHUNKED), and that is done here, in the program's own buffer, after each of its reads. Such a connection is
- * always bounded (MS_BOUNDED): what comes before and behind is the relay's. The octets up to the bound are content of a known
+ * descriptor, and that is done here, in the program's own buffer, after each of its reads. Such a connection is
+ * always bounded: what comes before and behind is the relay's. The octets up to the bound are content of a known
  * length, so framing never ends what the program reads.
  */
 #ifndef MIDSTREAM_UNCHUNK_H

@@ -466,7 +466,7 @@ static bool tell_trailer(struct twin *w)
         return false;
     }
     size_t n = trailer_take(&w->answer, &at, w->stash + w->stash_end, MS_DATA_MAX);
-    tell(w, MS_TWIN_OCTETS, MS_IN_TRAILER, 0, start, n);
+    tell(w, MS_TWIN_OCTETS, MS_TRAILING, 0, start, n);
     consume(w, n);
     return true;
 }
