@@ -486,7 +486,7 @@ static void come_earlier(struct stream *s)
 enum verdict {
     GOES,    /* nothing speaks against it */
     WAITS,   /* not yet: it is to be looked at again */
-    REOPENS, /* the program has to read on: it will close the gate again (stream_check_stop) */
+    REOPENS, /* the program has to read on: it will close the gate again (exchange_check_stop) */
     REFUSED,
 };
 

@@ -16,7 +16,7 @@
 #include "stream/gate.h"
 #include "handover/hand.h"
 #include "process/load.h"
-#include "stream/stream.h"
+#include "stream/recognise.h"
 #include "tls/tls.h"
 #include "stream/unchunk.h"
 
@@ -184,7 +184,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     if (s && fork_is_mine()) {
         int saved = errno;
         /* stdio reads with system calls that no hook sees. */
-        stream_past_hooks(s, MS_WHY_STDIO);
+        recognise_past_hooks(s, MS_WHY_STDIO);
         errno = saved;
     }
     return file;

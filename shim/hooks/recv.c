@@ -16,7 +16,7 @@
 #include "handover/hand.h"
 #include "process/memory.h"
 #include "stream/names.h"
-#include "stream/stream.h"
+#include "stream/ending.h"
 #include "tls/tls.h"
 #include "stream/unchunk.h"
 
@@ -370,7 +370,7 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
                 continue;
             }
         }
-        if (done && result < 0 && stream_is_fatal(errno)) {
+        if (done && result < 0 && ending_is_fatal(errno)) {
             atomic_store(&s->pending_error, errno); /* the octets first */
         }
         return done ? (ssize_t)done : result;
@@ -386,7 +386,7 @@ static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int fl
     for (size_t i = 0; i < message->msg_iovlen; i++) {
         const struct iovec *part = &message->msg_iov[i];
         ssize_t n = part->iov_len ? read_one(s, fd, part->iov_base, part->iov_len, flags, NULL, OF_RECV, &whole) : 0;
-        if (n < 0 && done && stream_is_fatal(errno)) {
+        if (n < 0 && done && ending_is_fatal(errno)) {
             atomic_store(&s->pending_error, errno);
         }
         done = n < 0 && !done ? n : done + (n > 0 ? n : 0);
@@ -572,7 +572,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
         ssize_t result = read_vector(s, fd, &messages[done].msg_hdr,
                                      (flags & ~MSG_WAITFORONE) | (flags & MSG_WAITFORONE && done ? MSG_DONTWAIT : 0));
         if (result < 0) {
-            if (done && stream_is_fatal(errno)) {
+            if (done && ending_is_fatal(errno)) {
                 atomic_store(&s->pending_error, errno); /* of the next call */
             }
             return done ? (int)done : -1;

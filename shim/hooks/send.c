@@ -10,7 +10,7 @@
 #include "connect.h"
 #include "process/memory.h"
 #include "stream/names.h"
-#include "stream/stream.h"
+#include "stream/call.h"
 #include "stream/unchunk.h"
 
 EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)

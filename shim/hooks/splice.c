@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "process/calls.h"
-#include "stream/stream.h"
+#include "stream/call.h"
 #include "stream/unchunk.h"
 
 static ssize_t send_tracked(struct stream *s, int out, int in, off64_t *offset, size_t count)

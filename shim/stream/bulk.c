@@ -5,6 +5,7 @@
 
 #include "caller.h"
 #include "process/calls.h"
+#include "exchange.h"
 #include "process/fork.h"
 #include "gate.h"
 #include "handover/hand.h"
@@ -87,14 +88,14 @@ static void count(struct stream *s, size_t n)
     /* As `publish` does: the hand arms, then looks here; what was armed is looked for after this. */
     atomic_store(&s->counters->received, s->in.content);
     if (atomic_load(&s->armed)) {
-        stream_check_stop(s);
+        exchange_check_stop(s);
     }
 }
 
 static void note_time(struct stream *s)
 {
     uint64_t now = (uint64_t)coarse_now_ns(), before = atomic_exchange_explicit(&s->last_read, now, memory_order_relaxed);
-    stream_stirs(s, before, now);
+    exchange_stirs(s, before, now);
 }
 
 bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)

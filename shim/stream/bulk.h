@@ -8,7 +8,7 @@
 #ifndef MIDSTREAM_BULK_H
 #define MIDSTREAM_BULK_H
 
-#include "stream.h"
+#include "call.h"
 #include "tls/tls.h"
 
 /*

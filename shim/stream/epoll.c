@@ -11,6 +11,7 @@
 
 #include "attempt.h"
 #include "process/calls.h"
+#include "ending.h"
 #include "epoll_set.h"
 #include "process/fork.h"
 #include "gate.h"
@@ -476,7 +477,7 @@ static void learn(int epfd)
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
         if (atomic_load(&s->stage) == STAGE_OPEN && !membership(s, epfd)
-            && ((s->sought_in != epfd && is_in_none(s)) || (stream_would_hold(s) && readiness_of(s) == READINESS_END))) {
+            && ((s->sought_in != epfd && is_in_none(s)) || (ending_would_hold(s) && readiness_of(s) == READINESS_END))) {
             s->sought_in = epfd;
             needed = true;
         }

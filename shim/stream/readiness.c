@@ -5,6 +5,7 @@
 
 #include "attempt.h"
 #include "process/calls.h"
+#include "ending.h"
 #include "socket.h"
 #include "unchunk.h"
 
@@ -29,7 +30,7 @@ enum readiness readiness_of(const struct stream *s)
  */
 static bool may_have_ended(const struct stream *s, uint32_t events)
 {
-    return stream_would_hold(s)
+    return ending_would_hold(s)
         && (events & READINESS_FAILURE || (events & READINESS_INPUT && atomic_load_explicit(&s->drained, memory_order_relaxed)));
 }
 
@@ -45,7 +46,7 @@ static uint32_t look(struct stream *s, uint32_t events, bool changed, bool *agai
     }
     if (may_have_ended(s, events)) {
         enum readiness found = readiness_of(s);
-        if (found == READINESS_END && stream_failed_in_wait(s)) {
+        if (found == READINESS_END && ending_met_in_wait(s)) {
             *again = true;
         } else if (found == READINESS_OCTETS && events & READINESS_FAILURE) {
             atomic_store(&s->hidden, 1);

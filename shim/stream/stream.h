@@ -230,11 +230,23 @@ void stream_closed(struct stream *s);
 /* Those over which nothing but the program's own octets go are not tracked any more. */
 void stream_forget_plain(void);
 
-/* The stream is left alone from now on; the reason is a sentence without a full stop. */
+/* The stream is left alone from now on; for that reason. */
 void stream_leave(struct stream *s, enum ms_why why);
 
-/* The program goes on with it where no hook sees it: said of it, if it may be for HTTP. */
-void stream_past_hooks(struct stream *s, enum ms_why why);
+/* The first GET: from here on the core knows the stream. False: it does not. */
+bool stream_open(struct stream *s);
+
+/*
+ * A connection may fail before the core has seen the request, and decided whether it is guarded: it is told, and decides then.
+ * The first one may even fail before the core is there.
+ */
+void stream_guard_early(struct stream *s);
+
+/* Changes the stage of a stream that the core knows, or does not know yet. False: it is not that, or another thread was first. */
+bool stream_advance(struct stream *s, bool known, uint32_t to);
+
+/* A stream that the core does not know is forgotten. */
+void stream_abandon(struct stream *s);
 
 /* Closed streams of which the core could not be told, because it was behind; tells it now. By the hand. */
 extern _Atomic uint32_t stream_untold_count;
@@ -242,61 +254,6 @@ void stream_tell_closed(void);
 
 /* The core has forgotten the stream. */
 void stream_release(struct stream *s);
-
-/*
- * A call on a tracked descriptor. read_begin waits at the gate and returns how many octets may be
- * asked for at most (the program's buffers are not looked at before the kernel has done so); read_end counts what came, and returns true when the call is to be repeated because another
- * socket is behind the descriptor now. `vector` describes the buffers that were filled.
- */
-struct call {
-    struct stream *stream;
-    uint64_t id;     /* of the stream */
-    uint64_t token;  /* of the call, in its place; 0 none */
-    _Atomic uint64_t *place;
-    uint32_t generation;
-    bool alone;  /* this call counts what it reads */
-    bool tracked;
-    bool clear;  /* the octets are those of a TLS session, not the descriptor's */
-    bool counted; /* records of a TLS session, read outside its library's calls */
-    bool own;    /* a TLS library's own traffic: only counted */
-    bool unchunks; /* it reads chunks (unchunk.h) */
-    bool more;   /* it gets less than it has asked for although there may be more */
-    int error;   /* after read_begin: to be returned instead of reading, 0 none */
-};
-
-struct iovec;
-size_t read_begin(struct call *call, struct stream *s, bool peek);
-size_t read_begin_in_turn(struct call *call, struct stream *s, int flags); /* waits for another read, where only one can be */
-bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
-void read_leave(struct call *call); /* in the place of read_end: nothing was read */
-void write_begin(struct call *call, struct stream *s);
-void write_end(struct call *call, ssize_t result, const struct iovec *vector, int count);
-
-/* The same for the octets of a TLS session, which are HTTP where the descriptor's are not. */
-size_t read_begin_clear(struct call *call, struct stream *s, bool peek);
-void write_begin_clear(struct call *call, struct stream *s);
-
-/* errno of a read that ends a connection. */
-bool stream_is_fatal(int error);
-
-/* Whether a failure of the connection would be held back from the program now. */
-bool stream_would_hold(const struct stream *s);
-
-/* The program was handed octets, now and before: tells the core if that is long ago. */
-void stream_stirs(struct stream *s, uint64_t before, uint64_t now);
-
-/* The reader that has reached the offset of a hand-over closes the gate, so that no octet more is read. */
-void stream_check_stop(struct stream *s);
-
-/* Octets that went in or out without passing a buffer (sendfile, splice). */
-bool read_end_unseen(struct call *call, ssize_t result);
-void write_end_unseen(struct call *call, ssize_t result);
-
-/*
- * The connection has ended as far as a wait (poll, select, epoll) can tell, with nothing left to be read. Lets the core take over if
- * it guards the stream, and returns true when the wait is to be repeated.
- */
-bool stream_failed_in_wait(struct stream *s);
 
 /* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */
 int64_t now_ns(void);

@@ -10,6 +10,7 @@
 
 #include "caller.h"
 #include "process/calls.h"
+#include "exchange.h"
 #include "process/fork.h"
 #include "gate.h"
 #include "reframe.h"
@@ -184,7 +185,7 @@ void unchunk_end(struct stream *s)
     if (ends) {
         s->end_at = (int64_t)s->in.content;
         atomic_store(&s->counters->stop_at, s->end_at);
-        stream_check_stop(s);
+        exchange_check_stop(s);
     }
     if (token) {
         caller_leave(s, &s->reading, token);

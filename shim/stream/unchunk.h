@@ -9,7 +9,7 @@
 #ifndef MIDSTREAM_UNCHUNK_H
 #define MIDSTREAM_UNCHUNK_H
 
-#include "stream.h"
+#include "call.h"
 
 /* The connection's next octet is one of `left` octets of a chunk's data. */
 void unchunk_begin(struct stream *s, uint64_t left);

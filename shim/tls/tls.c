@@ -11,6 +11,7 @@
 #include "stream/caller.h"
 #include "process/calls.h"
 #include "stream/channel.h"
+#include "stream/ending.h"
 #include "stream/epoll.h"
 #include "process/fork.h"
 #include "stream/gate.h"
@@ -251,12 +252,12 @@ ssize_t tls_own_result(struct stream *s, ssize_t result)
         s->seen += (uint64_t)result;
         return result;
     }
-    if (!t || !t->kept.reading || (result < 0 && !stream_is_fatal(errno))) {
+    if (!t || !t->kept.reading || (result < 0 && !ending_is_fatal(errno))) {
         return result;
     }
     int error = result < 0 ? errno : 0;
     bool woken = atomic_load(&s->gate) || atomic_load(&s->generation) != t->kept.generation;
-    if (!woken && !stream_would_hold(s)) {
+    if (!woken && !ending_would_hold(s)) {
         return result;
     }
     if (!woken && !t->kept.count) {
@@ -326,7 +327,7 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
         }
         return TLS_DATA;
     }
-    return !n ? TLS_END : stream_is_fatal(errno) ? TLS_BAD : TLS_AGAIN;
+    return !n ? TLS_END : ending_is_fatal(errno) ? TLS_BAD : TLS_AGAIN;
 }
 
 /*

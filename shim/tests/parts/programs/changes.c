@@ -12,7 +12,7 @@ static struct epoll_event last;
 static _Thread_local bool first;
 
 NOT_CALLED(attempt_shown)
-NOT_CALLED(stream_failed_in_wait)
+NOT_CALLED(ending_met_in_wait)
 
 /* The kernel: the first call is slow to return, but not for ever. */
 static int hear(int epfd, int operation, int fd, struct epoll_event *event)

@@ -16,7 +16,7 @@ static void replace_by(int fd)
     epoll_join(&stream, stream.fd);
 }
 
-bool stream_failed_in_wait(struct stream *s)
+bool ending_met_in_wait(struct stream *s)
 {
     (void)s;
     replace_by(connections[2].here);

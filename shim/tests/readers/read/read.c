@@ -120,7 +120,7 @@ int main(void)
         case 'e': read_epoll(); break;
         case 's': read_caller(); break;
         case 'x': read_resolve(); break;
-        case 't': read_stream(); break;
+        case 't': read_recognise(); break;
         case 'h': read_client_hello(); break;
         case 'i': read_instructions(); break;
         }

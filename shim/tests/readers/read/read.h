@@ -25,5 +25,5 @@ void read_epoll(void);
 void read_caller(void);
 void read_resolve(void);
 void read_client_hello(void);
-void read_stream(void);
+void read_recognise(void);
 void read_instructions(void);

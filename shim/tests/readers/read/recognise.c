@@ -1,9 +1,9 @@
-/* stream.c: the first octets of a tunnel. */
-#include "stream/stream.c"
+/* recognise.c: the first octets of a tunnel. */
+#include "stream/recognise.c"
 
 #include "read.h"
 
-void read_stream(void)
+void read_recognise(void)
 {
     static struct stream s;
     if (begin_tunnel(&s, input.octets, input.count)) {
