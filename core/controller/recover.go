@@ -437,6 +437,7 @@ func (r *recovery) begin(c candidate) {
 // renewed reports whether a skip has come so far lately that the program's patience lasts.
 func (r *recovery) renewed(now time.Time) bool {
 	r.deadline = r.nearer.when().Add(r.s.c.config.Failover.Patience)
+	r.s.lastUntil(r.deadline)
 	return now.Before(r.deadline)
 }
 

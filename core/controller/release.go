@@ -29,6 +29,15 @@ func (s *Stream) holdUntil(deadline time.Time) {
 		time.Until(deadline).Round(time.Second).String(), map[string]any{"until": control.Time{Time: deadline}})
 }
 
+// lastUntil notes that the program is held for longer than it was said.
+func (s *Stream) lastUntil(deadline time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil {
+		s.failed.hold.until = deadline
+	}
+}
+
 // tried notes what stands in the way. With s.mu.
 func (f *failure) tried(reason error) {
 	if f != nil && reason != nil && !errors.Is(reason, context.Canceled) {

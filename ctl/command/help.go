@@ -48,7 +48,7 @@ func Help(c *cobra.Command) string {
 		}
 	}
 	if exits := c.Annotations[Exits]; exits != "" {
-		fmt.Fprintf(&b, "\n%s\n", strings.Join(wrap("Exit status: "+exits+".", columns), "\n"))
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(Wrap("Exit status: "+exits+".", columns), "\n"))
 	}
 	return b.String()
 }
@@ -99,7 +99,7 @@ func Options(c *cobra.Command) (all []Option) {
 
 // entry writes a name and what is said of it in a column beside, or below where the name is long.
 func entry(b *strings.Builder, name, text string, widest int) {
-	lines := wrap(text, columns-widest-5)
+	lines := Wrap(text, columns-widest-5)
 	if utf8.RuneCountInString(name) > widest {
 		fmt.Fprintf(b, "  %s\n", name)
 		name = ""
@@ -115,7 +115,7 @@ func fill(text string) string {
 	var out, words []string
 	flush := func() {
 		if len(words) > 0 {
-			out = append(out, wrap(strings.Join(words, " "), columns)...)
+			out = append(out, Wrap(strings.Join(words, " "), columns)...)
 		}
 		words = nil
 	}
@@ -131,8 +131,8 @@ func fill(text string) string {
 	return strings.Join(out, "\n")
 }
 
-// wrap breaks a text at blanks into lines of that many characters at most, where its words allow it.
-func wrap(text string, width int) (lines []string) {
+// Wrap breaks a text at blanks into lines of that many characters at most, where its words allow it.
+func Wrap(text string, width int) (lines []string) {
 	line := ""
 	for _, word := range strings.Fields(text) {
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {

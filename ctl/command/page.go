@@ -138,12 +138,12 @@ func sentences(b *strings.Builder, line string) {
 		if at < 0 {
 			break
 		}
-		for _, part := range wrap(line[:at+1], columns-10) {
+		for _, part := range Wrap(line[:at+1], columns-10) {
 			b.WriteString(escape(part) + "\n")
 		}
 		line = line[at+2:]
 	}
-	for _, part := range wrap(line, columns-10) {
+	for _, part := range Wrap(line, columns-10) {
 		b.WriteString(escape(part) + "\n")
 	}
 }

@@ -34,12 +34,29 @@ func interfacesCommand(e *environment) *cobra.Command {
 }
 
 func interfaces(e *environment, asJSON bool) int {
+	list, status := e.survey()
+	if list == nil {
+		return status
+	}
+	if asJSON {
+		text, err := json.Marshal(list)
+		if err != nil {
+			e.complain("interfaces: %v", err)
+			return exitFailed
+		}
+		return e.data(text, status)
+	}
+	return e.flush(interfaceTable(list, terminalWidth(os.Stdout)), status)
+}
+
+// survey is what is known of the interfaces, nil where that could not be found out.
+func (e *environment) survey() ([]manager.Interface, int) {
 	status := exitOK
 	engine := manager.New(e.config, time.Now)
 	networks, err := netmon.Look()
 	if err != nil {
 		e.complain("interfaces: %v", err)
-		return exitFailed
+		return nil, exitFailed
 	}
 	engine.Links(networks.Interfaces)
 	facts, err := e.facts()
@@ -56,16 +73,7 @@ func interfaces(e *environment, asJSON bool) int {
 		}
 	}
 	engine.Direct(manager.Combine(directives...))
-	list := engine.Interfaces()
-	if asJSON {
-		text, err := json.Marshal(list)
-		if err != nil {
-			e.complain("interfaces: %v", err)
-			return exitFailed
-		}
-		return e.data(text, status)
-	}
-	return e.flush(interfaceTable(list, terminalWidth(os.Stdout)), status)
+	return engine.Interfaces(), status
 }
 
 // daemonPath is the socket of the user's daemon, else of the host's.

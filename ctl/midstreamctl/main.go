@@ -36,7 +36,8 @@ the control sockets. Both must be as for the programs.`
 // commands are midstreamctl's, in the order in which they are listed.
 var commands = []func(*environment) *cobra.Command{
 	sessionsCommand, migrateCommand, watchCommand, releaseCommand,
-	interfacesCommand, useCommand, hintCommand, whenCommand,
+	interfacesCommand, useCommand, hintCommand, whenCommand, doctorCommand,
+	enableCommand, disableCommand, statusCommand,
 	configCommand, completionCommand, pageCommand,
 }
 

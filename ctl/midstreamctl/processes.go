@@ -95,6 +95,20 @@ func others(own string) (all []process) {
 			all = append(all, theirs[:min(len(theirs), eachOther)]...)
 		}
 	}
+	// Services that have a /tmp of their own: midstreamctl enable.
+	dirs, _ := filepath.Glob(filepath.Join("/run", unitsFolder, "*", "midstream"))
+	for _, dir := range dirs {
+		info, err := os.Lstat(dir)
+		if err != nil {
+			continue
+		}
+		owner, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || control.CheckRuntimeDirOf(dir, int(owner.Uid)) != nil {
+			continue
+		}
+		theirs, _ := list(dir, int(owner.Uid))
+		all = append(all, theirs[:min(len(theirs), eachOther)]...)
+	}
 	return all
 }
 

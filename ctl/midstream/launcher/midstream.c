@@ -139,7 +139,7 @@ __attribute__((noreturn)) static void tell_versions(void)
 }
 
 /* Takes the options; returns where the command begins. */
-static char **options(char **at, bool *strict)
+static char **options(char **at, bool *strict, bool *only_look)
 {
     const char *value;
     while (*at && **at == '-') {
@@ -149,6 +149,9 @@ static char **options(char **at, bool *strict)
             set_level(value);
         } else if (!strcmp(*at, "--strict")) {
             *strict = true;
+            at++;
+        } else if (!strcmp(*at, "--look")) { /* for midstreamctl doctor */
+            *only_look = true;
             at++;
         } else if (!strcmp(*at, "--version")) {
             tell_versions();
@@ -316,8 +319,8 @@ int main(int count, char **arguments)
 {
     static struct look look;
     char folder[PATH_MAX], library[PATH_MAX], found[PATH_MAX];
-    bool strict = false;
-    char **command = count ? options(arguments + 1, &strict) : arguments;
+    bool strict = false, only_look = false;
+    char **command = count ? options(arguments + 1, &strict, &only_look) : arguments;
     if (!*command) {
         fputs(usage, stderr);
         return 2;
@@ -331,6 +334,12 @@ int main(int count, char **arguments)
     }
     look.library = library;
     look_at(&look, found, command + 1);
+    if (only_look) {
+        if (look.limit[0]) {
+            tell("%s", look.limit);
+        }
+        return look.limit[0] != 0;
+    }
     if (look.limit[0] && strict) {
         die(126, "%s; not started, because of --strict", look.limit);
     }
