@@ -52,6 +52,7 @@ $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
 
 $(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/why.def $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh $(BUILD)/shim/process/version.o
+	$(GO) run ./cgo/mirror -check
 	GO='$(GO)' sh cgo/build.sh $@ $(BUILD)/shim/process/version.o '$(RELEASE_FLAGS)'
 
 $(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES) $(BUILD)/settings
@@ -119,7 +120,7 @@ help:
 	@echo 'make one T=TestName     runs one test; COUNT=20 runs it so often'
 	@echo 'make smoke [RELEASE=trixie]   a part of the tests, here or on another release of Debian'
 	@echo 'make check              analysers and formatting'
-	@echo 'make mirror             makes the Go side of cgo/why.def anew'
+	@echo 'make mirror             makes the Go side of cgo/abi.h and cgo/why.def anew'
 	@echo 'make fuzz [FUZZTIME=5s] every fuzz target for so long'
 	@echo 'make bench              all figures, on a machine that does nothing else'
 	@echo 'make programs           the table of programs that are served; PROGRAMS=-install installs them first'
@@ -141,6 +142,11 @@ else
 	$(GO) test ./e2e/tls -run 'TestRefused|TestCurlTells|TestFetchers|TestSanitizers$$'
 	$(GO) test ./e2e/matrix -run 'TestServersOfDifferentMake|TestAStreamMoves'
 endif
+
+# What core/channel says of cgo/abi.h and cgo/why.def is made from those.
+.PHONY: mirror
+mirror:
+	$(GO) run ./cgo/mirror
 
 SCRIPTS := package/install.sh package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.

@@ -188,7 +188,6 @@ struct ms_opened {
     int32_t fd;
     int32_t domain;   /* AF_INET or AF_INET6 */
     int32_t protocol; /* IPPROTO_TCP or IPPROTO_MPTCP */
-    int32_t reserved;
     struct sockaddr_in6 peer, local; /* or a sockaddr_in in the same place */
 };
 
@@ -201,9 +200,6 @@ struct ms_position {
     uint32_t phase;        /* enum ms_phase */
     uint32_t line;         /* MS_TRAILER: octets read of the present line */
     uint32_t cr;           /* MS_TRAILER: the line so far ends in CR */
-    uint64_t head;         /* MS_HEAD: octets of the head read */
-    int64_t nanoseconds;   /* how long the program's calls were held, at most */
-    uint64_t last_read;    /* CLOCK_MONOTONIC of the last octets handed to the program, ns */
     uint64_t unchunked;    /* of the connection before it, where that had a `chunk`: octets of its chunk not yet read; 0: the
                               line end of one is next */
 };
@@ -266,11 +262,9 @@ struct ms_info {
     uint32_t past_hooks;  /* octets left the socket that no hook saw */
     uint64_t inode;       /* of the socket, to look for other processes that hold it */
     uint32_t unread;      /* FIONREAD */
-    uint32_t rtt_us, rttvar_us, retransmits, state, lost;
-    uint32_t last_data_ms; /* tcpi_last_data_recv */
+    uint32_t rtt_us, rttvar_us, retransmits;
     uint32_t out_of_order; /* tcpi_rcv_ooopack: segments that came after a hole */
     uint32_t receive_rtt_us; /* tcpi_rcv_rtt: as the receiver sees it, at least the RTT; 0 unknown */
-    uint32_t reserved;
 };
 
 /* Octets of a thread's stack that the core may use. */

@@ -31,7 +31,7 @@ func New(fd int) (*Conn, error) {
 
 // Receive waits for the next message. io.EOF means that the shim is gone.
 func (c *Conn) Receive() (Message, error) {
-	var buffer [headerSize + dataMax]byte
+	var buffer [headerSize + DataMax]byte
 	var n int
 	var failed error
 	err := c.raw.Read(func(fd uintptr) bool {

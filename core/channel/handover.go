@@ -4,38 +4,14 @@ package channel
 // What is enum ms_what: what is put on the descriptor.
 type What uint32
 
-const (
-	Socket  What = iota // a connection to a server
-	Pair                // one end of a pair that the core feeds
-	Session             // a twin
-)
-
 // Place is enum ms_place: where in the response it goes on.
 type Place uint32
-
-const (
-	InContent Place = iota // at an offset of the content
-	InHead                 // after so many octets of the head
-	InTrailer              // after so many octets of the head and the trailer section
-	AtEnd                  // when the response has been read to its end, and no other is due
-)
 
 // When is enum ms_when.
 type When uint32
 
-const (
-	Then When = iota // when the program has come to the place
-	Now              // at once
-)
-
 // Former is enum ms_former: what becomes of the connection that was there.
 type Former uint32
-
-const (
-	Reset Former = iota // it is of no more use
-	Keep                // it is kept for a GiveUp
-	Spare               // the core goes on with it
-)
 
 // Handover is struct ms_handover. The zero value puts a socket there, when the program has come to the content offset 0, and
 // resets the former connection.
@@ -60,30 +36,38 @@ type Handover struct {
 	Anywhere bool  // in the head, wherever in it the program stands
 }
 
-const handoverSize = 80
-
 // Encode returns it as the data of an Arm message.
 func (h Handover) Encode() []byte {
-	b := make([]byte, handoverSize)
-	order.PutUint32(b[0:], uint32(h.What))
-	order.PutUint32(b[4:], uint32(h.Place))
-	order.PutUint32(b[8:], uint32(h.When))
-	order.PutUint32(b[12:], uint32(h.Former))
-	order.PutUint64(b[16:], uint64(h.At))
-	until := h.Until
-	if until == 0 {
-		until = NoStop
+	if h.Until == 0 {
+		h.Until = NoStop
 	}
-	order.PutUint64(b[24:], uint64(until))
-	order.PutUint64(b[32:], uint64(h.Chunk))
-	order.PutUint64(b[40:], h.Sent)
-	order.PutUint64(b[48:], uint64(h.Twin))
-	order.PutUint64(b[56:], uint64(h.Left))
-	order.PutUint32(b[64:], number(h.Longer))
-	order.PutUint32(b[68:], number(h.Whole))
-	order.PutUint32(b[72:], number(h.Reframed))
-	order.PutUint32(b[76:], number(h.Anywhere))
+	b := make([]byte, wireHandoverSize)
+	w := wireHandover{
+		What: uint32(h.What), Place: uint32(h.Place), When: uint32(h.When), Former: uint32(h.Former),
+		At: h.At, Until: h.Until, Chunk: uint64(h.Chunk), Sent: h.Sent, Twin: uint64(h.Twin),
+		Answer:   wireAnswer{Left: h.Left, Longer: number(h.Longer), Whole: number(h.Whole)},
+		Reframed: number(h.Reframed), Anywhere: number(h.Anywhere),
+	}
+	w.encode(b)
 	return b
+}
+
+// ParseHandover reads the data of an Arm message.
+func ParseHandover(b []byte) (Handover, error) {
+	if len(b) < wireHandoverSize {
+		return Handover{}, errShort
+	}
+	var w wireHandover
+	w.decode(b)
+	if w.Until == NoStop {
+		w.Until = 0
+	}
+	return Handover{
+		What: What(w.What), Place: Place(w.Place), When: When(w.When), Former: Former(w.Former),
+		At: w.At, Until: w.Until, Chunk: int64(w.Chunk), Sent: w.Sent, Twin: int64(w.Twin),
+		Left: w.Answer.Left, Longer: w.Answer.Longer != 0, Whole: w.Answer.Whole != 0,
+		Reframed: w.Reframed != 0, Anywhere: w.Anywhere != 0,
+	}, nil
 }
 
 func number(is bool) uint32 {

@@ -2,12 +2,23 @@ package channel
 
 import "testing"
 
-// A hand-over that says nothing special is one to the end of what comes.
-func TestAHandoverGoesOnToTheEndUnlessItSaysOtherwise(t *testing.T) {
-	for until, want := range map[int64]uint64{0: uint64(NoStop), 7: 7} {
-		b := Handover{At: 5, Until: until}.Encode()
-		if len(b) != handoverSize || order.Uint64(b[16:]) != 5 || order.Uint64(b[24:]) != want {
-			t.Errorf("until %d: %x", until, b)
+func TestHandoversAreReadAsTheyWereWritten(t *testing.T) {
+	for _, h := range []Handover{
+		{},
+		{At: 5, Until: 7, Chunk: 2, Sent: 3},
+		{What: Session, Place: InTrailer, When: Now, Former: Keep, At: 1, Sent: 2, Twin: 4, Left: -1, Longer: true, Reframed: true},
+		{What: Pair, Place: InHead, Former: Spare, Left: 9, Whole: true, Anywhere: true},
+	} {
+		if got, err := ParseHandover(h.Encode()); err != nil || got != h {
+			t.Errorf("%+v has become %+v, %v", h, got, err)
 		}
+	}
+}
+
+// One that says nothing of an end goes on as far as its connection does.
+func TestAHandoverWithoutAnEnd(t *testing.T) {
+	var w wireHandover
+	if w.decode(Handover{}.Encode()); w.Until != NoStop {
+		t.Errorf("it ends at %d", w.Until)
 	}
 }

@@ -12,98 +12,14 @@ import (
 // Kind is enum ms_kind.
 type Kind uint16
 
-// From the shim.
-const (
-	Opened Kind = iota + 1
-	Request
-	Response
-	Done
-	Left
-	Closed
-	Failed
-	Moved
-	Unmoved
-	Resumed
-	Info
-	Name
-	DNS
-	TrailerOctets
-	Stirs
-)
-
-// From the shim, of TLS. B is the twin's number where there is one.
-const (
-	TLS Kind = iota + 24
-	TwinReady
-	TwinFailed
-	TwinOctets
-	TwinSkipped
-	TwinAsks
-)
-
-// From the core, of TLS.
-const (
-	Twin Kind = iota + 48
-	TwinWrite
-	TwinPeek
-	TwinRead
-	TwinSkip
-	TwinClose
-	TwinPut
-	TwinShow
-)
-
-// From the core.
-const (
-	Arm Kind = iota + 32
-	Disarm
-	GiveUp
-	Ask
-	Release
-)
-
 // Flags is enum ms_flag.
 type Flags uint16
-
-const (
-	Last Flags = 1 << iota
-	Interim
-	Held
-	Kept
-	Trailing
-)
 
 // Phase is enum ms_phase: where in a response the program stands.
 type Phase uint32
 
-const (
-	PhaseIdle Phase = iota
-	PhaseHead
-	PhaseLength
-	PhaseClose
-	PhaseChunkSize
-	PhaseChunkExt
-	PhaseChunkSizeLF
-	PhaseChunkData
-	PhaseChunkDataCR
-	PhaseChunkDataLF
-	PhaseTrailer
-	PhaseBroken
-)
-
 // Chunked reports whether the phase is one of content framed by chunks.
 func (p Phase) Chunked() bool { return p >= PhaseChunkSize && p <= PhaseTrailer }
-
-// NoStop is MS_NO_STOP.
-const NoStop = int64(^uint64(0) >> 1)
-
-const (
-	headerSize = 48
-	dataMax    = 8192
-
-	// DataMax is the longest data that a message carries, in octets.
-	DataMax = dataMax
-)
 
 // Message is struct ms_message with its data. Data is the receiver's to keep.
 type Message struct {
@@ -121,14 +37,8 @@ var order = binary.NativeEndian
 
 func (m *Message) encode() []byte {
 	b := make([]byte, headerSize, headerSize+len(m.Data))
-	order.PutUint16(b[0:], uint16(m.Kind))
-	order.PutUint16(b[2:], uint16(m.Flags))
-	order.PutUint32(b[4:], m.Slot)
-	order.PutUint64(b[8:], m.Stream)
-	order.PutUint64(b[16:], m.Exchange)
-	order.PutUint64(b[24:], uint64(m.A))
-	order.PutUint64(b[32:], uint64(m.B))
-	order.PutUint64(b[40:], m.Arming)
+	h := header{Kind: uint16(m.Kind), Flags: uint16(m.Flags), Slot: m.Slot, Stream: m.Stream, Exchange: m.Exchange, A: m.A, B: m.B, Arming: m.Arming}
+	h.encode(b)
 	return append(b, m.Data...)
 }
 
@@ -138,17 +48,10 @@ func decode(b []byte) (Message, error) {
 	if len(b) < headerSize {
 		return Message{}, errShort
 	}
-	return Message{
-		Kind:     Kind(order.Uint16(b[0:])),
-		Flags:    Flags(order.Uint16(b[2:])),
-		Slot:     order.Uint32(b[4:]),
-		Stream:   order.Uint64(b[8:]),
-		Exchange: order.Uint64(b[16:]),
-		A:        int64(order.Uint64(b[24:])),
-		B:        int64(order.Uint64(b[32:])),
-		Arming:   order.Uint64(b[40:]),
-		Data:     append([]byte(nil), b[headerSize:]...),
-	}, nil
+	var h header
+	h.decode(b)
+	return Message{Kind: Kind(h.Kind), Flags: Flags(h.Flags), Slot: h.Slot, Stream: h.Stream, Exchange: h.Exchange, A: h.A, B: h.B,
+		Arming: h.Arming, Data: append([]byte(nil), b[headerSize:]...)}, nil
 }
 
 // Opening is struct ms_opened.
@@ -161,22 +64,29 @@ type Opening struct {
 
 // ParseOpening reads the data of an Opened message.
 func ParseOpening(b []byte) (Opening, error) {
-	const name = 28 // struct sockaddr_in6
-	if len(b) < 16+2*name {
+	if len(b) < wireOpeningSize {
 		return Opening{}, errShort
 	}
-	return Opening{
-		FD:       int(int32(order.Uint32(b[0:]))),
-		Domain:   int(int32(order.Uint32(b[4:]))),
-		Protocol: int(int32(order.Uint32(b[8:]))),
-		Peer:     parseName(b[16:]),
-		Local:    parseName(b[16+name:]),
-	}, nil
+	var w wireOpening
+	w.decode(b)
+	return Opening{FD: int(w.FD), Domain: int(w.Domain), Protocol: int(w.Protocol), Peer: parseName(w.Peer), Local: parseName(w.Local)}, nil
 }
 
-// parseName reads a struct sockaddr_in or sockaddr_in6; IPv4-mapped addresses become IPv4.
-func parseName(b []byte) netip.AddrPort {
-	const inet, inet6 = 2, 10
+// Encode returns it as a message's data.
+func (o Opening) Encode() []byte {
+	b := make([]byte, wireOpeningSize)
+	w := wireOpening{FD: int32(o.FD), Domain: int32(o.Domain), Protocol: int32(o.Protocol), Peer: putName(o.Peer), Local: putName(o.Local)}
+	w.encode(b)
+	return b
+}
+
+const inet, inet6 = 2, 10
+
+// sockaddr is the room for a struct sockaddr_in or sockaddr_in6.
+type sockaddr = [28]byte
+
+// parseName reads a socket's name; IPv4-mapped addresses become IPv4.
+func parseName(b sockaddr) netip.AddrPort {
 	port := binary.BigEndian.Uint16(b[2:])
 	switch order.Uint16(b[0:]) {
 	case inet:
@@ -185,6 +95,19 @@ func parseName(b []byte) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:24])).Unmap(), port)
 	}
 	return netip.AddrPort{}
+}
+
+func putName(name netip.AddrPort) (b sockaddr) {
+	binary.BigEndian.PutUint16(b[2:], name.Port())
+	switch addr := name.Addr(); {
+	case addr.Is4():
+		order.PutUint16(b[0:], inet)
+		copy(b[4:8], addr.AsSlice())
+	case addr.Is6():
+		order.PutUint16(b[0:], inet6)
+		copy(b[8:24], addr.AsSlice())
+	}
+	return b
 }
 
 // Position is struct ms_position: exactly where the program stands in a response.
@@ -196,38 +119,41 @@ type Position struct {
 	Phase       Phase
 	Line        int
 	CR          bool // the trailer line so far ends in CR
-	Head        int64
-	Held        time.Duration // how long the gate was closed
-	LastRead    int64         // CLOCK_MONOTONIC, nanoseconds
-	// Unchunked is, for the connection that was replaced, where it was armed with the flag of that name, how many octets of its
+	// Unchunked is, for the connection that was replaced, where it was armed with a Chunk, how many octets of its
 	// chunk have not been read; with 0, the line end of one is next.
 	Unchunked int64
 }
 
-const positionSize = 72
-
-func parsePosition(b []byte) Position {
+func (w *wirePosition) position() Position {
 	return Position{
-		Received:    int64(order.Uint64(b[0:])),
-		ChunkLeft:   int64(order.Uint64(b[8:])),
-		ChunkSize:   int64(order.Uint64(b[16:])),
-		ChunkDigits: int(order.Uint32(b[24:])),
-		Phase:       Phase(order.Uint32(b[28:])),
-		Line:        int(order.Uint32(b[32:])),
-		CR:          order.Uint32(b[36:]) != 0,
-		Head:        int64(order.Uint64(b[40:])),
-		Held:        time.Duration(order.Uint64(b[48:])),
-		LastRead:    int64(order.Uint64(b[56:])),
-		Unchunked:   int64(order.Uint64(b[64:])),
+		Received: int64(w.Received), ChunkLeft: int64(w.ChunkLeft), ChunkSize: int64(w.ChunkSize), ChunkDigits: int(w.ChunkDigits),
+		Phase: Phase(w.Phase), Line: int(w.Line), CR: w.CR != 0, Unchunked: int64(w.Unchunked),
 	}
 }
 
 // ParsePosition reads the data of a Moved message.
 func ParsePosition(b []byte) (Position, error) {
-	if len(b) < positionSize {
+	if len(b) < wirePositionSize {
 		return Position{}, errShort
 	}
-	return parsePosition(b), nil
+	var w wirePosition
+	w.decode(b)
+	return w.position(), nil
+}
+
+func (p Position) wire() wirePosition {
+	return wirePosition{
+		Received: uint64(p.Received), ChunkLeft: uint64(p.ChunkLeft), ChunkSize: uint64(p.ChunkSize), ChunkDigits: uint32(p.ChunkDigits),
+		Phase: uint32(p.Phase), Line: uint32(p.Line), CR: number(p.CR), Unchunked: uint64(p.Unchunked),
+	}
+}
+
+// Encode returns it as a message's data.
+func (p Position) Encode() []byte {
+	b := make([]byte, wirePositionSize)
+	w := p.wire()
+	w.encode(b)
+	return b
 }
 
 // SocketInfo is struct ms_info.
@@ -239,10 +165,7 @@ type SocketInfo struct {
 	Unread      int
 	RTT, RTTVar time.Duration
 	Retransmits int
-	State       int // enum of tcp_states.h
-	Lost        int
-	LastData    time.Duration // since the kernel received the last octets
-	OutOfOrder  int           // segments received that could not be delivered yet
+	OutOfOrder  int // segments received that could not be delivered yet
 	// ReceiveRTT is the kernel's estimate from the arrivals alone: RTT stands still while nothing is sent. A sender that
 	// does not fill the window makes it longer than the path is. 0 unknown.
 	ReceiveRTT time.Duration
@@ -250,25 +173,31 @@ type SocketInfo struct {
 
 // ParseInfo reads the data of an Info message.
 func ParseInfo(b []byte) (SocketInfo, error) {
-	if len(b) < positionSize+56 {
+	if len(b) < wireInfoSize {
 		return SocketInfo{}, errShort
 	}
-	i := SocketInfo{Position: parsePosition(b)}
-	b = b[positionSize:]
-	i.Forked = order.Uint32(b[0:]) != 0
-	i.PastHooks = order.Uint32(b[4:]) != 0
-	i.Inode = order.Uint64(b[8:])
-	i.Unread = int(order.Uint32(b[16:]))
-	i.RTT = time.Duration(order.Uint32(b[20:])) * time.Microsecond
-	i.RTTVar = time.Duration(order.Uint32(b[24:])) * time.Microsecond
-	i.Retransmits = int(order.Uint32(b[28:]))
-	i.State = int(order.Uint32(b[32:]))
-	i.Lost = int(order.Uint32(b[36:]))
-	i.LastData = time.Duration(order.Uint32(b[40:])) * time.Millisecond
-	i.OutOfOrder = int(order.Uint32(b[44:]))
-	i.ReceiveRTT = time.Duration(order.Uint32(b[48:])) * time.Microsecond
-	return i, nil
+	var w wireInfo
+	w.decode(b)
+	return SocketInfo{
+		Position: w.Position.position(), Forked: w.Forked != 0, PastHooks: w.PastHooks != 0, Inode: w.Inode, Unread: int(w.Unread),
+		RTT: microseconds(w.RTTUs), RTTVar: microseconds(w.RTTVarUs), Retransmits: int(w.Retransmits), OutOfOrder: int(w.OutOfOrder),
+		ReceiveRTT: microseconds(w.ReceiveRTTUs),
+	}, nil
 }
+
+// Encode returns it as a message's data.
+func (i SocketInfo) Encode() []byte {
+	b := make([]byte, wireInfoSize)
+	w := wireInfo{
+		Position: i.Position.wire(), Forked: number(i.Forked), PastHooks: number(i.PastHooks), Inode: i.Inode, Unread: uint32(i.Unread),
+		RTTUs: uint32(i.RTT.Microseconds()), RTTVarUs: uint32(i.RTTVar.Microseconds()), Retransmits: uint32(i.Retransmits),
+		OutOfOrder: uint32(i.OutOfOrder), ReceiveRTTUs: uint32(i.ReceiveRTT.Microseconds()),
+	}
+	w.encode(b)
+	return b
+}
+
+func microseconds(n uint32) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // ParseName reads the data of a Name message.
 func ParseName(b []byte) (name string, addrs []netip.Addr) {

@@ -2,7 +2,9 @@ package channel
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
+	"time"
 )
 
 func TestMessagesAreReadAsTheyWereWritten(t *testing.T) {
@@ -14,10 +16,28 @@ func TestMessagesAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
+func TestStructuresAreReadAsTheyWereWritten(t *testing.T) {
+	for _, name := range []string{"192.0.2.1:80", "[2001:db8::1]:443"} {
+		o := Opening{FD: 1, Domain: 2, Protocol: 6, Peer: netip.MustParseAddrPort(name), Local: netip.MustParseAddrPort("[::1]:5")}
+		if got, err := ParseOpening(o.Encode()); err != nil || got != o {
+			t.Errorf("%+v has become %+v, %v", o, got, err)
+		}
+	}
+	p := Position{Received: 1, ChunkLeft: 2, ChunkSize: 3, ChunkDigits: 4, Phase: PhaseTrailer, Line: 5, CR: true, Unchunked: 6}
+	if got, err := ParsePosition(p.Encode()); err != nil || got != p {
+		t.Errorf("%+v has become %+v, %v", p, got, err)
+	}
+	i := SocketInfo{Position: p, Forked: true, PastHooks: true, Inode: 1, Unread: 2, RTT: 3 * time.Millisecond, RTTVar: time.Microsecond,
+		Retransmits: 4, OutOfOrder: 5, ReceiveRTT: time.Second}
+	if got, err := ParseInfo(i.Encode()); err != nil || got != i {
+		t.Errorf("%+v has become %+v, %v", i, got, err)
+	}
+}
+
 // A message may be of any length: none is read beyond its end.
 func FuzzDecode(f *testing.F) {
-	whole := make([]byte, headerSize+positionSize+56)
-	for _, n := range []int{0, headerSize - 1, headerSize, headerSize + 16 + 2*28, headerSize + positionSize, len(whole)} {
+	whole := make([]byte, headerSize+wireInfoSize)
+	for _, n := range []int{0, headerSize - 1, headerSize, headerSize + wireOpeningSize, headerSize + wirePositionSize, len(whole)} {
 		f.Add(whole[:n])
 	}
 	f.Fuzz(func(t *testing.T, octets []byte) {
@@ -31,6 +51,7 @@ func FuzzDecode(f *testing.F) {
 		ParseOpening(m.Data)
 		ParsePosition(m.Data)
 		ParseInfo(m.Data)
+		ParseHandover(m.Data)
 		if r, err := ParseReason(m.Data); err == nil && (r.Error() == "") != (r.Why == 0) {
 			t.Errorf("reason %d: %q", r.Why, r.Error())
 		}

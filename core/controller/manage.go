@@ -337,31 +337,24 @@ func (c *Controller) useDevice() {
 	for _, i := range c.manager.Choices() {
 		index := uint32(i.Index)
 		if i.Costs {
-			index |= orderCosts
+			index |= channel.OrderCosts
 		}
 		order = append(order, index)
 	}
 	binder.Order(order)
 	switch name := c.manager.Own(c.pid); name {
 	case "":
-		binder.Use(followAll)
+		binder.Use(channel.UseAll)
 	case manager.Auto:
-		binder.Use(followNone)
+		binder.Use(channel.UseNone)
 	default:
 		if i, ok := c.manager.Interface(name); ok && i.Usable() {
 			binder.Use(uint32(i.Index))
 		} else {
-			binder.Use(followNone)
+			binder.Use(channel.UseNone)
 		}
 	}
 }
-
-// MS_ORDER_COSTS, and the values of ms_shared.use_index that are no index: MS_USE_ALL, MS_USE_NONE.
-const (
-	orderCosts = 1 << 31
-	followAll  = 0
-	followNone = ^uint32(0)
-)
 
 // needs describes all streams, with what their sockets say of their connections.
 func (c *Controller) needs(ctx context.Context) ([]manager.Stream, []manager.Sample) {

@@ -150,7 +150,6 @@ static void position(const struct stream *s, struct ms_position *p)
     memset(p, 0, sizeof *p);
     p->received = s->in.content;
     p->phase = s->in.phase;
-    p->head = s->in.phase == MS_HEAD ? s->in.head : 0;
     p->line = s->in.line;
     p->cr = s->in.cr;
     p->chunk_digits = s->in.digits;
@@ -159,7 +158,6 @@ static void position(const struct stream *s, struct ms_position *p)
     } else if (s->in.phase == MS_CHUNK_SIZE || s->in.phase == MS_CHUNK_EXT || s->in.phase == MS_CHUNK_SIZE_LF) {
         p->chunk_size = s->in.left;
     }
-    p->last_read = atomic_load(&s->last_read);
 }
 
 /* Why the hand-over is not possible any more, or MS_WHY_NONE. */
@@ -280,7 +278,6 @@ static bool replace(const struct stream *s)
 /* Everything has left, the overlap is dropped: the descriptor gets its new socket. */
 static void exchange_sockets(struct stream *s)
 {
-    int64_t held = now_ns() - s->gate_closed_at;
     bool restore = s->restores;
     keep_names(s);
     if (!restore) {
@@ -339,7 +336,6 @@ static void exchange_sockets(struct stream *s)
     atomic_store(&s->counters->stop_at, s->end_at);
     struct ms_position p;
     position(s, &p);
-    p.nanoseconds = held;
     p.unchunked = unchunked;
     if (s->asked.former == MS_KEEP) {
         drop_connection(&s->kept_fd);

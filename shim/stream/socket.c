@@ -199,9 +199,6 @@ void socket_info(int fd, struct ms_info *info)
         info->rtt_us = tcp.tcpi_rtt;
         info->rttvar_us = tcp.tcpi_rttvar;
         info->retransmits = tcp.tcpi_retransmits;
-        info->lost = tcp.tcpi_total_retrans;
-        info->state = tcp.tcpi_state;
-        info->last_data_ms = tcp.tcpi_last_data_recv;
         info->out_of_order = tcp.tcpi_rcv_ooopack;
         info->receive_rtt_us = tcp.tcpi_rcv_rtt;
     }
