@@ -3,23 +3,18 @@
 package controller
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"midstream/core/dial"
-	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/netmon"
-	"midstream/core/refusal"
-	"midstream/core/resolve"
+	"midstream/core/resume"
 )
 
 // link returns what is known of the interface, which need not be there any more.
@@ -73,54 +68,24 @@ func (s *Stream) barred(iface string) string {
 	return s.c.astray(own, iface, server.Addr())
 }
 
-// lawful are names without the addresses to which no connection may be made over the interface.
-type lawful struct {
-	dial.Names
-	s     *Stream
-	route route
-}
-
-// LookupEach implements dial.Names.
-func (n *lawful) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
-	found, why := false, ""
-	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
-		left := make([]netip.Addr, 0, len(a.Addrs))
-		for _, addr := range a.Addrs {
-			if reason := n.s.unlawful(n.route, addr); reason != "" {
-				why = reason
-			} else {
-				left = append(left, addr)
-			}
-		}
-		if a.Addrs = left; len(left) > 0 {
-			found = true
-			each(a)
-		}
-	})
-	if !found && why != "" {
-		return &refusal.Refusal{Why: why}
-	}
-	return err
-}
-
 // unlawful says why the address must not be connected to, "" if it may.
-func (s *Stream) unlawful(r route, addr netip.Addr) string {
+func (s *Stream) unlawful(r resume.Destination, addr netip.Addr) string {
 	own, server := s.where()
-	if r.from.IsValid() && isPrivate(addr) && addr != r.from && addr != server.Addr().Unmap() && addr != s.opened.Peer.Addr().Unmap() {
-		if name, ok := s.c.names.Name(addr); !ok || name != r.host {
-			return fmt.Sprintf("a redirect leads to the private address %s, which %s did not have", addr, r.host)
+	if r.From.IsValid() && resume.Private(addr) && addr != r.From && addr != server.Addr().Unmap() && addr != s.opened.Peer.Addr().Unmap() {
+		if name, ok := s.c.names.Name(addr); !ok || name != r.Host {
+			return fmt.Sprintf("a redirect leads to the private address %s, which %s did not have", addr, r.Host)
 		}
 	}
-	if why := s.c.astray(own, r.iface, addr); why != "" {
+	if why := s.c.astray(own, r.Interface, addr); why != "" {
 		return why
 	}
-	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || s.c.mayLeave(r.iface) {
+	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || s.c.mayLeave(r.Interface) {
 		return ""
 	}
 	// connect(2) would look for it on the link.
-	if to := s.c.link(r.iface); to.Index != 0 {
+	if to := s.c.link(r.Interface); to.Index != 0 {
 		if _, err := netif.Lookup(addr, to.Index); errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EACCES) {
-			return fmt.Sprintf("no route leads to %s over %s", addr, r.iface)
+			return fmt.Sprintf("no route leads to %s over %s", addr, r.Interface)
 		}
 	}
 	return ""
@@ -136,71 +101,10 @@ func (s *Stream) mayFollow(host, own string) bool {
 		err == nil && (addr.Unmap() == server.Addr().Unmap() || addr.Unmap() == s.opened.Peer.Addr().Unmap())
 }
 
-// isPrivate reports whether the address is none of the public Internet's (RFC 6890).
-func isPrivate(addr netip.Addr) bool {
-	addr = addr.Unmap()
-	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() ||
-		sharedSpace.Contains(addr) || thisNetwork.Contains(addr)
-}
-
-var (
-	sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
-	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
-)
-
-// known are names that fall back upon addresses where the network's name servers cannot answer.
-type known struct {
-	dial.Names
-	addrs []netip.Addr
-}
-
-// lateNames is how long name servers may take before an address that is the same in every network is tried beside.
-const lateNames = 150 * time.Millisecond
-
-// LookupEach implements dial.Names. A name of which the servers say that it does not exist, or has no address, has none.
-func (n *known) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
-	var mu sync.Mutex // each is called by one at a time
-	found, over := false, false
-	offer := func(addr netip.Addr) {
-		found = true
-		each(resolve.Answer{Addrs: []netip.Addr{addr}})
-	}
-	late := time.AfterFunc(lateNames, func() {
-		defer guard.Recover()
-		mu.Lock()
-		defer mu.Unlock()
-		for _, addr := range n.addrs {
-			if !over && ctx.Err() == nil && !isPrivate(addr) {
-				offer(addr)
-			}
-		}
-	})
-	defer late.Stop()
-	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
-		mu.Lock()
-		defer mu.Unlock()
-		found = true
-		each(a)
-	})
-	mu.Lock()
-	defer mu.Unlock()
-	over = true
-	if err == nil || found || ctx.Err() != nil || errors.Is(err, resolve.ErrNXDomain) || errors.Is(err, resolve.ErrNoData) || errors.Is(err, resolve.ErrBadName) {
-		return err
-	}
-	for _, addr := range n.addrs {
-		offer(addr)
-	}
-	if found {
-		return nil
-	}
-	return err
-}
-
 // inUse are the addresses at which the route's host is known to be, the present one first; none where the route leads to
 // another host than the program's connection.
-func (s *Stream) inUse(r route) (addrs []netip.Addr) {
-	if !r.untouched() || r.tunnel != nil {
+func (s *Stream) inUse(r resume.Destination) (addrs []netip.Addr) {
+	if !r.Untouched() || r.Tunnel != nil {
 		return nil
 	}
 	s.mu.Lock()
@@ -210,7 +114,7 @@ func (s *Stream) inUse(r route) (addrs []netip.Addr) {
 	}
 	for _, a := range []netip.AddrPort{s.server, s.opened.Peer} {
 		addr := a.Addr().Unmap()
-		if a.Port() == r.port && addr.IsValid() && !addr.IsLoopback() && !slices.Contains(addrs, addr) && !slices.Contains(r.avoid, a) {
+		if a.Port() == r.Port && addr.IsValid() && !addr.IsLoopback() && !slices.Contains(addrs, addr) && !slices.Contains(r.Avoid, a) {
 			addrs = append(addrs, addr)
 		}
 	}

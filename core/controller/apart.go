@@ -13,6 +13,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/relay"
+	"midstream/core/resume"
 )
 
 // apartLeast is for how many octets of content it is worth to leave a relay. A hand-over costs some hundred microseconds.
@@ -22,18 +23,18 @@ const apartLeast = 4 << 20
 var errApart = errors.New("the program has been given the connection")
 
 // feedOf returns what delivers the rest of the response in progress.
-func (d *relayed) feedOf(e *exchange, r *rest, at channel.Position) *relay.Feed {
-	f := &relay.Feed{To: d.core, Content: r.content, At: at, Kind: e.framing.Kind, Left: r.left, Longer: r.longer,
-		Whole: r.whole, Ending: r.ending}
+func (d *relayed) feedOf(e *exchange, r *resume.Rest, at channel.Position) *relay.Feed {
+	f := &relay.Feed{To: d.core, Content: r.Content, At: at, Kind: e.Framing.Kind, Left: r.Left, Longer: r.Longer,
+		Whole: r.Whole, Ending: r.Ending}
 	d.s.mu.Lock()
 	persistent := e.persistent()
 	d.s.mu.Unlock()
 	// A server that is going to close drops what the program sends there ahead of time.
-	if d.route.untouched() && !r.elsewhere && !r.stays && len(d.waiting) == 0 && (r.reusable || !persistent) && r.ending == nil {
+	if d.route.Untouched() && !r.Elsewhere && !r.Stays && len(d.waiting) == 0 && (r.Reusable || !persistent) && r.Ending == nil {
 		f.Apart, f.ApartLeast = d.s.tryMoving, apartLeast
 		// A trailer section may say something of the answer that does not hold for the whole of the response.
-		f.Alike = e.framing.Kind == http1.Chunked && r.framing.Kind == http1.Chunked && !r.longer &&
-			(r.whole || !r.answer.Has("Trailer"))
+		f.Alike = e.Framing.Kind == http1.Chunked && r.Framing.Kind == http1.Chunked && !r.Longer &&
+			(r.Whole || !r.Answer.Has("Trailer"))
 	}
 	return f
 }
@@ -101,7 +102,7 @@ func (s *Stream) callable() (ctx context.Context, done func(), ok bool) {
 // leave puts the new connection itself on the descriptor, whose next octet is that of content offset at: for n octets of
 // content, or relay.ToTheEnd. It takes over moving, which is held. Unless it has left, the relay goes on; again says that
 // it was only called off.
-func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
+func (d *relayed) leave(e *exchange, r *resume.Rest, at, n int64) (left, again bool) {
 	s := d.s
 	defer func() {
 		if !left {
@@ -117,11 +118,11 @@ func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
 		return false, false
 	}
 	var err error
-	chunk := r.content.Within(n)
+	chunk := r.Content.Within(n)
 	if n == relay.ToTheEnd {
-		err = s.arm(r.conn, e.number, channel.Handover{At: at})
+		err = s.arm(r.Conn, e.number, channel.Handover{At: at})
 	} else {
-		err = s.arm(r.conn, e.number, channel.Handover{At: at, Until: at + n, Chunk: chunk})
+		err = s.arm(r.Conn, e.number, channel.Handover{At: at, Until: at + n, Chunk: chunk})
 	}
 	if err == nil {
 		_, err = s.awaitReply(ctx, 0)
@@ -135,21 +136,21 @@ func (d *relayed) leave(e *exchange, r *rest, at, n int64) (left, again bool) {
 	}
 	s.c.log.Debug().Str("session", s.name()).Int64("at", at).Int64("octets", n).Msg("the relay is left")
 	if n == relay.ToTheEnd {
-		r.conn.Close()
+		r.Conn.Close()
 		<-s.moving
 		return true, false
 	}
 	if chunk == 0 {
-		r.content.Passed(n)
+		r.Content.Passed(n)
 	}
-	if r.at = at + n; r.left >= 0 {
-		r.left -= n
+	if r.At = at + n; r.Left >= 0 {
+		r.Left -= n
 	}
 	s.mu.Lock()
 	s.bounded = true
 	moves := s.moves
 	s.mu.Unlock()
-	guard.Go(func() { s.rejoin(e, r, r.at, moves, chunk > 0) })
+	guard.Go(func() { s.rejoin(e, r, r.At, moves, chunk > 0) })
 	return true, false
 }
 
@@ -175,20 +176,20 @@ const rejoinPause = 5 * time.Millisecond
 // rejoin puts a new pair on the descriptor when the program has read the connection there up to the offset, and goes
 // on relaying. Migrations come first; where one has taken place there is nothing left to be done. Moving is held. unchunked
 // says that the program's process has gone through the chunks there, and has to say how far.
-func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked bool) {
+func (s *Stream) rejoin(e *exchange, r *resume.Rest, at int64, moves int, unchunked bool) {
 	for {
 		ctx, done, ok := s.callable()
 		var d *relayed
 		var position channel.Position
 		err := context.Canceled
 		if ok {
-			d, position, err = s.putPair(ctx, e.number, channel.Handover{At: at, Former: channel.Spare}, 0, r.route)
+			d, position, err = s.putPair(ctx, e.number, channel.Handover{At: at, Former: channel.Spare}, 0, r.To)
 			done()
 		}
 		if err == nil {
 			if unchunked {
-				r.content.PassedInto(position.Unchunked)
-				r.cameBack(position.Received)
+				r.Content.PassedInto(position.Unchunked)
+				cameBack(r, position.Received)
 			}
 			s.mu.Lock()
 			unread := s.shut // the rest of its content cannot be had any more
@@ -196,7 +197,7 @@ func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked boo
 			ends := d.adopt(e, r)
 			<-s.moving
 			d.serve(r, func() error {
-				if unread && r.left != 0 {
+				if unread && r.Left != 0 {
 					return &relay.SourceError{Err: syscall.ECONNRESET}
 				}
 				if err := d.feed(e, r, position); err != nil || !ends {
@@ -215,16 +216,16 @@ func (s *Stream) rejoin(e *exchange, r *rest, at int64, moves int, unchunked boo
 			break
 		}
 	}
-	r.conn.Close()
+	r.Conn.Close()
 }
 
 // cameBack takes note of where the program has read the connection up to. Where that is not as far as was meant, there is
 // something about the program for which it is not to have it again.
-func (r *rest) cameBack(at int64) {
-	if early := r.at - at; early > 0 {
-		r.at, r.stays = at, true
-		if r.left >= 0 {
-			r.left += early
+func cameBack(r *resume.Rest, at int64) {
+	if early := r.At - at; early > 0 {
+		r.At, r.Stays = at, true
+		if r.Left >= 0 {
+			r.Left += early
 		}
 	}
 }
@@ -247,7 +248,7 @@ var errEnds = errors.New("the connection cannot be used for another request")
 
 // adopt takes over the requests that the program has sent on the connection itself. It reports whether the relay has to
 // end with the response, because they can be answered nowhere.
-func (d *relayed) adopt(e *exchange, r *rest) (ends bool) {
+func (d *relayed) adopt(e *exchange, r *resume.Rest) (ends bool) {
 	s := d.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,14 +259,14 @@ func (d *relayed) adopt(e *exchange, r *rest) (ends bool) {
 		if later.number <= e.number {
 			continue
 		}
-		if later.request == nil {
-			r.reusable = false // the rest of it comes by another way
+		if later.Request == nil {
+			r.Reusable = false // the rest of it comes by another way
 		} else {
-			methods = append(methods, later.request.Method)
+			methods = append(methods, later.Request.Method)
 		}
-		repeatable = repeatable && later.immovable() == "" && later.request != nil
+		repeatable = repeatable && later.immovable() == "" && later.Request != nil
 	}
-	if r.reusable = r.reusable && !s.shut; r.reusable {
+	if r.Reusable = r.Reusable && !s.shut; r.Reusable {
 		d.waiting = nil
 		for _, method := range methods {
 			d.asked <- method

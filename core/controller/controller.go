@@ -2,8 +2,8 @@
 // the shim's messages, and carries migrations out.
 //
 // The way of a migration can be read from the file names: a trigger (trigger.go) → a connection over the new
-// interface (reach.go) → the request for the rest and its answer (resume.go) → the proof that it is the same
-// content (proof.go) → the hand-over (handover.go). stream.go and exchange.go hold the state they work on.
+// interface (reach.go) → the request for the rest, its answer, and the proof that it is the same content
+// (continue.go, package resume) → the hand-over (handover.go). stream.go and exchange.go hold the state they work on.
 package controller
 
 import (
@@ -29,6 +29,7 @@ import (
 	"midstream/core/manager"
 	"midstream/core/netmon"
 	"midstream/core/resolve"
+	"midstream/core/resume"
 	"midstream/core/smallfile"
 )
 
@@ -63,7 +64,7 @@ type Controller struct {
 	shim       Shim
 	log        zerolog.Logger
 	names      resolve.Cache
-	lookups    lookups
+	lookups    resume.Lookups
 	holders    holders
 	manager    *manager.Engine
 	management management

@@ -11,6 +11,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
+	"midstream/core/lease"
 	"midstream/core/manager"
 	"midstream/core/policy"
 	"midstream/core/resolve"
@@ -70,7 +71,7 @@ func (c *Controller) preferServers(ctx context.Context) {
 
 // preferServer moves the stream to the server preferred to its present one, if there is one.
 func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.Addr) {
-	limited, cancel := withLease(ctx, s.c.config.Migration.Timeout)
+	limited, cancel := lease.With(ctx, s.c.config.Migration.Timeout)
 	defer cancel()
 	ctx = limited
 	names := s.c.resolver(n.Interface)

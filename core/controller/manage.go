@@ -17,6 +17,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/guard"
+	"midstream/core/lease"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/refusal"
@@ -261,7 +262,7 @@ func (c *Controller) carryOut(ctx context.Context, d manager.Decision) control.S
 		c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid, Session: d.Session,
 			Text:   fmt.Sprintf("to move from %s to %s: %s", d.From, d.To, d.Cause),
 			Fields: map[string]any{"from": d.From, "to": d.To, "trigger": d.Trigger, "cause": d.Cause}})
-		limited, cancel := withLease(ctx, c.config.Migration.Timeout)
+		limited, cancel := lease.With(ctx, c.config.Migration.Timeout)
 		r.Migration, err = s.migrate(limited, d.To, d.Trigger)
 		cancel()
 	}
@@ -459,7 +460,7 @@ func (s *Stream) Need() manager.Stream {
 	}
 	if e != nil {
 		n.URL = e.url(s.opened.Peer.String())
-		n.Length, n.Received = e.length(), s.received(e)
+		n.Length, n.Received = e.Length(), s.received(e)
 	}
 	n.Host, n.Port = s.hostOf(e)
 	if k := len(s.history); k > 0 {
@@ -476,7 +477,7 @@ func (s *Stream) excluded(e *exchange) string {
 	}
 	length := int64(-1)
 	if e != nil {
-		length = e.length()
+		length = e.Length()
 	}
 	host, port := s.hostOf(e)
 	return sessions.Excluded(s.c.command, host, port, length)

@@ -16,6 +16,7 @@ import (
 	"midstream/core/manager"
 	"midstream/core/refusal"
 	"midstream/core/relay"
+	"midstream/core/resume"
 )
 
 // shortfall is how much longer than its pace lets expect the old connection may take to reach the offset, at least. It may have
@@ -24,9 +25,6 @@ const shortfall = 100 * time.Millisecond
 
 // maxAttempts bounds how often a migration starts anew because the exchange has moved on meanwhile.
 const maxAttempts = 4
-
-// errAgain says that the stream has changed so that the migration has to start anew.
-var errAgain = errors.New("the stream changed during the migration")
 
 // migrate moves the stream to the interface. One migration of a stream at a time; a second one waits, and so does one of a
 // request that has not been answered. A stream that is there already stays: there is no migration then, and no error.
@@ -67,7 +65,7 @@ func (s *Stream) migrateOnce(ctx context.Context, to, trigger string) (*control.
 		if err == nil {
 			return s.record(ctx, from, to, trigger, done), nil
 		}
-		if !errors.Is(err, errAgain) && !errors.Is(err, errLate) {
+		if !errors.Is(err, resume.ErrAgain) && !errors.Is(err, resume.ErrLate) {
 			break
 		}
 	}
@@ -90,10 +88,10 @@ func (s *Stream) isAt(ctx context.Context, to string) bool {
 		return false
 	}
 	r := s.target(to, e)
-	if !r.untouched() || r.tunnel != nil {
+	if !r.Untouched() || r.Tunnel != nil {
 		return false
 	}
-	return s.c.favourite(ctx, s.c.resolver(to), to, r.host, server) == server
+	return s.c.favourite(ctx, s.c.resolver(to), to, r.Host, server) == server
 }
 
 // outcome is what a hand-over came to.
@@ -151,7 +149,7 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	case s.c.config.Single(from, to):
 		return s.breakBeforeMake(ctx, to, e)
 	case trailing && s.finishes(ctx, e, shortfall):
-		return nil, errAgain
+		return nil, resume.ErrAgain
 	case trailing:
 		return s.takeOver(ctx, to, e)
 	}
@@ -186,7 +184,7 @@ func (s *Stream) unshared(ctx context.Context) error {
 
 // moveIdle replaces a kept-alive connection between two exchanges.
 func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outcome, error) {
-	rt, err := s.routeOf(to, last.request)
+	rt, err := s.routeOf(to, last.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +192,8 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 	if err != nil {
 		return nil, err
 	}
-	if !rt.untouched() {
-		return s.relayIdle(ctx, last, &rest{conn: conn, route: rt, reusable: true})
+	if !rt.Untouched() {
+		return s.relayIdle(ctx, last, &resume.Rest{Conn: conn, To: rt, Reusable: true})
 	}
 	defer conn.Close()
 	if err := s.arm(conn, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}); err != nil {
@@ -219,17 +217,18 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	if unanswered {
 		return nil, errUnanswered
 	}
-	rt, err := s.routeOf(to, e.request)
+	rt, err := s.routeOf(to, e.Request)
 	if err != nil {
 		return nil, err
 	}
-	rt.fresh = true // what stands by is for failures: the old connection's own, too
+	rt.Fresh = true // what stands by is for failures: the old connection's own, too
 	sound, cancel := s.whileSound(ctx)
 	defer cancel()
 	begun, before := time.Now(), s.received(e)
 	var done *outcome
+	h := s.asker(e)
 	overlap, exact := int64(0), false
-	err = s.overServers(ctx, rt, nil, func(rt route, conn *dial.Conn) error {
+	err = s.overServers(ctx, e, rt, nil, func(rt resume.Destination, conn *dial.Conn) error {
 		if !s.headComes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
 			// Nothing of the response is lost by asking anew.
 			done, err = s.restartOn(ctx, conn, rt, e)
@@ -246,72 +245,72 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if err != nil {
 			return err
 		}
-		now, had := s.received(e), tail{}
-		rate := e.rate(now, now-before, time.Since(begun))
-		at, length := now, e.length()
-		full := overlap == overlapFull || e.overlap() == overlapFull
-		if m := s.mirrorAt(e, conn.Remote()); m != nil {
-			full = !m.proved || !m.validators.Strong()
+		now, had := s.received(e), resume.Tail{}
+		rate := e.Rate(now, now-before, time.Since(begun))
+		at, length := now, e.Length()
+		full := overlap == resume.OverlapFull || e.Least() == resume.OverlapFull
+		if known, strong := h.Mirror(conn.Remote()); known {
+			full = !strong
 		}
 		exactly := exact || full && rate == 0
 		if !exactly {
-			l := lookAhead{rate: rate, rtt: conn.RTT(), wait: max(conn.RTT(), s.delay), factor: s.c.config.Migration.LookAhead,
-				left: relay.Unknown, room: conn.MakeRoom}
+			l := resume.LookAhead{Rate: rate, RTT: conn.RTT(), Wait: max(conn.RTT(), s.delay), Factor: s.c.config.Migration.LookAhead,
+				Left: relay.Unknown, Room: conn.MakeRoom}
 			if length >= 0 {
-				l.left = max(length-now, 0)
+				l.Left = max(length-now, 0)
 			}
-			at += l.octets()
+			at += l.Octets()
 			if full {
-				at += overlapFull // both have still to bring them, and neither falls behind with that
+				at += resume.OverlapFull // both have still to bring them, and neither falls behind with that
 			}
 			exactly = full && length >= 0 && at >= length
 		}
 		if exactly && full {
-			if e.proof != config.ProofTrust {
-				had = s.collects(sound, e, time.Second)
+			if e.Proof != config.ProofTrust {
+				had = h.Collect(sound, time.Second)
 			}
-			now = max(now, had.end)
+			now = max(now, had.End)
 			at = now
 		}
 		if length >= 0 && at >= length {
 			// The old connection will be done before the new one has answered: let it, if it keeps its pace.
 			if s.finishes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
-				return errAgain
+				return resume.ErrAgain
 			}
-			if at = s.received(e); at >= length && e.framing.Kind == http1.Length {
-				return errAgain
+			if at = s.received(e); at >= length && e.Framing.Kind == http1.Length {
+				return resume.ErrAgain
 			}
 		}
-		overlap = e.overlap()
+		overlap = e.Least()
 		if full {
-			overlap = overlapFull
-		} else if overlap == overlapFull {
-			overlap = overlapStrong // of a mirror that has been proved
+			overlap = resume.OverlapFull
+		} else if overlap == resume.OverlapFull {
+			overlap = resume.OverlapStrong // of a mirror that has been proved
 		}
 		asked := time.Now()
-		q := question{e: e, request: e.request, route: rt, at: at, overlap: overlap, had: had, exact: exactly, sound: sound}
+		q := resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Had: had, Exact: exactly, Sound: sound}
 		if at > now && rate > 0 {
-			q.expected = time.Duration(float64(at-now) / rate * float64(time.Second))
+			q.Expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
-		r, err := s.obtain(ctx, conn, q)
+		r, err := s.obtain(ctx, e, conn, q)
 		if err != nil {
 			var more *refusal.Refusal
 			if errors.As(err, &more) && more.More {
-				overlap, exact = overlapFull, exact || full
+				overlap, exact = resume.OverlapFull, exact || full
 			}
 			if s.isOver(e) {
-				return errAgain
+				return resume.ErrAgain
 			}
-			if more != nil && !exact && e.length() < 0 {
+			if more != nil && !exact && e.Length() < 0 {
 				// Where nobody has said how long it is, the offset may lie beyond its end.
 				exact, more.More, more.Ours = true, true, false
 			}
 			return err
 		}
-		if r.conn != conn {
+		if r.Conn != conn {
 			conn.Close()
 		}
-		if r.skipped && sound.Err() != nil {
+		if r.Skipped && sound.Err() != nil {
 			// The old connection has ended, and this one begins where.
 			done, err = s.deliver(ctx, e, r, channel.Now, 0)
 			return err
@@ -320,7 +319,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		return err
 	})
 	if err != nil && s.isOver(e) {
-		return nil, errAgain // whatever the last server has said of it
+		return nil, resume.ErrAgain // whatever the last server has said of it
 	}
 	if s.callableOff(err) || err != nil && sound.Err() != nil && ctx.Err() == nil {
 		// The old connection falls short of the offset: what is missing is asked for as well.
@@ -341,25 +340,24 @@ func (s *Stream) whileSound(ctx context.Context) (context.Context, context.Cance
 }
 
 // meet hands over once the program has come to the offset of the rest. took is how long the answer took.
-func (s *Stream) meet(ctx context.Context, e *exchange, r *rest, rate float64, took time.Duration) (*outcome, error) {
-	if err := s.catchUp(r, e, rate, took); err != nil {
-		r.conn.Close()
+func (s *Stream) meet(ctx context.Context, e *exchange, r *resume.Rest, rate float64, took time.Duration) (*outcome, error) {
+	if err := s.asker(e).CatchUp(r, rate, s.late); err != nil {
+		if err == resume.ErrLate {
+			s.delay = took
+			s.late++
+		}
+		r.Conn.Close()
 		return nil, err
 	}
-	limit := max(shortfall, 4*r.conn.RTT())
+	limit := max(shortfall, 4*r.Conn.RTT())
 	if rate > 0 {
-		limit += time.Duration(float64(max(r.at-s.received(e), 0)) / rate * 2 * float64(time.Second))
+		limit += time.Duration(float64(max(r.At-s.received(e), 0)) / rate * 2 * float64(time.Second))
 	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
-	guard.Go(func() { s.whileProgressing(waiting, cancel, e, r.conn.RTT()+standstill) })
+	guard.Go(func() { s.whileProgressing(waiting, cancel, e, r.Conn.RTT()+resume.Standstill) })
 	return s.deliver(waiting, e, r, channel.Then, min(limit, 5*time.Second))
 }
-
-// standstill is for how long the old connection may deliver nothing before it is no longer waited for, where the rest
-// is at hand: as long as a lost segment takes to be sent again at the least (RFC 6298 allows 200 ms on Linux), it
-// would stall the program longer than going back for what is missing.
-const standstill = 60 * time.Millisecond
 
 // whileProgressing calls stop when the program has received nothing for that long.
 func (s *Stream) whileProgressing(ctx context.Context, stop func(), e *exchange, limit time.Duration) {
@@ -381,103 +379,17 @@ func (s *Stream) whileProgressing(ctx context.Context, stop func(), e *exchange,
 	}
 }
 
-// maxServers bounds how many servers of one name are tried in a migration; maxRedirects how many redirects are
-// followed there.
-const (
-	maxServers   = 4
-	maxRedirects = 2 // each is a request (budget.go), and they are followed again where the offset could not be reached
-)
-
-// overServers connects to the route's servers, one after the other, until do succeeds or fails for a reason that
-// is not the server's. do takes the connection over when it succeeds; it may close it when it fails. ready, unless it is nil,
-// is a connection to the first.
-func (s *Stream) overServers(ctx context.Context, rt route, ready *dial.Conn, do func(route, *dial.Conn) error) error {
-	var first error
-	asked := false
-	for range maxServers {
-		conn, err := ready, error(nil)
-		if ready = nil; conn == nil {
-			conn, err = s.open(ctx, rt)
-		}
-		if err == nil {
-			if err = do(rt, conn); err == nil {
-				s.c.manager.Captive(rt.iface, false)
-				return nil
-			}
-			conn.Close()
-		}
-		var r *refusal.Refusal
-		switch {
-		case first != nil && conn == nil:
-			return first
-		case !errors.As(err, &r), !r.Server && !r.More, r.Ours:
-			return err
-		case !r.More:
-			rt.avoid = append(rt.avoid, conn.Remote())
-		}
-		if first == nil || r.More || asked {
-			first = err
-		}
-		asked = r.More // the server is asked again, differently: what it says then is the reason
-	}
-	return first
-}
-
-// obtain asks for the rest of an exchange and follows redirects. The rest may be on another connection than conn,
-// which is the caller's to close.
-func (s *Stream) obtain(ctx context.Context, conn *dial.Conn, q question) (*rest, error) {
-	for hops := 0; ; hops++ {
-		r, err := s.ask(ctx, conn, q)
-		if err != nil && hops > 0 {
-			conn.Close()
-		}
-		var to *redirect
-		if !errors.As(err, &to) {
-			return r, err
-		}
-		if hops == maxRedirects {
-			return nil, to.refuse("it redirects without end")
-		}
-		host, port := s.hostOf(q.e)
-		location := to.location
-		if q.e.secure {
-			var own bool
-			if location, own = ownLocation(location, host, port); !own {
-				return nil, to.refuse("over TLS, it is not followed to another name")
-			}
-		}
-		request, err := q.request.Redirected(location, authority(host, port))
-		if err != nil {
-			return nil, to.refuse(err.Error())
-		}
-		if name, _ := request.Host(); !s.mayFollow(name, host) {
-			return nil, to.refuse("it is not followed to another name")
-		}
-		rt := q.route
-		if q.e.secure {
-			rt.form = http1.Form{Kind: http1.OriginForm}
-		} else if rt, err = s.routeOf(q.route.iface, request); err != nil {
-			return nil, to.refuse(err.Error())
-		}
-		rt.from = conn.Remote().Addr().Unmap()
-		q.request, q.route, q.moved = request, rt, true
-		if conn, err = s.open(q.waits(ctx), rt); err != nil {
-			return nil, to.refuse(err.Error())
-		}
-	}
-}
-
 // callableOff reports whether the refusal means no more than that the program did not reach the offset.
 func (s *Stream) callableOff(err error) bool {
 	var u *unmovedError
 	return errors.As(err, &u) && u.Retry() == channel.RetryHere
 }
 
-// again turns the shim's refusal into errAgain where the exchange has moved on.
+// again turns the shim's refusal into resume.ErrAgain where the exchange has moved on.
 func (s *Stream) again(err error) error {
 	var u *unmovedError
 	if errors.As(err, &u) && u.Retry() == channel.RetryAnew {
-		return errAgain
+		return resume.ErrAgain
 	}
 	return err
 }
@@ -497,8 +409,8 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome
 // askOver asks servers over the interface for what the program has not received yet, the one that ready leads to first, unless
 // that is nil. Where the program has not read the response's head, the request is repeated, and handed over already. brings:
 // an answer has to bring content as well.
-func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange, brings bool) (r *rest, done *outcome, err error) {
-	fail := func(err error) (*rest, *outcome, error) {
+func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange, brings bool) (r *resume.Rest, done *outcome, err error) {
+	fail := func(err error) (*resume.Rest, *outcome, error) {
 		if ready != nil {
 			ready.Reset()
 		}
@@ -507,14 +419,14 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 	if err := s.requestComplete(ctx, e); err != nil {
 		return fail(err)
 	}
-	rt, err := s.routeOf(to, e.request)
+	rt, err := s.routeOf(to, e.Request)
 	if err != nil {
 		return fail(err)
 	}
 	overlap := int64(0)
-	err = s.overServers(ctx, rt, ready, func(rt route, conn *dial.Conn) error {
+	err = s.overServers(ctx, e, rt, ready, func(rt resume.Destination, conn *dial.Conn) error {
 		s.mu.Lock()
-		why, inHead := e.why, e.response == nil && !e.done
+		why, inHead := e.why, e.Response == nil && !e.done
 		s.mu.Unlock()
 		if why != "" {
 			return errors.New(why)
@@ -524,23 +436,23 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 			return err
 		}
 		at := s.received(e)
-		if s.isOver(e) || e.framing.Kind == http1.Length && at >= e.length() {
-			return errAgain
+		if s.isOver(e) || e.Framing.Kind == http1.Length && at >= e.Length() {
+			return resume.ErrAgain
 		}
-		overlap = max(overlap, e.overlap())
-		if m := s.mirrorAt(e, conn.Remote()); m != nil && !(m.proved && m.validators.Strong()) {
-			overlap = overlapFull
+		overlap = max(overlap, e.Least())
+		if known, strong := s.asker(e).Mirror(conn.Remote()); known && !strong {
+			overlap = resume.OverlapFull
 		}
 		read, trailing := s.inTrailer(e)
-		r, err = s.obtain(ctx, conn, question{e: e, request: e.request, route: rt, at: at, overlap: overlap, exact: true, trailing: trailing, read: read, brings: brings})
+		r, err = s.obtain(ctx, e, conn, resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Exact: true, Trailing: trailing, Read: read, Brings: brings})
 		if err != nil {
 			var more *refusal.Refusal
 			if errors.As(err, &more) && more.More {
-				overlap = overlapFull
+				overlap = resume.OverlapFull
 			}
 			return err
 		}
-		if r.conn != conn {
+		if r.Conn != conn {
 			conn.Close()
 		}
 		return nil
@@ -599,7 +511,7 @@ func (s *Stream) requestComplete(ctx context.Context, e *exchange) error {
 		case e.why != "":
 			return true, errors.New(e.why)
 		}
-		return e.request != nil, nil
+		return e.Request != nil, nil
 	})
 }
 
@@ -608,7 +520,7 @@ func (s *Stream) headComes(ctx context.Context, e *exchange, limit time.Duration
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return s.await(ctx, func() (bool, error) {
-		return e.response != nil || e.done || s.closed || e.why != "" || len(e.answer) > 0 || s.failed != nil, nil
+		return e.Response != nil || e.done || s.closed || e.why != "" || len(e.answer) > 0 || s.failed != nil, nil
 	}) == nil
 }
 
@@ -620,7 +532,7 @@ func (s *Stream) headComplete(ctx context.Context, e *exchange) error {
 			return true, errClosed
 		case e.why != "":
 			return true, errors.New(e.why)
-		case e.response != nil || e.done:
+		case e.Response != nil || e.done:
 			return true, nil
 		case s.failed != nil:
 			return true, errors.New("its connection has ended")
@@ -628,7 +540,7 @@ func (s *Stream) headComplete(ctx context.Context, e *exchange) error {
 		return false, nil
 	})
 	if err == nil && s.isOver(e) {
-		return errAgain
+		return resume.ErrAgain
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/config"
+	"midstream/core/resume"
 )
 
 // counters is a shim with one stream.
@@ -31,7 +32,7 @@ func (c *counters) ControlPath(string)                             {}
 func TestWhatHasBeenReceivedNeverFalls(t *testing.T) {
 	shim := &counters{}
 	s := newStream(New(nil, shim, 1, config.Default(), nil, zerolog.Nop()), channel.Message{}, channel.Opening{})
-	e := &exchange{number: 1, last: -1}
+	e := &exchange{number: 1, Exchange: resume.Exchange{Last: -1}}
 	shim.Snapshot = channel.Snapshot{Exchange: 1, Received: 5000}
 	if got := s.received(e); got != 5000 {
 		t.Errorf("received %d", got)
@@ -53,8 +54,8 @@ func TestWhatHasBeenReceivedNeverFalls(t *testing.T) {
 }
 
 func TestARateIsNeverNegative(t *testing.T) {
-	e := &exchange{begun: time.Now()}
-	if got := e.rate(0, -5000, time.Second); got != 0 {
+	e := &resume.Exchange{Begun: time.Now()}
+	if got := e.Rate(0, -5000, time.Second); got != 0 {
 		t.Errorf("%v octets a second", got)
 	}
 }

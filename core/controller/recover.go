@@ -17,8 +17,10 @@ import (
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
+	"midstream/core/lease"
 	"midstream/core/refusal"
 	"midstream/core/relay"
+	"midstream/core/resume"
 )
 
 const (
@@ -60,8 +62,8 @@ type tried struct {
 type answered struct {
 	candidate candidate
 	place     budget.Place
-	rest      *rest    // to be handed over, or
-	done      *outcome // that of a request that was repeated whole, or
+	rest      *resume.Rest // to be handed over, or
+	done      *outcome     // that of a request that was repeated whole, or
 	err       error
 }
 
@@ -183,10 +185,10 @@ func (s *Stream) recoverOnce(cause string) bool {
 func (r *recovery) needed() bool {
 	s, h := r.s, &r.s.flow
 	e := s.current()
-	if e == nil || e.request == nil || s.closed || s.why() != "" {
+	if e == nil || e.Request == nil || s.closed || s.why() != "" {
 		return false
 	}
-	r.e, r.early, r.silent, r.dead = e, e.response == nil, h.heard, h.verdict == dead
+	r.e, r.early, r.silent, r.dead = e, e.Response == nil, h.heard, h.verdict == dead
 	held := s.failed != nil && s.failed.pending()
 	if !held && (e.budget.Over(s.received(e)) || !e.answering() && !e.budget.Repeatable()) {
 		return false
@@ -314,7 +316,7 @@ func (r *recovery) patience(held bool) time.Duration {
 // speaks reports whether the old connection, which is suspected only, delivers again.
 func (r *recovery) speaks() bool {
 	r.s.mu.Lock()
-	lost, answering := r.s.pathLost() != "", r.e.response != nil
+	lost, answering := r.s.pathLost() != "", r.e.Response != nil
 	r.s.mu.Unlock()
 	if !(r.s.received(r.e) > r.at || r.early && answering) || lost {
 		return false
@@ -464,7 +466,7 @@ func (r *recovery) callOff() {
 func (r *recovery) drain() {
 	for range r.asking {
 		if a := <-r.answers; a.rest != nil {
-			a.rest.conn.Reset()
+			a.rest.Conn.Reset()
 		}
 	}
 	for _, t := range r.ready {
@@ -501,8 +503,8 @@ func (r *recovery) askNext() {
 		ctx, quit := context.WithCancel(r.ctx)
 		r.quit[t.candidate] = quit
 		if !r.early {
-			limited, cancel := withLease(ctx, answerLimit)
-			limited.reached = r.nearer.reached
+			limited, cancel := lease.With(ctx, answerLimit)
+			limited.OnReached = r.nearer.reached
 			ctx, r.quit[t.candidate] = limited, func() { cancel(); quit() }
 		}
 		go func() {
@@ -551,7 +553,7 @@ func (r *recovery) refuse(a answered, err error) {
 	r.s.c.log.Info().Str("session", r.s.name()).Str("to", a.candidate.iface).Err(err).Msg("not recovered there")
 	var no *refusal.Refusal
 	r.finished = r.finished || errors.As(err, &no) && no.Spent
-	if !transient(err) && !errors.Is(err, errSpoke) && !r.s.isOver(r.e) {
+	if !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.s.isOver(r.e) {
 		r.refused[a.candidate]++
 	}
 	r.until[a.candidate] = r.e.budget.Until(a.place)
@@ -582,7 +584,7 @@ func (s *Stream) waitParked(f *failure, e *exchange) {
 	quiet := channel.Handover{What: channel.Pair, When: channel.Now, Former: channel.Keep, Anywhere: true}
 	s.mu.Lock()
 	wanted := s.failed == f && f.held && !f.parked && !s.closed
-	begun := e.response != nil
+	begun := e.Response != nil
 	s.mu.Unlock()
 	if !begun {
 		quiet.Place = channel.InHead

@@ -5,8 +5,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 	"time"
 
 	"midstream/core/channel"
@@ -15,32 +13,33 @@ import (
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/refusal"
+	"midstream/core/resume"
 )
 
 // deliverTwin is deliver for a stream that carries TLS.
-func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, when channel.When, limit time.Duration) (*outcome, error) {
-	defer r.conn.Close()
-	h := channel.Handover{What: channel.Session, At: r.at, When: when,
-		Left: r.left, Longer: r.longer || r.answer.Status == 416, Whole: r.whole}
+func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *resume.Rest, when channel.When, limit time.Duration) (*outcome, error) {
+	defer r.Conn.Close()
+	h := channel.Handover{What: channel.Session, At: r.At, When: when,
+		Left: r.Left, Longer: r.Longer || r.Answer.Status == 416, Whole: r.Whole}
 	delivery := control.DeliveryDirect
 	switch {
-	case r.ending != nil:
-		if err := handFirst(r.conn, r.ending); err != nil {
+	case r.Ending != nil:
+		if err := handFirst(r.Conn, r.Ending); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
-		h.Place, h.At = channel.InTrailer, int64(len(e.answer)+len(r.read))
+		h.Place, h.At = channel.InTrailer, int64(len(e.answer)+len(r.Read))
 		s.mu.Unlock()
 		h.Left, delivery = 0, control.DeliveryReframed
-	case !r.direct(e):
+	case !direct(r, e):
 		h.Reframed, delivery = true, control.DeliveryReframed
 	}
-	reusable := r.reusable && !h.Longer
+	reusable := r.Reusable && !h.Longer
 	var err error
-	if h.Sent, err = s.repeatWaiting(r.conn, e, reusable); err != nil {
+	if h.Sent, err = s.repeatWaiting(r.Conn, e, reusable); err != nil {
 		return nil, err
 	}
-	if err := s.arm(r.conn, e.number, h); err != nil {
+	if err := s.arm(r.Conn, e.number, h); err != nil {
 		return nil, err
 	}
 	position, err := s.awaitReply(ctx, limit)
@@ -50,14 +49,14 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *rest, when cha
 	if !reusable && delivery == control.DeliveryReframed {
 		guard.Go(func() { s.renew(e) })
 	}
-	return &outcome{conn: r.conn, offset: position.Received, delivery: delivery, resumes: true}, nil
+	return &outcome{conn: r.Conn, offset: position.Received, delivery: delivery, resumes: true}, nil
 }
 
 // restartTwin is the end of restartOn for a stream that carries TLS: the program has had so many octets of the head, and is
 // handed begin before the answer's content.
 func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, a *http1.Response, head, begin []byte, begun int64) (*outcome, error) {
 	defer conn.Close()
-	f, err := a.Framing(e.request.Method)
+	f, err := a.Framing(e.Request.Method)
 	if err != nil {
 		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
 	}
@@ -90,9 +89,9 @@ func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (las
 		if later.number <= e.number {
 			continue
 		}
-		if later.request == nil {
+		if later.Request == nil {
 			s.mu.Unlock()
-			return 0, errAgain // it is being written
+			return 0, resume.ErrAgain // it is being written
 		}
 		octets = append(octets, later.octets...)
 		last = later.number
@@ -107,40 +106,6 @@ func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (las
 		return 0, errNoTLS
 	}
 	return last, t.writeLater(octets)
-}
-
-// ownLocation returns a redirect's location without the server, if that is the one that the TLS session is with: whatever
-// bears another name would have to show a certificate for it that the program has never asked for.
-func ownLocation(location, host string, port uint16) (relative string, own bool) {
-	rest := location
-	switch {
-	case len(rest) >= 8 && strings.EqualFold(rest[:8], "https://"):
-		rest = rest[8:]
-	case strings.HasPrefix(rest, "//"):
-		rest = rest[2:]
-	default:
-		first, _, _ := strings.Cut(location, "/")
-		return location, !strings.Contains(first, ":")
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	name, number := rest[:end], uint64(443)
-	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, ']') {
-		var err error
-		if number, err = strconv.ParseUint(name[at+1:], 10, 16); err != nil {
-			return "", false
-		}
-		name = name[:at]
-	}
-	if !strings.EqualFold(strings.Trim(name, "[]"), host) || number != uint64(port) {
-		return "", false
-	}
-	if rest = rest[end:]; !strings.HasPrefix(rest, "/") {
-		rest = "/" + rest
-	}
-	return rest, true
 }
 
 var errNoTLS = errors.New("no TLS session lies over the connection")
@@ -179,7 +144,7 @@ func (s *Stream) renew(e *exchange) {
 	if !idle {
 		return
 	}
-	if _, err := s.moveIdle(ctx, iface, e); err != nil && !errors.Is(err, errAgain) {
+	if _, err := s.moveIdle(ctx, iface, e); err != nil && !errors.Is(err, resume.ErrAgain) {
 		s.c.log.Debug().Str("session", s.name()).Err(err).Msg("the idle connection was not replaced")
 	}
 }

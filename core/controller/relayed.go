@@ -19,28 +19,29 @@ import (
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/relay"
+	"midstream/core/resume"
 )
 
 // direct reports whether the rest can be delivered by putting its connection on the descriptor: the program expects
 // exactly the octets that will come on it, and what it will write there needs no change.
-func (r *rest) direct(e *exchange) bool {
+func direct(r *resume.Rest, e *exchange) bool {
 	switch {
-	case !r.route.untouched() || r.elsewhere:
+	case !r.To.Untouched() || r.Elsewhere:
 		return false
-	case e.framing.Kind == http1.Length:
-		run, err := r.content.Run()
-		return r.framing.Kind == http1.Length && err == nil && run == r.left
-	case e.framing.Kind == http1.Close:
+	case e.Framing.Kind == http1.Length:
+		run, err := r.Content.Run()
+		return r.Framing.Kind == http1.Length && err == nil && run == r.Left
+	case e.Framing.Kind == http1.Close:
 		// The program takes the end of the connection for that of the content: where it is known how much is left, it must not
 		// come earlier, nor later.
-		return r.framing.Kind == http1.Close && !r.answer.Persistent() && r.left == relay.Unknown
+		return r.Framing.Kind == http1.Close && !r.Answer.Persistent() && r.Left == relay.Unknown
 	}
 	return false
 }
 
 // deliver hands the rest over to the program: now, or when it has come to the offset, for which it waits limit at
 // most. The connection is taken over.
-func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, when channel.When, limit time.Duration) (*outcome, error) {
+func (s *Stream) deliver(ctx context.Context, e *exchange, r *resume.Rest, when channel.When, limit time.Duration) (*outcome, error) {
 	s.mu.Lock()
 	alone, secure := len(s.exchanges) <= 1, s.tls != nil
 	head := int64(len(e.answer))
@@ -48,52 +49,52 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *rest, when channel
 	if secure {
 		return s.deliverTwin(ctx, e, r, when, limit)
 	}
-	if alone && r.direct(e) {
-		defer r.conn.Close()
-		if err := s.arm(r.conn, e.number, channel.Handover{At: r.at, When: when}); err != nil {
+	if alone && direct(r, e) {
+		defer r.Conn.Close()
+		if err := s.arm(r.Conn, e.number, channel.Handover{At: r.At, When: when}); err != nil {
 			return nil, err
 		}
 		position, err := s.awaitReply(ctx, limit)
 		if err != nil {
 			return nil, s.again(err)
 		}
-		return &outcome{conn: r.conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
+		return &outcome{conn: r.Conn, offset: position.Received, delivery: control.DeliveryDirect, resumes: true}, nil
 	}
-	rt := r.route
-	if r.elsewhere {
+	rt := r.To
+	if r.Elsewhere {
 		// A redirect holds for this exchange only.
 		var err error
-		if rt, err = s.routeOf(rt.iface, e.request); err != nil {
-			r.conn.Close()
+		if rt, err = s.routeOf(rt.Interface, e.Request); err != nil {
+			r.Conn.Close()
 			return nil, err
 		}
 	}
-	h := channel.Handover{At: r.at, When: when}
-	if r.ending != nil {
-		h.Place, h.At = channel.InTrailer, head+int64(len(r.read))
+	h := channel.Handover{At: r.At, When: when}
+	if r.Ending != nil {
+		h.Place, h.At = channel.InTrailer, head+int64(len(r.Read))
 	}
 	d, position, err := s.putPair(ctx, e.number, h, limit, rt)
 	if err != nil {
-		r.conn.Close()
+		r.Conn.Close()
 		return nil, err
 	}
 	guard.Go(func() { d.serve(r, func() error { return d.feed(e, r, position) }, e) })
-	return &outcome{conn: r.conn, offset: position.Received, delivery: control.DeliveryRelayed, resumes: true}, nil
+	return &outcome{conn: r.Conn, offset: position.Received, delivery: control.DeliveryRelayed, resumes: true}, nil
 }
 
 // relayIdle puts a pair on the descriptor between two exchanges.
-func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *rest) (*outcome, error) {
-	d, position, err := s.putPair(ctx, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0, r.route)
+func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *resume.Rest) (*outcome, error) {
+	d, position, err := s.putPair(ctx, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0, r.To)
 	if err != nil {
-		r.conn.Close()
+		r.Conn.Close()
 		return nil, err
 	}
 	guard.Go(func() { d.serve(r, nil, last) })
-	return &outcome{conn: r.conn, offset: position.Received, delivery: control.DeliveryRelayed}, nil
+	return &outcome{conn: r.Conn, offset: position.Received, delivery: control.DeliveryRelayed}, nil
 }
 
 // putPair puts one end of a new pair on the descriptor.
-func (s *Stream) putPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration, rt route) (*relayed, channel.Position, error) {
+func (s *Stream) putPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration, rt resume.Destination) (*relayed, channel.Position, error) {
 	pair, err := relay.NewPair(s.opened.Domain)
 	if err != nil {
 		return nil, channel.Position{}, err
@@ -120,7 +121,7 @@ func (s *Stream) putPair(ctx context.Context, exchange uint64, h channel.Handove
 type relayed struct {
 	s       *Stream
 	core    net.Conn
-	route   route
+	route   resume.Destination
 	waiting []byte          // requests to be sent again
 	answers chan *dial.Conn // the next connection to take responses from
 	free    chan struct{}   // closed once the response in progress has been delivered, and the stream stays relayed
@@ -161,10 +162,10 @@ func (d *relayed) end() {
 
 // serve delivers what first writes, then all later exchanges, until the stream moves on, returns to direct delivery,
 // or is closed.
-func (d *relayed) serve(r *rest, first func() error, e *exchange) {
+func (d *relayed) serve(r *resume.Rest, first func() error, e *exchange) {
 	defer d.end()
 	d.mu.Lock()
-	d.conn = r.conn
+	d.conn = r.Conn
 	d.mu.Unlock()
 	go func() {
 		defer guard.Recover()
@@ -178,13 +179,13 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 		})
 		d.end()
 	}()
-	guard.Go(func() { d.requests(r.reusable) })
+	guard.Go(func() { d.requests(r.Reusable) })
 	if first != nil {
 		err := first()
 		switch {
 		case err == errApart:
 			return
-		case err != nil && err != errEnds && e.framing.Kind == http1.Close:
+		case err != nil && err != errEnds && e.Framing.Kind == http1.Close:
 			d.reset(err) // the end of the connection would be that of the response
 			return
 		case err != nil && err != errEnds:
@@ -198,10 +199,10 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 			d.finish()
 			return
 		}
-		if r.reusable && len(d.waiting) == 0 && len(r.content.Surplus()) == 0 && d.returnDirect(e.number) {
+		if r.Reusable && len(d.waiting) == 0 && len(r.Content.Surplus()) == 0 && d.returnDirect(e.number) {
 			return
 		}
-		if !r.reusable {
+		if !r.Reusable {
 			d.mu.Lock()
 			d.conn.Close()
 			d.conn = nil
@@ -218,16 +219,16 @@ func (d *relayed) serve(r *rest, first func() error, e *exchange) {
 }
 
 // feed delivers the rest of the response in progress.
-func (d *relayed) feed(e *exchange, r *rest, at channel.Position) error {
-	if gap := at.Received - r.at; gap > 0 {
-		if r.left >= 0 && gap > r.left {
+func (d *relayed) feed(e *exchange, r *resume.Rest, at channel.Position) error {
+	if gap := at.Received - r.At; gap > 0 {
+		if r.Left >= 0 && gap > r.Left {
 			return relay.ErrContradiction
 		}
-		if _, err := r.content.Discard(gap); err != nil {
+		if _, err := r.Content.Discard(gap); err != nil {
 			return err
 		}
-		if r.left >= 0 {
-			r.left -= gap
+		if r.Left >= 0 {
+			r.Left -= gap
 		}
 	}
 	f := d.feedOf(e, r, at)
@@ -236,7 +237,7 @@ func (d *relayed) feed(e *exchange, r *rest, at channel.Position) error {
 		if n == 0 || err != nil {
 			return err
 		}
-		r.left = f.Left
+		r.Left = f.Left
 		left, again := d.leave(e, r, at.Received+f.Sent, n)
 		if left {
 			return errApart
@@ -279,15 +280,15 @@ func (d *relayed) finish() {
 }
 
 // pass delivers later responses untouched.
-func (d *relayed) pass(r *rest) {
+func (d *relayed) pass(r *resume.Rest) {
 	from := responseReader{tunnel: &d.tunnel}
 	var conn *dial.Conn
-	if r.reusable {
-		conn, from.begin = r.conn, r.begin
-		if r.content != nil {
-			from.have = r.content.Surplus()
+	if r.Reusable {
+		conn, from.begin = r.Conn, r.Begin
+		if r.Content != nil {
+			from.have = r.Content.Surplus()
 		} else {
-			from.given = r.answer
+			from.given = r.Answer
 		}
 	}
 	for {
@@ -353,7 +354,7 @@ func (d *relayed) lost(conn *dial.Conn, err error) bool {
 	if len(d.answers) > 0 || outstanding == 0 {
 		return true // it was given up for another, or nobody waits for an answer
 	}
-	if outstanding == 1 && again != nil && d.s.repeats(budget.PlaceOf(d.route.iface, conn)) {
+	if outstanding == 1 && again != nil && d.s.repeats(budget.PlaceOf(d.route.Interface, conn)) {
 		if err = d.write(again); err == nil {
 			return true
 		}
@@ -388,7 +389,7 @@ func (d *relayed) requests(ready bool) {
 			heads = false
 		}
 		octets, request, err := source.next(heads)
-		if err != nil && heads && d.route.untouched() && len(source.have) > 0 {
+		if err != nil && heads && d.route.Untouched() && len(source.have) > 0 {
 			// Whatever it is, it goes where the program has sent it.
 			heads = false
 			octets, request, err = source.next(false)
@@ -426,7 +427,7 @@ func (d *relayed) ask(method string) bool {
 
 // send sends a request's head or, where request is nil, other octets.
 func (d *relayed) send(octets []byte, request *http1.Request) (err error) {
-	if request != nil && !d.route.untouched() {
+	if request != nil && !d.route.Untouched() {
 		if octets, err = d.rewrite(request); err != nil {
 			return err
 		}
@@ -511,11 +512,11 @@ func (d *relayed) write(octets []byte) error {
 // rewrite writes a request as the server or proxy at the other end expects it, and sees to it that it is the one
 // which the request is for: a program may ask its proxy for several hosts on one connection.
 func (d *relayed) rewrite(request *http1.Request) ([]byte, error) {
-	rt, err := d.s.routeOf(d.route.iface, request)
+	rt, err := d.s.routeOf(d.route.Interface, request)
 	if err != nil {
 		return nil, err
 	}
-	if !rt.same(d.route) {
+	if !rt.Same(d.route) {
 		// Answers come in order: those of the old server first.
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -539,11 +540,11 @@ func (d *relayed) rewrite(request *http1.Request) ([]byte, error) {
 		d.mu.Unlock()
 		d.route = rt
 	}
-	form := rt.form
+	form := rt.Form
 	form.First = true
 	rewritten := http1.ResumeRequest(request, -1, -1, "", form)
 	if rewritten == nil {
-		return nil, fmt.Errorf("the request cannot be written for %s", rt.host)
+		return nil, fmt.Errorf("the request cannot be written for %s", rt.Host)
 	}
 	return rewritten, nil
 }
@@ -556,7 +557,7 @@ func (d *relayed) returnDirect(exchange uint64) bool {
 	d.mu.Lock()
 	conn := d.conn
 	d.mu.Unlock()
-	if !d.route.untouched() || conn == nil {
+	if !d.route.Untouched() || conn == nil {
 		return false
 	}
 	select {

@@ -3,6 +3,7 @@ package controller
 
 import (
 	"midstream/core/http1"
+	"midstream/core/resume"
 )
 
 // appendSecret is append that leaves no copy behind.
@@ -22,7 +23,7 @@ func (s *Stream) complete(e *exchange, request []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.octets == nil {
-		return errAgain // the exchange is over
+		return resume.ErrAgain // the exchange is over
 	}
 	http1.Reveal(request, e.octets)
 	return nil

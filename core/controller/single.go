@@ -20,7 +20,7 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 	if err := s.headComplete(ctx, e); err != nil {
 		return nil, err
 	}
-	s.collects(ctx, e, collecting)
+	s.asker(e).Collect(ctx, collecting)
 	if err := s.park(ctx, e); err != nil {
 		return nil, err
 	}

@@ -133,8 +133,8 @@ func (s *Stream) judge(e *exchange, now time.Time) {
 		h.restart(now)
 		return
 	}
-	if e.response == nil {
-		if h.exchange != e.number || h.head != len(e.answer) || e.request == nil || !h.waiting {
+	if e.Response == nil {
+		if h.exchange != e.number || h.head != len(e.answer) || e.Request == nil || !h.waiting {
 			*h = history{exchange: e.number, heard: now, begun: now, weighed: now, head: len(e.answer), waiting: true, standby: h.standby}
 			return
 		}
@@ -175,7 +175,7 @@ func (s *Stream) flows(e *exchange, now time.Time) {
 		h.hears(now)
 		h.changes++
 	}
-	if !h.standby && (now.Sub(h.begun) > longEnough || e.length()-received > largeEnough && now.Sub(h.begun) > 4*tick) {
+	if !h.standby && (now.Sub(h.begun) > longEnough || e.Length()-received > largeEnough && now.Sub(h.begun) > 4*tick) {
 		if s.c.standbys.Add(1) <= maxStandbys {
 			h.standby = true
 			go func() {

@@ -13,7 +13,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
-	"midstream/core/resolve"
+	"midstream/core/resume"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 
 // standby is an open connection on which nothing has been asked yet.
 type standby struct {
-	route
+	resume.Destination
 	candidate candidate
 	conn      *dial.Conn
 	stopped   chan struct{} // closed when nobody looks at the connection any more
@@ -85,17 +85,17 @@ func (s *Stream) takeAnyStandby() (candidate, *dial.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.standby
-	if b == nil || !slices.Contains(usable, b.iface) {
+	if b == nil || !slices.Contains(usable, b.Interface) {
 		return candidate{}, nil
 	}
 	return b.candidate, s.take(b)
 }
 
 // ready returns the standby for open, if it leads where the route does.
-func (s *Stream) ready(r route) *dial.Conn {
+func (s *Stream) ready(r resume.Destination) *dial.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.standby; b != nil && b.same(r) && b.iface != s.iface {
+	if b := s.standby; b != nil && b.Same(r) && b.Interface != s.iface {
 		return s.take(b)
 	}
 	return nil
@@ -132,7 +132,7 @@ func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
 		conn, err := s.connectTo(ctx, rt, avoid, c.other)
 		cancel()
 		if err == nil {
-			return &standby{route: rt, candidate: c, conn: conn, stirred: make(chan struct{}), stopped: make(chan struct{})}, nil
+			return &standby{Destination: rt, candidate: c, conn: conn, stirred: make(chan struct{}), stopped: make(chan struct{})}, nil
 		}
 		if !errors.Is(err, dial.ErrNoCandidate) {
 			s.c.log.Debug().Str("session", s.name()).Str("over", c.iface).Bool("other", c.other).Err(err).Msg("no standby")
@@ -175,9 +175,9 @@ func (s *Stream) keepStandby(e *exchange) {
 		s.standby = b
 		s.mu.Unlock()
 		guard.Go(func() { b.look(s) })
-		s.c.log.Debug().Str("session", s.name()).Str("over", b.iface).Stringer("server", b.conn.Remote()).Msg("a connection stands by")
-		s.publish(control.EventStandby, "a connection to "+b.conn.Remote().String()+" over "+b.iface+" is ready",
-			map[string]any{"interface": b.iface, "server": b.conn.Remote().String()})
+		s.c.log.Debug().Str("session", s.name()).Str("over", b.Interface).Stringer("server", b.conn.Remote()).Msg("a connection stands by")
+		s.publish(control.EventStandby, "a connection to "+b.conn.Remote().String()+" over "+b.Interface+" is ready",
+			map[string]any{"interface": b.Interface, "server": b.conn.Remote().String()})
 		for {
 			s.mu.Lock()
 			stirred := b.stirred
@@ -223,7 +223,7 @@ func (s *Stream) standbyStands(b *standby, then []candidate) bool {
 	if s.standby != b {
 		return false
 	}
-	if s.recovering || good && !(b.iface == s.iface && b.conn.Remote() == s.server) {
+	if s.recovering || good && !(b.Interface == s.iface && b.conn.Remote() == s.server) {
 		return true
 	}
 	if conn := s.take(b); conn != nil {
@@ -256,40 +256,18 @@ func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Durati
 }
 
 // connect makes a new connection to the route's host, to any server of that name but avoid.
-func (s *Stream) connect(ctx context.Context, r route, avoid netip.AddrPort) (*dial.Conn, error) {
+func (s *Stream) connect(ctx context.Context, r resume.Destination, avoid netip.AddrPort) (*dial.Conn, error) {
 	return s.connectTo(ctx, r, avoid, false)
 }
 
 // connectTo is connect; alike: to an address of avoid's family only. One of the other may well be the same server's.
-func (s *Stream) connectTo(ctx context.Context, r route, avoid netip.AddrPort, alike bool) (*dial.Conn, error) {
-	names := s.c.resolver(r.iface)
+func (s *Stream) connectTo(ctx context.Context, r resume.Destination, avoid netip.AddrPort, alike bool) (*dial.Conn, error) {
+	names := s.c.resolver(r.Interface)
 	now := s.place().Addr()
 	if avoid.IsValid() {
-		names, now = &otherNames{names, avoid.Addr().Unmap(), alike}, netip.Addr{}
-		r.avoid = append(slices.Clone(r.avoid), avoid)
+		names, now = &resume.Others{Names: names, Avoid: avoid.Addr().Unmap(), Alike: alike}, netip.Addr{}
+		r.Avoid = append(slices.Clone(r.Avoid), avoid)
 	}
-	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, r.iface, r.host, now), r.port)
+	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, r.Interface, r.Host, now), r.Port)
 	return s.dial(ctx, names, r, preferred)
-}
-
-// otherNames leaves one address out, and with alike those of the other family.
-type otherNames struct {
-	dial.Names
-	avoid netip.Addr
-	alike bool
-}
-
-// LookupEach implements dial.Names.
-func (n *otherNames) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
-	return n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
-		left := make([]netip.Addr, 0, len(a.Addrs))
-		for _, addr := range a.Addrs {
-			if addr = addr.Unmap(); addr != n.avoid && (!n.alike || addr.Is4() == n.avoid.Is4()) {
-				left = append(left, addr)
-			}
-		}
-		if a.Addrs = left; len(left) > 0 {
-			each(a)
-		}
-	})
 }

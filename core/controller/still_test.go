@@ -12,6 +12,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/http1"
 	"midstream/core/manager"
+	"midstream/core/resume"
 )
 
 func TestStillStreamsAreLookedAtSeldom(t *testing.T) {
@@ -43,7 +44,7 @@ func TestAProgramThatDoesNotReadIsToldOfWhenItDoes(t *testing.T) {
 	shim := &counters{}
 	c := New(nil, shim, 1, config.Default(), nil, zerolog.Nop())
 	s := newStream(c, channel.Message{Stream: 1}, channel.Opening{Peer: netip.MustParseAddrPort("192.0.2.1:80")})
-	e := &exchange{number: 1, last: 999, request: &http1.Request{Method: "GET", Target: "/"}, response: &http1.Response{}}
+	e := &exchange{number: 1, Exchange: resume.Exchange{Last: 999, Request: &http1.Request{Method: "GET", Target: "/"}, Response: &http1.Response{}}}
 	shim.Snapshot = channel.Snapshot{Exchange: 1, Received: 5000}
 	s.exchanges, s.guarded, s.flow.standby = []*exchange{e}, true, true
 	now := time.Now()

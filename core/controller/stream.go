@@ -123,7 +123,8 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Request:
 		e := s.exchange(m.Exchange)
 		if e == nil {
-			e = &exchange{number: m.Exchange, secure: s.tls != nil, last: -1, total: -1, proof: s.c.config.Migration.Proof}
+			e = &exchange{number: m.Exchange, secure: s.tls != nil}
+			e.Last, e.Total, e.Proof = -1, -1, s.c.config.Migration.Proof
 			s.exchanges = append(s.exchanges, e)
 		}
 		e.octets = appendSecret(e.octets, m.Data)
@@ -131,7 +132,7 @@ func (s *Stream) handle(m channel.Message) {
 		s.c.sampler.wake(s.c)
 		if m.Flags&channel.Last != 0 {
 			e.requested()
-			if e.request != nil && e.request.BoundToConnection() {
+			if e.Request != nil && e.Request.BoundToConnection() {
 				s.bound = true
 			}
 			if s.bound {
@@ -335,7 +336,7 @@ func (s *Stream) session() control.Session {
 	if e != nil {
 		out.URL = e.url(s.opened.Peer.String())
 		out.Received = s.received(e)
-		if n := e.length(); n >= 0 {
+		if n := e.Length(); n >= 0 {
 			out.Length = &n
 		}
 	} else {
@@ -368,8 +369,8 @@ func (s *Stream) hostOf(e *exchange) (host string, port uint16) {
 	if p, ok := s.tls.tunnelPort(); ok {
 		port = p
 	}
-	if e != nil && e.request != nil {
-		host, _ = e.request.Host()
+	if e != nil && e.Request != nil {
+		host, _ = e.Request.Host()
 	}
 	if host == "" && s.tls != nil && s.tls.tunnel != "" {
 		host, _, _ = net.SplitHostPort(s.tls.tunnel)

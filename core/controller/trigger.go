@@ -10,6 +10,7 @@ import (
 
 	"midstream/core/control"
 	"midstream/core/guard"
+	"midstream/core/lease"
 	"midstream/core/netif"
 )
 
@@ -50,7 +51,7 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 			defer guard.Recover()
 			defer wg.Done()
 			results[i] = control.StreamResult{ID: s.name()}
-			ctx, cancel := withLease(ctx, limit)
+			ctx, cancel := lease.With(ctx, limit)
 			defer cancel()
 			m, err := s.migrate(ctx, p.To, triggerPerson)
 			if err != nil {

@@ -285,6 +285,9 @@ func (t *twin) arm(m channel.Message, h channel.Handover) error {
 	return t.s.c.send(m, -1)
 }
 
+// Trailer returns the answer's trailer section, with the line that ends it, as far as it has been read.
+func (t *twin) Trailer() []byte { return t.trailer }
+
 // Close gives the twin up, unless it has been armed: then it is the stream's.
 func (t *twin) Close() error {
 	t.s.twinsMu.Lock()

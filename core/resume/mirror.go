@@ -1,5 +1,5 @@
 // Servers that have other validators for the content of an exchange: entity tags are made by each server software in a form of its own.
-package controller
+package resume
 
 import (
 	"net/netip"
@@ -19,10 +19,18 @@ type mirror struct {
 // maxMirrors bounds how many are remembered of an exchange; who comes later is found out about anew each time.
 const maxMirrors = 64
 
+// Mirror reports whether the server is known to have other validators, and whether those have been shown to prove by themselves that
+// its content is the same.
+func (h *HTTP) Mirror(server netip.AddrPort) (known, strong bool) {
+	m := h.mirrorAt(server)
+	return m != nil, m != nil && m.proved && m.validators.Strong()
+}
+
 // mirrorAt returns what is known of the server, nil if it is not known to have other validators.
-func (s *Stream) mirrorAt(e *exchange, server netip.AddrPort) *mirror {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (h *HTTP) mirrorAt(server netip.AddrPort) *mirror {
+	e := h.Exchange
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, m := range e.mirrors {
 		if m.server == server {
 			return &m
@@ -32,9 +40,10 @@ func (s *Stream) mirrorAt(e *exchange, server netip.AddrPort) *mirror {
 }
 
 // noteMirror remembers the validators of an answer of the server's.
-func (s *Stream) noteMirror(e *exchange, m mirror) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (h *HTTP) noteMirror(m mirror) {
+	e := h.Exchange
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for i := range e.mirrors {
 		if e.mirrors[i].server == m.server {
 			e.mirrors[i] = m
@@ -48,15 +57,16 @@ func (s *Stream) noteMirror(e *exchange, m mirror) {
 
 // standsFor returns the strong validators that have been shown to be another form of the exchange's own and are equal to v, or
 // else the exchange's own.
-func (s *Stream) standsFor(e *exchange, v http1.Validators) http1.Validators {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (h *HTTP) standsFor(v http1.Validators) http1.Validators {
+	e := h.Exchange
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, m := range e.mirrors {
 		if m.proved && m.validators.EqualStrong(v) {
 			return m.validators
 		}
 	}
-	was := e.validators
-	was.Length = e.total
+	was := e.Validators
+	was.Length = e.Total
 	return was
 }

@@ -1,4 +1,4 @@
-package controller
+package lease
 
 import (
 	"context"
@@ -7,19 +7,19 @@ import (
 )
 
 func TestLeaseEndsUnlessItIsRenewed(t *testing.T) {
-	l, cancel := withLease(context.Background(), time.Minute)
+	l, cancel := With(context.Background(), time.Minute)
 	defer cancel()
 	under, done := context.WithCancel(l)
 	defer done()
-	renewLease(under, time.Hour)
+	Renew(under, time.Hour)
 	if end, ok := l.Deadline(); !ok || time.Until(end) < 30*time.Minute || l.Err() != nil {
 		t.Fatalf("until %v, %v", end, l.Err())
 	}
-	l.renew(time.Second) // never shorter
+	l.Renew(time.Second) // never shorter
 	if end, _ := l.Deadline(); time.Until(end) < 30*time.Minute {
 		t.Fatalf("until %v", end)
 	}
-	brief, end := withLease(under, time.Millisecond)
+	brief, end := With(under, time.Millisecond)
 	defer end()
 	select {
 	case <-brief.Done():
@@ -33,7 +33,7 @@ func TestLeaseEndsUnlessItIsRenewed(t *testing.T) {
 
 func TestLeaseEndsWithItsParent(t *testing.T) {
 	parent, cancel := context.WithCancel(context.Background())
-	l, end := withLease(parent, time.Hour)
+	l, end := With(parent, time.Hour)
 	defer end()
 	under, done := context.WithTimeout(l, time.Hour)
 	defer done()
@@ -43,9 +43,9 @@ func TestLeaseEndsWithItsParent(t *testing.T) {
 		t.Error(l.Err())
 	}
 	var reached int64
-	l.reached = func(at int64) { reached = at }
-	reachedInLease(under, 7)
-	reachedInLease(context.Background(), 8)
+	l.OnReached = func(at int64) { reached = at }
+	Reached(under, 7)
+	Reached(context.Background(), 8)
 	if reached != 7 {
 		t.Error(reached)
 	}

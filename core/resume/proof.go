@@ -1,5 +1,5 @@
 // The proof that what the new server sends is what the program has begun to receive.
-package controller
+package resume
 
 import (
 	"fmt"
@@ -13,24 +13,23 @@ import (
 // continue the exchange; nil if it does. The ladder: equal strong validators (RFC 9110 §15.3.7.3); equal length, date
 // and overlap; trust in an equal length, where the configuration has it. Whatever contradicts is refused. was are those of the
 // exchange, or others that stand for them.
-func (c *Controller) prove(was, v http1.Validators, compared int64, q question) error {
+func prove(proof config.Proof, was, v http1.Validators, compared int64, q Question) error {
 	if was.Contradicts(v) {
 		return refusal.New("the new server has another content (" + difference(was, v) + ")")
 	}
-	proof := c.config.Migration.Proof
 	// An equal validator of another resource says nothing by itself (RFC 9110 §8.8.1).
-	if was.EqualStrong(v) && (!q.moved || compared > 0) {
+	if was.EqualStrong(v) && (!q.Moved || compared > 0) {
 		return nil
 	}
-	more := q.overlap < min(q.at, overlapFull) || !q.exact
-	if was.EqualStrong(v) && q.overlap > 0 && more {
+	more := q.Overlap < min(q.At, OverlapFull) || !q.Exact
+	if was.EqualStrong(v) && q.Overlap > 0 && more {
 		return &refusal.Refusal{Why: "too little has been compared with what a redirect has led to", More: true}
 	}
 	switch {
 	case proof == config.ProofStrict:
 		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
 	case was.OverlapProves(v):
-		if compared >= min(q.at, overlapFull/4) {
+		if compared >= min(q.At, OverlapFull/4) {
 			return nil
 		}
 		if more {
@@ -46,8 +45,8 @@ func (c *Controller) prove(was, v http1.Validators, compared int64, q question) 
 	return refusal.New(fmt.Sprintf("nothing shows that the new server has the same content (%s, was %s)", describe(v), describe(was)))
 }
 
-// provable says why no server could prove that it has the same content, "" if one could.
-func provable(v http1.Validators, total int64, proof config.Proof) string {
+// Provable says why no server could prove that it has the same content, "" if one could.
+func Provable(v http1.Validators, total int64, proof config.Proof) string {
 	switch {
 	case v.Strong() || proof == config.ProofTrust:
 		return ""

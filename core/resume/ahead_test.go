@@ -1,4 +1,4 @@
-package controller
+package resume
 
 import (
 	"math"
@@ -31,7 +31,7 @@ func TestLookAhead(t *testing.T) {
 		{"nothing comes", 0, 20 * ms, 20 * ms, relay.Unknown, plenty, 0},
 		{"on the machine itself", 4e9, 20 * time.Microsecond, 20 * time.Microsecond, relay.Unknown, plenty, 0.003023 + 0.00006},
 	} {
-		got := lookAhead{rate: c.rate, rtt: c.rtt, wait: c.wait, factor: 1.15, left: c.left, room: c.room}.octets()
+		got := LookAhead{Rate: c.rate, RTT: c.rtt, Wait: c.wait, Factor: 1.15, Left: c.left, Room: c.room}.Octets()
 		if math.Abs(float64(got)-c.rate*c.want) > c.rate*1e-5+2 {
 			t.Errorf("%s: %d octets, want %.0f", c.name, got, c.rate*c.want)
 		}
@@ -39,7 +39,7 @@ func TestLookAhead(t *testing.T) {
 	// Whatever is measured, nothing overflows.
 	for _, rate := range []float64{0, 1, 1e6, 1e12} {
 		for _, rtt := range []time.Duration{0, 1, ms, time.Hour} {
-			if got := (lookAhead{rate: rate, rtt: rtt, wait: rtt, factor: 10, left: relay.Unknown, room: plenty}).octets(); got < 0 {
+			if got := (LookAhead{Rate: rate, RTT: rtt, Wait: rtt, Factor: 10, Left: relay.Unknown, Room: plenty}).Octets(); got < 0 {
 				t.Errorf("rate %g, round trip %v: %d octets", rate, rtt, got)
 			}
 		}

@@ -1,6 +1,6 @@
 // Skips: a server that ignores Range sends all of the content from its beginning. What the program has had already is read off
 // the answer and dropped: once, for as long as that gets on, and only where it can come to an end.
-package controller
+package resume
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"midstream/core/dial"
+	"midstream/core/lease"
 	"midstream/core/refusal"
 	"midstream/core/relay"
 )
@@ -90,48 +91,48 @@ func (c *chaser) compare(end int64) string {
 
 // skip drops what the answer brings before what q asks for, from the content offset at on. Where the old connection goes on
 // delivering, what is asked for moves with it; where that has ended, it is what the program has not had.
-func (s *Stream) skip(ctx context.Context, r *rest, q *question, at int64) error {
-	e := q.e
+func (h *HTTP) skip(ctx context.Context, r *Rest, q *Question, at int64) error {
+	e := h.Exchange
 	release, err := e.takeSkipping(ctx)
 	if err != nil {
 		return refusal.Broken(ctx, err)
 	}
 	defer release()
-	s.c.log.Info().Str("session", s.name()).Stringer("server", r.conn.Remote()).Int64("octets", q.at-q.overlap-at).
+	h.Log.Info().Stringer("server", r.Conn.Remote()).Int64("octets", q.At-q.Overlap-at).
 		Msg("the server ignores Range: what the program has had is skipped")
-	r.conn.SetDeadline(time.Time{}) // the old connection may have failed just now
-	stall, cancel := withLease(ctx, skipStall)
+	r.Conn.SetDeadline(time.Time{}) // the old connection may have failed just now
+	stall, cancel := lease.With(ctx, skipStall)
 	defer cancel()
-	defer bound(stall, r.conn)()
-	f := follower{s: s, q: q, ahead: max(q.at-s.received(e), 0)}
+	defer bound(stall, r.Conn)()
+	f := follower{h: h, q: q, ahead: max(q.At-h.Received(), 0)}
 	var c chaser
 	for begun, from := time.Now(), at; ; {
 		f.follow(r, time.Now())
-		if s.isOver(e) || e.length() >= 0 && q.at >= e.length() && f.follows() {
-			return errAgain
+		if h.Over() || e.Length() >= 0 && q.At >= e.Length() && f.follows() {
+			return ErrAgain
 		}
-		if q.at < at {
-			return errLate // the old connection has fallen short of where it was expected
+		if q.At < at {
+			return ErrLate // the old connection has fallen short of where it was expected
 		}
-		left := q.at - q.overlap - at
+		left := q.At - q.Overlap - at
 		if left <= 0 {
-			q.overlap += left
+			q.Overlap += left
 			return nil
 		}
 		pace := float64(at-from) / max(time.Since(begun), time.Millisecond).Seconds()
-		n, err := r.content.Discard(min(left, max(leastSkip, min(int64(pace*skipLook.Seconds()), mostSkip))))
+		n, err := r.Content.Discard(min(left, max(leastSkip, min(int64(pace*skipLook.Seconds()), mostSkip))))
 		at += n
 		if err != nil {
 			return refusal.Broken(stall, err)
 		}
-		stall.renew(skipStall)
-		renewLease(ctx, 2*skipStall)
-		reachedInLease(ctx, at)
+		stall.Renew(skipStall)
+		lease.Renew(ctx, 2*skipStall)
+		lease.Reached(ctx, at)
 		if pace > 0 {
 			e.skipEnds.Store(time.Now().Add(time.Duration(float64(left) / pace * float64(time.Second))).UnixNano())
 		}
 		if f.follows() {
-			if why := c.look(time.Now(), at, s.received(e), e.length()); why != "" {
+			if why := c.look(time.Now(), at, h.Received(), e.Length()); why != "" {
 				return &refusal.Refusal{Why: why} // and nothing is fetched from the name's other servers to find out whether they are faster
 			}
 		}
@@ -140,37 +141,37 @@ func (s *Stream) skip(ctx context.Context, r *rest, q *question, at int64) error
 
 // follower moves what a question asks for with the old connection.
 type follower struct {
-	s     *Stream
-	q     *question
+	h     *HTTP
+	q     *Question
 	ahead int64 // of where the program stands
 	had   int64
 	since time.Time // since when it has had no more
 }
 
 // follows reports whether the old connection is to go on delivering.
-func (f *follower) follows() bool { return f.q.sound != nil && f.q.sound.Err() == nil }
+func (f *follower) follows() bool { return f.q.Sound != nil && f.q.Sound.Err() == nil }
 
 // follow moves it to where the old connection is going to be, or to where it has ended.
-func (f *follower) follow(r *rest, now time.Time) {
-	received := f.s.received(f.q.e)
+func (f *follower) follow(r *Rest, now time.Time) {
+	received := f.h.Received()
 	if received != f.had || f.since.IsZero() {
 		f.had, f.since = received, now
 	}
-	to := max(f.q.at, received)
-	if f.q.sound != nil {
+	to := max(f.q.At, received)
+	if f.q.Sound != nil {
 		if !f.follows() || now.Sub(f.since) > oldStill {
 			f.ahead = 0
 		}
 		to = received + f.ahead
 	}
-	if r.left != relay.Unknown {
-		r.left -= to - f.q.at
+	if r.Left != relay.Unknown {
+		r.Left -= to - f.q.At
 	}
-	f.q.at, r.at = to, to
+	f.q.At, r.At = to, to
 }
 
 // takeSkipping waits for its turn: while one connection skips, no other does. It returns what ends the turn.
-func (e *exchange) takeSkipping(ctx context.Context) (release func(), err error) {
+func (e *Exchange) takeSkipping(ctx context.Context) (release func(), err error) {
 	tick := time.NewTicker(skipStall / 4)
 	defer tick.Stop()
 	for {
@@ -181,7 +182,7 @@ func (e *exchange) takeSkipping(ctx context.Context) (release func(), err error)
 		if time.Until(time.Unix(0, e.skipEnds.Load())) > longSkip {
 			return func() {}, nil
 		}
-		renewLease(ctx, 2*skipStall)
+		lease.Renew(ctx, 2*skipStall)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

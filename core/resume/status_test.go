@@ -1,4 +1,4 @@
-package controller
+package resume
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ func TestARedirectIsNoRefusal(t *testing.T) {
 			t.Fatal(err)
 		}
 		var no *refusal.Refusal
-		if err := (&Controller{}).status(answer, route{}); errors.As(err, &no) != refused {
+		if err := (&HTTP{}).Status(answer, "wwan0"); errors.As(err, &no) != refused {
 			t.Errorf("%d: %v", answer.Status, err)
 		}
 	}

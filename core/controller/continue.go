@@ -1,0 +1,96 @@
+// What package resume has to know of a stream to continue its exchanges.
+package controller
+
+import (
+	"context"
+	"errors"
+
+	"midstream/core/budget"
+	"midstream/core/dial"
+	"midstream/core/http1"
+	"midstream/core/resume"
+)
+
+// asker asks servers for the rest of the exchange.
+func (s *Stream) asker(e *exchange) *resume.HTTP {
+	return &resume.HTTP{
+		Exchange:  &e.Exchange,
+		Receiver:  receiver{s, e},
+		SkipLimit: s.c.config.Migration.SkipLimit,
+		Log:       s.c.log.With().Str("session", s.name()).Logger(),
+		Permit: func(ctx context.Context, iface string, conn *dial.Conn) (budget.Permit, error) {
+			return s.permit(ctx, e, iface, conn)
+		},
+		// The interface manager looks whether it still leads there.
+		Captive: func(iface string) { s.c.manager.Captive(iface, true) },
+	}
+}
+
+// receiver is the program, as it receives the exchange's content.
+type receiver struct {
+	s *Stream
+	e *exchange
+}
+
+// Received implements resume.Receiver.
+func (r receiver) Received() int64 { return r.s.received(r.e) }
+
+// Tail implements resume.Receiver.
+func (r receiver) Tail(end int64, limit int) []byte {
+	return r.s.c.shim.Tail(r.s.slot, r.s.id, r.e.number, end, limit)
+}
+
+// Over implements resume.Receiver.
+func (r receiver) Over() bool { return r.s.isOver(r.e) }
+
+// Complete implements resume.Receiver.
+func (r receiver) Complete(request []byte) error { return r.s.complete(r.e, request) }
+
+// finder connects for the exchange, and follows redirects only to where the program's own answer may come from.
+type finder struct {
+	s *Stream
+	e *exchange
+}
+
+// Open implements resume.Finder.
+func (f finder) Open(ctx context.Context, d resume.Destination) (*dial.Conn, error) {
+	return f.s.open(ctx, d)
+}
+
+// Follow implements resume.Finder.
+func (f finder) Follow(d resume.Destination, request *http1.Request, location string) (resume.Destination, *http1.Request, error) {
+	host, port := f.s.hostOf(f.e)
+	if f.e.secure {
+		var own bool
+		if location, own = resume.OwnLocation(location, host, port); !own {
+			return d, nil, errors.New("over TLS, it is not followed to another name")
+		}
+	}
+	request, err := request.Redirected(location, resume.Authority(host, port))
+	if err != nil {
+		return d, nil, err
+	}
+	if name, _ := request.Host(); !f.s.mayFollow(name, host) {
+		return d, nil, errors.New("it is not followed to another name")
+	}
+	if f.e.secure {
+		d.Form = http1.Form{Kind: http1.OriginForm}
+		return d, request, nil
+	}
+	d, err = f.s.routeOf(d.Interface, request)
+	return d, request, err
+}
+
+// overServers is resume.OverServers; where one has answered, the interface does not lead to a login page.
+func (s *Stream) overServers(ctx context.Context, e *exchange, d resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error {
+	err := resume.OverServers(ctx, finder{s, e}, d, ready, do)
+	if err == nil {
+		s.c.manager.Captive(d.Interface, false)
+	}
+	return err
+}
+
+// obtain is resume.Obtain for the exchange.
+func (s *Stream) obtain(ctx context.Context, e *exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
+	return resume.Obtain(ctx, finder{s, e}, s.asker(e), conn, q)
+}

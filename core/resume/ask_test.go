@@ -1,0 +1,209 @@
+package resume
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"midstream/core/budget"
+	"midstream/core/dial"
+	"midstream/core/http1"
+	"midstream/core/refusal"
+)
+
+// content is what the servers of these tests have.
+var content = func() []byte {
+	b := make([]byte, 300<<10)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}()
+
+// serve answers requests on every connection with what body says, and returns where.
+func serve(t *testing.T, etag string, body []byte, ranges bool) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for in := bufio.NewReader(conn); ; {
+					request, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					first, last := 0, len(body)-1
+					if n, _ := fmt.Sscanf(request.Header.Get("Range"), "bytes=%d-%d", &first, &last); n == 0 || !ranges {
+						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nETag: %s\r\nContent-Length: %d\r\n\r\n", etag, len(body))
+						conn.Write(body)
+						continue
+					}
+					fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n",
+						etag, first, last, len(body), last-first+1)
+					conn.Write(body[first : last+1])
+				}
+			}()
+		}
+	}()
+	return netip.MustParseAddrPort(listener.Addr().String())
+}
+
+func connect(t *testing.T, to netip.AddrPort) *dial.Conn {
+	t.Helper()
+	conn, err := dial.Race(t.Context(), dial.Candidates(to), to, dial.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// program has received so many octets of the content.
+type program int64
+
+func (p program) Received() int64 { return int64(p) }
+func (p program) Tail(end int64, limit int) []byte {
+	return content[max(end-int64(limit), 0):end]
+}
+func (p program) Over() bool            { return false }
+func (p program) Complete([]byte) error { return nil }
+
+// asks is an exchange of which the program has received so much.
+func asks(t *testing.T, received int64, skip int64) *HTTP {
+	t.Helper()
+	request, err := http1.ParseRequest([]byte("GET /film HTTP/1.1\r\nHost: example.test\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http1.ParseResponse(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: %d\r\n\r\n", len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Exchange{Request: request, Response: response, Last: -1, Total: -1, Validators: response.Validators()}
+	if e.Framing, err = response.Framing("GET"); err != nil {
+		t.Fatal(err)
+	}
+	if why := e.Locate(); why != "" {
+		t.Fatal(why)
+	}
+	var b budget.Budget
+	h := &HTTP{Exchange: e, Receiver: program(received), SkipLimit: skip, Captive: func(string) {}}
+	h.Permit = func(ctx context.Context, iface string, conn *dial.Conn) (budget.Permit, error) {
+		return b.Permit(ctx, budget.PlaceOf(iface, conn), true, h.Received)
+	}
+	return h
+}
+
+func (h *HTTP) question(at int64) Question {
+	return Question{Request: h.Request, At: at, Overlap: h.Least(), Exact: true}
+}
+
+// read returns what is left of the rest.
+func read(t *testing.T, r *Rest) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if n, err := io.CopyN(&out, r.Content, r.Left); err != nil {
+		t.Fatalf("after %d octets of %d: %v", n, r.Left, err)
+	}
+	return out.Bytes()
+}
+
+func TestTheRestBeginsWhereItWasAskedFor(t *testing.T) {
+	for name, ranges := range map[string]bool{"a part": true, "all of it, skipped": false} {
+		t.Run(name, func(t *testing.T) {
+			h, conn := asks(t, 100_000, 1<<20), connect(t, serve(t, `"a"`, content, ranges))
+			r, err := h.Ask(t.Context(), conn, h.question(100_000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := read(t, r); r.At != 100_000 || r.Skipped == ranges || !bytes.Equal(got, content[100_000:]) {
+				t.Errorf("at %d, skipped %t: %d octets", r.At, r.Skipped, len(got))
+			}
+		})
+	}
+}
+
+func TestSeveralPartsAreAskedForAheadOnOneConnection(t *testing.T) {
+	h, conn := asks(t, 100_000, 0), connect(t, serve(t, `"a"`, content, true))
+	var asked []*Asked
+	parts := []int64{100_000, 150_000, 170_001, int64(len(content))}
+	for i, at := range parts[:3] {
+		q := h.question(at)
+		q.Until = parts[i+1]
+		if q.Overlap = 0; i == 0 {
+			q.Overlap = OverlapStrong
+		}
+		a, err := h.Send(t.Context(), conn, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked = append(asked, a)
+	}
+	for i, a := range asked {
+		r, err := a.Rest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, r); !bytes.Equal(got, content[parts[i]:parts[i+1]]) || !r.Reusable {
+			t.Errorf("part %d: %d octets from %d, reusable %t", i, len(got), r.At, r.Reusable)
+		}
+	}
+}
+
+func TestOtherContentIsRefused(t *testing.T) {
+	other := bytes.Clone(content)
+	other[99_999]++
+	for name, c := range map[string]struct {
+		etag   string
+		body   []byte
+		ranges bool
+	}{
+		"another length":      {`"a"`, content[:200_000], true},
+		"another octet":       {`"a"`, other, true},
+		"too much to be left": {`"a"`, content, false},
+		"another validator":   {`"b"`, content, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, conn := asks(t, 100_000, 10_000), connect(t, serve(t, c.etag, c.body, c.ranges))
+			_, err := h.Ask(t.Context(), conn, h.question(100_000))
+			var no *refusal.Refusal
+			if !errors.As(err, &no) || !no.Server {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestAServerThatSaysNothingIsNotWaitedFor(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	h, conn := asks(t, 100_000, 0), connect(t, netip.MustParseAddrPort(listener.Addr().String()))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	var no *refusal.Refusal
+	if _, err := h.Ask(ctx, conn, h.question(100_000)); !errors.As(err, &no) || !no.Passing || no.Ours {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,73 @@
+// An exchange of HTTP/1.1 that is to be continued.
+package resume
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"midstream/core/config"
+	"midstream/core/http1"
+)
+
+// Exchange is what has to be known of it. The exported fields are constant once the response's head is complete.
+type Exchange struct {
+	Request  *http1.Request // without what authenticates the program: see Receiver.Complete
+	Response *http1.Response
+	Framing  http1.Framing
+	Begun    time.Time // when the program had read the response's head
+
+	// The response's content is octets First to Last of a representation of Total octets.
+	First, Last, Total int64 // Last and Total are -1 where unknown
+	Validators         http1.Validators
+	Proof              config.Proof
+
+	mu      sync.Mutex
+	mirrors []mirror // servers that have other validators for it
+
+	skipping atomic.Bool  // a connection skips what the program has had of it,
+	skipEnds atomic.Int64 // until then, by its pace: in ns since 1970
+}
+
+// Length returns how many octets of content the response has, -1 where unknown.
+func (e *Exchange) Length() int64 {
+	if e.Last < 0 {
+		return -1
+	}
+	return e.Last - e.First + 1
+}
+
+// Least returns how many octets before an offset are asked for as well, of a server of which nothing is known.
+func (e *Exchange) Least() int64 {
+	if e.Validators.Strong() {
+		return OverlapStrong
+	}
+	return OverlapFull
+}
+
+// Locate finds out which octets of which representation the response carries. It says why the exchange cannot be continued, "" if
+// it can.
+func (e *Exchange) Locate() (why string) {
+	switch e.Response.Status {
+	case 200:
+		if e.Framing.Kind == http1.Length {
+			e.Total = e.Framing.Length
+			e.Last = e.Total - 1
+		}
+	case 206:
+		r, present, err := e.Response.ContentRange()
+		if err != nil || !present || r.Unsatisfied() {
+			return "a 206 without a valid Content-Range"
+		}
+		if e.Framing.Kind == http1.Length && e.Framing.Length != r.Length() {
+			return "Content-Length and Content-Range disagree"
+		}
+		e.First, e.Last, e.Total = r.First, r.Last, r.Total
+	default:
+		return "the status is not 200 or 206"
+	}
+	if e.Framing.Coded {
+		return "a transfer coding lies over the content"
+	}
+	return Provable(e.Validators, e.Total, e.Proof)
+}

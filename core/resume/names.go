@@ -1,0 +1,219 @@
+// Names as the network of an interface knows them, and which of their addresses are connected to.
+package resume
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"midstream/core/dial"
+	"midstream/core/guard"
+	"midstream/core/refusal"
+	"midstream/core/resolve"
+)
+
+// silence is for how long name servers may say nothing: one that is gone must not cost more.
+const silence = time.Second
+
+// Lookups lets streams that ask for the same name over the same interface at the same time share one answer, and
+// keeps it for its time to live.
+type Lookups struct {
+	mu sync.Mutex
+	m  map[[2]string]*lookup
+}
+
+type lookup struct {
+	begun   time.Time
+	done    chan struct{}
+	answers []resolve.Answer
+	err     error
+	expires time.Time
+}
+
+// maxLookups bounds what is kept; maxKept bounds how long.
+const (
+	maxLookups = 256
+	maxKept    = time.Minute
+	lateLookup = 100 * time.Millisecond
+)
+
+type sharedNames struct {
+	c        *Lookups
+	iface    string
+	resolver *resolve.Resolver
+}
+
+// LookupEach implements dial.Names.
+func (n *sharedNames) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
+	key := [2]string{n.iface, host}
+	n.c.mu.Lock()
+	l := n.c.m[key]
+	mine := l == nil || l.over()
+	if mine {
+		l = &lookup{begun: time.Now(), done: make(chan struct{})}
+		if n.c.m == nil || len(n.c.m) >= maxLookups {
+			n.c.m = map[[2]string]*lookup{}
+		}
+		n.c.m[key] = l
+	}
+	n.c.mu.Unlock()
+	if mine {
+		l.err = n.resolver.LookupEach(ctx, host, func(a resolve.Answer) {
+			l.answers = append(l.answers, a)
+			each(a)
+		})
+		l.expires = time.Now().Add(l.ttl())
+		close(l.done)
+		return l.err
+	}
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for _, a := range l.answers {
+		each(a)
+	}
+	return l.err
+}
+
+// over reports whether the answer is there and has expired, or has been due for so long that its question may be lost.
+func (l *lookup) over() bool {
+	select {
+	case <-l.done:
+		return l.err != nil || time.Now().After(l.expires)
+	default:
+		return time.Since(l.begun) > lateLookup
+	}
+}
+
+func (l *lookup) ttl() time.Duration {
+	least := maxKept
+	for _, a := range l.answers {
+		least = min(least, a.TTL)
+	}
+	if len(l.answers) == 0 {
+		return 0
+	}
+	// Streams moved by one trigger share an answer even if its time to live is 0.
+	return max(least, time.Second)
+}
+
+// Over returns the names as the name servers have them that are asked over the interface.
+func (l *Lookups) Over(iface string, servers []netip.AddrPort) dial.Names {
+	return &sharedNames{c: l, iface: iface, resolver: &resolve.Resolver{Servers: servers, Device: iface, Silence: silence}}
+}
+
+// Lawful are names without the addresses to which no connection may be made over the interface.
+type Lawful struct {
+	dial.Names
+	Unlawful func(netip.Addr) string // why not, "" if it may be connected to
+}
+
+// LookupEach implements dial.Names.
+func (n *Lawful) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
+	found, why := false, ""
+	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
+		left := make([]netip.Addr, 0, len(a.Addrs))
+		for _, addr := range a.Addrs {
+			if reason := n.Unlawful(addr); reason != "" {
+				why = reason
+			} else {
+				left = append(left, addr)
+			}
+		}
+		if a.Addrs = left; len(left) > 0 {
+			found = true
+			each(a)
+		}
+	})
+	if !found && why != "" {
+		return &refusal.Refusal{Why: why}
+	}
+	return err
+}
+
+// Private reports whether the address is none of the public Internet's (RFC 6890).
+func Private(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() ||
+		sharedSpace.Contains(addr) || thisNetwork.Contains(addr)
+}
+
+var (
+	sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
+)
+
+// Known are names that fall back upon addresses where the network's name servers cannot answer.
+type Known struct {
+	dial.Names
+	Addrs []netip.Addr
+}
+
+// lateNames is how long name servers may take before an address that is the same in every network is tried beside.
+const lateNames = 150 * time.Millisecond
+
+// LookupEach implements dial.Names. A name of which the servers say that it does not exist, or has no address, has none.
+func (n *Known) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
+	var mu sync.Mutex // each is called by one at a time
+	found, over := false, false
+	offer := func(addr netip.Addr) {
+		found = true
+		each(resolve.Answer{Addrs: []netip.Addr{addr}})
+	}
+	late := time.AfterFunc(lateNames, func() {
+		defer guard.Recover()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, addr := range n.Addrs {
+			if !over && ctx.Err() == nil && !Private(addr) {
+				offer(addr)
+			}
+		}
+	})
+	defer late.Stop()
+	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
+		mu.Lock()
+		defer mu.Unlock()
+		found = true
+		each(a)
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	over = true
+	if err == nil || found || ctx.Err() != nil || errors.Is(err, resolve.ErrNXDomain) || errors.Is(err, resolve.ErrNoData) || errors.Is(err, resolve.ErrBadName) {
+		return err
+	}
+	for _, addr := range n.Addrs {
+		offer(addr)
+	}
+	if found {
+		return nil
+	}
+	return err
+}
+
+// Others leaves one address out, and with Alike those of the other family.
+type Others struct {
+	dial.Names
+	Avoid netip.Addr
+	Alike bool
+}
+
+// LookupEach implements dial.Names.
+func (n *Others) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
+	return n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
+		left := make([]netip.Addr, 0, len(a.Addrs))
+		for _, addr := range a.Addrs {
+			if addr = addr.Unmap(); addr != n.Avoid && (!n.Alike || addr.Is4() == n.Avoid.Is4()) {
+				left = append(left, addr)
+			}
+		}
+		if a.Addrs = left; len(left) > 0 {
+			each(a)
+		}
+	})
+}

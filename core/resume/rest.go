@@ -1,0 +1,100 @@
+// What is asked for, and what comes of it.
+package resume
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"midstream/core/dial"
+	"midstream/core/http1"
+	"midstream/core/relay"
+)
+
+// Offsets is a protocol in which what somebody is receiving can be asked for from an octet on, of any server that has it: an offset
+// counts octets of the content from its beginning. HTTP/1.1 with Range is one (HTTP). One value stands for one content and one
+// receiver; its methods are safe for concurrent use with different connections, so that one content can be had over several
+// connections together.
+type Offsets interface {
+	// Length is how many octets the content has, -1 where nobody knows yet.
+	Length() int64
+	// Overlap is how many octets before an offset that server is to be asked for as well, to be compared with what has been received.
+	Overlap(server netip.AddrPort) int64
+	// Ask asks over the connection and has the answer proved. The next octet of the rest that it returns is the one at Question.At, or,
+	// where the answer had to be skipped to, at Rest.At. Errors: a *refusal.Refusal; ErrAgain and ErrLate; a *Redirect. After an error the
+	// connection is of no further use, and the caller's to close; so it is when there is none.
+	Ask(ctx context.Context, conn *dial.Conn, q Question) (*Rest, error)
+	// Send is the first half of Ask. More than one question may be under way on a connection; Asked.Rest is called in their order, and
+	// only when the rest of the one before has been read to its end.
+	Send(ctx context.Context, conn *dial.Conn, q Question) (*Asked, error)
+}
+
+// Receiver is who receives the content.
+type Receiver interface {
+	// Received returns how many octets of the content it has been handed by now. It never falls.
+	Received() int64
+	// Tail returns the last octets of the content before the offset end, at most limit, as far as they are kept.
+	Tail(end int64, limit int) []byte
+	// Over reports whether it wants no more.
+	Over() bool
+	// Complete puts its credentials into a request; ErrAgain where they are not to be had any more. Whoever sends the request overwrites
+	// it afterwards.
+	Complete(request []byte) error
+}
+
+// Question is what a server is asked for.
+type Question struct {
+	Request *http1.Request // the exchange's own, or where a redirect has led
+	To      Destination
+	At      int64 // content offset wanted
+	Until   int64 // up to this offset; 0: to the end
+	Overlap int64 // octets before At that are asked for as well
+	// Expected is how long the old connection is going to need up to the octet At, at its pace.
+	Expected time.Duration
+	Moved    bool // Request is not the exchange's own
+	Had      Tail // what Collect has found
+	// Exact: the program stood at the octet At when the question was made, or had passed it. Otherwise it is still to come there.
+	Exact bool
+	// Trailing: the program stands in the trailer section, of which it has read these octets.
+	Trailing bool
+	Read     []byte
+	Brings   bool // an answer without content is none, unless there is nothing left
+	// Sound ends when the old connection does, which delivers meanwhile; nil where nothing is expected of it. What waits for the answer
+	// then waits no longer; but a skip goes on.
+	Sound context.Context
+}
+
+// Waits returns the context of what is waited for before a skip.
+func (q Question) Waits(ctx context.Context) context.Context {
+	if q.Sound != nil {
+		return q.Sound
+	}
+	return ctx
+}
+
+// Rest is a connection whose next octet is content of the exchange, at the offset At.
+type Rest struct {
+	Conn    *dial.Conn
+	To      Destination
+	Answer  *http1.Response
+	Framing http1.Framing
+	Content *relay.Content
+	At      int64
+	Left    int64 // octets from At to the end, or to Question.Until, or relay.Unknown
+	// Reusable: the connection can take further requests once this answer has been read.
+	Reusable bool
+	// Longer: the answer goes on after what is left of the exchange.
+	Longer bool
+	// Elsewhere: a redirect has led to another server than the one of the stream's next requests.
+	Elsewhere bool
+	// Stays: a relay of it is not left any more.
+	Stays bool
+	// Skipped: what came before At has been read off it and dropped.
+	Skipped bool
+	// Whole: the answer is to the request as the program made it, so its trailer section is that of the exchange.
+	Whole bool
+	// Ending is what ends the response for a program that has read so much of the trailer section; nil for any other.
+	Ending, Read []byte
+	// Begin is to be handed to the program before the rest of the answer; only of an answer that is passed on.
+	Begin []byte
+}
