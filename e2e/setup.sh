@@ -67,6 +67,8 @@ ffmpeg         ffmpeg
 lftp           lftp
 busybox        busybox
 openssl        openssl
+tcl            tclsh
+tcl-tls        /usr/share/doc/tcl-tls/copyright
 libssl-dev     /usr/include/openssl/ssl.h
 pkg-config     pkg-config
 valgrind       valgrind

@@ -356,6 +356,8 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
         }
         if (!call->clear && aside_is_on(s)) {
             aside_sent(s, (size_t)result);
+        } else if (!call->clear && atomic_load(&s->tls)) {
+            recognise_carried(s, vector[0].iov_base, (size_t)result < vector[0].iov_len ? (size_t)result : vector[0].iov_len);
         }
     }
     leave(call);

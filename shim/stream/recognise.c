@@ -120,6 +120,16 @@ static bool begin_tunnel(struct stream *s, const uint8_t *octets, size_t count)
 #define HANDSHAKE 22
 #define APPLICATION_DATA 23
 
+/* A record of content that may hold a request is longer than those of TLS 1.3 that look like one: alerts, KeyUpdate. */
+#define SHORTEST_REQUEST 40
+
+void recognise_carried(struct stream *s, const uint8_t *octets, size_t count)
+{
+    if (count >= SHORTEST_REQUEST && octets[0] == APPLICATION_DATA && atomic_load(&s->stage) == STAGE_CANDIDATE && is_port_of_http(s)) {
+        tell_left(s, MS_WHY_TLS_CARRIED);
+    }
+}
+
 bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
 {
     if (atomic_load(&s->stage) != STAGE_CANDIDATE || s->matched) {

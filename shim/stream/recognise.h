@@ -23,6 +23,12 @@ bool recognise_request(struct stream *s, const uint8_t *octets, size_t count);
  */
 bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count);
 
+/*
+ * Records that the program itself has sent, of a session that is known: if they are of content, its library writes by another
+ * way than its data calls (Tcl's by BIO_write(3)), and no request will be seen.
+ */
+void recognise_carried(struct stream *s, const uint8_t *octets, size_t count);
+
 /* The program goes on with it where no hook sees it: said of it, if it may be for HTTP. */
 void recognise_past_hooks(struct stream *s, enum ms_why why);
 

@@ -1112,6 +1112,33 @@ static int fetch_record(struct tls_data *data)
     return 0;
 }
 
+/* A data call of no octets may shake hands all the same, as s_client's first one. */
+static void begin_empty(struct tls_frame *before, const struct tls_data *data)
+{
+    tls_begin(before, data->library, data->handle, data->t);
+}
+
+static void end_empty(const struct tls_frame *before, const struct tls_data *data)
+{
+    tls_look_below(data->library, data->handle, data->t, true);
+    tls_end(before);
+}
+
+/* A call that carries nothing, or that comes from within another: `ours` is what data_call() has said. */
+#define STRAIGHT(data, ours, failure, name, arguments)                                              \
+    __extension__({                                                                                 \
+        struct tls_frame before;                                                                    \
+        bool empty = (ours) && (data)->library;                                                     \
+        if (empty) {                                                                                \
+            begin_empty(&before, data);                                                             \
+        }                                                                                           \
+        int outcome = (data)->library ? TLS_REAL((data)->library, name) arguments : (failure);      \
+        if (empty) {                                                                                \
+            end_empty(&before, data);                                                               \
+        }                                                                                           \
+        outcome;                                                                                    \
+    })
+
 /* What an _ex function answers: the number is left alone where there is nothing. */
 static int hand_out(const struct tls_data *data, size_t *done)
 {
@@ -1130,7 +1157,7 @@ EXPORT int SSL_read(void *ssl, void *buffer, int length)
         return fetch_record(&data);
     }
     if (!ours || length <= 0) {
-        return data.library ? TLS_REAL(data.library, SSL_read)(ssl, buffer, length) : -1;
+        return STRAIGHT(&data, ours, -1, SSL_read, (ssl, buffer, length));
     }
     tls_read(&data, carry_read);
     return data.outcome == TLS_DATA ? (int)data.done : (int)data.raw;
@@ -1145,7 +1172,7 @@ EXPORT int SSL_read_ex(void *ssl, void *buffer, size_t length, size_t *done)
         return 0;
     }
     if (!ours || !length) {
-        return data.library ? TLS_REAL(data.library, SSL_read_ex)(ssl, buffer, length, done) : 0;
+        return STRAIGHT(&data, ours, 0, SSL_read_ex, (ssl, buffer, length, done));
     }
     tls_read(&data, carry_read_ex);
     return hand_out(&data, done);
@@ -1159,7 +1186,7 @@ EXPORT int SSL_peek(void *ssl, void *buffer, int length)
         return fetch_record(&data);
     }
     if (!ours || length <= 0) {
-        return data.library ? TLS_REAL(data.library, SSL_peek)(ssl, buffer, length) : -1;
+        return STRAIGHT(&data, ours, -1, SSL_peek, (ssl, buffer, length));
     }
     data.peek = true;
     tls_read(&data, carry_peek);
@@ -1175,7 +1202,7 @@ EXPORT int SSL_peek_ex(void *ssl, void *buffer, size_t length, size_t *done)
         return 0;
     }
     if (!ours || !length) {
-        return data.library ? TLS_REAL(data.library, SSL_peek_ex)(ssl, buffer, length, done) : 0;
+        return STRAIGHT(&data, ours, 0, SSL_peek_ex, (ssl, buffer, length, done));
     }
     data.peek = true;
     tls_read(&data, carry_peek_ex);
@@ -1185,8 +1212,9 @@ EXPORT int SSL_peek_ex(void *ssl, void *buffer, size_t length, size_t *done)
 EXPORT int SSL_write(void *ssl, const void *octets, int length)
 {
     struct tls_data data;
-    if (!data_call(&data, TLS_CALL_SSL_write, ssl, octets, (size_t)length, CALLER) || length <= 0) {
-        return data.library ? TLS_REAL(data.library, SSL_write)(ssl, octets, length) : -1;
+    bool ours = data_call(&data, TLS_CALL_SSL_write, ssl, octets, (size_t)length, CALLER);
+    if (!ours || length <= 0) {
+        return STRAIGHT(&data, ours, -1, SSL_write, (ssl, octets, length));
     }
     tls_write(&data, carry_write);
     return (int)data.raw;
@@ -1195,8 +1223,9 @@ EXPORT int SSL_write(void *ssl, const void *octets, int length)
 EXPORT int SSL_write_ex(void *ssl, const void *octets, size_t length, size_t *done)
 {
     struct tls_data data;
-    if (!data_call(&data, TLS_CALL_SSL_write_ex, ssl, octets, length, CALLER) || !length) {
-        return data.library ? TLS_REAL(data.library, SSL_write_ex)(ssl, octets, length, done) : 0;
+    bool ours = data_call(&data, TLS_CALL_SSL_write_ex, ssl, octets, length, CALLER);
+    if (!ours || !length) {
+        return STRAIGHT(&data, ours, 0, SSL_write_ex, (ssl, octets, length, done));
     }
     tls_write(&data, carry_write_ex);
     return hand_out(&data, done);
