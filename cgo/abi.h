@@ -2,10 +2,10 @@
  * abi.h: the whole contract between the shim (C, in the program's descriptor table) and the core
  * (Go, in a descriptor table of its own).
  *
- * They share two things: a table of counters in memory, and one SOCK_SEQPACKET socket pair that carries
+ * They share two things: memory that holds counters and no pointers, and one SOCK_SEQPACKET socket pair that carries
  * the messages below, at most one a datagram, with at most one descriptor attached (SCM_RIGHTS).
  * A message is a struct ms_message followed by its data. Nothing here is in network byte order:
- * both ends live in one process.
+ * both ends live on one machine. What a core needs that lives in the program's process is in guest.h.
  */
 #ifndef MIDSTREAM_ABI_H
 #define MIDSTREAM_ABI_H
@@ -66,12 +66,11 @@ struct ms_counters {
     _Atomic uint32_t guard;    /* hold the program when this connection fails; the core decides (ms_shared.guard_new) */
     _Atomic uint32_t keep;     /* enum ms_keep: whether a tail of the content is kept */
     /*
-     * The last octets of content that the program has been handed, octet n at tail[n % tail_size]: those from
-     * tail_from on, up to `received`. Those before tail_end - tail_size are being written over.
+     * The last octets of content that the program has been handed, octet n at tails[tail_at + n % tail_size]: those from
+     * tail_from on, up to `received`. Those before tail_end - tail_size are being written over. 0 tail_size: there are none.
      */
     _Atomic uint32_t tail_size;
-    _Atomic(uint8_t *) tail;
-    _Atomic uint64_t tail_from, tail_end;
+    _Atomic uint64_t tail_at, tail_from, tail_end;
     /* An exchange that the core has not been told of: twice its number, plus 1 once it is over; 0 none. MS_ASK has it told. */
     _Atomic uint64_t quiet;
     _Atomic uint64_t called_off; /* set by the core: armings up to this number are not to be carried out any more */
@@ -267,16 +266,11 @@ struct ms_info {
     uint32_t receive_rtt_us; /* tcpi_rcv_rtt: as the receiver sees it, at least the RTT; 0 unknown */
 };
 
-/* Octets of a thread's stack that the core may use. */
-#define MS_THREAD_STACK (128 * 1024)
-
 /*
- * The shim's only entry point for the core: starts one of the threads that were made for it. 0; or EAGAIN: there is none, and
- * none can be made. Any thread of the core's, while it is being loaded as well.
+ * The core's only entry point: it is given its end of the channel, in its own descriptor table, and two pieces of memory that the
+ * shim has made, in which nothing points anywhere: the counters, and the octets that they tell of (NULL: there are none).
+ * 0, or an errno. Called once, on the shim's helper thread.
  */
-int midstream_thread(void *(*function)(void *), void *argument);
-
-/* The core's only entry point. 0, or an errno. Called once, on the shim's helper thread. */
-int midstream_core_start(int channel, struct ms_shared *shared);
+int midstream_core_start(int channel, struct ms_shared *shared, uint8_t *tails);
 
 #endif

@@ -61,13 +61,14 @@ static void ms_keep(struct ms_shared *shared, uint32_t slot, uint64_t stream, ui
 }
 
 // The octets before `end`, at most `limit`, written to `to`; their number.
-static size_t ms_tail(struct ms_shared *shared, uint32_t slot, uint64_t exchange, uint64_t end, size_t limit, uint8_t *to)
+static size_t ms_tail(struct ms_shared *shared, const uint8_t *tails, uint32_t slot, uint64_t exchange, uint64_t end, size_t limit,
+                      uint8_t *to)
 {
 	struct ms_counters *c = &shared->counters[slot];
-	uint8_t *ring = atomic_load(&c->tail);
 	uint64_t size = atomic_load(&c->tail_size);
-	if (!ring || atomic_load(&c->exchange) != exchange)
+	if (!tails || !size || atomic_load(&c->exchange) != exchange)
 		return 0;
+	const uint8_t *ring = tails + atomic_load(&c->tail_at);
 	uint64_t from = atomic_load(&c->tail_from), received = atomic_load(&c->received);
 	if (received < end || from >= end)
 		return 0;
@@ -136,7 +137,10 @@ func guestEnd()
 func init() { guestCut = C.midstream_core_cut }
 
 // memory implements channel.Counters and controller.Shim on the shared table.
-type memory struct{ shared *C.struct_ms_shared }
+type memory struct {
+	shared *C.struct_ms_shared
+	tails  *C.uint8_t
+}
 
 func (m memory) Read(slot uint32, stream uint64) (channel.Snapshot, bool) {
 	var out [4]C.uint64_t
@@ -202,7 +206,7 @@ func (m memory) Tail(slot uint32, stream, exchange uint64, end int64, limit int)
 		return nil
 	}
 	b := make([]byte, min(int64(limit), end))
-	n := C.ms_tail(m.shared, C.uint32_t(slot), C.uint64_t(exchange), C.uint64_t(end), C.size_t(len(b)), (*C.uint8_t)(unsafe.Pointer(&b[0])))
+	n := C.ms_tail(m.shared, m.tails, C.uint32_t(slot), C.uint64_t(exchange), C.uint64_t(end), C.size_t(len(b)), (*C.uint8_t)(unsafe.Pointer(&b[0])))
 	return b[:n]
 }
 
@@ -245,7 +249,7 @@ func (c calling) Send(m channel.Message, fd int) error {
 }
 
 //export midstream_core_start
-func midstream_core_start(fd C.int, shared *C.struct_ms_shared) C.int {
+func midstream_core_start(fd C.int, shared *C.struct_ms_shared, tails *C.uint8_t) C.int {
 	if shared.version != C.MS_ABI_VERSION {
 		return C.EPROTO
 	}
@@ -253,6 +257,7 @@ func midstream_core_start(fd C.int, shared *C.struct_ms_shared) C.int {
 	if err != nil {
 		return C.EIO
 	}
-	controller.Start(calling{conn, memory{shared}}, memory{shared}, int(shared.pid))
+	m := memory{shared, tails}
+	controller.Start(calling{conn, m}, m, int(shared.pid))
 	return 0
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "abi.h"
+#include "guest.h"
 
 #pragma weak midstream_thread /* cgo links this package by itself, to look at it */
 

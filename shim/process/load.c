@@ -38,6 +38,7 @@
 #include "room.h"
 #include "stream/socket.h"
 #include "stream/stream.h"
+#include "stream/tail.h"
 #include "threads.h"
 #include "withdraw.h"
 #include "tls/twin.h"
@@ -270,13 +271,14 @@ static bool open_core(int channel)
         return false;
     }
     void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    int (*start)(int, struct ms_shared *) = core ? (int (*)(int, struct ms_shared *))dlsym(core, "midstream_core_start") : NULL;
+    typedef __typeof__(midstream_core_start) entry;
+    entry *start = core ? (entry *)dlsym(core, "midstream_core_start") : NULL;
     if (!start) {
         return false;
     }
     shared.version = MS_ABI_VERSION;
     shared.pid = getpid();
-    return start(channel, &shared) == 0;
+    return start(channel, &shared, tail_memory()) == 0;
 }
 
 static void *helper_main(void *unused)

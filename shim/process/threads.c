@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../../cgo/abi.h"
+#include "../../cgo/guest.h"
 #include "calls.h"
 
 /* Go starts with five, and needs another for each system call of its own that blocks while there is work. */

@@ -297,7 +297,7 @@ static bool chunk_octet(struct framing *f, char c)
 static void keep(const struct framing *f, const uint8_t *octets, size_t count)
 {
     struct ms_counters *c = f->tail;
-    uint8_t *ring = atomic_load_explicit(&c->tail, memory_order_relaxed);
+    uint8_t *ring = f->tail_octets;
     size_t size = atomic_load_explicit(&c->tail_size, memory_order_relaxed);
     uint64_t at = f->content;
     atomic_store_explicit(&c->tail_end, at + count, memory_order_relaxed);

@@ -49,7 +49,8 @@ struct framing {
     uint64_t left;    /* of the chunk, or of Content-Length */
     uint32_t digits;  /* of the chunk size */
     bool spaced;      /* MS_CHUNK_EXT: only white space has followed the size so far */
-    struct ms_counters *tail; /* where the content's last octets are kept, NULL nowhere */
+    struct ms_counters *tail; /* the content's last octets are kept, as these say; NULL: they are not */
+    uint8_t *tail_octets;     /* there */
 };
 
 enum framing_event {

@@ -1,23 +1,51 @@
-/* tail.c: see tail.h. A slot keeps its memory for the next stream that uses it. */
+/*
+ * tail.c: see tail.h. All tails lie in one range of addresses, so that the core finds them by their places in it. A slot keeps its
+ * place for the next stream that uses it.
+ */
 #include "tail.h"
 
 #include <sys/mman.h>
 
+#define TAILS_ALL ((size_t)TAILS_LARGE * TAIL_SIZE + (size_t)(MS_SLOTS - TAILS_LARGE) * TAIL_SIZE_MANY)
+
+static _Atomic(uint8_t *) tails;
+
+uint8_t *tail_memory(void)
+{
+    if (!atomic_load(&tails)) {
+        /* Addresses only: what is kept there is made when it is. */
+        void *memory = mmap(NULL, TAILS_ALL, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        atomic_store(&tails, memory == MAP_FAILED ? NULL : memory);
+    }
+    return atomic_load(&tails);
+}
+
+/* A place for a slot's tail; false: there is no memory for it. */
+static bool find_place(struct ms_counters *counters)
+{
+    static _Atomic uint32_t count;
+    uint8_t *memory = atomic_load(&tails);
+    uint32_t number = atomic_fetch_add(&count, 1);
+    bool large = number < TAILS_LARGE;
+    size_t size = large ? TAIL_SIZE : TAIL_SIZE_MANY;
+    size_t at = large ? (size_t)number * TAIL_SIZE : (size_t)TAILS_LARGE * TAIL_SIZE + (size_t)(number - TAILS_LARGE) * TAIL_SIZE_MANY;
+    if (!memory || at + size > TAILS_ALL || mprotect(memory + at, size, PROT_READ | PROT_WRITE)) {
+        return false;
+    }
+    atomic_store(&counters->tail_at, at);
+    atomic_store(&counters->tail_size, (uint32_t)size);
+    return true;
+}
+
 void tail_start(struct framing *in, struct ms_counters *counters)
 {
-    static _Atomic uint32_t tails;
-    if (!atomic_load_explicit(&counters->tail, memory_order_relaxed)) {
-        size_t size = atomic_fetch_add(&tails, 1) < TAILS_LARGE ? TAIL_SIZE : TAIL_SIZE_MANY;
-        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) {
-            atomic_store(&counters->keep, MS_KEEP_NEVER);
-            return;
-        }
-        atomic_store(&counters->tail_size, (uint32_t)size);
-        atomic_store(&counters->tail, memory);
+    if (!atomic_load_explicit(&counters->tail_size, memory_order_relaxed) && !find_place(counters)) {
+        atomic_store(&counters->keep, MS_KEEP_NEVER);
+        return;
     }
     atomic_store(&counters->tail_from, in->content);
     atomic_store(&counters->tail_end, in->content);
+    in->tail_octets = atomic_load(&tails) + atomic_load(&counters->tail_at);
     in->tail = counters;
 }
 
