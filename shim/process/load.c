@@ -4,7 +4,7 @@
  *   1. The thread that sent the first GET makes the channel and starts the helper, with every signal blocked; it
  *      does not wait for it.
  *   2. The helper leaves the program's descriptor table, closes everything but its end of the channel, and
- *      only then opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
+ *      only then, and a moment later, opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
  *   3. The hand, started likewise, serves the core's messages in the program's table while it is needed (hand.c).
  *
  * In a forked child the loader would hand out the parent's mapped core again, dead: the child opens a copy.
@@ -52,6 +52,8 @@ static _Atomic uint64_t owned[STREAM_TABLE / 64];
 
 /* 1 once the helper has a table of its own, 2 when it failed to get one. */
 static _Atomic uint32_t separated;
+/* 1 once somebody waits for the core. */
+static _Atomic uint32_t hurried;
 /* 1 once there is a channel, or there will be none. */
 static _Atomic uint32_t channel_made;
 
@@ -203,6 +205,7 @@ static void wait_while(_Atomic uint32_t *word, uint32_t value, int64_t nanosecon
 void load_wait(void)
 {
     int saved = errno;
+    set(&hurried, 1);
     wait_while(&load_state, LOAD_STARTING, 1000000000);
     errno = saved;
 }
@@ -281,6 +284,12 @@ static bool open_core(int channel)
     return start(channel, &shared, tail_memory()) == 0;
 }
 
+/*
+ * Most first exchanges of a process are over in less time, and a runtime that starts beside them takes the processor from the
+ * very reader that it is for. What is said to the core meanwhile waits in the channel; a failure does not wait (load_wait).
+ */
+#define SETTLING_NS 100000000LL
+
 static void *helper_main(void *unused)
 {
     (void)unused;
@@ -288,7 +297,11 @@ static void *helper_main(void *unused)
     threads_begin("midstream");
     bool good = separate(&channel);
     set(&separated, good ? 1 : 2);
-    good = good && threads_prepare() && exit_watch() && open_core(channel);
+    good = good && exit_watch();
+    if (good) {
+        wait_while(&hurried, 0, SETTLING_NS);
+    }
+    good = good && threads_prepare() && open_core(channel);
     if (!good && atomic_load(&separated) == 1) {
         REAL(syscall)(SYS_close, channel); /* the hand reads the end of the channel and ends */
     }
@@ -323,6 +336,7 @@ static bool start(void)
     core_end = load_lift(ends[1]);
     int event = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     atomic_store(&separated, 0);
+    atomic_store(&hurried, 0);
     bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
     if (good) {
         atomic_store(&load_channel, shim_end);
