@@ -89,7 +89,10 @@ func (s *Scheduler) look(now time.Duration) {
 		v := &s.views[i]
 		missing := supply < s.much && now-s.begun > firstAlone
 		*v = view{usable: p.ready && !p.silent && (!s.enough || p == alone) && (!p.rules.Need || p == alone || missing) && s.allowed(now, p)}
-		if !p.ready {
+		if s.finish != nil {
+			v.usable = p == s.finish && p.ready && !s.ended
+		}
+		if !p.ready && len(p.queue) == 0 {
 			continue
 		}
 		v.rate = p.rate()
@@ -98,9 +101,6 @@ func (s *Scheduler) look(now time.Duration) {
 			if of := max(p.meter.over(span, span), 1024); of < v.rate/3 {
 				v.of = of
 			}
-		}
-		if s.finish != nil && (p != s.finish || s.ended) {
-			v.usable = false
 		}
 		v.free = p.rtt.Seconds()
 		if len(p.queue) > 0 {

@@ -189,9 +189,7 @@ func (s *Scheduler) Lost(now time.Duration, number int) { s.lose(s.paths[number]
 
 func (s *Scheduler) lose(p *path) {
 	for _, b := range p.queue {
-		p.asked -= b.rest()
-		s.asked -= b.rest()
-		b.end = b.at()
+		s.unask(b)
 	}
 	if r, ok := p.meter.rate(p.rtt); ok && p.meter.busy > p.rtt {
 		p.known = r
@@ -201,6 +199,38 @@ func (s *Scheduler) lose(p *path) {
 		s.finish, s.ended = nil, false
 	}
 	s.tidy()
+}
+
+// Closing tells that a path's connection ends after what it is bringing now, the first of what it has been asked for.
+func (s *Scheduler) Closing(now time.Duration, number int) {
+	p := s.paths[number]
+	p.ready = false
+	for len(p.queue) > 1 {
+		last := len(p.queue) - 1
+		s.unask(p.queue[last])
+		p.queue = p.queue[:last]
+	}
+	s.tidy()
+}
+
+// Shorter tells that the answer to the first of what a path has been asked for ends before what it was asked for.
+func (s *Scheduler) Shorter(now time.Duration, number int, end int64) {
+	if p := s.paths[number]; len(p.queue) > 0 && p.queue[0].at() < end && end < p.queue[0].end {
+		over := p.queue[0].end - end
+		p.queue[0].end = end
+		p.left -= over
+		p.asked -= over
+		s.asked -= over
+	}
+}
+
+// unask takes back what is missing of a block.
+func (s *Scheduler) unask(b *block) {
+	p := b.path
+	p.left -= b.rest()
+	p.asked -= b.rest()
+	s.asked -= b.rest()
+	b.end = b.at()
 }
 
 // Out tells that a path is not to be used any more, as Lost.
@@ -350,6 +380,15 @@ func (p *path) rate() float64 {
 	}
 	return max(r, 1024)
 }
+
+// Patience is for how long the path may be silent that has something to bring.
+func (s *Scheduler) Patience(number int) time.Duration { return s.paths[number].limit() }
+
+// Fed reports whether the program has enough for now.
+func (s *Scheduler) Fed() bool { return s.enough }
+
+// Octets returns how many octets of content the path has brought, those that were there already included.
+func (s *Scheduler) Octets(number int) int64 { return s.paths[number].octets }
 
 // limit is for how long a path may be silent that has something to bring.
 func (p *path) limit() time.Duration { return max(patience, p.rtt*5/4, min(p.pause*8/5, longPause)) }

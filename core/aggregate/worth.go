@@ -121,3 +121,6 @@ func (s *Scheduler) Finished(now time.Duration, number int) {
 	}
 	s.lose(p)
 }
+
+// Ending reports whether the last order for this path goes up to the end, as Finish says.
+func (s *Scheduler) Ending(number int) bool { return s.ended && s.finish == s.paths[number] }

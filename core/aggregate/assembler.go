@@ -1,0 +1,434 @@
+// Octets from several paths, in order.
+package aggregate
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"midstream/core/http1"
+)
+
+// Way is how a path gets to a server: it knows names, interfaces, proxies, and the exchange's request.
+type Way interface {
+	// Interface is the network's name, as users know it.
+	Interface() string
+	// Dial connects to a server of the exchange's, not necessarily the one of the last time. A connection that has a method
+	// RTT() time.Duration, as those of package dial, is believed.
+	Dial(ctx context.Context) (net.Conn, error)
+	// Request returns the head that asks for octets first to last (inclusive) of the representation.
+	Request(first, last int64) []byte
+}
+
+// PathOptions are one path's.
+type PathOptions struct {
+	Way   Way
+	Rules PathRules
+}
+
+// Options are what an Assembler needs to know of an exchange. Offsets are of the representation.
+type Options struct {
+	// First up to End (exclusive) are the octets to be fetched; Total is the representation's length, negative where unknown.
+	First, End, Total int64
+	// Known are the octets before First, the more the better: what the program has received last. A server has to have the same.
+	Known []byte
+	// Overlap is how many of them are compared.
+	Overlap int
+	// Prove says why an answer with these validators, of which so many octets were compared and found equal, is not of the
+	// same representation; nil if it is, ErrCompare if more have to be compared.
+	Prove func(v http1.Validators, compared int64) error
+	// Paths, the first path first.
+	Paths []PathOptions
+	// Note is told what happens, if set; it must not call the Assembler.
+	Note func(Note)
+}
+
+// Note is something that happened.
+type Note struct {
+	Path int
+	What string // in a few words
+}
+
+// State is what is known of a path.
+type State struct {
+	Interface   string
+	Server      string  // address:port; "" before the first connection
+	Octets      int64   // that it has brought
+	Rate        float64 // octets a second
+	RTT         time.Duration
+	Outstanding int64  // octets asked for that have not come
+	Why         string // it is not in use; "" if it is
+}
+
+// ErrNoPath says that no path brings anything any more. What was in order before has been delivered.
+var ErrNoPath = errors.New("no path is left")
+
+// ErrContradiction says that a server contradicts octets that have been delivered from another one.
+var ErrContradiction = errors.New("servers contradict each other about what has been delivered")
+
+// Assembler fetches the octets and gives them in order to one reader: it is a net.Conn that can only be read. Its methods may be
+// called from several goroutines, Read from one at a time.
+type Assembler struct {
+	o      Options
+	origin time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu       sync.Mutex
+	changed  sync.Cond // octets to read, the end, or something that a path waits for
+	s        *Scheduler
+	feeders  []*feeder
+	pieces   []*piece // all that hold octets, or to which some are to come
+	slabs    slabs
+	at       int64 // what is read next
+	end      int64
+	held     int64 // octets in slabs
+	peak     int64
+	err      error
+	closed   bool
+	timer    *time.Timer
+	deadline time.Time
+	tail     net.Conn // brings what comes from end on
+	tailHad  []byte   // of which this has been read already
+	tailRead int64    // octets that the reader has had of it
+	taken    bool     // it has been given to somebody else
+	asleep   int      // paths that wait until the program has not enough
+	proved   map[string]http1.Validators
+	single   map[string]bool // servers that are asked one at a time
+	barren   []time.Duration // when something was asked that brought nothing
+}
+
+// New begins to fetch.
+func New(o Options) *Assembler {
+	a := &Assembler{o: o, origin: time.Now(), at: o.First, end: o.End, proved: map[string]http1.Validators{}, single: map[string]bool{}}
+	a.changed.L = &a.mu
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.s = NewScheduler(0, o.First, o.End)
+	a.timer = time.AfterFunc(time.Hour, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.plan()
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range o.Paths {
+		a.feeders = append(a.feeders, &feeder{a: a, n: a.s.AddPath(p.Rules), way: p.Way})
+	}
+	for _, f := range a.feeders {
+		a.done.Add(1)
+		go f.run()
+	}
+	return a
+}
+
+func (a *Assembler) now() time.Duration { return time.Since(a.origin) }
+
+// plan does what is to be done now. With a.mu.
+func (a *Assembler) plan() {
+	if a.closed || a.err != nil {
+		return
+	}
+	orders, again := a.s.Plan(a.now())
+	for _, o := range orders {
+		f := a.feeders[o.Path]
+		switch o.Kind {
+		case Ask:
+			f.ask(o)
+			if o.Rescue {
+				a.note(o.Path, "is asked for what another brings too late")
+			}
+		case Drop:
+			a.note(o.Path, "brings nothing any more")
+			f.abandon()
+		}
+	}
+	a.timer.Reset(again)
+}
+
+func (a *Assembler) note(path int, what string) {
+	if a.o.Note != nil {
+		a.o.Note(Note{path, what})
+	}
+}
+
+// Read implements io.Reader. After the last octet it returns io.EOF; ErrNoPath and ErrContradiction are final as well.
+func (a *Assembler) Read(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		if n := a.take(b); n > 0 {
+			return n, nil
+		}
+		switch {
+		case a.closed:
+			return 0, net.ErrClosed
+		case a.err != nil:
+			return 0, a.err
+		case a.at == a.end && a.tail != nil:
+			return a.readTail(b)
+		case a.at == a.end && (a.end == a.o.End || a.taken):
+			return 0, io.EOF
+		case !a.deadline.IsZero() && !time.Now().Before(a.deadline):
+			return 0, os.ErrDeadlineExceeded
+		}
+		a.changed.Wait()
+	}
+}
+
+// take copies what comes next. With a.mu.
+func (a *Assembler) take(b []byte) (n int) {
+	for n < len(b) && a.at < a.end {
+		var from *piece
+		for _, p := range a.pieces {
+			if p.covers(a.at) && (from == nil || p.at() > from.at()) {
+				from = p
+			}
+		}
+		if from == nil {
+			break
+		}
+		k := copy(b[n:], from.slab[a.at-from.first:min(from.got, a.end-from.first)])
+		if from.to != a.at {
+			from.from = a.at
+		}
+		n += k
+		a.at += int64(k)
+		from.to = a.at
+	}
+	if n > 0 {
+		a.s.Taken(a.now(), int64(n))
+		a.release()
+		a.plan()
+		if a.asleep > 0 && !a.s.Fed() {
+			a.changed.Broadcast()
+		}
+	}
+	return n
+}
+
+// readTail reads from the connection that brings the rest. With a.mu, which it gives back meanwhile.
+func (a *Assembler) readTail(b []byte) (n int, err error) {
+	left := a.o.End - a.end - a.tailRead
+	if left == 0 {
+		return 0, io.EOF
+	}
+	b = b[:min(int64(len(b)), left)]
+	if len(a.tailHad) > 0 {
+		n = copy(b, a.tailHad)
+		a.tailHad = a.tailHad[n:]
+	} else {
+		conn := a.tail
+		a.mu.Unlock()
+		n, err = conn.Read(b)
+		a.mu.Lock()
+	}
+	a.tailRead += int64(n)
+	if err == io.EOF && a.tailRead < a.o.End-a.end {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// release gives back what has been delivered, and is not needed to compare what is still to come of the same octets. With a.mu.
+func (a *Assembler) release() {
+	kept := a.pieces[:0]
+	for _, p := range a.pieces {
+		done := p.at() >= p.end && (p.got == 0 || p.at() <= a.at)
+		for _, o := range a.pieces {
+			if done && o != p && o.at() < o.end && o.at() < p.at() && o.end > p.first {
+				done = false
+			}
+		}
+		if done {
+			a.drop(p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	clear(a.pieces[len(kept):])
+	a.pieces = kept
+}
+
+func (a *Assembler) drop(p *piece) {
+	if p.slab != nil {
+		a.held -= int64(cap(p.slab))
+		if !p.torn {
+			a.slabs.put(p.slab)
+		}
+		p.slab = nil
+	}
+}
+
+// arrived takes note of octets of a piece that have come into its slab. With a.mu.
+func (a *Assembler) arrived(f *feeder, p *piece, octets int64) {
+	from := p.at()
+	p.got += octets
+	for _, o := range a.pieces {
+		if o != p {
+			if at := differ(p, o, from, p.at()); at >= 0 {
+				a.contradicted(p, o, at)
+				return
+			}
+		}
+	}
+	before := a.s.Next()
+	a.s.Got(a.now(), f.n, octets)
+	if p.at() == p.end {
+		a.release()
+	}
+	if a.s.Next() > before {
+		a.changed.Broadcast()
+	}
+	a.plan()
+}
+
+// contradicted deals with two pieces that differ in an octet: the path that comes later in the list is not believed. With a.mu.
+func (a *Assembler) contradicted(p, q *piece, at int64) {
+	liar := p
+	if q.path.n > p.path.n {
+		liar = q
+	}
+	if liar.from <= at && at < liar.to {
+		a.fail(ErrContradiction) // it has been delivered
+		return
+	}
+	liar.path.out("it contradicts another server")
+	forgotten := a.s.Forget(a.now(), liar.path.n)
+	for _, o := range a.pieces {
+		if slices.Contains(forgotten, o.id) {
+			o.got = min(o.got, max(0, a.at-o.first))
+			o.end = o.at()
+		}
+	}
+	a.release()
+	a.plan()
+}
+
+// fail ends it. With a.mu.
+func (a *Assembler) fail(err error) {
+	if a.err == nil {
+		a.err = err
+		a.cancel()
+		a.changed.Broadcast()
+	}
+}
+
+// hopeless fails if nobody brings anything any more. With a.mu.
+func (a *Assembler) hopeless() {
+	for _, f := range a.feeders {
+		if !f.isOut && !f.failing {
+			return
+		}
+	}
+	if a.tail == nil {
+		a.fail(ErrNoPath)
+	}
+}
+
+// Finish lets one path bring the rest alone: the best, if path is negative. What the others have been asked for is still waited for.
+func (a *Assembler) Finish(path int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if path < 0 {
+		path = a.s.Best()
+	}
+	if path >= 0 {
+		a.s.Finish(path)
+		a.plan()
+	}
+}
+
+// Tail returns the connection that brings what comes from the offset at on, and octets that have been read of it; nil if there is none
+// yet, or the reader has begun with it. It is taken over: the Assembler ends at that offset then, with io.EOF, and does not close it.
+func (a *Assembler) Tail() (conn net.Conn, had []byte, at int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tail == nil || a.tailRead > 0 {
+		return nil, nil, 0
+	}
+	conn, had, at = a.tail, a.tailHad, a.end
+	a.tail, a.tailHad, a.taken = nil, nil, true
+	return conn, had, at
+}
+
+// Leave says whether one path would do; see Scheduler.Leave.
+func (a *Assembler) Leave(before float64) Reason {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.s.Leave(a.now(), before)
+}
+
+// States returns what is known of the paths.
+func (a *Assembler) States() (states []State) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range a.feeders {
+		rate, rtt, left := a.s.Rate(f.n)
+		states = append(states, State{Interface: f.way.Interface(), Server: f.server, Octets: a.s.Octets(f.n), Rate: rate, RTT: rtt, Outstanding: left, Why: f.why})
+	}
+	return states
+}
+
+// Repeated returns how many octets were fetched twice, and Peak how many were held at most.
+func (a *Assembler) Repeated() int64 { a.mu.Lock(); defer a.mu.Unlock(); return a.s.Repeated() }
+func (a *Assembler) Peak() int64     { a.mu.Lock(); defer a.mu.Unlock(); return a.peak }
+
+// Close ends all connections, with RST, and waits for what works on them.
+func (a *Assembler) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	a.cancel()
+	a.timer.Stop()
+	for _, f := range a.feeders {
+		f.abandon()
+	}
+	if a.tail != nil {
+		reset(a.tail)
+		a.tail = nil
+	}
+	a.changed.Broadcast()
+	a.mu.Unlock()
+	a.done.Wait()
+	return nil
+}
+
+// Write fails: nothing can be sent over several paths.
+func (a *Assembler) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// LocalAddr and RemoteAddr say no more than that there are several.
+func (a *Assembler) LocalAddr() net.Addr  { return address{} }
+func (a *Assembler) RemoteAddr() net.Addr { return address{} }
+
+type address struct{}
+
+func (address) Network() string { return "tcp" }
+func (address) String() string  { return "several" }
+
+func (a *Assembler) SetDeadline(t time.Time) error { return a.SetReadDeadline(t) }
+
+func (a *Assembler) SetReadDeadline(t time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.deadline = t
+	if !t.IsZero() {
+		time.AfterFunc(time.Until(t), func() { a.changed.Broadcast() })
+	}
+	a.changed.Broadcast()
+	if a.tail != nil {
+		return a.tail.SetReadDeadline(t)
+	}
+	return nil
+}
+
+func (a *Assembler) SetWriteDeadline(time.Time) error { return nil }
+
+var _ net.Conn = (*Assembler)(nil)
