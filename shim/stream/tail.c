@@ -12,19 +12,27 @@ static _Atomic(uint8_t *) tails;
 
 uint8_t *tail_memory(void)
 {
-    if (!atomic_load(&tails)) {
-        /* Addresses only: what is kept there is made when it is. */
-        void *memory = mmap(NULL, TAILS_ALL, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        atomic_store(&tails, memory == MAP_FAILED ? NULL : memory);
+    uint8_t *before = atomic_load(&tails);
+    if (before) {
+        return before;
     }
-    return atomic_load(&tails);
+    /* Addresses only: what is kept there is made when it is. */
+    uint8_t *memory = mmap(NULL, TAILS_ALL, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    if (!atomic_compare_exchange_strong(&tails, &before, memory)) {
+        munmap(memory, TAILS_ALL);
+        return before;
+    }
+    return memory;
 }
 
 /* A place for a slot's tail; false: there is no memory for it. */
 static bool find_place(struct ms_counters *counters)
 {
     static _Atomic uint32_t count;
-    uint8_t *memory = atomic_load(&tails);
+    uint8_t *memory = tail_memory();
     uint32_t number = atomic_fetch_add(&count, 1);
     bool large = number < TAILS_LARGE;
     size_t size = large ? TAIL_SIZE : TAIL_SIZE_MANY;

@@ -12,7 +12,7 @@
 #define TAIL_SIZE_MANY (8 * 1024)
 #define TAILS_LARGE 64
 
-/* The memory that tails lie in, once a core has been told of it; it stays. By the helper. NULL: there is none, and no tail. */
+/* The memory that tails lie in, for the life of the process. NULL: there is none, and no tail. Any thread. */
 uint8_t *tail_memory(void);
 
 /* From the content octet that `in` reads next on, if there is memory. Only by the stream's reader. */
