@@ -36,6 +36,7 @@
 #include "process/fork.h"
 #include "stream/gate.h"
 #include "process/load.h"
+#include "process/own.h"
 #include "stream/names.h"
 #include "stream/socket.h"
 #include "stream/still.h"
@@ -63,9 +64,9 @@ void hand_wake(void)
 {
     static const uint64_t one = 1;
     int saved = errno;
-    atomic_fetch_add(&load_users, 1);
+    atomic_fetch_add(&own_users, 1);
     REAL(write)(atomic_load(&hand_event), &one, sizeof one);
-    atomic_fetch_sub(&load_users, 1);
+    atomic_fetch_sub(&own_users, 1);
     errno = saved;
 }
 
@@ -83,7 +84,7 @@ void hand_due(struct stream *s)
 static void drop(int *fd)
 {
     if (*fd >= 0) {
-        load_disown(*fd);
+        own_remove(*fd);
         REAL(syscall)(SYS_close, *fd);
         *fd = -1;
     }
@@ -92,7 +93,7 @@ static void drop(int *fd)
 static void drop_connection(int *fd)
 {
     if (*fd >= 0) {
-        load_disown(*fd);
+        own_remove(*fd);
         socket_reset(*fd);
         *fd = -1;
     }
@@ -257,7 +258,7 @@ static bool secure(struct stream *s)
     if (s->old_fd < 0) {
         s->old_fd = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
         if (s->old_fd >= 0) {
-            load_own(s->old_fd);
+            own_add(s->old_fd);
         }
     }
     /* The program may have lowered its limit below the numbers that it has: dup3 finds those too large. */
@@ -688,7 +689,7 @@ static void look_at_due(void)
 /* What has come is not armed, for a reason that the core is told. */
 static void decline(const struct stream *s, uint64_t exchange, int fd, struct twin *twin, enum ms_why why)
 {
-    load_disown(fd);
+    own_remove(fd);
     REAL(syscall)(SYS_close, fd);
     twin_free(twin);
     channel_send_why(s, MS_UNMOVED, exchange, 0, 0, why);
@@ -816,7 +817,7 @@ static void handle(const struct ms_message *m, int fd, const void *data, size_t 
     struct stream *s = stream_slot(m->slot);
     if (!s || s->id != m->stream || atomic_load(&s->stage) == STAGE_FREE) {
         if (fd >= 0) {
-            load_disown(fd);
+            own_remove(fd);
             REAL(syscall)(SYS_close, fd);
         }
         return;
@@ -971,7 +972,7 @@ static bool serve(struct pollfd *wait)
         told = true;
         names_flush();
     }
-    load_lock();
+    own_lock();
     if (ready > 0 && wait[1].revents) {
         uint64_t count;
         REAL(read)(atomic_load(&hand_event), &count, sizeof count); /* its number may have changed meanwhile */
@@ -991,7 +992,7 @@ static bool serve(struct pollfd *wait)
             handle(&message, fd, data, (size_t)length);
         }
     }
-    load_unlock();
+    own_unlock();
     return more;
 }
 

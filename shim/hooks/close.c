@@ -10,7 +10,7 @@
 #include "confine.h"
 #include "process/fork.h"
 #include "stream/gate.h"
-#include "process/load.h"
+#include "process/own.h"
 #include "stream/stream.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -20,7 +20,7 @@
 
 bool close_prepare(int fd)
 {
-    if (load_owns(fd)) {
+    if (own_has(fd)) {
         /* In a child that vfork made, an owned descriptor is the parent's as well: still not the program's. */
         errno = EBADF;
         return false;
@@ -69,7 +69,7 @@ static int sweep_around(unsigned first, unsigned last, int (*sweep)(unsigned, un
 {
     unsigned from = first;
     for (unsigned fd = first; fd < STREAM_TABLE && fd <= last; fd++) {
-        if (!load_owns((int)fd)) {
+        if (!own_has((int)fd)) {
             continue;
         }
         if (fd > from && sweep(from, fd - 1, flags)) {

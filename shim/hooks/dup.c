@@ -16,6 +16,7 @@
 #include "stream/gate.h"
 #include "handover/hand.h"
 #include "process/load.h"
+#include "process/own.h"
 #include "stream/recognise.h"
 #include "tls/tls.h"
 #include "stream/unchunk.h"
@@ -69,16 +70,16 @@ static int choose(int fd, int to, int flags, bool dup3_call)
     if (!alone) {
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        load_lock();
-        if (load_owns(to)) {
+        own_lock();
+        if (own_has(to)) {
             /* The program wants this number: whatever of ours is there has to move; the stream it served stays put. */
-            load_vacate(to);
+            own_vacate(to);
         }
     }
     int twin = dup3_call ? REAL(dup3)(fd, to, flags) : REAL(dup2)(fd, to);
     if (!alone) {
         int saved = errno;
-        load_unlock();
+        own_unlock();
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         errno = saved;
     }

@@ -16,7 +16,7 @@
 
 #include "calls.h"
 #include "load.h"
-#include "stream/stream.h"
+#include "clock.h"
 #include "threads.h"
 
 /* How often it is looked whether the process has threads of its own left: a sixteenth of the time that it has had none but those. */

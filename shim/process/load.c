@@ -17,13 +17,12 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,6 +34,7 @@
 #include "exit.h"
 #include "fork.h"
 #include "handover/hand.h"
+#include "own.h"
 #include "room.h"
 #include "stream/socket.h"
 #include "stream/stream.h"
@@ -47,9 +47,6 @@ _Atomic uint32_t load_state;
 _Atomic int load_channel = -1;
 struct ms_shared shared;
 
-/* Descriptors of Midstream's own in the program's table. */
-static _Atomic uint64_t owned[STREAM_TABLE / 64];
-
 /* 1 once the helper has a table of its own, 2 when it failed to get one. */
 static _Atomic uint32_t separated;
 /* 1 once somebody waits for the core. */
@@ -57,10 +54,7 @@ static _Atomic uint32_t hurried;
 /* 1 once there is a channel, or there will be none. */
 static _Atomic uint32_t channel_made;
 
-static _Atomic uint32_t locked;
-_Atomic uint32_t load_users;
-
-static int core_end = -1; /* changed with load_lock, once it is the helper's */
+static int core_end = -1; /* changed with own_lock, once it is the helper's */
 static bool need_copy;
 
 static _Atomic uint64_t namespace; /* the core's, 0 unknown */
@@ -71,59 +65,8 @@ bool load_is_near(int fd)
     return !own || !its || own == its;
 }
 
-bool load_owns(int fd)
+void load_moved(int fd, int moved)
 {
-    return (unsigned)fd < STREAM_TABLE && atomic_load_explicit(&owned[fd / 64], memory_order_relaxed) >> fd % 64 & 1;
-}
-
-void load_own(int fd)
-{
-    if ((unsigned)fd < STREAM_TABLE) {
-        atomic_fetch_or(&owned[fd / 64], 1ULL << fd % 64);
-    }
-}
-
-void load_disown(int fd)
-{
-    if ((unsigned)fd < STREAM_TABLE) {
-        atomic_fetch_and(&owned[fd / 64], ~(1ULL << fd % 64));
-    }
-}
-
-void load_lock(void)
-{
-    int64_t until = 0;
-    while (atomic_exchange(&locked, 1)) {
-        int64_t now = now_ns();
-        until = until ? until : now + 1000000000;
-        if (now > until) {
-            return; /* whoever has it is stopped, or was left in the middle */
-        }
-        sched_yield();
-    }
-}
-
-void load_unlock(void)
-{
-    atomic_store(&locked, 0);
-}
-
-/* Calls that have read the number before it changed. */
-static void await_users(void)
-{
-    for (int64_t until = now_ns() + 100000000; atomic_load(&load_users) && now_ns() < until;) {
-        sched_yield();
-    }
-}
-
-void load_vacate(int fd)
-{
-    int saved = errno;
-    int moved = load_lift((int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0));
-    if (moved < 0) {
-        errno = saved;
-        return;
-    }
     int was = fd;
     if (!atomic_compare_exchange_strong(&load_channel, &was, moved)) {
         was = fd;
@@ -143,44 +86,6 @@ void load_vacate(int fd)
         core_end = moved;
     }
     twin_vacate(fd, moved);
-    load_disown(fd);
-    await_users();
-    hand_wake();
-    errno = saved;
-}
-
-int load_lift(int fd)
-{
-    struct rlimit limit;
-    int top = STREAM_TABLE;
-    if (fd < 0) {
-        return -1;
-    }
-    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < STREAM_TABLE) {
-        top = (int)limit.rlim_cur;
-    }
-    /* Well above what programs use, low enough to leave room for one socket a stream. */
-    int high = (int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - top / 4);
-    if (high < 0) {
-        high = (int)REAL(syscall)(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top / 2);
-    }
-    int saved = errno;
-    REAL(syscall)(SYS_close, fd);
-    errno = saved;
-    if (high >= STREAM_TABLE) {
-        REAL(syscall)(SYS_close, high);
-        return -1;
-    }
-    load_own(high);
-    return high;
-}
-
-static void drop(int fd)
-{
-    if (fd >= 0) {
-        load_disown(fd);
-        REAL(syscall)(SYS_close, fd);
-    }
 }
 
 static void set(_Atomic uint32_t *word, uint32_t value)
@@ -213,10 +118,10 @@ void load_wait(void)
 /* A table of its own for this thread and all that Go will start from it, with the core's end of the channel. */
 static bool separate(int *channel)
 {
-    load_lock(); /* the program may choose its number until then (load_vacate) */
+    own_lock(); /* the program may choose its number until then (own_vacate) */
     int keep = *channel = core_end;
     bool own = !REAL(unshare)(CLONE_FILES);
-    load_unlock();
+    own_unlock();
     if (!own) {
         return false;
     }
@@ -313,10 +218,10 @@ void load_part_with_core(void)
 {
     if (core_end >= 0) {
         wait_while(&separated, 0, INT64_MAX / 2);
-        load_lock();
-        drop(core_end);
+        own_lock();
+        own_close(core_end);
         core_end = -1;
-        load_unlock();
+        own_unlock();
     }
 }
 
@@ -332,9 +237,9 @@ static bool start(void)
     int room = 4 * 1024 * 1024;
     REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
-    int shim_end = load_lift(ends[0]);
-    core_end = load_lift(ends[1]);
-    int event = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    int shim_end = own_lift(ends[0]);
+    core_end = own_lift(ends[1]);
+    int event = own_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     atomic_store(&separated, 0);
     atomic_store(&hurried, 0);
     bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
@@ -344,10 +249,10 @@ static bool start(void)
         good = threads_start(helper_main, NULL, 256 * 1024);
     }
     if (!good) {
-        drop(shim_end);
-        drop(core_end);
+        own_close(shim_end);
+        own_close(core_end);
         core_end = -1;
-        drop(event);
+        own_close(event);
         atomic_store(&load_channel, -1);
         atomic_store(&hand_event, -1);
     }
@@ -392,14 +297,7 @@ bool load_start(void)
 /* Nothing of Midstream's uses its descriptors any more. The next core is a copy. */
 static void drop_all(void)
 {
-    for (size_t i = 0; i < STREAM_TABLE / 64; i++) {
-        uint64_t bits = atomic_load(&owned[i]);
-        for (int bit = 0; bits; bit++, bits >>= 1) {
-            if (bits & 1) {
-                drop((int)i * 64 + bit);
-            }
-        }
-    }
+    own_close_all();
     atomic_store(&hand_there, 0);
     atomic_store(&namespace, 0);
     core_end = -1;
@@ -417,7 +315,7 @@ void load_release(void)
 {
     atomic_store(&load_channel, -1);
     atomic_store(&hand_event, -1);
-    await_users();
+    own_await_users();
     load_remove_control_socket();
     hand_forget();
     drop_all();
@@ -430,8 +328,7 @@ void load_forget(void)
     }
     atomic_store(&load_channel, -1);
     atomic_store(&hand_event, -1);
-    atomic_store(&load_users, 0);
-    atomic_store(&locked, 0);
+    own_forget();
     threads_forget();
     exit_forget();
     drop_all();

@@ -36,31 +36,10 @@ void load_release(void);
 /* At the end of the process. */
 void load_remove_control_socket(void);
 
+/* What Midstream had on the number is on `moved` as well now (own_vacate). */
+void load_moved(int fd, int moved);
+
 /* False when the socket is in another network namespace than the core. True while there is none. */
 bool load_is_near(int fd);
-
-/* True when the descriptor is Midstream's own: the program neither closes nor sees it. */
-bool load_owns(int fd);
-void load_own(int fd);
-void load_disown(int fd);
-
-/* The program is about to put something on a number that Midstream occupies: the descriptor moves elsewhere. */
-void load_vacate(int fd);
-
-/*
- * Who sends on Midstream's own descriptors without load_lock counts himself in and out: what a number meant a moment ago may be
- * the program's own file by now.
- */
-extern _Atomic uint32_t load_users;
-
-/*
- * Held by the hand while it works with descriptors, some of which have for a moment a number that the program may choose, and
- * by calls with which the program chooses one. Waits a second at most. Not across anything that a handler may leave.
- */
-void load_lock(void);
-void load_unlock(void);
-
-/* Moves a descriptor out of the program's way: high, close-on-exec, owned. -1 when there is no room. */
-int load_lift(int fd);
 
 #endif

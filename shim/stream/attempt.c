@@ -15,7 +15,7 @@
 #include "epoll.h"
 #include "process/fork.h"
 #include "gate.h"
-#include "process/load.h"
+#include "process/own.h"
 #include "socket.h"
 
 /* An attempt that takes so long may have lost its carrier; that is looked at again every second. */
@@ -55,7 +55,7 @@ void attempt_begin(struct stream *s)
 static void drop(int *fd)
 {
     if (*fd >= 0) {
-        load_disown(*fd);
+        own_remove(*fd);
         REAL(syscall)(SYS_close, *fd);
         *fd = -1;
     }
@@ -114,7 +114,7 @@ static bool try_next(struct stream *s)
                 drop(&other);
                 return false;
             }
-            load_own(own);
+            own_add(own);
             s->kept_fd = own;
         }
         if (put(s, &other)) {

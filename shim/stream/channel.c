@@ -32,10 +32,10 @@ bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_
     struct msghdr header = { .msg_iov = parts, .msg_iovlen = length ? 2 : 1 };
     ssize_t sent;
     for (int tries = 0;; tries++) {
-        atomic_fetch_add(&load_users, 1);
+        atomic_fetch_add(&own_users, 1);
         int channel = atomic_load(&load_channel);
         sent = REAL(sendmsg)(channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-        atomic_fetch_sub(&load_users, 1);
+        atomic_fetch_sub(&own_users, 1);
         if (sent >= 0 || (errno != EAGAIN && errno != EINTR) || tries == 4 || atomic_load(&load_state) != LOAD_UP) {
             break;
         }
@@ -85,7 +85,7 @@ ssize_t channel_receive(struct ms_message *message, void *data, size_t length, i
          */
         int got;
         memcpy(&got, CMSG_DATA(c), sizeof got);
-        *fd = load_lift(got);
+        *fd = own_lift(got);
     }
     return received - (ssize_t)sizeof *message;
 }

@@ -15,7 +15,7 @@
 #include "process/calls.h"
 #include "epoll.h"
 #include "process/fork.h"
-#include "process/load.h"
+#include "process/own.h"
 #include "route.h"
 #include "process/settings.h"
 #include "socket.h"
@@ -188,12 +188,12 @@ int detour_socket(int fd, uint32_t index, const struct sockaddr *address, sockle
         || REAL(getsockopt)(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size)) {
         return -1;
     }
-    int other = load_lift((int)REAL(syscall)(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, protocol));
+    int other = own_lift((int)REAL(syscall)(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, protocol));
     if (other < 0) {
         return -1;
     }
     if (!use_bind_index(other, index, address, length)) {
-        load_disown(other);
+        own_remove(other);
         REAL(syscall)(SYS_close, other);
         return -1;
     }
@@ -207,7 +207,7 @@ static _Thread_local int abandoned = -1;
 static void abandon(void)
 {
     if (abandoned >= 0) {
-        load_disown(abandoned);
+        own_remove(abandoned);
         REAL(syscall)(SYS_close, abandoned);
         abandoned = -1;
     }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "process/calls.h"
-#include "stream.h"
+#include "process/clock.h"
 
 /* The main thread may have ended, or have another table. */
 #define OWN_FDS "/proc/thread-self/fd"

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "caller.h"
 #include "process/calls.h"
@@ -15,23 +14,6 @@
 
 _Atomic uint32_t gates_closed;
 _Atomic uint32_t gate_changes;
-
-static int64_t read_clock(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-int64_t now_ns(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
-
-int64_t coarse_now_ns(void)
-{
-    return read_clock(CLOCK_MONOTONIC_COARSE);
-}
 
 bool gate_wait(struct stream *s)
 {

@@ -23,13 +23,15 @@
 #include "../../cgo/abi.h"
 #include "framing.h"
 #include "hello.h"
+#include "process/clock.h"
+#include "process/own.h"
 #include "quiet.h"
 
 struct tls;
 struct twin;
 
 /* Descriptors from here on are never tracked. */
-#define STREAM_TABLE 65536
+#define STREAM_TABLE OWN_TABLE
 
 /* Requests on one connection that may wait for their answers at once. */
 #define STREAM_PIPELINE 64
@@ -254,9 +256,5 @@ void stream_tell_closed(void);
 
 /* The core has forgotten the stream. */
 void stream_release(struct stream *s);
-
-/* CLOCK_MONOTONIC in nanoseconds, and the same clock as of the last tick. */
-int64_t now_ns(void);
-int64_t coarse_now_ns(void);
 
 #endif

@@ -19,7 +19,7 @@
 #include "process/calls.h"
 #include "process/load.h"
 #include "route.h"
-#include "stream.h"
+#include "process/clock.h"
 
 /* Where root's midstreamd keeps what holds for all users. */
 #define HOST_FOLDER "/run/midstream"

@@ -22,7 +22,7 @@
 #include "process/calls.h"
 #include "stream/channel.h"
 #include "stream/epoll.h"
-#include "process/load.h"
+#include "process/own.h"
 #include "stream/socket.h"
 
 /* A handshake may take so long; the core's own time-out is usually shorter. */
@@ -132,7 +132,7 @@ static void destroy(struct twin *w)
         w->library->kind->destroy(w);
     }
     if (w->fd >= 0) {
-        load_disown(w->fd);
+        own_remove(w->fd);
         socket_reset(w->fd);
     }
     if (w->stash) {
@@ -581,7 +581,7 @@ static void *worker_main(void *unused)
         REAL(poll)(wait, count, count > 1 ? 1000 : -1);
         begin_work(&frame);
         if (ending) {
-            load_disown(event);
+            own_remove(event);
             REAL(syscall)(SYS_close, event);
             event = -1;
             ending = false;
@@ -623,7 +623,7 @@ static bool start_worker(void)
     if (event >= 0) {
         return true;
     }
-    int made = load_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    int made = own_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (made < 0 || pthread_attr_init(&attributes)) {
         return false;
     }
@@ -633,7 +633,7 @@ static bool start_worker(void)
     bool good = !pthread_create(&thread, &attributes, worker_main, NULL); /* the hand's signal mask: all blocked */
     pthread_attr_destroy(&attributes);
     if (!good) {
-        load_disown(event);
+        own_remove(event);
         REAL(syscall)(SYS_close, event);
         event = -1;
     } else if (!registered) {
@@ -725,7 +725,7 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
         enum ms_why why = begin(s, m, fd);
         if (why) {
             if (fd >= 0) {
-                load_disown(fd);
+                own_remove(fd);
                 socket_reset(fd);
             }
             channel_send_why(s, MS_TWIN_FAILED, 0, 0, m->b, why);

@@ -2,6 +2,7 @@
  * gate.c: a gate that is opened and closed again at once, as by two hand-overs in a row, lets nobody in while it is closed. Exit
  * status 1 if it does. A signal handler does both, so that it comes between any two instructions of the call that waits.
  */
+#include "process/clock.c"
 #include "stream/gate.c"
 
 #include <signal.h>

@@ -3,6 +3,7 @@
  * open it again, and the next read would wait for as long as the gate waits. Exit status 1 if it stays closed, or if one is opened
  * that the core has still to answer for.
  */
+#include "process/clock.c"
 #include "stream/gate.c"
 #include "handover/hand.c"
 
@@ -10,7 +11,7 @@
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 struct ms_shared shared;
-_Atomic uint32_t load_users, load_state;
+_Atomic uint32_t own_users, load_state;
 
 static struct ms_counters counters;
 static struct stream stream = { .counters = &counters, .fd = 5, .inode = 1, .stage = STAGE_OPEN, .next_fd = -1, .kept_fd = -1, .old_fd = -1 };
@@ -33,8 +34,8 @@ NOT_CALLED(epoll_join)
 NOT_CALLED(epoll_know)
 NOT_CALLED(epoll_part)
 NOT_CALLED(fork_children)
-NOT_CALLED(load_disown)
-NOT_CALLED(load_own)
+NOT_CALLED(own_remove)
+NOT_CALLED(own_add)
 NOT_CALLED(stream_leave)
 NOT_CALLED(tls_plain)
 NOT_CALLED(twin_fits)
