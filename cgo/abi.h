@@ -80,7 +80,7 @@ struct ms_counters {
 struct ms_shared {
     uint32_t version;
     int32_t pid;
-    /* Set by the core before and after it sends a message: the hand may have to be started to receive it. */
+    /* Set by the core before and after it sends a message: the agent may have to be started to receive it. */
     _Atomic uint32_t wanted;
     struct ms_counters counters[MS_SLOTS];
     /* Set by the core once its control socket listens; unlinked by the shim at exit. */

@@ -234,7 +234,7 @@ func (m memory) ControlPath(path string) {
 // End is called when the shim has ended the channel: it needs the core no more.
 func (memory) End() { guestEnd() }
 
-// calling is the channel to a shim whose hand may have to be called first.
+// calling is the channel to a shim whose agent may have to be called first.
 type calling struct {
 	*channel.Conn
 	memory
@@ -243,7 +243,7 @@ type calling struct {
 func (c calling) Send(m channel.Message, fd int) error {
 	C.ms_wanted(c.shared)
 	err := c.Conn.Send(m, fd)
-	// The hand may have taken the first call for one of an earlier message, and have left before this one came.
+	// The agent may have taken the first call for one of an earlier message, and have left before this one came.
 	C.ms_wanted(c.shared)
 	return err
 }

@@ -32,7 +32,7 @@ bool close_prepare(int fd)
         } else if (gate_enter(s)) {
             /*
              * Before the call, so that a number used again at once is not taken for this stream; and inside, so that
-             * the hand, which waits until nobody is, sees it closed.
+             * the agent, which waits until nobody is, sees it closed.
              */
             stream_closed(s);
             gate_leave(s);

@@ -14,7 +14,7 @@
 #include "close.h"
 #include "process/fork.h"
 #include "stream/gate.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "process/load.h"
 #include "process/own.h"
 #include "stream/recognise.h"
@@ -55,14 +55,14 @@ static int note_duplicate(int fd, int twin)
 EXPORT int dup(int fd)
 {
     prepare(fd);
-    /* The hand must not be between its own dup and dup3 when the number gets a twin. */
+    /* The agent must not be between its own dup and dup3 when the number gets a twin. */
     struct stream *s = gate_enter_fd(fd);
     int twin = note_duplicate(fd, REAL(dup)(fd));
     gate_leave_if(s);
     return twin;
 }
 
-/* The call itself, while the hand has nothing in its fingers. */
+/* The call itself, while the agent has nothing in its fingers. */
 static int choose(int fd, int to, int flags, bool dup3_call)
 {
     bool alone = atomic_load(&load_state) == LOAD_NONE || !fork_is_mine() || !fork_same_process();
@@ -122,7 +122,7 @@ static inline __attribute__((always_inline)) int set_flags(int fd, int command, 
     if (!s || !fork_is_mine() || tls_own_traffic(s)) {
         return REAL(fcntl)(fd, command, argument);
     }
-    hand_check();
+    agent_check();
     uint32_t changes = atomic_load(&gate_changes);
     bool open = !atomic_load(&s->gate);
     int result = open ? REAL(fcntl)(fd, command, argument) : -1;

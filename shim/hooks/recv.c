@@ -13,7 +13,7 @@
 #include "process/at_once.h"
 #include "stream/bulk.h"
 #include "process/calls.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "process/memory.h"
 #include "stream/names.h"
 #include "stream/ending.h"
@@ -61,15 +61,15 @@ static bool signals_interrupt(void)
     return some;
 }
 
-/* Whether a read may wait while the hand is not there. */
-static int waits_without_hand(struct stream *s, int fd, int flags)
+/* Whether a read may wait while the agent is not there. */
+static int waits_without_agent(struct stream *s, int fd, int flags)
 {
     /* What a wait has found counts for one read, whatever comes of it: a later one could wait for ever with nobody to wake it. */
     bool looked = atomic_load_explicit(&s->looked, memory_order_relaxed);
     if (looked) {
         atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
     }
-    if (hand_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN || (looked && !(flags & MSG_WAITALL))) {
+    if (agent_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN || (looked && !(flags & MSG_WAITALL))) {
         return BLOCKING_NEVER;
     }
     int32_t blocking = atomic_load(&s->blocking);
@@ -87,7 +87,7 @@ static int waits_without_hand(struct stream *s, int fd, int flags)
 }
 
 /*
- * `waits` says whether the read may wait while the hand is not there: it is started then, for nothing else could wake the read if the
+ * `waits` says whether the read may wait while the agent is not there: it is started then, for nothing else could wake the read if the
  * connection had to be replaced. A wait of the hook's own before that would be ended by signals that restart a read, and one with signals blocked
  * would leave them to other threads.
  */
@@ -95,7 +95,7 @@ static ssize_t receive_waiting(int waits, int fd, void *buffer, size_t length, i
                                socklen_t *from_length)
 {
     if (waits != BLOCKING_NEVER) {
-        hand_ensure();
+        agent_ensure();
     }
     return receive(fd, buffer, length, how, from, from_length);
 }
@@ -125,7 +125,7 @@ static bool does_not_wait(struct stream *s, int fd, int flags)
 static inline __attribute__((always_inline)) ssize_t receive_watched(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
                                                                      struct sockaddr *from, socklen_t *from_length)
 {
-    int flags = how == PLAIN_READ ? 0 : (int)how, waits = waits_without_hand(s, fd, flags);
+    int flags = how == PLAIN_READ ? 0 : (int)how, waits = waits_without_agent(s, fd, flags);
     bool never = flags & MSG_DONTWAIT || atomic_load_explicit(&s->blocking, memory_order_relaxed) == BLOCKING_NEVER;
     bool direct = atomic_load_explicit(&at_once_direct, memory_order_relaxed);
     if ((never || waits == BLOCKING_ANY) && length && !from && !(flags & MSG_WAITALL) && (direct || how != PLAIN_READ)) {
@@ -136,7 +136,7 @@ static inline __attribute__((always_inline)) ssize_t receive_watched(struct stre
         if (result >= 0 || (errno == EAGAIN ? never && does_not_wait(s, fd, flags) : !is_denied(errno))) {
             return result;
         }
-        waits = errno == EAGAIN ? waits_without_hand(s, fd, flags) : waits;
+        waits = errno == EAGAIN ? waits_without_agent(s, fd, flags) : waits;
         errno = saved;
     }
     return receive_waiting(waits, fd, buffer, length, how, from, from_length);
@@ -145,8 +145,8 @@ static inline __attribute__((always_inline)) ssize_t receive_watched(struct stre
 static ssize_t receive_vector(struct stream *s, int fd, struct msghdr *message, int64_t how)
 {
     int flags = how == PLAIN_READ ? 0 : (int)how;
-    if (waits_without_hand(s, fd, flags) != BLOCKING_NEVER) {
-        hand_ensure();
+    if (waits_without_agent(s, fd, flags) != BLOCKING_NEVER) {
+        agent_ensure();
     }
     return how == PLAIN_READ ? REAL(readv)(fd, message->msg_iov, (int)message->msg_iovlen) : REAL(recvmsg)(fd, message, flags);
 }
@@ -232,7 +232,7 @@ static bool may_wait(struct tls *t, int fd, int flags)
             return false;
         }
         if (!found) {
-            hand_ensure();
+            agent_ensure();
         }
     }
     errno = saved;
@@ -518,8 +518,8 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length)
         ssize_t result;
         return read_swiftly(s, fd, buffer, length, PLAIN_READ, &result) ? result : read_one(s, fd, buffer, length, PLAIN_READ, NULL, OF_RECV, NULL);
     }
-    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !hand_is_there()) {
-        hand_before_other_read();
+    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && !agent_is_there()) {
+        agent_before_other_read();
     }
     return note_dns(fd, buffer, REAL(read)(fd, buffer, length));
 }

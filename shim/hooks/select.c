@@ -212,7 +212,7 @@ EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *excepti
         return REAL(select)(count, readable, writable, exceptional, timeout);
     }
     bool invalid = timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0);
-    if (!invalid && !hand_is_there() && has_more(count, readable, writable, exceptional)) {
+    if (!invalid && !agent_is_there() && has_more(count, readable, writable, exceptional)) {
         return 1;
     }
     struct selected call = { .count = count, .readable = readable, .writable = writable, .exceptional = exceptional, .timeout = timeout };

@@ -13,8 +13,9 @@
 #include "stream/caller.h"
 #include "calls.h"
 #include "stream/gate.h"
-#include "handover/hand.h"
+#include "agent.h"
 #include "load.h"
+#include "handover/handover.h"
 #include "stream/stream.h"
 #include "tls/tls.h"
 #include "stream/unchunk.h"
@@ -106,7 +107,7 @@ void fork_forget(void)
     atomic_store(&attempts_open, 0);
     atomic_store(&stream_untold_count, 0);
     caller_forget();
-    hand_forget();
+    handover_forget();
     load_forget();
     tls_forget();
     atomic_store(&owner, getpid());

@@ -5,7 +5,7 @@
  *      does not wait for it.
  *   2. The helper leaves the program's descriptor table, closes everything but its end of the channel, and
  *      only then, and a moment later, opens the core: Go's threads descend from it, so the program's descriptors and Go's never meet.
- *   3. The hand, started likewise, serves the core's messages in the program's table while it is needed (hand.c).
+ *   3. The agent, started likewise, serves the core's messages in the program's table while it is needed (handover/serve.c).
  *
  * In a forked child the loader would hand out the parent's mapped core again, dead: the child opens a copy.
  */
@@ -33,10 +33,11 @@
 #include "calls.h"
 #include "exit.h"
 #include "fork.h"
-#include "handover/hand.h"
+#include "agent.h"
 #include "own.h"
 #include "room.h"
 #include "stream/socket.h"
+#include "handover/handover.h"
 #include "stream/stream.h"
 #include "stream/tail.h"
 #include "threads.h"
@@ -70,7 +71,7 @@ void load_moved(int fd, int moved)
     int was = fd;
     if (!atomic_compare_exchange_strong(&load_channel, &was, moved)) {
         was = fd;
-        atomic_compare_exchange_strong(&hand_event, &was, moved);
+        atomic_compare_exchange_strong(&agent_event, &was, moved);
     }
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
@@ -208,7 +209,7 @@ static void *helper_main(void *unused)
     }
     good = good && threads_prepare() && open_core(channel);
     if (!good && atomic_load(&separated) == 1) {
-        REAL(syscall)(SYS_close, channel); /* the hand reads the end of the channel and ends */
+        REAL(syscall)(SYS_close, channel); /* the agent reads the end of the channel and ends */
     }
     set(&load_state, good ? LOAD_UP : LOAD_FAILED);
     return NULL;
@@ -245,7 +246,7 @@ static bool start(void)
     bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
     if (good) {
         atomic_store(&load_channel, shim_end);
-        atomic_store(&hand_event, event);
+        atomic_store(&agent_event, event);
         good = threads_start(helper_main, NULL, 256 * 1024);
     }
     if (!good) {
@@ -254,7 +255,7 @@ static bool start(void)
         core_end = -1;
         own_close(event);
         atomic_store(&load_channel, -1);
-        atomic_store(&hand_event, -1);
+        atomic_store(&agent_event, -1);
     }
     return good;
 }
@@ -283,7 +284,7 @@ bool load_start(void)
             set(&load_state, LOAD_FAILED);
         }
         set(&channel_made, 1);
-        hand_ensure();
+        agent_ensure();
         errno = saved;
     } else if (!atomic_load(&channel_made)) {
         /* Another thread's first GET is a moment ahead. */
@@ -298,7 +299,7 @@ bool load_start(void)
 static void drop_all(void)
 {
     own_close_all();
-    atomic_store(&hand_there, 0);
+    atomic_store(&agent_there, 0);
     atomic_store(&namespace, 0);
     core_end = -1;
     need_copy = true;
@@ -314,10 +315,10 @@ static void drop_all(void)
 void load_release(void)
 {
     atomic_store(&load_channel, -1);
-    atomic_store(&hand_event, -1);
+    atomic_store(&agent_event, -1);
     own_await_users();
     load_remove_control_socket();
-    hand_forget();
+    handover_forget();
     drop_all();
 }
 
@@ -327,7 +328,7 @@ void load_forget(void)
         return;
     }
     atomic_store(&load_channel, -1);
-    atomic_store(&hand_event, -1);
+    atomic_store(&agent_event, -1);
     own_forget();
     threads_forget();
     exit_forget();

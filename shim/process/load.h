@@ -21,7 +21,7 @@ extern struct ms_shared shared;
 /* Starts the helper unless it runs. False when that has failed, now or before. */
 bool load_start(void);
 
-/* By the hand: the core's end of the channel is the core's alone, once it has a table of its own. */
+/* By the agent: the core's end of the channel is the core's alone, once it has a table of its own. */
 void load_part_with_core(void);
 
 /* Before a fork: waits, bounded, until the helper is not inside the loader. */
@@ -30,7 +30,7 @@ void load_wait(void);
 /* In a forked child: the parent's core is out of reach; the next GET loads a copy. */
 void load_forget(void);
 
-/* The core and the hand have ended, and all their threads are gone. */
+/* The core and the agent have ended, and all their threads are gone. */
 void load_release(void);
 
 /* At the end of the process. */

@@ -10,7 +10,7 @@
 
 #include "calls.h"
 #include "clock.h"
-#include "handover/hand.h"
+#include "agent.h"
 #include "load.h"
 
 static _Atomic uint64_t owned[OWN_TABLE / 64];
@@ -72,7 +72,7 @@ void own_vacate(int fd)
     load_moved(fd, moved);
     own_remove(fd);
     own_await_users();
-    hand_wake();
+    agent_wake();
     errno = saved;
 }
 
@@ -108,6 +108,12 @@ void own_close(int fd)
         own_remove(fd);
         REAL(syscall)(SYS_close, fd);
     }
+}
+
+void own_drop(int *fd)
+{
+    own_close(*fd);
+    *fd = -1;
 }
 
 void own_close_all(void)

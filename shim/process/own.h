@@ -24,8 +24,9 @@ void own_remove(int fd);
 /* Moves a descriptor out of the program's way: high, close-on-exec, owned. -1 when there is no room; it is closed then. */
 int own_lift(int fd);
 
-/* Closes it; -1 is allowed. */
+/* Closes it; -1 is allowed. own_drop leaves -1 behind. */
 void own_close(int fd);
+void own_drop(int *fd);
 
 /* All of them, when nobody uses them any more. */
 void own_close_all(void);
@@ -41,7 +42,7 @@ extern _Atomic uint32_t own_users;
 void own_await_users(void);
 
 /*
- * Held by the hand while it works with descriptors, some of which have for a moment a number that the program may choose, and
+ * Held by the agent while it works with descriptors, some of which have for a moment a number that the program may choose, and
  * by calls with which the program chooses one. Waits a second at most. Not across anything that a handler may leave.
  */
 void own_lock(void);

@@ -22,7 +22,7 @@
 static uint32_t word;
 
 /*
- * Of the hooks, the hand, the C library's threads and the Go runtime; with arguments that have no effect. Those that Midstream does
+ * Of the hooks, the agent, the C library's threads and the Go runtime; with arguments that have no effect. Those that Midstream does
  * without where they are refused are in it too: refused is not killed.
  */
 static const struct {

@@ -9,7 +9,7 @@
 #include "calls.h"
 #include "exit.h"
 #include "fork.h"
-#include "handover/hand.h"
+#include "agent.h"
 #include "load.h"
 #include "stream/stream.h"
 #include "threads.h"
@@ -66,7 +66,7 @@ static bool end_core(bool by_force)
         load_wait();
     }
     unchunk_end_all();
-    hand_ensure(); /* it puts back what is held */
+    agent_ensure(); /* it puts back what is held */
     REAL(shutdown)(atomic_load(&load_channel), SHUT_RDWR);
     twin_end();
     threads_dismiss();

@@ -8,7 +8,7 @@
 #include "exchange.h"
 #include "process/fork.h"
 #include "gate.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "tls/tls.h"
 
 /* The coarse clock is asked at every so many reads: at such a rate, that is more often than it ticks. */
@@ -36,7 +36,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
 
 static bool begin(struct call *call, struct stream *s, const struct tls *t, size_t length)
 {
-    if (hand_is_there() || atomic_load_explicit(&shared.wanted, memory_order_relaxed) || !fork_is_mine()) {
+    if (agent_is_there() || atomic_load_explicit(&shared.wanted, memory_order_relaxed) || !fork_is_mine()) {
         return false;
     }
     atomic_fetch_add(&s->inside, 1);
@@ -85,7 +85,7 @@ static void count(struct stream *s, size_t n)
 {
     s->in.left -= n;
     s->in.content += n;
-    /* As `publish` does: the hand arms, then looks here; what was armed is looked for after this. */
+    /* As `publish` does: the agent arms, then looks here; what was armed is looked for after this. */
     atomic_store(&s->counters->received, s->in.content);
     if (atomic_load(&s->armed)) {
         exchange_check_stop(s);
@@ -109,7 +109,7 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
     atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
     atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
     count(s, (size_t)result);
-    uint32_t reads = hand_note_read((size_t)result);
+    uint32_t reads = agent_note_read((size_t)result);
     if (reads % CLOCK_READS <= (size_t)result / READ_OCTETS || (size_t)result < length) {
         note_time(s);
     }
@@ -125,7 +125,7 @@ bool bulk_end_clear(struct call *call, size_t n, size_t length)
     }
     atomic_store_explicit(&s->drained, n < length, memory_order_relaxed);
     count(s, n);
-    hand_note_read(n);
+    agent_note_read(n);
     note_time(s); /* a record comes at a time: that less came than was asked for tells nothing */
     caller_leave(s, &s->reading, call->token);
     return true;
@@ -133,7 +133,7 @@ bool bulk_end_clear(struct call *call, size_t n, size_t length)
 
 bool bulk_has_more(struct stream *s)
 {
-    if (atomic_load_explicit(&s->drained, memory_order_relaxed) || hand_is_there() || !is_calm(s, NULL)) {
+    if (atomic_load_explicit(&s->drained, memory_order_relaxed) || agent_is_there() || !is_calm(s, NULL)) {
         return false;
     }
     uint32_t changes = atomic_load(&gate_changes);

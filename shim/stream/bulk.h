@@ -1,7 +1,7 @@
 /*
  * bulk.h: the short way of a read in the middle of content, which most reads of a fast download are.
  *
- * While the hand is away, nothing is armed and no tail is kept or wanted, a read that cannot reach the end of the content needs
+ * While the agent is away, nothing is armed and no tail is kept or wanted, a read that cannot reach the end of the content needs
  * no more than to be counted. Whatever differs goes the long way (read_begin, read_end), which decides alone. So do the
  * octets of a TLS session, as long as it is the program's own.
  */

@@ -124,7 +124,7 @@ static bool resume(struct call *call, ssize_t result)
     return false;
 }
 
-/* Such a call is to be repeated if the hand has woken it. */
+/* Such a call is to be repeated if the agent has woken it. */
 static bool was_woken(const struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
@@ -164,7 +164,7 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     if (end) {
         int error = result < 0 ? saved : 0;
         if (atomic_load(&s->gate) || atomic_load(&s->generation) != call->generation) {
-            again = true; /* the hand woke this call */
+            again = true; /* the agent woke this call */
         } else if (atomic_load(&s->stage) == STAGE_OPEN && ending_concerns(call, error)) {
             again = ending_hold(s, error);
         }

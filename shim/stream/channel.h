@@ -25,7 +25,7 @@ static inline bool channel_send_why(const struct stream *s, unsigned kind, uint6
 bool channel_send_head(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
                        const void *data, size_t length);
 
-/* Receives one message, by the hand only; -1 at the end, with errno EAGAIN if there is none. The attached descriptor, or -1, goes to *fd. */
+/* Receives one message, by the agent only; -1 at the end, with errno EAGAIN if there is none. The attached descriptor, or -1, goes to *fd. */
 ssize_t channel_receive(struct ms_message *message, void *data, size_t length, int *fd);
 
 #endif

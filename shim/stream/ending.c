@@ -10,7 +10,7 @@
 #include "exchange.h"
 #include "process/fork.h"
 #include "gate.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "process/load.h"
 #include "socket.h"
 #include "tls/tls.h"
@@ -66,7 +66,7 @@ bool ending_hold(struct stream *s, int error)
     }
     bool held = would && gate_hold(s);
     if (would && !held) {
-        return true; /* the hand has closed it meanwhile: what is there afterwards is looked at anew */
+        return true; /* the agent has closed it meanwhile: what is there afterwards is looked at anew */
     }
     if (error == LEFT_ERROR) {
         if (!held) {
@@ -87,13 +87,13 @@ bool ending_hold(struct stream *s, int error)
         if (s->kept_fd < 0) {
             s->held_error = error; /* else what has ended is only what the program was to wait on meanwhile */
         }
-        hand_ensure();
+        agent_ensure();
     }
     quiet_tell(s);
     if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
                       (int64_t)s->in.content, NULL, 0)
         && held && s->kept_fd < 0) {
-        /* Nobody would answer; where the connection itself has been kept, the hand puts it back. */
+        /* Nobody would answer; where the connection itself has been kept, the agent puts it back. */
         atomic_store(&s->pending_error, s->held_error);
         atomic_store(&s->counters->guard, 0);
         gate_open(s);
@@ -122,7 +122,7 @@ bool ending_met_in_wait(struct stream *s)
         gate_wait(s);
         return true;
     }
-    /* Inside, so that the hand leaves alone what is looked at. */
+    /* Inside, so that the agent leaves alone what is looked at. */
     if (!gate_enter(s)) {
         return false;
     }

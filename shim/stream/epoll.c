@@ -521,7 +521,7 @@ static int wait_events(int epfd, struct epoll_event *events, int count, const st
     wait_start(&clock, timeout);
     for (;;) {
         struct timespec left;
-        hand_check();
+        agent_check();
         int result = REAL(epoll_pwait2)(epfd, events, count, wait_left(&clock, &left), mask);
         if (result < 0 && errno == ENOSYS) {
             result = REAL(epoll_pwait)(epfd, events, count, wait_left_ms(&clock), mask);

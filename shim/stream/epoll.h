@@ -11,7 +11,7 @@
 enum ms_why epoll_know(struct stream *s);
 
 /*
- * Takes the descriptor out of its sets (before a hand-over), puts it in again (after it). Only by the hand, or whoever else changes what
+ * Takes the descriptor out of its sets (before a hand-over), puts it in again (after it). Only by the agent, or whoever else changes what
  * is behind it. A change by an io_uring in between would fail: where there is one, that is to be no longer than it must.
  */
 void epoll_part(struct stream *s, int fd);
@@ -26,7 +26,7 @@ void epoll_edge(struct stream *s);
 /* A surplus has come up: those who wait for the descriptor see it. Keeps errno. */
 void epoll_show(struct stream *s);
 
-/* The same by the hand. */
+/* The same by the agent. */
 void epoll_show_all(struct stream *s);
 
 #endif

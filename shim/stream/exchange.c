@@ -7,8 +7,9 @@
 #include "caller.h"
 #include "process/calls.h"
 #include "channel.h"
+#include "due.h"
 #include "gate.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "process/load.h"
 #include "recognise.h"
 #include "socket.h"
@@ -94,7 +95,7 @@ void exchange_publish(struct stream *s)
 {
     atomic_store_explicit(&s->counters->head, s->in.head, memory_order_release);
     atomic_store_explicit(&s->counters->phase, s->in.phase, memory_order_release);
-    /* Sequentially consistent: the hand arms, then looks here; exchange_check_stop looks at `armed` after this. */
+    /* Sequentially consistent: the agent arms, then looks here; exchange_check_stop looks at `armed` after this. */
     atomic_store(&s->counters->received, s->in.content);
 }
 
@@ -206,7 +207,7 @@ void exchange_received(struct stream *s, const uint8_t *octets, size_t count)
                 if (!quiet_end(s, number, s->in.content) && !channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
                     stream_leave(s, MS_WHY_CORE_BEHIND);
                 }
-                hand_ensure(); /* the program may do something else now, and the idle connection may have to move */
+                agent_ensure(); /* the program may do something else now, and the idle connection may have to move */
             }
         }
         if (s->in.phase == MS_BROKEN) {
@@ -228,19 +229,19 @@ void exchange_check_stop(struct stream *s)
     bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at) || s->asked.when == MS_NOW
                || (s->asked.place == MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
     if ((due || content >= s->end_at) && gate_close(s)) {
-        hand_due(s);
+        due_add(s);
     }
 }
 
 /*
- * A tail costs a copy of all content. While a download is so fast that the hand has left, or would if it could, that would be
+ * A tail costs a copy of all content. While a download is so fast that the agent has left, or would if it could, that would be
  * felt, and 64 kB are soon collected again, once the core asks for them.
  */
 void exchange_keep_tail(struct stream *s)
 {
     uint32_t keep = atomic_load_explicit(&s->counters->keep, memory_order_relaxed);
     bool wanted = keep == MS_KEEP_ALWAYS
-        || (keep == MS_KEEP_CHEAP && hand_is_there() && !atomic_load_explicit(&hand_is_outrun, memory_order_relaxed));
+        || (keep == MS_KEEP_CHEAP && agent_is_there() && !atomic_load_explicit(&agent_is_outrun, memory_order_relaxed));
     if (wanted && !s->in.tail) {
         tail_start(&s->in, s->counters);
     } else if (!wanted && s->in.tail) {
@@ -268,7 +269,7 @@ void exchange_note_read(struct stream *s, size_t octets)
     uint64_t now = (uint64_t)(resuming || atomic_load(&s->armed) ? now_ns() : coarse_now_ns());
     uint64_t before = atomic_load_explicit(&s->last_read, memory_order_relaxed);
     atomic_store_explicit(&s->last_read, now, memory_order_relaxed);
-    hand_note_read(octets);
+    agent_note_read(octets);
     exchange_stirs(s, before, now);
     if (resuming) {
         atomic_store(&s->resuming, 0);

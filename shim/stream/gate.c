@@ -9,7 +9,7 @@
 #include "caller.h"
 #include "process/calls.h"
 #include "process/fork.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "tls/tls.h"
 
 _Atomic uint32_t gates_closed;
@@ -37,7 +37,7 @@ bool gate_wait(struct stream *s)
 bool gate_enter(struct stream *s)
 {
     int fd = s->fd;
-    hand_check();
+    agent_check();
     for (;;) {
         atomic_fetch_add(&s->inside, 1);
         if (!atomic_load(&s->gate)) {
@@ -68,7 +68,7 @@ bool gate_enter_again(struct stream *s)
 void gate_leave(struct stream *s)
 {
     if (atomic_fetch_sub(&s->inside, 1) == 1 && atomic_load(&s->gate)) {
-        hand_wake();
+        agent_wake();
     }
 }
 

@@ -1,7 +1,7 @@
 /*
- * gate.h: holds the program's calls on a descriptor while the hand changes what is behind it.
+ * gate.h: holds the program's calls on a descriptor while the agent changes what is behind it.
  *
- * A call announces itself (inside), then looks at the gate; the hand closes the gate, then waits until nobody is
+ * A call announces itself (inside), then looks at the gate; the agent closes the gate, then waits until nobody is
  * inside. Both are sequentially consistent, so one of the two always sees the other. No wait is unbounded: a
  * call that finds the gate closed for GATE_PATIENCE goes on.
  */
@@ -14,7 +14,7 @@
 
 enum gate_state {
     GATE_OPEN,
-    GATE_CLOSED, /* the hand changes what is behind the descriptor, or is about to */
+    GATE_CLOSED, /* the agent changes what is behind the descriptor, or is about to */
     GATE_HELD,   /* the connection has ended: closed until the core has answered that */
 };
 
@@ -29,7 +29,7 @@ bool gate_enter_again(struct stream *s);
 struct stream *gate_enter_fd(int fd);
 void gate_leave_if(struct stream *s);
 
-/* Only by the hand, or by the reader that has reached the offset. False when it was closed already. */
+/* Only by the agent, or by the reader that has reached the offset. False when it was closed already. */
 bool gate_close(struct stream *s);
 void gate_open(struct stream *s);
 

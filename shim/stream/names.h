@@ -12,7 +12,7 @@ bool names_note_port(int fd, const struct sockaddr *address, socklen_t length);
 /* A datagram or a piece of a TCP stream that came from port 53. */
 void names_dns(const void *octets, size_t count);
 
-/* By the hand, once the core is up. */
+/* By the agent, once the core is up. */
 void names_flush(void);
 
 #endif

@@ -6,7 +6,7 @@
  * one, and asks (MS_ASK) when it lasts, or when somebody wants to know; then, and before any other message that means the exchange,
  * it is told as if that had been done in time, and goes on in messages.
  *
- * What is kept is changed by one thread at a time: that inside a call on the descriptor, or the hand.
+ * What is kept is changed by one thread at a time: that inside a call on the descriptor, or the agent.
  */
 #ifndef MIDSTREAM_QUIET_H
 #define MIDSTREAM_QUIET_H

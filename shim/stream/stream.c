@@ -13,7 +13,7 @@
 #include "exchange.h"
 #include "process/fork.h"
 #include "gate.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "process/load.h"
 #include "tls/tls.h"
 #include "use.h"
@@ -184,7 +184,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->tls, NULL);
     s->opaque = s->http_over_tls = false;
     s->tunnel[0] = s->host[0] = 0;
-    s->woken = s->decided = s->still = s->head_told = false; /* but `due` stays: the record may still be in the hand's list */
+    s->woken = s->decided = s->still = s->head_told = false; /* but `due` stays: the record may still be in the agent's list */
     stream_mark(fd, s);
     return s;
 }
@@ -236,7 +236,7 @@ void stream_closed(struct stream *s)
         unmark(s);
         tls_part(s);
         atomic_fetch_sub(&stream_open_count, 1);
-        /* What the hand holds for the stream is the hand's to drop, when MS_RELEASE comes. */
+        /* What the agent holds for the stream is the agent's to drop, when MS_RELEASE comes. */
         if (tell_closed(s)) {
             return;
         }
@@ -244,8 +244,8 @@ void stream_closed(struct stream *s)
             stream_release(s);
         } else if (!atomic_exchange(&s->untold, 1)) {
             atomic_fetch_add(&stream_untold_count, 1);
-            hand_ensure();
-            hand_wake();
+            agent_ensure();
+            agent_wake();
         }
     }
 }

@@ -9,7 +9,7 @@
  * Rules for the hooks: no lock is held across a call of the C library (wget leaves connect by siglongjmp),
  * no malloc, errno is kept, a few hundred octets of stack. A record is changed by
  *   - the thread inside a call on the descriptor (`out` by the writer, `in` by the reader),
- *   - the hand (hand.c), and only while the gate is closed and nobody is inside.
+ *   - the agent (handover/), and only while the gate is closed and nobody is inside.
  */
 #ifndef MIDSTREAM_STREAM_H
 #define MIDSTREAM_STREAM_H
@@ -65,7 +65,7 @@ struct stream_epoll {
 struct stream {
     uint32_t slot; /* which record it is */
     struct ms_counters *counters;
-    _Atomic uint64_t id; /* the hand compares it while another thread may take the record */
+    _Atomic uint64_t id; /* the agent compares it while another thread may take the record */
     int fd;
     _Atomic uint32_t stage;
 
@@ -145,7 +145,7 @@ struct stream {
     uint32_t ways[DETOUR_WAYS];     /* interfaces to try */
     uint8_t way_count, way_next;
 
-    /* A hand-over that has been asked for (hand.c). */
+    /* A hand-over that has been asked for (handover/). */
     _Atomic uint32_t armed;
     int next_fd;        /* the new socket, in the program's table; -1 none */
     struct twin *next_twin; /* the TLS session on it, NULL none */
@@ -250,7 +250,7 @@ bool stream_advance(struct stream *s, bool known, uint32_t to);
 /* A stream that the core does not know is forgotten. */
 void stream_abandon(struct stream *s);
 
-/* Closed streams of which the core could not be told, because it was behind; tells it now. By the hand. */
+/* Closed streams of which the core could not be told, because it was behind; tells it now. By the agent. */
 extern _Atomic uint32_t stream_untold_count;
 void stream_tell_closed(void);
 

@@ -8,7 +8,7 @@
 
 #include "attempt.h"
 #include "caller.h"
-#include "handover/hand.h"
+#include "process/agent.h"
 #include "stream.h"
 
 /* There are streams, or connections being made, of which a wait must not show everything. */
@@ -19,18 +19,18 @@ static inline bool wait_is_watched(void)
 
 /*
  * A call looks again after so long at the latest: on a machine so busy that it did not run for a tenth of a second after the
- * hand had woken it, it would otherwise sleep on behind a connection that has been replaced.
+ * agent had woken it, it would otherwise sleep on behind a connection that has been replaced.
  */
 #define WAIT_LONGEST_MS 1000
 
 /*
- * How long, in ns, a call may sleep at a time: without a hand that could wake it (it sleeps on `many` streams, not all of
- * them announced, or there is no hand), or until an attempt is to be looked at.
+ * How long, in ns, a call may sleep at a time: without an agent that could wake it (it sleeps on `many` streams, not all of
+ * them announced, or there is no agent), or until an attempt is to be looked at.
  */
 static inline int64_t wait_piece(bool many)
 {
-    bool watched = atomic_load_explicit(&stream_open_count, memory_order_relaxed), alone = many || !hand_is_there();
-    int64_t piece = !watched ? INT64_MAX : (alone ? HAND_ABSENCE_MS : WAIT_LONGEST_MS) * 1000000LL, left = attempts_left();
+    bool watched = atomic_load_explicit(&stream_open_count, memory_order_relaxed), alone = many || !agent_is_there();
+    int64_t piece = !watched ? INT64_MAX : (alone ? AGENT_ABSENCE_MS : WAIT_LONGEST_MS) * 1000000LL, left = attempts_left();
     return left < piece ? left : piece;
 }
 
@@ -38,7 +38,7 @@ static inline int64_t wait_piece(bool many)
 static inline void wait_piece_over(void)
 {
     if (atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
-        hand_ensure();
+        agent_ensure();
     }
     attempts_look();
 }
@@ -117,7 +117,7 @@ static inline bool wait_is_over(const struct wait_clock *clock)
 
 /*
  * Streams that a call is going to sleep on. A sleeper in poll() or select() is woken by what was behind the number when it
- * fell asleep, but then looks at what is there now: the hand has to wake it before it puts something else there.
+ * fell asleep, but then looks at what is there now: the agent has to wake it before it puts something else there.
  */
 #define WAIT_STREAMS 32
 
@@ -148,7 +148,7 @@ static inline void wait_withdraw(struct wait_streams *streams)
         _Atomic uint64_t *polled = &streams->list[i]->polled;
         uint64_t n = atomic_load(polled);
         while (n >> 32 == streams->meant[i] && (uint32_t)n && !atomic_compare_exchange_weak(polled, &n, n - 1)) {
-            /* 0: the hand has given up waiting for the call. */
+            /* 0: the agent has given up waiting for the call. */
         }
     }
 }

@@ -38,7 +38,7 @@ struct wait_kind {
 /* Waits for gates that are closed on the way in. */
 WAIT_INLINE void wait_pass_gates(const struct wait_kind *kind, const void *set)
 {
-    hand_check();
+    agent_check();
     if (!atomic_load(&gates_closed)) {
         return;
     }

@@ -26,7 +26,7 @@ struct tls;
 struct tls_library;
 
 
-/* A session's positions in its memories. Changed by calls inside the gate, and by the hand. */
+/* A session's positions in its memories. Changed by calls inside the gate, and by the agent. */
 struct aside {
     const void *memory;     /* the library's, from which it reads; NULL: no ClientHello has been seen there */
     _Atomic bool on;        /* the descriptor is known */
@@ -71,7 +71,7 @@ void aside_skip(struct tls *t);
 uint64_t aside_call(struct tls *t);
 void aside_called(struct tls *t, uint64_t before, bool whole);
 
-/* Why a hand-over has to wait, or NULL. By the hand, as the next. */
+/* Why a hand-over has to wait, or NULL. By the agent, as the next. */
 enum ms_why aside_obstacle(const struct stream *s);
 
 /* Another socket is behind the descriptor; `other`: and another session over it. Before stream.seen starts anew. */

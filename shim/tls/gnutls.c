@@ -905,7 +905,7 @@ NOT_FOLLOWED(ssize_t, gnutls_record_send_range, (void *session, const void *octe
 NOT_FOLLOWED(int, gnutls_rehandshake, (void *session), (session), MS_WHY_TLS_RENEGOTIATED)
 NOT_FOLLOWED(int, gnutls_reauth, (void *session, unsigned flags), (session, flags), MS_WHY_TLS_AUTHENTICATED)
 
-/* What is written meanwhile lies in the session: that stays the present one (hand.c). */
+/* What is written meanwhile lies in the session: that stays the present one (swap.c). */
 EXPORT void gnutls_record_cork(void *session)
 {
     LOOK_UP(gnutls_record_cork, session, )

@@ -32,7 +32,7 @@ static _Atomic(struct tls *) sessions[TABLE];
 static _Atomic uint32_t count;
 
 /*
- * Records of sessions that have gone, the oldest first. Another thread, or the hand, may have found one in a stream just before:
+ * Records of sessions that have gone, the oldest first. Another thread, or the agent, may have found one in a stream just before:
  * it looks at what is not a session any more, but is not the allocator's either. Under tls_mutex.
  */
 #define RESTING 64
@@ -492,7 +492,7 @@ void tls_read(struct tls_data *data, tls_carry *carry)
         struct iovec part = { data->buffer, data->length };
         bool show = false;
         if (result > 0 && call.alone) {
-            /* Before the call leaves: the hand may replace the twin from then on. */
+            /* Before the call leaves: the agent may replace the twin from then on. */
             struct tls_frame before;
             tls_begin(&before, t->library, t->handle, t);
             t->library->kind->refresh(t);
@@ -511,7 +511,7 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             continue;
         }
         if (kept.count && !kept.failed && data->outcome == TLS_AGAIN) {
-            /* It was the hand that woke the call: a program with a blocking socket is not prepared to try again. */
+            /* It was the agent that woke the call: a program with a blocking socket is not prepared to try again. */
             again = gate_wait(s);
         }
         bool moved = call.tracked && atomic_load(&s->generation) != call.generation;

@@ -154,7 +154,7 @@ struct tls {
     struct tls_kept {
         bool reading;        /* they are to be */
         bool asked;          /* the call has been broken off: the program's own function is to judge a new server first */
-        bool failed;         /* one was, and not because the hand woke the call */
+        bool failed;         /* one was, and not because the agent woke the call */
         unsigned count;      /* how many were, in all */
         int error;           /* errno of the first, 0 for an end of file */
         uint32_t generation; /* of the stream, when the call began */
@@ -323,7 +323,7 @@ void tls_leave(struct tls_present *present);
  */
 void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
 
-/* The descriptor carries the stream in the clear from now on: one end of a pair. By the hand. */
+/* The descriptor carries the stream in the clear from now on: one end of a pair. By the agent. */
 void tls_plain(struct tls *t, int fd);
 
 /* Data calls go to the program's own handle, with nothing of Midstream's in between. */

@@ -630,7 +630,7 @@ static bool start_worker(void)
     event = made;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 512 * 1024);
-    bool good = !pthread_create(&thread, &attributes, worker_main, NULL); /* the hand's signal mask: all blocked */
+    bool good = !pthread_create(&thread, &attributes, worker_main, NULL); /* the agent's signal mask: all blocked */
     pthread_attr_destroy(&attributes);
     if (!good) {
         own_remove(event);
@@ -1001,7 +1001,7 @@ void twin_session_gone(struct tls *t)
     for (struct twin *w = twins; w; w = next) {
         next = w->next;
         if (w->session == t) {
-            /* The hand, or the core, lets go of what is left of it. */
+            /* The agent, or the core, lets go of what is left of it. */
             if (w->state == TWIN_ASKED) {
                 fail(w, MS_WHY_TLS_ENDED);
                 w->state = TWIN_ASKED;

@@ -56,14 +56,14 @@ struct twin {
     char detail[MS_DETAIL];  /* of the reason why it has failed: a text */
 };
 
-/* A message of the core's about a twin, from the hand. The descriptor, if any, is taken over. */
+/* A message of the core's about a twin, from the agent. The descriptor, if any, is taken over. */
 void twin_message(struct stream *s, const struct ms_message *m, const void *data, size_t length, int fd);
 
 /* For MS_ARM: the twin is taken off the list, its descriptor is passed to *fd. NULL: there is none that is ready. */
 struct twin *twin_take(struct stream *s, uint64_t id, int *fd);
 
 /*
- * The twin continues on the program's descriptor, and takes the place of the session it had. By the hand. True when octets
+ * The twin continues on the program's descriptor, and takes the place of the session it had. By the agent. True when octets
  * for the program lie decrypted in it.
  */
 bool twin_swap(struct twin *w, int fd);
@@ -80,7 +80,7 @@ int64_t twin_skip(struct twin *w, int64_t n);
  */
 void twin_ask(struct tls *t);
 
-/* Those who wait for the stream are shown that a read call is wanted, for that. By the hand. */
+/* Those who wait for the stream are shown that a read call is wanted, for that. By the agent. */
 void twin_show_question(struct stream *s);
 
 /* Frees it with its session. NULL is allowed. */
@@ -95,7 +95,7 @@ void twin_expect(struct twin *w, const struct ms_answer *answer, bool reframes);
 
 /*
  * Whether the answer can be continued from where the program stands: why not, or MS_WHY_NONE; then what was to be sent at the
- * hand-over has been sent. By the hand, at the answer's octet.
+ * hand-over has been sent. By the agent, at the answer's octet.
  */
 enum ms_why twin_fits(struct twin *w, const struct ms_position *position);
 

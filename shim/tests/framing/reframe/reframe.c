@@ -55,7 +55,7 @@ static size_t follow(struct framing *f, const uint8_t *octets, size_t count, boo
     return at;
 }
 
-/* As hand.c has it. */
+/* As handover.c has it. */
 static struct ms_position position(const struct framing *f)
 {
     struct ms_position p = { .phase = f->phase, .line = f->line, .cr = f->cr, .chunk_digits = f->digits };
@@ -84,7 +84,7 @@ int main(void)
         size_t at = follow(&source, octets, count, true), made = 0;
         struct ms_position p = position(&in);
         struct reframe r;
-        /* What hand.c and twin.c refuse before it comes to that. */
+        /* What handover.c and twin.c refuse before it comes to that. */
         bool stands = in.phase >= MS_LENGTH && in.phase != MS_BROKEN, known = source.phase >= MS_LENGTH && source.phase != MS_BROKEN;
         enum ms_why why = stands && known ? reframe_begin(&r, &p, &source, &answer) : MS_WHY_NOT_IN_CONTENT;
         if (why) {

@@ -8,7 +8,7 @@ _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic(uint32_t *) fork_page;
 _Atomic uint32_t stream_open_count = 1;
 _Atomic uint32_t attempts_open;
-_Atomic uint32_t hand_there = 1;
+_Atomic uint32_t agent_there = 1;
 _Atomic uint32_t withdraw_silent;
 struct ms_shared shared;
 
@@ -73,5 +73,5 @@ bool unchunk_is_readable(struct stream *s)
 NOT_CALLED(attempts_look)
 NOT_CALLED(fork_forget)
 NOT_CALLED(fork_watch)
-NOT_CALLED(hand_ensure)
+NOT_CALLED(agent_ensure)
 NOT_CALLED(stream_new)

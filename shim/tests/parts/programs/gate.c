@@ -12,18 +12,18 @@
 #include "not_called.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
-_Atomic uint32_t hand_there = 1;
+_Atomic uint32_t agent_there = 1;
 struct ms_shared shared;
 
 static struct stream stream = { .fd = 5, .stage = STAGE_OPEN };
 static _Atomic uint32_t inside_at_closing;
 static _Atomic int changes;
 
-void hand_wake(void)
+void agent_wake(void)
 {
 }
 
-NOT_CALLED(hand_ensure)
+NOT_CALLED(agent_ensure)
 
 static void change(int unused)
 {

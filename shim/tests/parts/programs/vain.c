@@ -1,11 +1,14 @@
 /*
- * vain.c: a reader that has come to the offset of a hand-over closes the gate just when the hand has given that up: nobody else would
+ * vain.c: a reader that has come to the offset of a hand-over closes the gate just when the agent has given that up: nobody else would
  * open it again, and the next read would wait for as long as the gate waits. Exit status 1 if it stays closed, or if one is opened
  * that the core has still to answer for.
  */
 #include "process/clock.c"
 #include "stream/gate.c"
-#include "handover/hand.c"
+#include "process/agent.c"
+#include "stream/due.c"
+#include "handover/arming.c"
+#include "handover/handover.c"
 
 #include "not_called.h"
 
@@ -25,8 +28,10 @@ void twin_free(struct twin *w)
 {
 }
 
-NOT_CALLED(aside_continue)
-NOT_CALLED(aside_is_on)
+void own_drop(int *fd)
+{
+}
+
 NOT_CALLED(aside_obstacle)
 NOT_CALLED(caller_look)
 NOT_CALLED(caller_sleeps)
@@ -34,31 +39,32 @@ NOT_CALLED(epoll_join)
 NOT_CALLED(epoll_know)
 NOT_CALLED(epoll_part)
 NOT_CALLED(fork_children)
+NOT_CALLED(own_close)
 NOT_CALLED(own_remove)
-NOT_CALLED(own_add)
 NOT_CALLED(stream_leave)
-NOT_CALLED(tls_plain)
+NOT_CALLED(swap)
+NOT_CALLED(swap_secure)
+NOT_CALLED(twin_drain)
+NOT_CALLED(twin_expect)
 NOT_CALLED(twin_fits)
 NOT_CALLED(twin_skip)
-NOT_CALLED(twin_swap)
-NOT_CALLED(unchunk_begin)
-NOT_CALLED(unchunk_left)
+NOT_CALLED(twin_take)
 
-/* How the gate is after the hand has looked, where it had been closed by such a reader. */
+/* How the gate is after the agent has looked, where it had been closed by such a reader. */
 static uint32_t looked_at(uint32_t gate, int64_t received, int64_t end)
 {
     stream.armed = 1;
     stream.arming = 1;
     stream.end_at = end;
     counters.received = (uint64_t)received;
-    refuse(&stream, MS_WHY_CALLED_OFF);
+    handover_refuse(&stream, MS_WHY_CALLED_OFF);
     /* The reader has seen `armed` before. */
     atomic_store(&stream.gate, GATE_OPEN);
     if (!close_as(&stream, gate)) {
         abort();
     }
-    hand_due(&stream);
-    look_at_due();
+    due_add(&stream);
+    handover_look_at_due();
     uint32_t is = atomic_load(&stream.gate);
     gate_open(&stream);
     return is;
