@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"strings"
@@ -131,4 +132,34 @@ print(len(b.partition(b"\r\n\r\n")[2]))`
 			}
 		})
 	}
+}
+
+// A program that is held when the core ends sees how its connection has ended.
+func TestTheHeldAreLetGoWithTheCore(t *testing.T) {
+	s := newSite(t)
+	all, path := s.film(300_000)
+	s.serve("wlan0", part(all, 100_000, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }))
+	p := s.Midstream("python3", "-c", asks+`
+s, b = ask(), b""
+def confine():
+    sys.stdin.readline()
+    libc.unshare(0x200) # CLONE_FS
+threading.Thread(target=confine, daemon=True).start()
+try:
+    while True:
+        d = s.recv(65536)
+        if not d: break
+        b += d
+    say("end")
+except OSError as x: say(x.strerror)
+print(len(b.partition(b"\r\n\r\n")[2]))`, host, path)
+	in, err := p.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	c := s.control(p)
+	s.received(c, 100_000)
+	fmt.Fprintln(in)
+	s.succeeds(p, "Connection reset by peer\n100000")
 }

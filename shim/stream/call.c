@@ -32,7 +32,8 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->token = 0;
     call->id = s->id;
     /* Where the present socket does not bring all of the response, it is followed to that place in any case. */
-    call->tracked = (atomic_load(&s->stage) != STAGE_LEFT || s->end_at != MS_NO_STOP) && fork_is_mine() && gate_enter(s);
+    bool concerns = atomic_load(&s->stage) != STAGE_LEFT || s->end_at != MS_NO_STOP || atomic_load(&s->pending_error);
+    call->tracked = concerns && fork_is_mine() && gate_enter(s);
     if (!call->tracked) {
         return SIZE_MAX;
     }
@@ -191,10 +192,12 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
         }
         if (again && result < 0 && s->id == call->id && atomic_load(&s->generation) == call->generation) {
             /* Nothing has come in its place, and the kernel tells an error once: the next time it says that all is over. */
-            int none = 0;
+            int none = 0, told = saved;
             again = atomic_load(&s->stage) == STAGE_OPEN;
             if (again) {
                 atomic_compare_exchange_strong(&s->pending_error, &none, saved);
+            } else {
+                atomic_compare_exchange_strong(&s->pending_error, &told, 0); /* this call tells it */
             }
         }
     }

@@ -64,6 +64,9 @@ bool ending_hold(struct stream *s, int error)
         }
         would = ending_would_hold(s);
     }
+    if (would && s->kept_fd < 0) { /* else what has ended is only what the program was to wait on meanwhile */
+        s->held_error = error == LEFT_ERROR ? 0 : error; /* before the agent may look for it */
+    }
     bool held = would && gate_hold(s);
     if (would && !held) {
         return true; /* the agent has closed it meanwhile: what is there afterwards is looked at anew */
@@ -84,9 +87,6 @@ bool ending_hold(struct stream *s, int error)
         }
     }
     if (held) {
-        if (s->kept_fd < 0) {
-            s->held_error = error; /* else what has ended is only what the program was to wait on meanwhile */
-        }
         agent_ensure();
     }
     quiet_tell(s);
