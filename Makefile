@@ -63,12 +63,15 @@ $(BUILD)/midstream: $(wildcard ctl/midstream/launcher/*.c ctl/midstream/launcher
 	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -DMIDSTREAM_VERSION='"$(VERSION)"' -DLIBRARY_FOLDER='"$(LIBDIR)"' -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
 
 # The manual pages and completions that are made from the commands themselves: by programs of this machine, whatever is built for.
-MADE := $(addprefix $(BUILD)/package/,midstreamctl.1 midstream.toml.5 midstreamctl.bash midstreamctl.zsh midstreamctl.fish)
+MADE := $(addprefix $(BUILD)/package/,midstreamctl.1 midstream.toml.5 midstreamctl.bash midstreamctl.zsh midstreamctl.fish licences)
 .PHONY: pages
 pages: $(MADE)
 $(BUILD)/package/midstreamctl: $(GO_SOURCES)
 	@mkdir -p $(@D)
 	env -u GOOS -u GOARCH CGO_ENABLED=0 $(GO) build -o $@ ./ctl/midstreamctl
+$(BUILD)/package/licences: go.mod package/licences.sh
+	@mkdir -p $(@D)
+	GO='$(GO)' sh package/licences.sh $@
 $(BUILD)/package/midstreamctl.1: $(BUILD)/package/midstreamctl
 	$< page >$@
 $(BUILD)/package/midstream.toml.5: $(BUILD)/package/midstreamctl docs/configuration.md
@@ -82,6 +85,21 @@ install: all pages
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' sh package/install.sh install
 uninstall:
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' sh package/install.sh uninstall
+
+# Packages, in build/packages.
+ARCHITECTURES ?= amd64 arm64
+.PHONY: deb
+deb:
+	GO='$(GO)' sh package/deb.sh $(ARCHITECTURES)
+.PHONY: rpm
+rpm: all pages
+	GO='$(GO)' sh package/rpm.sh
+
+# Installed, used, upgraded amid a download, removed and purged in clean root folders of Debian 12 and 13: some minutes, as root.
+.PHONY: packages-test
+packages-test:
+	GO='$(GO)' sh package/deb.sh $$(dpkg --print-architecture)
+	sh package/test.sh
 
 # The set-up comes first even with -j: it may be what installs the compilers.
 .PHONY: setup
@@ -125,6 +143,8 @@ help:
 	@echo 'make bench              all figures, on a machine that does nothing else'
 	@echo 'make programs           the table of programs that are served; PROGRAMS=-install installs them first'
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR='
+	@echo 'make deb                packages for Debian, in build/packages; ARCHITECTURES="amd64 arm64"'
+	@echo 'make rpm                an RPM and a tarball of the same; make packages-test  installs, uses, removes them in clean Debians'
 	@echo 'make clean              removes build/'
 
 # A part of the tests that takes two minutes; with RELEASE=trixie, for example, on that release of Debian.
@@ -148,7 +168,7 @@ endif
 mirror:
 	$(GO) run ./cgo/mirror
 
-SCRIPTS := package/install.sh package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
+SCRIPTS := $(wildcard package/*.sh) package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 

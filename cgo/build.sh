@@ -74,7 +74,7 @@ printf '{ global: midstream_core_start; local: *; };\n' >"$work/exports.map"
 # linker of another machine than Debian's may not know them, and a C library before 2.36 refuses them.
 relr=
 glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc 2\.\([0-9]*\).*/\1/p')
-if [ "${glibc:-0}" -ge 36 ] && ld --help | grep -q pack-relative-relocs; then
+if [ "${glibc:-0}" -ge 36 ] && "${CC:-cc}" -Wl,--help 2>/dev/null | grep -q pack-relative-relocs; then
 	relr=,-z,pack-relative-relocs
 fi
 

@@ -14,7 +14,7 @@ import (
 	"midstream/core/manager"
 )
 
-func network(name, kind, address string) manager.Interface {
+func aNetwork(name, kind, address string) manager.Interface {
 	return manager.Interface{Name: name, Kind: kind, Up: true, Carrier: true, Addresses: []netip.Addr{netip.MustParseAddr(address)},
 		Routes: []manager.Route{{}}, Resolvers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53")}, Why: "not chosen"}
 }
@@ -57,7 +57,7 @@ func TestDoctorFindsWhatStandsInTheWay(t *testing.T) {
 		"never":  {func(h *host) { h.interfaces[1].Never = true }, "wwan0", note, "says never", ""},
 	} {
 		h := host{config: config.Default(), ways: map[string]wayOut{}, plain: "wlan0", interfaces: []manager.Interface{
-			network("wlan0", manager.KindWiFi, "10.0.0.2"), network("wwan0", manager.KindWWAN, "10.0.1.2"), network("wg0", manager.KindTunnel, "10.9.0.2"),
+			aNetwork("wlan0", manager.KindWiFi, "10.0.0.2"), aNetwork("wwan0", manager.KindWWAN, "10.0.1.2"), aNetwork("wg0", manager.KindTunnel, "10.9.0.2"),
 			{Name: "docker0", Kind: manager.KindOther, Up: true, Carrier: true}, {Name: "lo", Kind: manager.KindLoopback, Up: true, Carrier: true},
 		}}
 		test.change(&h)

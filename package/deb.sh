@@ -1,0 +1,26 @@
+#!/bin/sh
+# deb.sh ARCHITECTURE…: makes Debian packages in build/packages, of the checkout as it stands: from a copy, so that build/ stays.
+# For another architecture than this machine's, by the cross compiler of Debian (crossbuild-essential-arm64, or gcc-aarch64-linux-gnu).
+set -eu
+cd "$(dirname "$0")/.."
+go=${GO:-go}
+version=$(cat VERSION)
+grep -q "^midstream ($version)" debian/changelog || { echo "deb: debian/changelog is not of version $version" >&2; exit 1; }
+mkdir -p build/packages
+for architecture; do
+    copy=build/packages/$architecture/midstream-$version
+    rm -rf "build/packages/$architecture"
+    mkdir -p "$copy"
+    # shellcheck disable=SC2016 # it is for a shell within
+    git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh |
+        tar -c --null -T - | tar -x -C "$copy"
+    # -d: Go may be one that apt does not know of.
+    (cd "$copy" && PATH="$(dirname "$(command -v "$go")"):$PATH" GO=$go dpkg-buildpackage -b -uc -us -d -a "$architecture") >"build/packages/$architecture.log" 2>&1 || {
+        tail -n 30 "build/packages/$architecture.log" >&2
+        echo "deb: see build/packages/$architecture.log" >&2
+        exit 1
+    }
+    mv "build/packages/$architecture"/*.deb build/packages/
+    rm -rf "build/packages/$architecture"
+done
+ls build/packages/*.deb

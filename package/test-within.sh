@@ -1,0 +1,108 @@
+#!/bin/sh
+# test-within.sh: what test.sh does in a clean root folder, in namespaces of its own: everything that a person does with the package.
+# shellcheck disable=SC2016 # $1 is for the shell within
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+deb=$(ls /tmp/midstream_*.deb)
+fail() { echo "FAILED: $*" >&2; exit 1; }
+say() { echo "  $*"; }
+all() { find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run -o -path /etc/hosts -o -path /var/lib/nginx -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg \) -prune -o -print | sort; }
+quietly() { "$@" >/tmp/out 2>&1 || { cat /tmp/out >&2; fail "$*"; }; }
+
+all >/tmp/before
+quietly apt-get install -y --no-install-recommends "$deb"
+dpkg -s midstream | grep -q '^Status: install ok installed' || fail "it is not installed"
+say "installed"
+
+# Everything is where it is looked for.
+midstream --version >/tmp/versions || fail "the versions do not match: $(cat /tmp/versions)"
+[ "$(wc -l </tmp/versions)" = 4 ] || fail "$(cat /tmp/versions)"
+for page in midstream.1 midstreamctl.1 midstreamd.8 midstream.toml.5 midstream.7; do
+    # Clean root folders of containers leave pages and documentation out: dpkg.cfg(5), path-exclude.
+    dpkg -L midstream | grep -q "/$page.gz\$" || fail "there is no $page"
+done
+bash -n /usr/share/bash-completion/completions/midstreamctl
+midstreamctl config >/dev/null
+midstreamctl doctor curl | grep -q 'can be moved' || fail "$(midstreamctl doctor curl)"
+systemd-analyze verify /usr/lib/systemd/system/midstreamd-host.service 2>&1 | grep -v '/bin/kill is not executable' >/tmp/out || true # no procps here
+[ ! -s /tmp/out ] || fail "$(cat /tmp/out)"
+[ ! -e /etc/systemd/system/multi-user.target.wants/midstreamd-host.service ] || fail "a daemon was enabled unasked"
+say "versions, pages, completions, units"
+
+# Two networks with a server each, which have the same file.
+sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2>/dev/null || true
+ip link set lo up
+unshare --net sleep 600 &
+far=$!
+sleep 1
+for n in 1 2; do
+    name=$(echo "wlan0 wwan0" | cut -d ' ' -f $n)
+    ip link add "$name" type veth peer name far$n
+    ip link set far$n netns $far
+    ip address add 10.77.$n.2/24 dev "$name"
+    ip link set "$name" up
+    nsenter -t $far -n sh -c "ip link set lo up; ip address add 10.77.$n.80/24 dev far$n; ip link set far$n up"
+    ip route add default via 10.77.$n.80 dev "$name" metric ${n}00
+done
+mkdir -p /tmp/www
+head -c 24000000 /dev/urandom >/tmp/www/film.mkv
+chmod -R a+rX /tmp/www
+cat >/tmp/nginx.conf <<CONF
+user root; pid /tmp/nginx.pid; error_log /tmp/nginx.log; events {}
+http { access_log off; server { listen 80; root /tmp/www; limit_rate 2m; } }
+CONF
+nsenter -t $far -n nginx -c /tmp/nginx.conf
+printf '10.77.1.80 download.test\n10.77.2.80 download.test\n' >>/etc/hosts
+start() { midstream curl -sS -o /tmp/got http://download.test/film.mkv & program=$!; }
+await() {
+    tries=100
+    until "$@" >/tmp/out 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { cat /tmp/out >&2; fail "$* does not come true"; }
+        sleep 0.1
+    done
+}
+listed() { midstreamctl sessions | grep -q "film.mkv" && [ "$(stat -c %s /tmp/got 2>/dev/null || echo 0)" -gt 1000000 ]; }
+intact() { wait $program || fail "curl ended with $?"; cmp /tmp/got /tmp/www/film.mkv || fail "the file differs"; rm -f /tmp/got; }
+
+start
+await listed
+midstreamctl interfaces | grep -q wwan0
+midstreamctl migrate wwan0 >/tmp/moved || fail "$(cat /tmp/moved)"
+grep -q 'wlan0 10.77.1.80:80 *wwan0 10.77' /tmp/moved || fail "$(cat /tmp/moved)"
+intact
+say "a download was moved, octet by octet the same"
+
+start
+await listed
+nsenter -t $far -n ip link set far1 down
+intact
+nsenter -t $far -n ip link set far1 up
+say "a download has outlived its network"
+
+# An upgrade amid a download, to a package that differs in its version only.
+dpkg-deb -R "$deb" /tmp/next
+sed -i 's/^Version: .*/&+1/' /tmp/next/DEBIAN/control
+dpkg-deb -Zgzip -z1 -b /tmp/next /tmp/next.deb >/dev/null
+start
+await listed
+quietly dpkg -i /tmp/next.deb
+midstreamctl migrate wwan0 >/tmp/moved || fail "after the upgrade: $(cat /tmp/moved)"
+intact
+say "upgraded amid a download, which was moved after it"
+
+# A service, by a daemon of the package, that is enabled, and taken back when the package goes.
+printf '[Service]\nExecStart=/usr/bin/curl -sS http://download.test/film.mkv\n' >/etc/systemd/system/fetch.service
+midstreamctl enable fetch >/dev/null
+[ -s /etc/systemd/system/fetch.service.d/60-midstream.conf ] || fail "fetch was not enabled"
+midstreamctl status fetch >/dev/null
+quietly dpkg -r midstream
+[ ! -e /etc/systemd/system/fetch.service.d ] || fail "fetch is left with a library that is gone"
+rm /etc/systemd/system/fetch.service
+quietly dpkg -P midstream
+all >/tmp/after
+diff /tmp/before /tmp/after >/tmp/differs || fail "left behind, or gone: $(cat /tmp/differs)"
+say "removed and purged without a trace"
+
+nsenter -t $far -n nginx -c /tmp/nginx.conf -s stop 2>/dev/null
+kill $far
