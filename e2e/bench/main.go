@@ -110,6 +110,15 @@ func (s sample) median() float64 {
 	return (c[(len(c)-1)/2] + c[len(c)/2]) / 2
 }
 
+// percentile is the least value that is not less than p of a hundred.
+func (s sample) percentile(p int) float64 {
+	c := s.sorted()
+	if len(c) == 0 {
+		return 0
+	}
+	return c[max(0, (len(c)*p+99)/100-1)]
+}
+
 // fastest is the mean of the lowest quarter.
 func (s sample) fastest() float64 {
 	c := s.sorted()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 
@@ -142,19 +143,39 @@ func firstGet(b *bench) {
 	l := lab.New(b, lab.Net("wlan0", lab.Link{}))
 	l.LogLevel = "off"
 	serveLoopback(b)
-	r := l.Command(l.CC("pairs"), fmt.Sprint(runs(150)), b.library(), lab.Build(b, "midstream"),
-		"curl", "-s", "-o", "/dev/null", "http://"+loopback+"/small").Run()
-	if r.Status != 0 {
-		b.Fatalf("bench: %v", r)
+	pairs := l.CC("pairs")
+	measure := func() (native, library, launcher sample) {
+		r := l.Command(pairs, fmt.Sprint(runs(150)), b.library(), lab.Build(b, "midstream"),
+			"curl", "-s", "-o", "/dev/null", "http://"+loopback+"/small").Run()
+		if r.Status != 0 {
+			b.Fatalf("bench: %v", r)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(r.Stdout), "\n") {
+			var v [3]float64
+			fmt.Sscan(line, &v[0], &v[1], &v[2])
+			native, library, launcher = append(native, v[0]/1e6), append(library, v[1]/1e6), append(launcher, v[2]/1e6)
+		}
+		return native, library, launcher
 	}
-	var native, library, launcher sample
-	for _, line := range strings.Split(strings.TrimSpace(r.Stdout), "\n") {
-		var v [3]float64
-		fmt.Sscan(line, &v[0], &v[1], &v[2])
-		native, library, launcher = append(native, v[0]/1e6), append(library, v[1]/1e6), append(launcher, v[2]/1e6)
-	}
+	native, library, launcher := measure()
 	ratio := library.median() / native.median()
 	b.reportMedian("first small GET of a process (curl)", ratio, fmt.Sprintf("%.3f", ratio), "%.2f", 1.25)
 	b.note("natively %s ms, preloaded %s ms", native.text("%.2f"), library.text("%.2f"))
 	b.note("by the launcher %s ms", launcher.text("%.2f"))
+
+	for range 2 * runtime.NumCPU() {
+		other := exec.Command("sh", "-c", "while :; do :; done")
+		if err := other.Start(); err != nil {
+			b.Fatalf("bench: %v", err)
+		}
+		defer func() {
+			other.Process.Kill()
+			other.Wait()
+		}()
+	}
+	native, library, _ = measure()
+	more := library.percentile(90) - native.percentile(90)
+	b.reportMedian("the same beside two busy processes a processor, p90, ms more", more, fmt.Sprintf("%.1f", more), "%.1f", 2)
+	b.note("p50 and p90 natively %.1f and %.1f ms, preloaded %.1f and %.1f ms", native.median(), native.percentile(90),
+		library.median(), library.percentile(90))
 }
