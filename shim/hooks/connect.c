@@ -116,7 +116,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     if (is_free) {
         use_bind(fd, address, length);
         own = detour_before(fd, address, length);
-    } else if (s && attempt_is_open(s)) {
+    } else if (s && attempt_is_being_made(s)) {
         attempt_settle(s); /* asks how it has ended */
     }
     int result = REAL(connect)(fd, address, length);

@@ -15,6 +15,7 @@
 #include "process/calls.h"
 #include "process/agent.h"
 #include "process/memory.h"
+#include "stream/attempt.h"
 #include "stream/names.h"
 #include "stream/ending.h"
 #include "tls/tls.h"
@@ -239,6 +240,41 @@ static bool may_wait(struct tls *t, int fd, int flags)
     return true;
 }
 
+/*
+ * The first read of a handshake: what it finds may not be the program's to see (attempt.h). False, with errno: it has nothing to
+ * return yet, or is ended by a signal.
+ */
+static __attribute__((noinline)) bool await_answer(struct stream *s, int fd, int flags)
+{
+    struct timeval limit = { 0 };
+    socklen_t length = sizeof limit;
+    int saved = errno;
+    bool waits = !(flags & MSG_DONTWAIT || REAL(fcntl)(fd, F_GETFL, NULL) & O_NONBLOCK);
+    if (REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length)) {
+        limit = (struct timeval){ 0 };
+    }
+    int64_t bound = limit.tv_sec * 1000000000LL + limit.tv_usec * 1000LL, begun = coarse_now_ns();
+    while (attempt_is_greeted(s)) {
+        struct pollfd look = { .fd = fd, .events = POLLIN };
+        int64_t left = attempts_left(), rest = bound ? begun + bound - coarse_now_ns() : left;
+        left = waits ? (rest < left ? rest : left) : 0;
+        int found = REAL(poll)(&look, 1, left > INT_MAX * 1000000LL ? -1 : left > 0 ? (int)(left / 1000000) + 1 : 0);
+        if (found < 0 && errno == EINTR && signals_interrupt()) {
+            return false;
+        }
+        attempts_look();
+        if (found > 0 && !attempt_shown(s, POLLIN)) {
+            break;
+        }
+        if (!waits || (bound && coarse_now_ns() - begun >= bound)) {
+            errno = EAGAIN;
+            return false;
+        }
+    }
+    errno = saved;
+    return true;
+}
+
 /* A TLS library's own. */
 static ssize_t read_own(struct stream *s, int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from,
                         socklen_t *from_length)
@@ -268,7 +304,7 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
     }
     struct tls *t = atomic_load_explicit(&s->tls, memory_order_acquire);
     if (t) {
-        if (!length || t->replay || t->judges || !tls_own_traffic(s)) {
+        if (!length || t->replay || t->judges || attempt_is_open(s) || !tls_own_traffic(s)) {
             return false;
         }
         *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
@@ -327,6 +363,9 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
     struct call call;
     if (is_aside(s, flags)) {
         return receive(fd, buffer, length, how, from, from_length);
+    }
+    if (attempt_is_greeted(s) && !await_answer(s, fd, flags)) {
+        return -1;
     }
     bool own = tls_own_traffic(s), all = flags & MSG_WAITALL && !peek && !own;
     how = all ? how & ~MSG_WAITALL : how;
@@ -415,6 +454,9 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
     size_t count = message->msg_iovlen, control_length = message->msg_controllen;
     if (is_aside(s, flags)) {
         return REAL(recvmsg)(fd, message, flags);
+    }
+    if (attempt_is_greeted(s) && !await_answer(s, fd, flags)) {
+        return -1;
     }
     const struct whole whole = { .begun = coarse_now_ns() };
     if (flags & MSG_WAITALL && !peek && !control_length && is_in_reach(vector, count) && !tls_own_traffic(s)) {

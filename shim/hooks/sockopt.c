@@ -29,7 +29,7 @@
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     struct stream *s = stream_of(fd);
-    if (s && attempt_is_open(s) && level == SOL_SOCKET && name == SO_ERROR) {
+    if (s && attempt_is_being_made(s) && level == SOL_SOCKET && name == SO_ERROR) {
         attempt_settle(s);
     }
     s = gate_enter_fd(fd);

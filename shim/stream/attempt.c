@@ -13,6 +13,7 @@
 #include "process/calls.h"
 #include "detour.h"
 #include "epoll.h"
+#include "flight.h"
 #include "process/fork.h"
 #include "gate.h"
 #include "process/own.h"
@@ -28,6 +29,17 @@
 /* An attempt that has failed within this time, without an answer, was told that nothing leads there: otherwise it takes longer. */
 #define UNREACHABLE_NS 15000000000LL
 
+/*
+ * The same of a ClientHello that nobody has acknowledged: its repetition has not helped. And of one that has arrived: servers that
+ * pace themselves do so by the second.
+ */
+#define UNHEARD_NS 300000000LL
+#define UNANSWERED_NS 1100000000LL
+
+/* How often is looked at what may be answered, while there are two such connections, or has still to be acknowledged. */
+#define STEP_NS 10000000LL
+#define GREETED_LOOK_NS 100000000LL
+
 _Atomic uint32_t attempts_open;
 
 /* Not after the first attempt_due of all; INT64_MAX: none is to be looked at. */
@@ -41,15 +53,29 @@ static void set_due(struct stream *s, int64_t due)
     }
 }
 
-void attempt_begin(struct stream *s)
+static void open_as(struct stream *s, uint32_t attempt, int64_t look)
 {
     s->way_count = s->way_next = 0;
     s->own_way = 0;
     s->inode = socket_inode(s->fd);
     s->attempt_since = coarse_now_ns();
-    set_due(s, s->attempt_since + LOOK_NS);
+    set_due(s, s->attempt_since + look);
     atomic_fetch_add(&attempts_open, 1);
-    atomic_store(&s->attempt, ATTEMPT_FIRST);
+    atomic_store(&s->attempt, attempt);
+}
+
+void attempt_begin(struct stream *s)
+{
+    open_as(s, ATTEMPT_FIRST, LOOK_NS);
+}
+
+void attempt_greeted(struct stream *s, const uint8_t *octets, size_t count)
+{
+    socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    if (!s->bound && !attempt_is_open(s) && detour_is_possible((struct sockaddr *)&s->peer, length) && flight_keep(s, octets, count)) {
+        open_as(s, ATTEMPT_GREETED, GREETED_LOOK_NS);
+        s->own_way = detour_interface_of(s->fd);
+    }
 }
 
 static void drop(int *fd)
@@ -66,6 +92,7 @@ void attempt_over(struct stream *s)
     if (attempt_is_open(s) && atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
         int saved = errno;
         drop(&s->kept_fd);
+        flight_drop(s);
         atomic_fetch_sub(&attempts_open, 1);
         errno = saved;
     }
@@ -75,6 +102,7 @@ void attempt_forget(struct stream *s)
 {
     if (atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
         drop(&s->kept_fd);
+        flight_drop(s);
     }
 }
 
@@ -103,7 +131,13 @@ static bool try_next(struct stream *s)
         if (other < 0) {
             continue;
         }
-        if (REAL(connect)(other, (struct sockaddr *)&s->peer, length) && errno != EINPROGRESS) {
+        long flags = REAL(syscall)(SYS_fcntl, other, F_GETFL);
+        bool waits = flags >= 0 && !(flags & O_NONBLOCK) && !REAL(syscall)(SYS_fcntl, other, F_SETFL, flags | O_NONBLOCK);
+        bool in_vain = REAL(connect)(other, (struct sockaddr *)&s->peer, length) && errno != EINPROGRESS;
+        if (waits) {
+            REAL(syscall)(SYS_fcntl, other, F_SETFL, flags);
+        }
+        if (in_vain) {
             drop(&other);
             continue;
         }
@@ -118,8 +152,10 @@ static bool try_next(struct stream *s)
             s->kept_fd = own;
         }
         if (put(s, &other)) {
-            atomic_store(&s->attempt, ATTEMPT_OTHER);
-            set_due(s, coarse_now_ns() + s->attempt_limit);
+            s->attempt_since = coarse_now_ns();
+            s->flight_sent = false;
+            atomic_store(&s->attempt, s->flight ? ATTEMPT_GREETED_OTHER : ATTEMPT_OTHER);
+            set_due(s, s->attempt_since + (s->flight ? STEP_NS : s->attempt_limit));
             return true;
         }
     }
@@ -137,8 +173,9 @@ static void find_ways(struct stream *s, bool lost)
 /* The present attempt leads nowhere. True when something else is on the descriptor now. With the gate closed by the caller. */
 static bool go_on(struct stream *s)
 {
-    if (atomic_load(&s->attempt) == ATTEMPT_FIRST) {
-        find_ways(s, coarse_now_ns() - s->attempt_since < UNREACHABLE_NS);
+    uint32_t attempt = atomic_load(&s->attempt);
+    if (attempt == ATTEMPT_FIRST || attempt == ATTEMPT_GREETED) {
+        find_ways(s, attempt == ATTEMPT_FIRST ? coarse_now_ns() - s->attempt_since < UNREACHABLE_NS : detour_is_lost(s->own_way));
     }
     if (try_next(s)) {
         return true;
@@ -176,19 +213,92 @@ static enum turn take_turn(struct stream *s)
     return MINE;
 }
 
-static short events(int fd)
+/* What has become of a ClientHello on a connection. */
+enum answer { ANSWER_NONE, ANSWER_CONNECTED, ANSWER_THERE, ANSWER_ENDED };
+
+static enum answer answer_on(int fd)
+{
+    struct pollfd look = { .fd = fd, .events = POLLIN | POLLOUT };
+    if (REAL(poll)(&look, 1, 0) != 1) {
+        return ANSWER_NONE;
+    }
+    if (look.revents & (POLLIN | POLLERR | POLLHUP)) {
+        return socket_unread(fd) ? ANSWER_THERE : ANSWER_ENDED;
+    }
+    return ANSWER_CONNECTED;
+}
+
+/* No octet of an answer has been read, by whatever way. The kernel counts FIN as one. */
+static bool is_unread(const struct stream *s)
+{
+    int64_t taken = socket_taken(s->fd);
+    return taken == 0 || taken == 1;
+}
+
+/* Takes a connection over another interface a step on. True: something else is on the descriptor now. With the gate closed. */
+static bool step(struct stream *s, int64_t now)
+{
+    enum answer answer = answer_on(s->fd);
+    if (s->kept_fd >= 0 && answer != ANSWER_THERE && answer_on(s->kept_fd) == ANSWER_THERE) {
+        put(s, &s->kept_fd); /* the first has answered after all */
+        attempt_over(s);
+        return true;
+    }
+    if (answer == ANSWER_THERE) {
+        attempt_over(s);
+        return false;
+    }
+    if (answer == ANSWER_CONNECTED && !s->flight_sent && !(s->flight_sent = flight_send(s, s->fd))) {
+        answer = ANSWER_ENDED;
+    }
+    return (answer == ANSWER_ENDED || now - s->attempt_since >= s->attempt_limit) && go_on(s);
+}
+
+/* attempt_shown of a handshake. With the gate closed. */
+static bool greeting_shown(struct stream *s, uint32_t events)
+{
+    if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER) {
+        return step(s, coarse_now_ns()) || (attempt_is_open(s) && !(events & POLLOUT && s->flight_sent));
+    }
+    enum answer answer = answer_on(s->fd);
+    if (answer == ANSWER_THERE || !is_unread(s)) {
+        attempt_over(s);
+        return false;
+    }
+    return answer == ANSWER_ENDED && go_on(s);
+}
+
+void attempt_withdraw(struct stream *s)
+{
+    int saved = errno;
+    if (atomic_load(&s->attempt) == ATTEMPT_GREETED) {
+        attempt_over(s);
+    } else if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && take_turn(s) == MINE) {
+        if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && answer_on(s->fd) != ANSWER_THERE && s->kept_fd >= 0) {
+            put(s, &s->kept_fd);
+        }
+        attempt_over(s);
+        gate_open(s);
+    }
+    errno = saved;
+}
+
+static short events_of(int fd)
 {
     struct pollfd look = { .fd = fd, .events = POLLOUT };
     return REAL(poll)(&look, 1, 0) == 1 ? look.revents : 0;
 }
 
-bool attempt_shown(struct stream *s)
+bool attempt_shown(struct stream *s, uint32_t events)
 {
     int saved = errno;
     enum turn turn = take_turn(s);
     bool changed = turn == NOT_NOW;
-    if (turn == MINE) {
-        short now = events(s->fd);
+    if (turn == MINE && attempt_is_greeted(s)) {
+        changed = greeting_shown(s, events);
+        gate_open(s);
+    } else if (turn == MINE) {
+        short now = events_of(s->fd);
         if (now & (POLLERR | POLLHUP)) {
             bool answer = atomic_load(&s->attempt) == ATTEMPT_FIRST && socket_was_answered(s->fd);
             changed = !answer && go_on(s);
@@ -209,9 +319,9 @@ bool attempt_shown(struct stream *s)
 void attempt_settle(struct stream *s)
 {
     int saved = errno;
-    while (attempt_is_open(s) && events(s->fd) && attempt_shown(s)) {
+    while (attempt_is_being_made(s) && events_of(s->fd) && attempt_shown(s, POLLOUT)) {
         /* An attempt over another interface is under way: the question is about how it ends. */
-        while (atomic_load(&s->attempt) == ATTEMPT_OTHER && !events(s->fd)) {
+        while (atomic_load(&s->attempt) == ATTEMPT_OTHER && !events_of(s->fd)) {
             struct pollfd wait = { .fd = s->fd, .events = POLLOUT };
             int64_t left = attempts_left();
             if (REAL(poll)(&wait, 1, left > 1000000000LL ? 1000 : (int)(left / 1000000) + 1) < 0 && errno != EINTR) {
@@ -223,6 +333,31 @@ void attempt_settle(struct stream *s)
     errno = saved;
 }
 
+/* The time of a handshake has come. With the gate closed. */
+static void look_at_greeting(struct stream *s, int64_t now)
+{
+    if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER) {
+        atomic_store(&s->attempt_due, now + STEP_NS);
+        step(s, now);
+        return;
+    }
+    atomic_store(&s->attempt_due, now + GREETED_LOOK_NS);
+    if (answer_on(s->fd) > ANSWER_CONNECTED) {
+        return; /* the wait, or the read, finds it */
+    }
+    if (!is_unread(s)) {
+        attempt_over(s);
+        return;
+    }
+    bool cut = detour_is_lost(s->own_way);
+    if (cut || now - s->attempt_since >= (socket_was_heard(s->fd) ? UNANSWERED_NS : UNHEARD_NS)) {
+        find_ways(s, cut);
+        if (!try_next(s) && !cut) {
+            atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
+        }
+    }
+}
+
 /* The time of an attempt has come. */
 static void look(struct stream *s, int64_t now)
 {
@@ -230,7 +365,9 @@ static void look(struct stream *s, int64_t now)
         atomic_store(&s->attempt_due, now + LOOK_AGAIN_NS);
         return;
     }
-    if (events(s->fd)) {
+    if (attempt_is_greeted(s)) {
+        look_at_greeting(s, now);
+    } else if (events_of(s->fd)) {
         atomic_store(&s->attempt_due, INT64_MAX); /* the wait shows what has become of it */
     } else if (atomic_load(&s->attempt) == ATTEMPT_OTHER) {
         go_on(s);

@@ -7,6 +7,9 @@
  * that has answered, be it with RST, is not asked elsewhere. An attempt that nobody has answered for three seconds, or whose
  * interface has lost its carrier, is dealt with likewise, and goes on where no other interface helps. As long as nothing
  * fails, this costs one system call in connect().
+ *
+ * A TLS handshake of which nothing has been answered is part of it: where the connection ends, has lost its carrier, or is silent,
+ * another one is made over the next interface, the ClientHello is sent on it (flight.h), and the first to answer stays.
  */
 #ifndef MIDSTREAM_ATTEMPT_H
 #define MIDSTREAM_ATTEMPT_H
@@ -19,6 +22,12 @@ extern _Atomic uint32_t attempts_open;
 /* connect() has answered EINPROGRESS, to its peer, and the socket is free to go anywhere (detour.h). */
 void attempt_begin(struct stream *s);
 
+/* So it is, and this is the first that the program has sent on it. Within the call. */
+void attempt_greeted(struct stream *s, const uint8_t *octets, size_t count);
+
+/* The program sends more without an answer: that is for the connection on which it has sent the rest. Not within the gate. */
+void attempt_withdraw(struct stream *s);
+
 /* The connection is made, or nobody follows it any more. By a thread inside the gate, or before there is another. */
 void attempt_over(struct stream *s);
 
@@ -29,7 +38,7 @@ void attempt_forget(struct stream *s);
  * A wait has shown events on the descriptor. True when they are not the program's to see: the connection has failed, and
  * something else is on the descriptor now. Keeps errno.
  */
-bool attempt_shown(struct stream *s);
+bool attempt_shown(struct stream *s, uint32_t events);
 
 /* The same for questions other than a wait: waits itself, some seconds at most, until the connection is made or given up. */
 void attempt_settle(struct stream *s);
@@ -41,6 +50,19 @@ void attempts_look(void);
 static inline bool attempt_is_open(const struct stream *s)
 {
     return atomic_load_explicit(&s->attempt, memory_order_relaxed) != ATTEMPT_NONE;
+}
+
+/* It is neither made nor given up. */
+static inline bool attempt_is_being_made(const struct stream *s)
+{
+    uint32_t attempt = atomic_load_explicit(&s->attempt, memory_order_relaxed);
+    return attempt == ATTEMPT_FIRST || attempt == ATTEMPT_OTHER;
+}
+
+/* It is made, and what is waited for is the answer to a ClientHello. */
+static inline bool attempt_is_greeted(const struct stream *s)
+{
+    return attempt_is_open(s) && !attempt_is_being_made(s);
 }
 
 static inline bool attempts_are_open(void)

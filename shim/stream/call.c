@@ -232,6 +232,9 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         return was_woken(call, result);
     }
     if (result > 0) {
+        if (attempt_is_greeted(s)) {
+            attempt_over(s);
+        }
         note_shown(call, result);
     }
     if (result > 0 && call->counted) {
@@ -325,6 +328,9 @@ static void begin_writing(struct call *call, struct stream *s)
 void write_begin(struct call *call, struct stream *s)
 {
     call->clear = false;
+    if (attempt_is_open(s)) {
+        attempt_withdraw(s);
+    }
     if (tls_own_traffic(s)) {
         *call = (struct call){ .stream = s, .own = true };
         return;

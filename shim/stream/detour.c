@@ -164,6 +164,28 @@ bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own)
     return cut;
 }
 
+uint32_t detour_interface_of(int fd)
+{
+    struct sockaddr_in6 local = { .sin6_family = AF_UNSPEC };
+    socklen_t length = sizeof local;
+    struct route way = { .index = bound_to(fd) };
+    int netlink = way.index || REAL(getsockname)(fd, (struct sockaddr *)&local, &length)
+            || (local.sin6_family != AF_INET && local.sin6_family != AF_INET6) ? -1 : route_open();
+    if (netlink >= 0) {
+        route_find(netlink, (struct sockaddr *)&local, 0, &way); /* of the table `local`, which names the interface that has it */
+    }
+    route_close(netlink);
+    return way.index;
+}
+
+bool detour_is_lost(uint32_t index)
+{
+    int netlink = index ? route_open() : -1;
+    bool lost = netlink >= 0 && !route_has_carrier(netlink, index);
+    route_close(netlink);
+    return lost;
+}
+
 unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, bool lost, uint32_t *list)
 {
     int netlink = route_open();

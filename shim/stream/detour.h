@@ -49,6 +49,12 @@ unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, bool 
 /* The interface that the socket takes to the address, which goes to *own, has no carrier. */
 bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own);
 
+/* The interface that a connection is over, by its own address; 0 unknown. */
+uint32_t detour_interface_of(int fd);
+
+/* It has no carrier. */
+bool detour_is_lost(uint32_t index);
+
 /* A socket like fd, bound to the interface over which it is to be connected; a descriptor of Midstream's, or -1. */
 int detour_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length);
 

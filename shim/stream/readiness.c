@@ -37,7 +37,7 @@ static bool may_have_ended(const struct stream *s, uint32_t events)
 static uint32_t look(struct stream *s, uint32_t events, bool changed, bool *again)
 {
     if (attempt_is_open(s)) {
-        *again = attempt_shown(s) || *again;
+        *again = attempt_shown(s, events) || *again;
         return events;
     }
     if (changed && events & (READINESS_INPUT | READINESS_FAILURE)) {

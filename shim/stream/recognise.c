@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attempt.h"
 #include "tls/below.h"
 #include "process/calls.h"
 #include "hello.h"
@@ -138,6 +139,9 @@ bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
     if (begin_tunnel(s, octets, count)) {
         s->opaque = true;
     } else if (octets[0] == HANDSHAKE) {
+        if (!s->opaque) {
+            attempt_greeted(s, octets, count);
+        }
         s->opaque = true;
         const uint8_t *random = hello_random(octets, count);
         if (random && !aside_match(s, random)) {

@@ -47,6 +47,12 @@ bool socket_was_answered(int fd)
     return !tcp_info(fd, &info) || info.tcpi_segs_in > 0;
 }
 
+bool socket_was_heard(int fd)
+{
+    struct tcp_info info;
+    return !tcp_info(fd, &info) || !info.tcpi_unacked;
+}
+
 /*
  * struct mptcp_info (linux/mptcp.h) as of Linux 6.5, which tells how many octets have arrived on all subflows together;
  * what TCP_INFO tells of a Multipath TCP socket is that of its first subflow.

@@ -10,6 +10,9 @@
 /* Somebody has answered by TCP, be it with RST: what has failed has not failed for lack of a way there. */
 bool socket_was_answered(int fd);
 
+/* All that was sent has been acknowledged: the peer's host is there. */
+bool socket_was_heard(int fd);
+
 /* FIONREAD, 0 when it cannot be told. */
 uint32_t socket_unread(int fd);
 

@@ -171,6 +171,7 @@ struct stream *stream_new(int fd, int domain)
     atomic_store(&s->epolls_busy, 0);
     s->bound = false;
     atomic_store(&s->attempt, ATTEMPT_NONE);
+    s->flight = 0;
     if (keep_epolls) {
         memcpy(s->epolls, epolls, sizeof epolls);
     } else {

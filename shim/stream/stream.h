@@ -144,6 +144,8 @@ struct stream {
     uint32_t own_way;               /* the interface it went over first; 0 not yet looked for */
     uint32_t ways[DETOUR_WAYS];     /* interfaces to try */
     uint8_t way_count, way_next;
+    uint8_t flight; /* one more than the number of the first flight that is kept (flight.c), 0 none */
+    bool flight_sent; /* on the socket that is behind the descriptor */
 
     /* A hand-over that has been asked for (handover/). */
     _Atomic uint32_t armed;
@@ -168,6 +170,8 @@ enum stream_attempt {
     ATTEMPT_NONE,  /* made, or not followed */
     ATTEMPT_FIRST, /* the program's own is under way */
     ATTEMPT_OTHER, /* one over another interface is behind the descriptor; kept_fd is the program's own */
+    ATTEMPT_GREETED,       /* it is made, and a ClientHello has been sent on it, of whose answer nothing has been read */
+    ATTEMPT_GREETED_OTHER, /* one over another interface is behind the descriptor, on which it is, or is to be sent */
 };
 
 /* Whether a read of the descriptor waits. */

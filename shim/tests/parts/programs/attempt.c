@@ -5,8 +5,9 @@
 #define NO_MAIN
 #include "fired.c"
 
-bool attempt_shown(struct stream *s)
+bool attempt_shown(struct stream *s, uint32_t events)
 {
+    (void)events;
     atomic_store(&attempts_open, 0);
     atomic_store(&s->attempt, ATTEMPT_NONE);
     replace_by(connections[1].here);

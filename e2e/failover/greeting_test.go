@@ -1,0 +1,222 @@
+// TLS handshakes that nobody answers: before the program has had an octet of an answer, its ClientHello goes to whoever answers over
+// another network.
+
+package failover
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+const secureURL = "https://" + host + "/film.mkv"
+
+// greeting are programs that shake hands in different ways. CA is the authority's certificate.
+var greeting = []program{
+	{"curl", []string{"curl", "-4sS", "--max-time", "20", "--cacert", "CA", "-o", "out", secureURL}, nil},        // OpenSSL, without blocking
+	{"wget", []string{"wget", "-4q", "-T", "20", "-t", "1", "--ca-certificate=CA", "-O", "out", secureURL}, nil}, // GnuTLS, select
+	{"python", []string{"python3", "-c", pythonGreets, "CA", "None"}, nil},                                       // OpenSSL, blocking
+	{"python with a time-out", []string{"python3", "-c", pythonGreets, "CA", "20"}, nil},                         // poll
+	{"asyncio", []string{"python3", "-c", asyncioGreets, "CA"}, nil},                                             // epoll, TLS over memory
+}
+
+const pythonGreets = `import socket, ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=sys.argv[1])
+with urllib.request.urlopen("` + secureURL + `", timeout=eval(sys.argv[2]), context=context) as r, open("out", "wb") as f:
+    f.write(r.read())`
+
+const asyncioGreets = `import asyncio, ssl, sys
+async def main():
+    context = ssl.create_default_context(cafile=sys.argv[1])
+    reader, writer = await asyncio.open_connection("` + host + `", 443, ssl=context)
+    writer.write(b"GET /film.mkv HTTP/1.0\r\nHost: ` + host + `\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    open("out", "wb").write(await reader.read())
+asyncio.run(main())`
+
+// secureSite raises two networks that lead to the same address: the second to a server, the first to whatever serves there.
+func secureSite(t *testing.T, first func(s *site, n *lab.Network, options lab.ServerOptions)) *site {
+	s := &site{Lab: lab.New(t, lab.Net("wlan0", lab.Link{}), lab.Net("wwan0", lab.Link{})), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
+	s.sum = lab.Content(t, s.root, "film.mkv", size, 7)
+	ca := lab.Authority(t, filepath.Join(s.root, "ca"))
+	for _, n := range s.Networks() {
+		n.AddAddress(common)
+		n.DNS(map[string][]string{host: {common}})
+		options := lab.ServerOptions{Addresses: []string{common}, Port: 443}
+		options.Certificate, options.Key = lab.Certificate(t, ca, n.Name, host)
+		if n.Name == "wlan0" {
+			first(s, n, options)
+		} else {
+			s.web[n.Name] = n.Paced(s.root, options)
+		}
+	}
+	return s
+}
+
+func (s *site) greets(under bool, p program) *download {
+	var args []string
+	for _, a := range p.args {
+		args = append(args, strings.ReplaceAll(a, "CA", filepath.Join(s.root, "ca.pem")))
+	}
+	return s.download(under, args...)
+}
+
+// mute accepts connections, reads a ClientHello of each, and then does what then says.
+func (s *site) mute(n *lab.Network, then func(c net.Conn)) {
+	n.Answer(s.t, common, "443", func(c net.Conn) {
+		hello := make([]byte, 5)
+		r := bufio.NewReader(c)
+		if _, err := io.ReadFull(r, hello); err == nil {
+			r.Discard(int(hello[3])<<8 | int(hello[4]))
+			then(c)
+		}
+	})
+}
+
+// all runs the programs at once.
+func (s *site) all(under bool, programs []program) (all []*download) {
+	for _, p := range programs {
+		d := s.greets(under, p).named(p.name)
+		d.Start()
+		all = append(all, d)
+	}
+	return all
+}
+
+func TestAHandshakeIsAnsweredElsewhere(t *testing.T) {
+	for _, event := range []struct {
+		name  string
+		first func(s *site, n *lab.Network, options lab.ServerOptions)
+	}{
+		{"frozen", func(s *site, n *lab.Network, options lab.ServerOptions) { n.Paced(s.root, options).Freeze() }},
+		{"FIN", func(s *site, n *lab.Network, _ lab.ServerOptions) { s.mute(n, func(net.Conn) {}) }},
+		{"RST", func(s *site, n *lab.Network, _ lab.ServerOptions) {
+			s.mute(n, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) })
+		}},
+		{"carrier lost", func(s *site, n *lab.Network, _ lab.ServerOptions) {
+			var greeted atomic.Int64
+			s.mute(n, func(c net.Conn) {
+				if greeted.Add(1) == int64(len(greeting)) {
+					n.CarrierDown()
+				}
+				c.Read(make([]byte, 1))
+			})
+		}},
+	} {
+		t.Run(event.name, func(t *testing.T) {
+			s := secureSite(t, event.first)
+			for _, d := range s.all(true, greeting) {
+				if r := d.Wait(); r.Status != 0 || r.Stdout != "" || r.Stderr != "" || lab.Sum(d.out()) != s.sum {
+					t.Errorf("%s: %v", d.name, r)
+				}
+			}
+			if n := len(s.web["wwan0"].Requests()); n != len(greeting) {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
+// Where nobody answers, or nobody else may be asked, the program is told what it would have been told, and each server has been
+// greeted once by each program.
+func TestAHandshakeThatNobodyAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name, config string
+		others       int64 // greeted, of each program
+		programs     []program
+	}{
+		{"both end", "", 1, greeting},
+		{"the other one costs", "metered = true\n", 0, greeting[:1]}, // the laboratory's own text ends with the table of wwan0
+		{"switched off", "[failover]\nenabled = false\n", 0, greeting[1:2]},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var first, other atomic.Int64
+			s := secureSite(t, func(s *site, n *lab.Network, _ lab.ServerOptions) { s.mute(n, func(net.Conn) { first.Add(1) }) })
+			s.web["wwan0"].Kill()
+			s.mute(s.Network("wwan0"), func(net.Conn) { other.Add(1) })
+			s.Configure(test.config)
+			native := s.all(false, test.programs)
+			for _, d := range native {
+				d.Wait()
+			}
+			greeted := first.Swap(0)
+			for i, d := range s.all(true, test.programs) {
+				lab.Compare(t, native[i].Wait(), d.Wait(), without(`0x[0-9a-f]+|line [0-9]+|[0-9A-F]{12,}`))
+			}
+			if first.Load() != greeted || other.Load() != test.others*greeted {
+				t.Errorf("greeted %d and %d times, natively %d", first.Load(), other.Load(), greeted)
+			}
+		})
+	}
+}
+
+// A server that was only slow is the one that is stayed with, if it answers before another one.
+func TestAHandshakeThatIsAnsweredLate(t *testing.T) {
+	var slow *lab.Server
+	s := secureSite(t, func(s *site, n *lab.Network, options lab.ServerOptions) { slow = n.Paced(s.root, options) })
+	s.web["wwan0"].Kill()
+	asked := make(chan bool, len(greeting))
+	s.mute(s.Network("wwan0"), func(c net.Conn) {
+		asked <- true
+		c.Read(make([]byte, 1))
+	})
+	slow.Freeze()
+	all := s.all(true, greeting)
+	for range greeting {
+		<-asked
+	}
+	slow.Thaw()
+	for _, d := range all {
+		if r := d.Wait(); r.Status != 0 || r.Stdout != "" || r.Stderr != "" || lab.Sum(d.out()) != s.sum {
+			t.Errorf("%s: %v", d.name, r)
+		}
+	}
+	if n := len(slow.Requests()); n != len(greeting) {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// Between the handshake and the first request, too, the connection may be lost: the request goes to the other network.
+func TestAConnectionIsLostAfterTheHandshake(t *testing.T) {
+	const script = `import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+s = context.wrap_socket(socket.create_connection(("` + host + `", 443)), server_hostname="` + host + `")
+print("greeted", flush=True)
+sys.stdin.readline()
+s.sendall(b"GET /film.mkv HTTP/1.0\r\nHost: ` + host + `\r\n\r\n")
+f = s.makefile("rb")
+while (line := f.readline()) != b"\r\n":
+    assert line, "no answer"
+open("out", "wb").write(f.read())`
+	for _, event := range []struct {
+		name   string
+		strike func(n *lab.Network, web *lab.Server)
+	}{
+		{"carrier lost", func(n *lab.Network, _ *lab.Server) { n.CarrierDown() }},
+		{"silent", func(n *lab.Network, _ *lab.Server) { n.Drop(lab.Both) }},
+		{"killed", func(_ *lab.Network, web *lab.Server) { web.Kill() }},
+	} {
+		t.Run(event.name, func(t *testing.T) {
+			var web *lab.Server
+			s := secureSite(t, func(s *site, n *lab.Network, options lab.ServerOptions) { web = n.Paced(s.root, options) })
+			d := s.greets(true, program{"python", []string{"python3", "-c", script, "CA"}, nil})
+			in, err := d.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Start()
+			s.Await("the handshake", lab.Patience, func() bool { out, _ := d.Output(); return strings.Contains(out, "greeted") })
+			event.strike(s.Network("wlan0"), web)
+			in.Write([]byte("\n"))
+			if r := d.Wait(); r.Status != 0 || r.Stderr != "" || lab.Sum(d.out()) != s.sum {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
