@@ -183,10 +183,10 @@ func (s *Stream) leaveIdle() {
 	if len(others) == 0 {
 		return // there is nowhere to go: the network may come back
 	}
-	if s.takeMoving(ctx) != nil {
+	if s.turn.Take(ctx) != nil {
 		return
 	}
-	defer func() { <-s.moving }()
+	defer s.turn.Give()
 	s.mu.Lock()
 	idle, last := s.current() == nil && s.last != nil && s.why() == "", s.last
 	lost := s.pathLost() != ""

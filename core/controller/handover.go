@@ -1,4 +1,6 @@
-// The hand-over: the new connection is given to the shim, which puts it on the program's descriptor.
+// The hand-over: the new connection is given to the shim, which puts it on the program's descriptor. Of the three verbs for a path this is
+// the last: to probe one is lookForServer (silence.go), to prove one is obtain (continue.go), to switch to one is switchTo, and whatever
+// puts something on a descriptor does it by that.
 package controller
 
 import (
@@ -8,12 +10,51 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/dial"
+	"midstream/core/relay"
 )
 
 var (
 	errClosed = errors.New("the program has closed it")
 	errOver   = errors.New("the exchange has ended meanwhile")
 )
+
+// switchTo puts the connection on the program's descriptor as h says, which holds for the exchange, and returns where the program stood
+// then. It waits until the program has come there, limit at most, unless that is 0. An ErrAgain says that the exchange has moved on;
+// the shim's refusal is an *unmovedError. It is called by whoever has the stream's turn.
+func (s *Stream) switchTo(ctx context.Context, conn *dial.Conn, exchange uint64, h channel.Handover, limit time.Duration) (channel.Position, error) {
+	if err := s.arm(conn, exchange, h); err != nil {
+		return channel.Position{}, err
+	}
+	position, err := s.awaitReply(ctx, limit)
+	return position, s.again(err)
+}
+
+// switchToPair is switchTo for one end of a new pair; the core's end is the caller's.
+func (s *Stream) switchToPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration) (*relay.Pair, channel.Position, error) {
+	pair, err := relay.NewPair(s.opened.Domain)
+	if err != nil {
+		return nil, channel.Position{}, err
+	}
+	h.What = channel.Pair
+	position, err := s.switchTo(ctx, pair.Program, exchange, h, limit)
+	pair.Program.Close()
+	if err != nil {
+		pair.Core.Close()
+		return nil, channel.Position{}, err
+	}
+	return pair, position, nil
+}
+
+// putPair is switchToPair for a relay.
+func (s *Stream) putPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration) (relay.Put, error) {
+	pair, position, err := s.switchToPair(ctx, exchange, h, limit)
+	if err != nil {
+		return relay.Put{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return relay.Put{Core: pair.Core, Position: position, Waiting: s.waiting, Shut: s.shut}, nil
+}
 
 // arm sends a socket to the shim: it goes onto the descriptor as h says, which holds for the exchange. Unless it
 // fails, awaitReply has to follow: until then no other socket is armed.

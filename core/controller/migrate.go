@@ -44,10 +44,10 @@ func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migr
 
 // migrateOnce is migrate but for the wait for an answer, where it returns errUnanswered.
 func (s *Stream) migrateOnce(ctx context.Context, to, trigger string) (*control.Migration, error) {
-	if s.takeMoving(ctx) != nil {
+	if s.turn.Take(ctx) != nil {
 		return nil, errors.New("another migration of it is under way")
 	}
-	defer func() { <-s.moving }()
+	defer s.turn.Give()
 	if s.isAt(ctx, to) && trigger != manager.TriggerServer {
 		s.mu.Lock()
 		s.keepWord(to, trigger)
@@ -193,14 +193,11 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 		return nil, err
 	}
 	if !rt.Untouched() {
-		return s.relayIdle(ctx, last, &resume.Rest{Conn: conn, To: rt, Reusable: true})
+		return s.relayIdle(ctx, last, &resume.Rest{Source: relay.Source{Conn: conn, Reusable: true}, To: rt})
 	}
 	defer conn.Close()
-	if err := s.arm(conn, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}); err != nil {
+	if _, err := s.switchTo(ctx, conn, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0); err != nil {
 		return nil, err
-	}
-	if _, err := s.awaitReply(ctx, 0); err != nil {
-		return nil, s.again(err)
 	}
 	return &outcome{conn: conn, offset: last.received.Load(), delivery: control.DeliveryDirect}, nil
 }

@@ -19,7 +19,6 @@ import (
 	"midstream/core/guard"
 	"midstream/core/lease"
 	"midstream/core/refusal"
-	"midstream/core/relay"
 	"midstream/core/resume"
 )
 
@@ -132,8 +131,8 @@ func (s *Stream) recover(cause string) {
 func (s *Stream) recoverOnce(cause string) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s.takeMoving(ctx)
-	defer func() { <-s.moving }()
+	s.turn.Take(ctx)
+	defer s.turn.Give()
 	r := &recovery{
 		s: s, cause: cause, ctx: ctx, begun: time.Now(),
 		results: make(chan tried, 64), answers: make(chan answered, maxAsked),
@@ -576,12 +575,8 @@ func (r *recovery) confirm() error {
 func (s *Stream) waitParked(f *failure, e *exchange) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	pair, err := relay.NewPair(s.opened.Domain)
-	if err != nil {
-		return // it waits at the gate, for as long as that waits
-	}
-	defer s.preempt()() // only one socket is armed at a time
-	quiet := channel.Handover{What: channel.Pair, When: channel.Now, Former: channel.Keep, Anywhere: true}
+	defer s.turn.First()() // only one socket is armed at a time
+	quiet := channel.Handover{When: channel.Now, Former: channel.Keep, Anywhere: true}
 	s.mu.Lock()
 	wanted := s.failed == f && f.held && !f.parked && !s.closed
 	begun := e.Response != nil
@@ -590,17 +585,11 @@ func (s *Stream) waitParked(f *failure, e *exchange) {
 		quiet.Place = channel.InHead
 	}
 	if !wanted {
-		pair.Close()
 		return
 	}
-	if err := s.arm(pair.Program, e.number, quiet); err != nil {
-		pair.Close()
-		return
-	}
-	pair.Program.Close()
-	if _, err := s.awaitReply(ctx, 0); err != nil {
-		pair.Core.Close()
-		return
+	pair, _, err := s.switchToPair(ctx, e.number, quiet, 0)
+	if err != nil {
+		return // it waits at the gate, for as long as that waits
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -638,15 +627,9 @@ func (s *Stream) giveUpHeld(why string) {
 
 // drop ends an idle connection for the program, as a server does that closes it.
 func (s *Stream) drop(ctx context.Context, last *exchange) error {
-	pair, err := relay.NewPair(s.opened.Domain)
-	if err != nil {
-		return err
+	pair, _, err := s.switchToPair(ctx, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
+	if err == nil {
+		pair.Core.Close()
 	}
-	defer pair.Core.Close()
-	defer pair.Program.Close()
-	if err := s.arm(pair.Program, last.number, channel.Handover{What: channel.Pair, Place: channel.AtEnd, When: channel.Now}); err != nil {
-		return err
-	}
-	_, err = s.awaitReply(ctx, 0)
 	return err
 }

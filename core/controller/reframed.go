@@ -39,12 +39,9 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *resume.Rest, w
 	if h.Sent, err = s.repeatWaiting(r.Conn, e, reusable); err != nil {
 		return nil, err
 	}
-	if err := s.arm(r.Conn, e.number, h); err != nil {
-		return nil, err
-	}
-	position, err := s.awaitReply(ctx, limit)
+	position, err := s.switchTo(ctx, r.Conn, e.number, h, limit)
 	if err != nil {
-		return nil, s.again(err)
+		return nil, err
 	}
 	if !reusable && delivery == control.DeliveryReframed {
 		guard.Go(func() { s.renew(e) })
@@ -70,11 +67,8 @@ func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, 
 	if h.Sent, err = s.repeatWaiting(conn, e, a.Persistent() && f.Kind != http1.Close); err != nil {
 		return nil, err
 	}
-	if err := s.arm(conn, e.number, h); err != nil {
+	if _, err := s.switchTo(ctx, conn, e.number, h, 0); err != nil {
 		return nil, err
-	}
-	if _, err := s.awaitReply(ctx, 0); err != nil {
-		return nil, s.again(err)
 	}
 	return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
 }
@@ -133,8 +127,8 @@ func (s *Stream) renew(e *exchange) {
 	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
 	defer cancel()
 	select {
-	case s.moving <- struct{}{}:
-		defer func() { <-s.moving }()
+	case s.turn.C <- struct{}{}:
+		defer s.turn.Give()
 	case <-ctx.Done():
 		return
 	}

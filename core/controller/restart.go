@@ -10,9 +10,9 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
-	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/refusal"
+	"midstream/core/relay"
 	"midstream/core/resume"
 )
 
@@ -69,35 +69,28 @@ func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt resume.Des
 	}
 	if len(begun) == 0 && had >= len(interims) && taken == 0 && alone && rt.Untouched() {
 		defer conn.Close()
-		if err := s.arm(conn, e.number, channel.Handover{Place: channel.InHead, When: channel.Now}); err != nil {
+		if _, err := s.switchTo(ctx, conn, e.number, channel.Handover{Place: channel.InHead, When: channel.Now}, 0); err != nil {
 			return nil, err
-		}
-		if _, err := s.awaitReply(ctx, 0); err != nil {
-			return nil, s.again(err)
 		}
 		return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
 	}
 	if _, err := conn.Discard(len(head) - taken); err != nil {
 		return nil, refusal.Broken(ctx, err)
 	}
-	d, _, err := s.putPair(ctx, e.number, channel.Handover{Place: channel.InHead, At: int64(len(begun)), When: channel.Now}, 0, rt)
+	put, err := s.putPair(ctx, e.number, channel.Handover{Place: channel.InHead, At: int64(len(begun)), When: channel.Now}, 0)
 	if err != nil {
 		return nil, err
 	}
+	r := relay.New(relayed{s}, upstream{s, rt}, put, e.number)
 	// The program may have begun another head meanwhile, and have read as much of it.
 	s.mu.Lock()
 	begun, had = bytes.Clone(e.answer), e.interims
 	s.mu.Unlock()
 	begin, err = resume.Continued(had, begun, interims, head)
 	if err != nil {
-		d.fail(err)
-		d.end()
+		r.Abandon(err)
 		return nil, err
 	}
-	d.number = e.number - 1 // its response is passed on whole
-	d.asked <- e.Request.Method
-	guard.Go(func() {
-		d.serve(&resume.Rest{Conn: conn, To: rt, Reusable: true, Answer: answer, Begin: begin}, nil, e)
-	})
+	r.Pass(&relay.Source{Conn: conn, Reusable: true, Answer: answer, Begin: begin}, e.Request.Method)
 	return &outcome{conn: conn, delivery: control.DeliveryRelayed, resumes: true}, nil
 }

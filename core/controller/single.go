@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"midstream/core/channel"
-	"midstream/core/relay"
 )
 
 // collecting is how long the old connection is kept for more to be compared with the new one's content.
@@ -46,18 +45,9 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 
 // park puts one end of a quiet pair on the descriptor; the other end is kept open until the stream moves on.
 func (s *Stream) park(ctx context.Context, e *exchange) error {
-	pair, err := relay.NewPair(s.opened.Domain)
+	pair, _, err := s.switchToPair(ctx, e.number, channel.Handover{When: channel.Now}, 0)
 	if err != nil {
 		return err
-	}
-	if err := s.arm(pair.Program, e.number, channel.Handover{What: channel.Pair, When: channel.Now}); err != nil {
-		pair.Close()
-		return err
-	}
-	pair.Program.Close()
-	if _, err := s.awaitReply(ctx, 0); err != nil {
-		pair.Core.Close()
-		return s.again(err)
 	}
 	s.mu.Lock()
 	old := s.pair

@@ -2,7 +2,6 @@
 package controller
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/relay"
+	"midstream/core/turn"
 )
 
 // maxMigrations is how many migrations are remembered, the last ones.
@@ -27,15 +27,15 @@ type Stream struct {
 	fd     int
 	opened channel.Opening
 
-	// moving is held by the one migration under way.
-	moving chan struct{}
-	delay  time.Duration // how long the new server took to answer, if it was too long; of that migration
-	late   int           // how often that was so
+	// turn is about who may change what is on the descriptor.
+	turn  *turn.Turn
+	delay time.Duration // how long the new server took to answer, if it was too long; of that migration
+	late  int           // how often that was so
 	// arming is held from a message that arms the shim to its answer.
 	arming chan struct{}
-	// confirm, if set, has the last word before the program is given another connection at once. With moving.
+	// confirm, if set, has the last word before the program is given another connection at once. With the turn.
 	confirm func() error
-	trouble trouble     // with moving
+	trouble trouble     // with the turn
 	inNeed  atomic.Bool // a recovery is under way
 	// decided is held while a decision of the manager's is carried out.
 	decided sync.Mutex
@@ -50,15 +50,13 @@ type Stream struct {
 	closed     bool
 	failed     *failure
 	migrating  bool
-	reply      *channel.Message   // to the last Arm: Moved or Unmoved
-	armings    uint64             // number of the last Arm
-	waiting    []byte             // requests that the program had sent on the former connection, without an answer, at that moment
-	bound      bool               // a request has authenticated the connection (RFC 4559 §6)
-	returning  context.CancelFunc // ends the wait of a relay for its turn, with moving, nil if none waits
-	movers     int                // migrations that want to have moving
-	moves      int                // how often the descriptor has been given another connection
-	shut       bool               // the last time, the former one was shut down for reading
-	bounded    bool               // the connection on the descriptor does not bring all of the response
+	reply      *channel.Message // to the last Arm: Moved or Unmoved
+	armings    uint64           // number of the last Arm
+	waiting    []byte           // requests that the program had sent on the former connection, without an answer, at that moment
+	bound      bool             // a request has authenticated the connection (RFC 4559 §6)
+	moves      int              // how often the descriptor has been given another connection
+	shut       bool             // the last time, the former one was shut down for reading
+	bounded    bool             // the connection on the descriptor does not bring all of the response
 	info       *channel.Message
 	resumed    time.Duration // the last Resumed, -1 none yet
 	history    []control.Migration
@@ -89,13 +87,17 @@ type Stream struct {
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 	s := &Stream{
 		c: c, id: m.Stream, slot: m.Slot, fd: o.FD, opened: o,
-		moving:  make(chan struct{}, 1),
 		arming:  make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		server:  o.Peer,
 		local:   o.Local,
 		resumed: -1,
 	}
+	s.turn = turn.New(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.change()
+	})
 	if name, ok := c.networks.Owner(o.Local.Addr()); ok {
 		s.iface = name
 	}

@@ -11,7 +11,7 @@ const (
 	fruitfulFor = 10 * time.Second // for how long it has to have brought some
 )
 
-// trouble is what a recovery has to know of those before it. It belongs to whoever has the stream's moving.
+// trouble is what a recovery has to know of those before it. It belongs to whoever has the stream's turn.
 type trouble struct {
 	exchange  uint64
 	at        int64     // content octets at the last recovery

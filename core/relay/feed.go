@@ -34,12 +34,12 @@ type Feed struct {
 	Whole   bool             // the answer is that to the request itself: its trailer section is handed on as well
 	Ending  []byte           // what ends the response where the program stands in its trailer section, if that is known
 
-	// Apart, if set, is asked where the next octets on both connections are the same: length of them, all of it content, or,
+	// CutThrough, if set, is asked where the next octets on both connections are the same: length of them, all of it content, or,
 	// with ToTheEnd, all that is left of the response. If it reports true, Run returns that length, and the content's
 	// connection has exactly these octets next, or, where Content.Within says so, these and chunk framing. It is not asked
-	// about less than ApartLeast.
-	Apart      func() bool
-	ApartLeast int64
+	// about less than CutLeast.
+	CutThrough func() bool
+	CutLeast   int64
 	// Alike says that the answer has the program's framing, so that it may be left to itself.
 	Alike bool
 	// Sent counts the octets of content that have been delivered.
@@ -118,15 +118,15 @@ func begin(at channel.Position, left int64) (write string, run int64, err error)
 	return "", 0, nil
 }
 
-// Run writes all of it, and returns 0, or as much as Apart allows; it can be called again then, to write the rest all the
+// Run writes all of it, and returns 0, or as much as CutThrough allows; it can be called again then, to write the rest all the
 // same. Errors are those of Copy, and ErrContradiction: what was written before it is right, what would follow is not known.
-func (f *Feed) Run() (apart int64, err error) {
+func (f *Feed) Run() (cut int64, err error) {
 	switch f.Kind {
 	case http1.Length, http1.Close:
 		if f.Left >= 0 {
 			f.chunk = f.Left
-			if apart, err = f.copy(); apart != 0 || err != nil {
-				return apart, err
+			if cut, err = f.copy(); cut != 0 || err != nil {
+				return cut, err
 			}
 		} else if err := f.copyAll(); err != nil {
 			return 0, err
@@ -146,27 +146,27 @@ func (f *Feed) sent(n int64) {
 	}
 }
 
-// copy delivers f.chunk octets of content, but for those that Apart allows.
-func (f *Feed) copy() (apart int64, err error) {
+// copy delivers f.chunk octets of content, but for those that CutThrough allows.
+func (f *Feed) copy() (cut int64, err error) {
 	for f.chunk > 0 {
 		piece := f.chunk
 		if f.bare {
 			piece = min(f.chunk, lead)
-		} else if f.Apart != nil && !f.Alike && f.chunk >= f.ApartLeast {
+		} else if f.CutThrough != nil && !f.Alike && f.chunk >= f.CutLeast {
 			run, err := f.Content.together(f.chunk)
 			if err != nil {
 				return 0, err
 			}
-			if 0 < run && run < f.ApartLeast && f.Content.Within(f.chunk) > 0 {
+			if 0 < run && run < f.CutLeast && f.Content.Within(f.chunk) > 0 {
 				run = f.chunk // in small chunks
 			}
 			if f.Kind == http1.Length {
 				run = min(run, f.Left-1) // with the last octet the response is over for the program
 			}
-			if run >= f.ApartLeast && f.Apart() {
+			if run >= f.CutLeast && f.CutThrough() {
 				return run, nil
 			}
-			piece = min(f.chunk, max(f.ApartLeast/16, 1))
+			piece = min(f.chunk, max(f.CutLeast/16, 1))
 			if n := f.Content.atHand(piece); n > 0 {
 				piece = n // only a connection of which nothing has been read ahead can be left to the program
 			}
@@ -234,7 +234,7 @@ func (f *Feed) copyAll() error {
 	}
 }
 
-func (f *Feed) chunked() (apart int64, err error) {
+func (f *Feed) chunked() (cut int64, err error) {
 	if f.Ending != nil {
 		return 0, f.finish(string(f.Ending))
 	}
@@ -260,22 +260,22 @@ func (f *Feed) chunked() (apart int64, err error) {
 		}
 	}
 	for {
-		if apart, err := f.copy(); apart != 0 || err != nil {
-			return apart, err
+		if cut, err := f.copy(); cut != 0 || err != nil {
+			return cut, err
 		}
 		if f.Left == 0 {
 			break
 		}
-		if f.Alike && f.Apart != nil && max(f.Left, f.Sent) >= f.ApartLeast {
-			apart, err = f.level()
+		if f.Alike && f.CutThrough != nil && max(f.Left, f.Sent) >= f.CutLeast {
+			cut, err = f.level()
 		} else {
 			err = f.next()
 		}
 		if err == io.EOF && f.Left < 0 {
 			break
 		}
-		if apart != 0 || err != nil {
-			return apart, err
+		if cut != 0 || err != nil {
+			return cut, err
 		}
 	}
 	last := "0\r\n"
@@ -344,7 +344,7 @@ func (f *Feed) line(n int64) []byte {
 
 // level passes on a chunk as it is in the answer, and what has been read ahead of it. If nothing is left of that, the
 // program and the answer stand at the same octet of a chunk of the same size.
-func (f *Feed) level() (apart int64, err error) {
+func (f *Feed) level() (cut int64, err error) {
 	n, err := f.Content.Run()
 	switch {
 	case err == io.EOF && f.Left > 0:
@@ -365,7 +365,7 @@ func (f *Feed) level() (apart int64, err error) {
 	}
 	f.chunk, f.bare = f.chunk-ahead, false
 	f.sent(ahead)
-	if f.chunk > 0 && len(f.Content.ahead) == 0 && f.Apart() {
+	if f.chunk > 0 && len(f.Content.ahead) == 0 && f.CutThrough() {
 		return ToTheEnd, nil
 	}
 	return 0, nil

@@ -141,7 +141,7 @@ func (a *Asked) rest(ctx context.Context) (*Rest, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rest{Conn: conn, To: q.To, Answer: answer, At: q.At, Left: relay.Unknown}
+	r := &Rest{Source: relay.Source{Conn: conn, Answer: answer, At: q.At, Left: relay.Unknown}, To: q.To}
 	if r.Framing, err = answer.Framing("GET"); err != nil || r.Framing.Coded {
 		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
 	}

@@ -72,29 +72,12 @@ func (q Question) Waits(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Rest is a connection whose next octet is content of the exchange, at the offset At.
+// Rest is a connection whose next octet is content of the exchange, at the offset At, and what has to be known to hand it on.
 type Rest struct {
-	Conn    *dial.Conn
-	To      Destination
-	Answer  *http1.Response
-	Framing http1.Framing
-	Content *relay.Content
-	At      int64
-	Left    int64 // octets from At to the end, or to Question.Until, or relay.Unknown
-	// Reusable: the connection can take further requests once this answer has been read.
-	Reusable bool
-	// Longer: the answer goes on after what is left of the exchange.
-	Longer bool
-	// Elsewhere: a redirect has led to another server than the one of the stream's next requests.
-	Elsewhere bool
-	// Stays: a relay of it is not left any more.
-	Stays bool
+	relay.Source
+	To Destination
 	// Skipped: what came before At has been read off it and dropped.
 	Skipped bool
-	// Whole: the answer is to the request as the program made it, so its trailer section is that of the exchange.
-	Whole bool
-	// Ending is what ends the response for a program that has read so much of the trailer section; nil for any other.
-	Ending, Read []byte
-	// Begin is to be handed to the program before the rest of the answer; only of an answer that is passed on.
-	Begin []byte
+	// Read is what the program has read of the trailer section, where Ending ends that.
+	Read []byte
 }

@@ -1,5 +1,5 @@
 // The requests that the program writes into a relay.
-package controller
+package relay
 
 import (
 	"errors"

@@ -1,5 +1,5 @@
 // The responses that are passed on through a relay.
-package controller
+package relay
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"midstream/core/http1"
-	"midstream/core/relay"
 )
 
 // responseReader takes what servers send apart into responses, to know where they end.
@@ -43,7 +42,7 @@ func (r *responseReader) fill() error {
 		if err == nil {
 			err = io.EOF
 		}
-		return &relay.SourceError{Err: err}
+		return &SourceError{Err: err}
 	}
 	return nil
 }
@@ -144,7 +143,7 @@ func (r *responseReader) copy(to net.Conn, n int64) error {
 	if n -= have; n == 0 {
 		return nil
 	}
-	_, err := relay.Copy(to, r.conn, n)
+	_, err := Copy(to, r.conn, n)
 	return err
 }
 
@@ -164,7 +163,7 @@ func (r *responseReader) chunks(to net.Conn) error {
 		}
 		// Content needs not be looked at.
 		if left := body.Remaining(); left >= readSize && len(r.have) == 0 {
-			if _, err := relay.Copy(to, r.conn, left); err != nil {
+			if _, err := Copy(to, r.conn, left); err != nil {
 				return err
 			}
 			body.Skip(left)
@@ -182,7 +181,7 @@ func (r *responseReader) rest(to net.Conn) error {
 		return err
 	}
 	r.have = nil
-	_, err := relay.Copy(to, r.conn, -1)
+	_, err := Copy(to, r.conn, -1)
 	return err
 }
 
