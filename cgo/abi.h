@@ -93,6 +93,8 @@ struct ms_shared {
     _Atomic uint32_t guard_new;
     /* Set by the core while it looks at the counters by itself, many times a second: exchanges need not be told of before it asks. */
     _Atomic uint32_t looks;
+    /* Set by the core: the same issuer makes another certificate that of the same server (tls.identity). */
+    _Atomic uint32_t by_issuer;
 };
 
 #define MS_USE_ALL 0U           /* what holds for all processes: shim/stream/use.h */
@@ -122,9 +124,8 @@ enum ms_kind {
     MS_STIRS, /* the program was handed octets after a second or more without; only where `guard` is set */
 
     /* From the shim, of TLS; b is the twin's number where there is one. */
-    MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: six texts, each ended by NUL: library,
-                        version, ALPN result, server name, host:port of a CONNECT, which server a twin can be made with
-                        ("" any that verifies for its name); a: 1 if a twin can be made */
+    MS_TLS = 24,     /* after MS_OPENED, the stream carries TLS. data: five texts, each ended by NUL: library,
+                        version, ALPN result, server name, host:port of a CONNECT; a: 1 if a twin can be made; b: enum ms_needs */
     MS_TWIN_READY,   /* the answer to MS_TWIN. data: version, ALPN result, how the server was judged; ended by NUL */
     MS_TWIN_FAILED,  /* the twin is of no further use. data: struct ms_reason */
     MS_TWIN_OCTETS,  /* the answer to MS_TWIN_PEEK and MS_TWIN_READ. data: octets; MS_LAST: no more will come;
@@ -156,6 +157,16 @@ enum ms_flag {
     MS_HELD = 1 << 2,
     MS_KEPT = 1 << 3,
     MS_TRAILING = 1 << 4,
+};
+
+/* Which server a TLS session can be continued with. */
+enum ms_needs {
+    MS_NEEDS_NAME,           /* any that verifies for its name */
+    MS_NEEDS_CERT_EXAMINED,  /* one with the same certificate, for the program looks at certificates itself */
+    MS_NEEDS_KEY_EXAMINED,   /* one with the same public key, for the same reason */
+    MS_NEEDS_KEY_JUDGED,     /* the same, for the program verifies certificates itself, while it shakes hands */
+    MS_NEEDS_JUDGEMENT,      /* one that the program's own verification takes */
+    MS_NEEDS_KEY_UNVERIFIED, /* one with the same public key, or issuer (ms_shared.by_issuer): the program verifies nothing */
 };
 
 struct ms_message {

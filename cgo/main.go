@@ -31,6 +31,8 @@ static uint64_t ms_quiet(struct ms_shared *shared, uint32_t slot, uint64_t strea
 
 static void ms_looks(struct ms_shared *shared, uint32_t on) { atomic_store(&shared->looks, on); }
 
+static void ms_by_issuer(struct ms_shared *shared, uint32_t on) { atomic_store(&shared->by_issuer, on); }
+
 static void ms_wanted(struct ms_shared *shared)
 {
 	atomic_store(&shared->wanted, 1);
@@ -170,6 +172,14 @@ func (m memory) Looks(on bool) {
 		flag = 1
 	}
 	C.ms_looks(m.shared, flag)
+}
+
+func (m memory) ByIssuer(on bool) {
+	var flag C.uint32_t
+	if on {
+		flag = 1
+	}
+	C.ms_by_issuer(m.shared, flag)
 }
 
 func (m memory) Guard(slot uint32, stream uint64, on bool) {

@@ -102,6 +102,16 @@ const (
 	Spare Former = 2
 )
 
+// enum ms_needs
+const (
+	NeedsName          Needs = 0
+	NeedsCertExamined  Needs = 1
+	NeedsKeyExamined   Needs = 2
+	NeedsKeyJudged     Needs = 3
+	NeedsJudgement     Needs = 4
+	NeedsKeyUnverified Needs = 5
+)
+
 // header is struct ms_message.
 type header struct {
 	Kind     uint16

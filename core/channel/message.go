@@ -12,6 +12,9 @@ import (
 // Kind is enum ms_kind.
 type Kind uint16
 
+// Needs is enum ms_needs: which server a TLS session can be continued with.
+type Needs uint32
+
 // Flags is enum ms_flag.
 type Flags uint16
 

@@ -23,7 +23,7 @@ const (
 	HTTP2Keep HTTP2 = "keep"
 )
 
-// Identity is what a program that looks at certificates by itself may be moved to. The shim reads it from the file.
+// Identity is what a program that looks at certificates by itself may be moved to.
 type Identity string
 
 const (

@@ -40,6 +40,8 @@ type Shim interface {
 	ControlPath(path string)
 	// Looks tells the shim whether the controller looks at the counters by itself, so that exchanges need not be told of.
 	Looks(on bool)
+	// ByIssuer tells the shim whether the same issuer makes another certificate that of the same server (tls.identity).
+	ByIssuer(on bool)
 	// End ends the core with all its threads: the shim needs it no more. It does not return.
 	End()
 	// CallOff tells the shim at once not to carry out a stream's armings up to this number any more.
@@ -115,6 +117,7 @@ func Start(ch Channel, shim Shim, pid int) {
 	if wrong != nil {
 		logger.Error().Err(wrong).Msg("nothing will be moved")
 	}
+	shim.ByIssuer(cfg.TLS.Identity == config.IdentityIssuer)
 	c := New(ch, shim, pid, cfg, wrong, logger)
 	guard.OnPanic(func(value any, stack []byte) {
 		logger.Error().Str("panic", fmt.Sprint(value)).Bytes("stack", stack).Msg("a mistake of Midstream's: nothing will be moved any more")

@@ -21,6 +21,7 @@ type counters struct {
 
 func (c *counters) Read(uint32, uint64) (channel.Snapshot, bool)   { return c.Snapshot, !c.gone }
 func (c *counters) Quiet(uint32, uint64) (uint64, bool)            { return 0, false }
+func (c *counters) ByIssuer(bool)                                  {}
 func (c *counters) Looks(bool)                                     {}
 func (c *counters) Guard(uint32, uint64, bool)                     {}
 func (c *counters) Keep(uint32, uint64, bool)                      {}

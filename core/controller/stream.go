@@ -324,8 +324,10 @@ func (s *Stream) session() control.Session {
 		State: control.StateIdle, Why: s.why(),
 		Migrations: append([]control.Migration(nil), s.history...),
 	}
-	if out.Movable = out.Why == ""; out.Movable && s.tls != nil && s.tls.needs != "" {
-		out.Why = "only to " + s.tls.needs
+	if needed := s.c.needed(s.tls); out.Why == "" {
+		if out.Movable = true; needed != "" {
+			out.Why = "only to " + needed
+		}
 	}
 	out.TLS = s.tls.describe()
 	out.Held = s.failed.describe()

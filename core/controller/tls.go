@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"midstream/core/channel"
+	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
 )
@@ -19,15 +20,36 @@ type session struct {
 	name                   string // the server's, as sent by SNI
 	tunnel                 string // host:port that the program's proxy was asked to connect to, "" if none
 	movable                bool   // the library can make another one like it
-	needs                  string // which servers that can be made with, "" any whose certificate verifies for the name
+	needs                  channel.Needs
 }
 
 func parseSession(m channel.Message) *session {
-	texts := texts(m.Data, 6)
+	texts := texts(m.Data, 5)
 	return &session{
 		library: texts[0], version: texts[1], alpn: texts[2], name: texts[3], tunnel: texts[4],
-		needs: texts[5], movable: m.A != 0,
+		needs: channel.Needs(m.B), movable: m.A != 0,
 	}
+}
+
+// needed says which servers the session can be continued with, "" if any whose certificate verifies for its name will do.
+func (c *Controller) needed(t *session) string {
+	switch {
+	case t == nil:
+		return ""
+	case t.needs == channel.NeedsKeyUnverified && c.config.TLS.Identity == config.IdentityIssuer:
+		return "a server with the same public key, or a certificate of the same issuer: " + unverified
+	}
+	return needed[t.needs]
+}
+
+const unverified = "the program does not have certificates verified by its library"
+
+var needed = map[channel.Needs]string{
+	channel.NeedsCertExamined:  "a server with the same certificate: the program looks at certificates itself",
+	channel.NeedsKeyExamined:   "a server with the same public key: the program looks at certificates itself",
+	channel.NeedsKeyJudged:     "a server with the same public key: the program verifies certificates itself, while it shakes hands",
+	channel.NeedsJudgement:     "a server whose certificate the program's own verification takes",
+	channel.NeedsKeyUnverified: "a server with the same public key: " + unverified,
 }
 
 // texts splits data into n texts that NULs end; those that are missing are empty.

@@ -307,6 +307,7 @@ static void drop_all(void)
     shared.control_path[0] = 0;
     atomic_store(&shared.guard_new, 0);
     atomic_store(&shared.looks, 0);
+    atomic_store(&shared.by_issuer, 0);
     atomic_store(&shared.use_index, MS_USE_ALL);
     atomic_store(&shared.order[0], 0);
     atomic_store(&load_state, LOAD_NONE);

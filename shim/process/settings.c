@@ -1,69 +1,23 @@
-/* settings.c: see settings.h. */
+/* settings.c: see settings.h. All that the shim knows of the configuration's keys is here. */
 #include "settings.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <limits.h>
+#include <net/if.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "calls.h"
+#include "lines.h"
 
-/* No more of a file is looked at, in octets: it may be one that never ends. */
-#define LOOKED_AT (1 << 20)
+struct settings {
+    struct lines lines;
+    char section[96], key[192], value[64];
+};
 
-/* A FIFO would block the program otherwise. */
-static int open_file(const char *path)
-{
-    return (int)REAL(syscall)(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-}
-
-static void begin(struct lines *l, int fd)
-{
-    l->fd = fd;
-    l->at = l->have = 0;
-    l->left = LOOKED_AT;
-}
-
-bool lines_open(struct lines *l, const char *path)
-{
-    begin(l, open_file(path));
-    return l->fd >= 0;
-}
-
-bool lines_next(struct lines *l)
-{
-    size_t length = 0;
-    for (;;) {
-        if (l->at == l->have) {
-            ssize_t n = l->left ? REAL(read)(l->fd, l->buffer, sizeof l->buffer < l->left ? sizeof l->buffer : l->left) : 0;
-            l->at = 0;
-            l->have = n > 0 ? (size_t)n : 0;
-            l->left -= l->have;
-            if (n <= 0) {
-                l->line[length] = 0;
-                return length > 0;
-            }
-        }
-        char c = l->buffer[l->at++];
-        if (c == '\n') {
-            l->line[length] = 0;
-            return true;
-        }
-        if (length < sizeof l->line - 1) {
-            l->line[length++] = c;
-        }
-    }
-}
-
-void lines_close(struct lines *l)
-{
-    REAL(syscall)(SYS_close, l->fd);
-}
-
-bool settings_open(struct settings *s)
+/* False when there is no file. */
+static bool open_settings(struct settings *s)
 {
     char path[PATH_MAX];
     const char *given = getenv("MIDSTREAM_CONFIG"), *folder = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -78,10 +32,9 @@ bool settings_open(struct settings *s)
         n = snprintf(path, sizeof path, "%s/.config/midstream/config.toml", home);
     }
     if (n > 0 && n < (int)sizeof path) {
-        fd = open_file(path);
+        fd = lines_file(path);
     }
-    begin(&s->lines, fd >= 0 ? fd : open_file("/etc/midstream/config.toml"));
-    return s->lines.fd >= 0;
+    return lines_begin(&s->lines, fd >= 0 ? fd : lines_file("/etc/midstream/config.toml"));
 }
 
 /* Copies without blanks and quotation marks, up to a character of `end`. */
@@ -97,7 +50,11 @@ static const char *compact(char *to, size_t size, const char *from, const char *
     return from;
 }
 
-bool settings_next(struct settings *s)
+/*
+ * The next key, with its tables ("tls.http2"), and what follows its "=" on its line, both without blanks and quotation
+ * marks; or a table's name, with the value "". False when there is no more.
+ */
+static bool next(struct settings *s)
 {
     while (lines_next(&s->lines)) {
         const char *text = s->lines.line + strspn(s->lines.line, " \t");
@@ -118,7 +75,124 @@ bool settings_next(struct settings *s)
     return false;
 }
 
-void settings_close(struct settings *s)
+static bool starts(const char *text, const char *with)
 {
-    lines_close(&s->lines);
+    return !strncmp(text, with, strlen(with));
+}
+
+/* Whether the inline table `value` ("{a=b,c=d}") has that entry. */
+static bool has_entry(const char *value, const char *entry)
+{
+    size_t n = strlen(entry);
+    for (const char *at = value; (at = strpbrk(at, "{,")); at++) {
+        if (!strncmp(at + 1, entry, n) && strchr(",}", at[1 + n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool look_for_http2(void)
+{
+    struct settings s;
+    bool keep = false;
+    if (!open_settings(&s)) {
+        return false;
+    }
+    while (!keep && next(&s)) {
+        keep = (!strcmp(s.key, "tls") && has_entry(s.value, "http2=keep")) || (!strcmp(s.key, "tls.http2") && !strcmp(s.value, "keep"));
+    }
+    lines_close(&s.lines);
+    return keep;
+}
+
+bool settings_keep_http2(void)
+{
+    static _Atomic int known; /* 0: not yet, 1: no, 2: yes */
+    int is = atomic_load(&known);
+    if (!is) {
+        int saved = errno;
+        is = look_for_http2() ? 2 : 1;
+        atomic_store(&known, is);
+        errno = saved;
+    }
+    return is == 2;
+}
+
+bool settings_forbid(const char *interface)
+{
+    struct settings s;
+    char never[sizeof "interfaces..never" + IFNAMSIZ];
+    bool forbidden = false;
+    snprintf(never, sizeof never, "interfaces.%s.never", interface);
+    if (!open_settings(&s)) {
+        return false;
+    }
+    while (!forbidden && next(&s)) {
+        forbidden = (!strcmp(s.key, "failover.enabled") && starts(s.value, "false"))
+            || (!strcmp(s.key, never) && starts(s.value, "true"))
+            || (!strcmp(s.key, "policy.rules.avoid") && !strcmp(s.value, interface))
+            || (strchr(s.value, '{') && !starts(s.key, "policy.servers"))
+            || starts(s.key, "policy.rules.[") || (!strcmp(s.key, "policy.rules") && *s.value) || starts(s.key, "sessions.");
+    }
+    lines_close(&s.lines);
+    return forbidden;
+}
+
+bool settings_cost(const char *interface)
+{
+    struct settings s;
+    char metered[sizeof "interfaces..metered" + IFNAMSIZ], cost[sizeof "interfaces..cost" + IFNAMSIZ];
+    bool is = false;
+    snprintf(metered, sizeof metered, "interfaces.%s.metered", interface);
+    snprintf(cost, sizeof cost, "interfaces.%s.cost", interface);
+    if (!open_settings(&s)) {
+        return false;
+    }
+    while (!is && next(&s)) {
+        is = (!strcmp(s.key, metered) && starts(s.value, "true")) || (!strcmp(s.key, cost) && strpbrk(s.value, "123456789"));
+    }
+    lines_close(&s.lines);
+    return is;
+}
+
+bool settings_leave_tunnel(const char *interface)
+{
+    struct settings s;
+    char one[IFNAMSIZ + 2], all[sizeof s.value + 2];
+    bool may = false;
+    snprintf(one, sizeof one, ",%s,", interface);
+    if (!open_settings(&s)) {
+        return false;
+    }
+    while (!may && next(&s)) {
+        may = !strcmp(s.key, "policy.leave_tunnel") && starts(s.value, "true");
+        if (!strcmp(s.key, "policy.prefer")) {
+            /* What does not fit is not looked at, and the last name may have been cut off. */
+            size_t n = strlen(s.value);
+            const char *end = *s.value == '[' ? strrchr(s.value, s.value[n - 1] == ']' ? ']' : ',') : NULL;
+            snprintf(all, sizeof all, ",%.*s,", end ? (int)(end - s.value) - 1 : 0, s.value + 1);
+            may = strstr(all, one);
+        }
+    }
+    lines_close(&s.lines);
+    return may;
+}
+
+enum settings_kind settings_kind(const char *interface)
+{
+    struct settings s;
+    char kind[sizeof "interfaces..kind" + IFNAMSIZ];
+    enum settings_kind said = SETTINGS_UNSAID;
+    snprintf(kind, sizeof kind, "interfaces.%s.kind", interface);
+    if (!open_settings(&s)) {
+        return said;
+    }
+    while (next(&s)) {
+        if (!strcmp(s.key, kind)) {
+            said = strcmp(s.value, "tunnel") ? SETTINGS_NO_TUNNEL : SETTINGS_TUNNEL;
+        }
+    }
+    lines_close(&s.lines);
+    return said;
 }

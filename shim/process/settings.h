@@ -1,43 +1,32 @@
 /*
- * settings.h: what the shim has to know of the configuration before the core is there, or without it: a key at a time.
+ * settings.h: what the shim has to know of the configuration before the core is there, or without it.
  *
  * Only the core understands all of the file, and says whether it is valid. Here a line is a key, and what it is set to; texts of
- * several lines and escapes within texts are not understood. Without the C library's buffers, for wget may leave
- * connect() by siglongjmp.
+ * several lines and escapes within texts are not understood. The file is the one that the core reads (core/config/find.go), and is
+ * looked at when something is asked, but for HTTP/2. shim/tests/readers holds the answers against the core's.
  */
 #ifndef MIDSTREAM_SETTINGS_H
 #define MIDSTREAM_SETTINGS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-/* A file's lines, of which the first octets are kept. */
-struct lines {
-    int fd;
-    size_t at, have, left; /* left: octets of the file that are still looked at */
-    char buffer[512], line[256];
-};
-
-/* False when there is no such file. */
-bool lines_open(struct lines *l, const char *path);
-
-/* The next line, without its end, goes to l->line. False when there is none. */
-bool lines_next(struct lines *l);
-void lines_close(struct lines *l);
-
-struct settings {
-    struct lines lines;
-    char section[96], key[192], value[64];
-};
-
-/* The file is the one that the core reads (core/config/find.go). False when there is none. */
-bool settings_open(struct settings *s);
+/* Whether HTTP/2 is offered where HTTP/1.1 is as well (tls.http2). Keeps errno. The file is looked at once. */
+bool settings_keep_http2(void);
 
 /*
- * The next key, with its tables ("tls.http2"), and what follows its "=" on its line, both without blanks and quotation
- * marks; or a table's name, with the value "". False when there is no more.
+ * Whether new connections are kept off the interface. What cannot be judged here (rules with conditions, criteria for sessions,
+ * inline tables) counts as forbidden.
  */
-bool settings_next(struct settings *s);
-void settings_close(struct settings *s);
+bool settings_forbid(const char *interface);
+
+/* Whether octets over the interface are paid for. What the manager knows beside comes with its order. */
+bool settings_cost(const char *interface);
+
+/* Whether the interface may be used in spite of tunnels and rules. */
+bool settings_leave_tunnel(const char *interface);
+
+/* What the interface is said to be. */
+enum settings_kind { SETTINGS_UNSAID, SETTINGS_TUNNEL, SETTINGS_NO_TUNNEL };
+enum settings_kind settings_kind(const char *interface);
 
 #endif

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "calls.h"
-#include "settings.h"
+#include "lines.h"
 
 static uint32_t word;
 

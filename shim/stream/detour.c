@@ -17,6 +17,7 @@
 #include "process/fork.h"
 #include "process/own.h"
 #include "route.h"
+#include "process/lines.h"
 #include "process/settings.h"
 #include "socket.h"
 #include "stream.h"
@@ -30,50 +31,6 @@ struct way {
     struct route route;
     unsigned rank; /* in the manager's order */
 };
-
-static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
-
-/*
- * Whether the configuration keeps new connections off the interface. Only the core understands all of it: what cannot be
- * judged here (rules with conditions, criteria for sessions, inline tables) counts as forbidden.
- */
-static bool is_forbidden(const char *name)
-{
-    struct settings s;
-    char never[sizeof "interfaces..never" + IFNAMSIZ];
-    bool forbidden = false;
-    snprintf(never, sizeof never, "interfaces.%s.never", name);
-    if (!settings_open(&s)) {
-        return false;
-    }
-    while (!forbidden && settings_next(&s)) {
-        forbidden = (!strcmp(s.key, "failover.enabled") && starts(s.value, "false"))
-            || (!strcmp(s.key, never) && starts(s.value, "true"))
-            || (!strcmp(s.key, "policy.rules.avoid") && !strcmp(s.value, name))
-            || (strchr(s.value, '{') && !starts(s.key, "policy.servers"))
-            || starts(s.key, "policy.rules.[") || (!strcmp(s.key, "policy.rules") && *s.value) || starts(s.key, "sessions.");
-    }
-    settings_close(&s);
-    return forbidden;
-}
-
-/* Whether the configuration says that octets over the interface are paid for. What the manager knows beside comes with its order. */
-static bool is_metered(const char *name)
-{
-    struct settings s;
-    char metered[sizeof "interfaces..metered" + IFNAMSIZ], cost[sizeof "interfaces..cost" + IFNAMSIZ];
-    bool is = false;
-    snprintf(metered, sizeof metered, "interfaces.%s.metered", name);
-    snprintf(cost, sizeof cost, "interfaces.%s.cost", name);
-    if (!settings_open(&s)) {
-        return false;
-    }
-    while (!is && settings_next(&s)) {
-        is = (!strcmp(s.key, metered) && starts(s.value, "true")) || (!strcmp(s.key, cost) && strpbrk(s.value, "123456789"));
-    }
-    settings_close(&s);
-    return is;
-}
 
 /* The interface that a socket is bound to, 0 for none. */
 static uint32_t bound_to(int fd)
@@ -109,7 +66,7 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, bool los
         }
         bool costs = false;
         way.rank = use_rank(&order, name, way.route.index, &costs);
-        if ((way.rank == USE_UNRANKED && is_forbidden(name)) || (!lost && (costs || is_metered(name)))) {
+        if ((way.rank == USE_UNRANKED && settings_forbid(name)) || (!lost && (costs || settings_cost(name)))) {
             continue;
         }
         int at = count < DETOUR_WAYS ? count++ : DETOUR_WAYS;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "process/calls.h"
+#include "process/lines.h"
 #include "process/settings.h"
 
 int route_open(void)
@@ -212,22 +213,14 @@ static bool is_over_another(const char *name)
 /* What the configuration says of the interface's kind comes first. */
 static bool leads_through_tunnel(int netlink, uint32_t index)
 {
-    struct settings s;
     struct link link;
-    char name[IFNAMSIZ], kind[sizeof "interfaces..kind" + IFNAMSIZ];
-    int said = -1;
+    char name[IFNAMSIZ];
     if (!name_of(index, name) || !look(netlink, index, &link)) {
         return false;
     }
-    snprintf(kind, sizeof kind, "interfaces.%s.kind", name);
-    if (settings_open(&s)) {
-        while (settings_next(&s)) {
-            said = !strcmp(s.key, kind) ? !strcmp(s.value, "tunnel") : said;
-        }
-        settings_close(&s);
-    }
+    enum settings_kind said = settings_kind(name);
     bool ppp = !strcmp(link.driver, "ppp") || (!link.driver[0] && link.hardware == ARPHRD_PPP);
-    return said >= 0 ? said : ppp ? is_over_another(name) : is_tunnel(&link);
+    return said ? said == SETTINGS_TUNNEL : ppp ? is_over_another(name) : is_tunnel(&link);
 }
 
 /* The VRF that an interface is, or belongs to; 0 for none. */
@@ -243,28 +236,6 @@ static uint32_t vrf_of(int netlink, uint32_t index)
     return 0;
 }
 
-/* Whether the configuration lets the interface be used in spite of tunnels and rules. */
-static bool may_leave(const char *name)
-{
-    struct settings s;
-    char one[IFNAMSIZ + 2], all[sizeof s.value + 2];
-    bool may = false;
-    snprintf(one, sizeof one, ",%s,", name);
-    if (!settings_open(&s)) {
-        return false;
-    }
-    while (!may && settings_next(&s)) {
-        may = !strcmp(s.key, "policy.leave_tunnel") && !strncmp(s.value, "true", 4);
-        if (!strcmp(s.key, "policy.prefer")) {
-            size_t n = strlen(s.value);
-            snprintf(all, sizeof all, ",%.*s,", n > 2 && *s.value == '[' ? (int)n - 2 : 0, s.value + 1);
-            may = strstr(all, one);
-        }
-    }
-    settings_close(&s);
-    return may;
-}
-
 /* Whether a rule of the administrator's has chosen the table, and not the kernel's own three. */
 static bool is_by_rule(const struct route *r) { return r->table && (r->table < RT_TABLE_DEFAULT || r->table > RT_TABLE_LOCAL); }
 
@@ -277,5 +248,5 @@ bool route_is_barred(int netlink, const struct sockaddr *to, uint32_t own, uint3
         || (known && present.index != over && leads_through_tunnel(netlink, present.index))
         || (known && present.index != over && is_by_rule(&present) && route_find(netlink, to, over, &other) && !is_by_rule(&other))
         || (known && vrf_of(netlink, own ? own : present.index) != vrf_of(netlink, over));
-    return barred && !(name_of(over, name) && may_leave(name));
+    return barred && !(name_of(over, name) && settings_leave_tunnel(name));
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "process/calls.h"
+#include "process/settings.h"
 #include "stream/hello.h"
 #include "tls.h"
 #include "twin.h"
@@ -451,8 +452,6 @@ static unsigned merits(struct tls_library *library, void *session, void *leaf, c
         | (*name && F(library, gnutls_x509_crt_check_hostname)(leaf, name) ? IS_FOR_NAME : 0);
 }
 
-#define UNVERIFIED "the program does not have certificates verified by its library"
-
 /* Why the second of two certificates will not do for the first, or MS_WHY_NONE. `sent`: the one that was sent after the second. */
 static enum ms_why compare(struct twin *w, void **leaves, const gnutls_datum *sent, const char **how)
 {
@@ -562,22 +561,20 @@ static bool ask(struct tls *t, struct twin *w)
     return good;
 }
 
-static const char *needs(const struct tls *t)
+static enum ms_needs needs(const struct tls *t)
 {
     struct notes *notes = t->noted;
     unsigned status = 0;
     if (atomic_load(&pins)) {
-        return atomic_load(&pins) & PINS_CERTIFICATE ? "a server with the same certificate: the program looks at certificates itself"
-                                                     : "a server with the same public key: the program looks at certificates itself";
+        return atomic_load(&pins) & PINS_CERTIFICATE ? MS_NEEDS_CERT_EXAMINED : MS_NEEDS_KEY_EXAMINED;
     }
     if (((struct snapshot *)t->captured)->unaskable) {
-        return "a server with the same public key: the program verifies certificates itself, while it shakes hands";
+        return MS_NEEDS_KEY_JUDGED;
     }
     if (*notes->name && !F(t->library, gnutls_certificate_verify_peers3)(t->handle, notes->name, &status) && !status) {
-        return t->judges ? "a server whose certificate the program's own verification takes" : "";
+        return t->judges ? MS_NEEDS_JUDGEMENT : MS_NEEDS_NAME;
     }
-    return tls_goes_by_issuer() ? "a server with the same public key, or a certificate of the same issuer: " UNVERIFIED
-                                : "a server with the same public key: " UNVERIFIED;
+    return MS_NEEDS_KEY_UNVERIFIED;
 }
 
 /*
@@ -808,7 +805,7 @@ EXPORT int gnutls_alpn_set_protocols(void *session, const void *protocols, unsig
         has_http1 = has_http1 || (list[i].size == 8 && !memcmp(list[i].data, "http/1.1", 8));
         kept[n++] = list[i];
     }
-    if (has_h2 && has_http1 && tls_avoids_h2()) {
+    if (has_h2 && has_http1 && !settings_keep_http2()) {
         return TLS_REAL(library, gnutls_alpn_set_protocols)(session, kept, n, flags);
     }
     return TLS_REAL(library, gnutls_alpn_set_protocols)(session, protocols, count, flags);

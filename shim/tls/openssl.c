@@ -744,8 +744,6 @@ static bool has_same_issuer(struct tls_library *library, const struct snapshot *
     return key && F(library, X509_verify)(p->leaf, key) == 1 && F(library, X509_verify)(leaf, key) == 1;
 }
 
-#define UNVERIFIED "the program does not have certificates verified by its library"
-
 /* Why another certificate will not do for the old one, or MS_WHY_NONE. */
 static enum ms_why compare(struct twin *w, const struct snapshot *p, void *leaf, const char **how)
 {
@@ -842,22 +840,21 @@ static bool ask(struct tls *t, struct twin *w)
     return as_good;
 }
 
-static const char *needs(const struct tls *t)
+static enum ms_needs needs(const struct tls *t)
 {
     const struct snapshot *p = t->captured;
     struct tls_library *library = t->library;
     if (was_examined(p->leaf) && !p->nodes) {
-        return "a server with the same certificate: the program looks at certificates itself";
+        return MS_NEEDS_CERT_EXAMINED;
     }
     if (was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf))) {
-        return "a server with the same public key: the program looks at certificates itself";
+        return MS_NEEDS_KEY_EXAMINED;
     }
     bool known = p->result == X509_V_OK && *p->name && F(library, X509_check_host)(p->leaf, p->name, 0, 0, NULL) == 1;
     if (p->verifies && known) {
-        return p->judges ? "a server whose certificate the program's own verification takes" : "";
+        return p->judges ? MS_NEEDS_JUDGEMENT : MS_NEEDS_NAME;
     }
-    return tls_goes_by_issuer() ? "a server with the same public key, or a certificate of the same issuer: " UNVERIFIED
-                                : "a server with the same public key: " UNVERIFIED;
+    return MS_NEEDS_KEY_UNVERIFIED;
 }
 
 static void version_of(struct twin *w, struct tls_facts *facts)

@@ -10,10 +10,12 @@
 #include "stream/bulk.h"
 #include "stream/caller.h"
 #include "process/calls.h"
+#include "process/settings.h"
 #include "stream/channel.h"
 #include "stream/ending.h"
 #include "stream/epoll.h"
 #include "process/fork.h"
+#include "process/load.h"
 #include "stream/gate.h"
 #include "twin.h"
 
@@ -651,13 +653,18 @@ void tls_opened(struct stream *s)
         t->library->kind->capture(t);
     }
     pthread_mutex_unlock(&tls_mutex);
-    n = append(text, n, sizeof text, t->captured ? t->library->kind->needs(t) : "");
+    enum ms_needs needs = t->captured ? t->library->kind->needs(t) : MS_NEEDS_NAME;
     tls_end(&before);
-    channel_send(s, MS_TLS, 0, 0, t->captured != NULL, 0, text, n);
+    channel_send(s, MS_TLS, 0, 0, t->captured != NULL, needs, text, n);
     enum ms_why spoilt = atomic_load(&t->spoilt);
     if (spoilt) {
         stream_leave(s, spoilt);
     }
+}
+
+bool tls_goes_by_issuer(void)
+{
+    return atomic_load_explicit(&shared.by_issuer, memory_order_relaxed);
 }
 
 bool tls_without_h2(const unsigned char *list, size_t length, unsigned char *kept, size_t *kept_length)
@@ -679,5 +686,5 @@ bool tls_without_h2(const unsigned char *list, size_t length, unsigned char *kep
         at += n;
     }
     *kept_length = out;
-    return has_h2 && has_http1 && tls_avoids_h2();
+    return has_h2 && has_http1 && !settings_keep_http2();
 }

@@ -109,8 +109,8 @@ struct tls_kind {
     enum ms_why (*judge)(struct twin *w, const char **how);
     /* Has that function judge, within a read call of the program's and with no lock held: it may do anything. */
     bool (*ask)(struct tls *t, struct twin *w);
-    /* Which server a captured session can be moved to, "" where any will do that verifies for its name. */
-    const char *(*needs)(const struct tls *t);
+    /* Which server a captured session can be moved to. */
+    enum ms_needs (*needs)(const struct tls *t);
     void (*facts)(struct twin *w, struct tls_facts *facts);
     void (*attach)(struct twin *w, int fd); /* it continues on another number for the same connection */
     void (*destroy)(struct twin *w);
@@ -346,10 +346,7 @@ bool tls_owes(const struct stream *s);
 /* The program has been told that the peer has ended the session, which the library does not know of. */
 bool tls_is_spent(const struct tls *t);
 
-/* Whether HTTP/2 is not to be offered where HTTP/1.1 is (tls.http2 in the configuration). */
-bool tls_avoids_h2(void);
-
-/* Whether the same issuer and the same names make another certificate that of the same server (tls.identity). */
+/* Whether the same issuer and the same names make another certificate that of the same server (tls.identity): the core has said so. */
 bool tls_goes_by_issuer(void);
 
 /* "h2" is taken out of an ALPN list (RFC 7301 §3.1) that has "http/1.1" too. True if `kept` holds the new list. */

@@ -28,10 +28,9 @@ const (
 	route       = 'n'
 	link        = 'l'
 	driver      = 'v'
-	forbidden   = 'f'
 	interfaces  = 'd'
-	keepsHTTP2  = 'k' // and whether it goes by the issuer: 2 more
-	keepsBy     = 'o' // the same by a file's name
+	settings    = 'c'
+	settingsOf  = 'o' // the same by a file's name
 	order       = 'u'
 	set         = 'e'
 	gone        = 's'
@@ -65,7 +64,7 @@ func TestMain(m *testing.M) {
 		// The shim's files call each other; what is not tried here is not there.
 		args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
 			"-fno-pie", "-no-pie", "-ftls-model=initial-exec", "-w", "-Wl,--unresolved-symbols=ignore-all", "-I../..", "-o", program,
-			"../../process/calls.c", "../../process/settings.c"}
+			"../../process/calls.c", "../../process/lines.c"}
 		if text, err := exec.Command("cc", append(args, files...)...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "compile read/*.c: %v\n%s", err, text)
 			return 1
@@ -245,6 +244,14 @@ func must(c *config.Config, name string) bool {
 }
 
 var configurations = []string{
+	"[interfaces.wwan0]\nkind = 'tunnel'\nmetered = true # a\n",
+	"interfaces.wwan0.kind=\"wifi\"\ninterfaces.wwan0.cost = 0.5",
+	"[interfaces.wwan0]\ncost = 1e2\nmetered = false\n[interfaces.wwan1]\nkind = \"tunnel\"",
+	"[policy]\nleave_tunnel = true",
+	"policy.prefer = [ \"wlan0\", 'wwan0' ]",
+	"policy.prefer = [ \"wlan0\",\n 'wwan0' ]",
+	"policy.prefer = ['enp0s31f6', 'enp0s31f7', 'enp0s31f8', 'enp0s31f9', 'enp0s31f10', 'wwan01', 'wwan02']",
+	"policy.prefer = ['enp0s31f6', 'enp0s31f7', 'enp0s31f8', 'enp0s31f9', 'enp0s31f10abcde', 'wwan01']",
 	"",
 	"[tls]\nhttp2 = \"keep\"\n",
 	" [ tls ] # a\r\n\thttp2='keep' # b\r\n",
@@ -273,6 +280,19 @@ var configurations = []string{
 	"[interfaces.w]\nprovider = '''\n[tls]'''\n[failover]\nenabled=false",
 }
 
+// costs and kindOf are what the core says of an interface, as far as the shim asks for it.
+func costs(i config.Interface) bool { return i.Metered != nil && *i.Metered || i.Cost > 0 }
+
+func kindOf(i config.Interface) string {
+	switch i.Kind {
+	case "":
+		return ""
+	case "tunnel":
+		return "t"
+	}
+	return "n"
+}
+
 // What is left to the core to say: whether the file is valid at all. And texts of several lines, which nothing that the
 // shim looks for needs.
 func FuzzConfiguration(f *testing.F) {
@@ -282,9 +302,8 @@ func FuzzConfiguration(f *testing.F) {
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		const name = "wwan0"
-		found := ask(t, keepsHTTP2, "", []byte(text))
-		keeps, issuer := found == "1" || found == "3", found == "2" || found == "3"
-		avoided := ask(t, forbidden, name, []byte(text)) == "1"
+		found := ask(t, settings, name, []byte(text))
+		says := func(letter string) bool { return strings.Contains(found, letter) }
 		if !utf8.ValidString(text) || strings.ContainsAny(text, "\\") || strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
 			return
 		}
@@ -296,14 +315,23 @@ func FuzzConfiguration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if keeps != (c.TLS.HTTP2 == config.HTTP2Keep) {
-			t.Errorf("%q: the shim keeps HTTP/2: %v", text, keeps)
+		if says("k") != (c.TLS.HTTP2 == config.HTTP2Keep) {
+			t.Errorf("%q: the shim keeps HTTP/2: %v", text, says("k"))
 		}
-		if issuer != (c.TLS.Identity == config.IdentityIssuer) {
-			t.Errorf("%q: the shim goes by the issuer: %v", text, issuer)
-		}
-		if must(c, name) && !avoided {
+		if must(c, name) && !says("f") {
 			t.Errorf("%q: the shim does not see that %s is forbidden", text, name)
+		}
+		if says("l") && !c.Policy.LeaveTunnel && !slices.Contains(c.Policy.Prefer, name) {
+			t.Errorf("%q: the shim leaves a tunnel over %s", text, name)
+		}
+		if strings.Contains(text, "{") {
+			return // nothing is connected over the interface then
+		}
+		if costs(c.Interfaces[name]) && !says("c") {
+			t.Errorf("%q: the shim does not see that %s costs", text, name)
+		}
+		if kind := kindOf(c.Interfaces[name]); kind != "" && !says(kind) {
+			t.Errorf("%q: the shim does not see what %s is: %s", text, name, found)
 		}
 	})
 }
@@ -315,7 +343,7 @@ func TestConfigurationIsNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{fifo, "/dev/zero"} {
-		if got := once(t, keepsBy, 0, path, nil); got != "0" {
+		if got := once(t, settingsOf, 0, path, nil); got != "." {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

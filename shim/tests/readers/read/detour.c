@@ -1,4 +1,4 @@
-/* detour.c: the configuration, and /proc/net/dev. */
+/* detour.c: /proc/net/dev. */
 #include "stream/detour.c"
 
 #include <stdarg.h>
@@ -25,10 +25,6 @@ void read_detour(uint8_t kind)
     struct sockaddr_in to = { .sin_family = AF_INET };
     struct way ways[DETOUR_WAYS];
     switch (kind) {
-    case 'f':
-        setenv("MIDSTREAM_CONFIG", "/file", 1);
-        printf("%d", is_forbidden(input.name));
-        break;
     case 'd':
         atomic_store(&calls_real[CALL_ioctl], (void *)note_name);
         others(0, (struct sockaddr *)&to, 0, true, ways);

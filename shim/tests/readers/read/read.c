@@ -113,9 +113,9 @@ int main(void)
         name[name_length] = 0;
         input = (struct input){ octets, count, 0, seed, name };
         switch (kind) {
-        case 'f': case 'd': read_detour(kind); break;
+        case 'd': read_detour(kind); break;
         case 'n': case 'l': case 'v': read_route(kind); break;
-        case 'k': case 'o': read_tls_config(kind); break;
+        case 'c': case 'o': read_settings(kind); break;
         case 'u': read_use(); break;
         case 'e': read_epoll(); break;
         case 's': read_caller(); break;

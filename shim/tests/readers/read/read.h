@@ -19,7 +19,7 @@ extern struct input input;
 /* A kind's answer, on standard output, without the end of the line. */
 void read_detour(uint8_t kind);
 void read_route(uint8_t kind);
-void read_tls_config(uint8_t kind);
+void read_settings(uint8_t kind);
 void read_use(void);
 void read_epoll(void);
 void read_caller(void);
