@@ -20,7 +20,7 @@ RELEASE_FLAGS := -X midstream/core/release.Version=$(VERSION)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 
 .PHONY: all
-all: needed $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd
+all: needed $(BUILD)/libmidstream.so $(BUILD)/libmidstream-core.so $(BUILD)/midstream $(BUILD)/midstreamctl $(BUILD)/midstreamd $(BUILD)/midstream-supervisor
 
 # What is built in beside the sources: it is built anew when that is another one.
 $(BUILD)/settings: always
@@ -43,10 +43,10 @@ $(BUILD)/shim/process/version.o: $(BUILD)/settings
 # A hook that ended in a jump to its library would hide behind the program's return address what the library then calls itself.
 $(BUILD)/shim/tls/openssl.o $(BUILD)/shim/tls/gnutls.o: SHIM_CFLAGS += -fno-optimize-sibling-calls
 
-# The export map comes from the same tables as the hooks; midstream_thread is for the core.
+# The export map comes from the same tables as the hooks; midstream_thread is for the core, midstream_carries for the supervisor.
 $(BUILD)/shim/exports.map: shim/process/calls.def shim/tls/tls.def Makefile
 	@mkdir -p $(@D)
-	(echo '{ global: midstream_thread;'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $(filter %.def,$^); echo 'local: *; };') > $@
+	(echo '{ global: midstream_thread; midstream_carries;'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $(filter %.def,$^); echo 'local: *; };') > $@
 
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
@@ -61,6 +61,11 @@ $(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES) $(BUILD)/settings
 $(BUILD)/midstream: $(wildcard ctl/midstream/launcher/*.c ctl/midstream/launcher/*.h) Makefile $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -DMIDSTREAM_VERSION='"$(VERSION)"' -DLIBRARY_FOLDER='"$(LIBDIR)"' -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
+
+# It asks the preload, which it is under, by name.
+$(BUILD)/midstream-supervisor: $(wildcard supervisor/*.c supervisor/*.h) ctl/midstream/launcher/elf.c ctl/midstream/launcher/elf.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
 
 # The manual pages and completions that are made from the commands themselves: by programs of this machine, whatever is built for.
 MADE := $(addprefix $(BUILD)/package/,midstreamctl.1 midstream.toml.5 midstreamctl.bash midstreamctl.zsh midstreamctl.fish licences)
@@ -181,8 +186,8 @@ check:
 	$(GO) vet ./cgo/... ./core/... ./ctl/... ./shim/... ./e2e/...
 	@unformatted=$$(gofmt -l cgo core ctl e2e shim); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.
-	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' -Ishim $(SHIM_SOURCES) shim/tests/framing ctl/midstream/launcher e2e/clients
-	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
+	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' -Ishim $(SHIM_SOURCES) shim/tests/framing ctl/midstream/launcher supervisor e2e/clients
+	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c supervisor/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
 	shellcheck $(SCRIPTS)
 	$(MAKE) -s pages
 	mandoc -T lint -W warning docs/man/* $(filter %.1 %.5,$(MADE))

@@ -199,6 +199,7 @@ struct ms_opened {
     int32_t domain;   /* AF_INET or AF_INET6 */
     int32_t protocol; /* IPPROTO_TCP or IPPROTO_MPTCP */
     struct sockaddr_in6 peer, local; /* or a sockaddr_in in the same place */
+    int32_t carried_pid, carried_fd; /* the process that the connection is made for, and its descriptor; 0: this one */
 };
 
 /* Exactly where the program stands in the response, for a relay that has to continue its framing. */

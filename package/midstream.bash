@@ -26,6 +26,6 @@ _midstream() {
     case $prev in
     --log) mapfile -t COMPREPLY < <(compgen -W 'off error warn info debug trace' -- "$cur") ;;
     --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W '--config --log --strict --version --help --' -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W '--config --log --strict --reach=auto --reach=all --reach=off --version --help --' -- "$cur") ;;
     esac
 } && complete -o filenames -F _midstream midstream

@@ -3,6 +3,7 @@
 _arguments -S \
     '--config=[the configuration]:file:_files' \
     '--log=[what is logged]:level:(off error warn info debug trace)' \
+    '--reach=[have connections carried by a supervisor]:where:(auto all off)' \
     '--strict[refuse to start what cannot be reached]' \
     '(- *)--version[print the versions]' \
     '(- *)'{-h,--help}'[print help]' \

@@ -154,14 +154,16 @@ func (w *header) decode(b []byte) {
 
 // wireOpening is struct ms_opened.
 type wireOpening struct {
-	FD       int32
-	Domain   int32
-	Protocol int32
-	Peer     [28]byte // struct sockaddr_in6
-	Local    [28]byte // struct sockaddr_in6
+	FD         int32
+	Domain     int32
+	Protocol   int32
+	Peer       [28]byte // struct sockaddr_in6
+	Local      [28]byte // struct sockaddr_in6
+	CarriedPid int32
+	CarriedFD  int32
 }
 
-const wireOpeningSize = 68
+const wireOpeningSize = 76
 
 // encode writes it to b, which is long enough.
 func (w *wireOpening) encode(b []byte) {
@@ -171,6 +173,8 @@ func (w *wireOpening) encode(b []byte) {
 	order.PutUint32(b[8:], uint32(w.Protocol))
 	copy(b[12:], w.Peer[:])
 	copy(b[40:], w.Local[:])
+	order.PutUint32(b[68:], uint32(w.CarriedPid))
+	order.PutUint32(b[72:], uint32(w.CarriedFD))
 }
 
 // decode reads it from b, which is long enough.
@@ -181,6 +185,8 @@ func (w *wireOpening) decode(b []byte) {
 	w.Protocol = int32(order.Uint32(b[8:]))
 	copy(w.Peer[:], b[12:])
 	copy(w.Local[:], b[40:])
+	w.CarriedPid = int32(order.Uint32(b[68:]))
+	w.CarriedFD = int32(order.Uint32(b[72:]))
 }
 
 // wirePosition is struct ms_position.

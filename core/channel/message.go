@@ -63,6 +63,8 @@ type Opening struct {
 	Domain      int
 	Protocol    int
 	Peer, Local netip.AddrPort
+	// ForPID and ForFD are the process that the connection is made for, and its descriptor; 0: it is the process's own.
+	ForPID, ForFD int
 }
 
 // ParseOpening reads the data of an Opened message.
@@ -72,13 +74,15 @@ func ParseOpening(b []byte) (Opening, error) {
 	}
 	var w wireOpening
 	w.decode(b)
-	return Opening{FD: int(w.FD), Domain: int(w.Domain), Protocol: int(w.Protocol), Peer: parseName(w.Peer), Local: parseName(w.Local)}, nil
+	return Opening{FD: int(w.FD), Domain: int(w.Domain), Protocol: int(w.Protocol), Peer: parseName(w.Peer), Local: parseName(w.Local),
+		ForPID: int(w.CarriedPid), ForFD: int(w.CarriedFD)}, nil
 }
 
 // Encode returns it as a message's data.
 func (o Opening) Encode() []byte {
 	b := make([]byte, wireOpeningSize)
-	w := wireOpening{FD: int32(o.FD), Domain: int32(o.Domain), Protocol: int32(o.Protocol), Peer: putName(o.Peer), Local: putName(o.Local)}
+	w := wireOpening{FD: int32(o.FD), Domain: int32(o.Domain), Protocol: int32(o.Protocol), Peer: putName(o.Peer), Local: putName(o.Local),
+		CarriedPid: int32(o.ForPID), CarriedFD: int32(o.ForFD)}
 	w.encode(b)
 	return b
 }

@@ -24,6 +24,8 @@ type Config struct {
 	Failover Failover `json:"failover"`
 	// TLS says how TLS sessions are treated.
 	TLS TLS `json:"tls"`
+	// Reach says which connections are carried for programs that nothing can be preloaded into.
+	Reach Reach `json:"reach"`
 }
 
 // Interface is what the configuration says about one network interface. The zero value is that of
@@ -109,6 +111,7 @@ func Default() *Config {
 		Sessions: Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
 		Failover: defaultFailover(),
 		TLS:      TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey},
+		Reach:    Reach{Ports: reachPorts},
 	}
 }
 

@@ -162,6 +162,7 @@ func (d *decoder) config(document map[string]any) *Config {
 		"sessions":   func(p path, v any) { d.sessions(p, v, &c.Sessions) },
 		"failover":   func(p path, v any) { d.failover(p, v, &c.Failover) },
 		"tls":        func(p path, v any) { d.tls(p, v, &c.TLS) },
+		"reach":      func(p path, v any) { d.reach(p, v, &c.Reach) },
 	})
 	return c
 }

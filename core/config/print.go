@@ -21,6 +21,7 @@ func (c *Config) String() string {
 	c.Policy.print(&b)
 	c.Sessions.print(&b)
 	b.WriteString("\n" + c.TLS.String())
+	b.WriteString("\n" + c.Reach.String())
 	b.WriteString("\n" + c.Failover.String())
 	names := make([]string, 0, len(c.Interfaces))
 	for name := range c.Interfaces {

@@ -34,6 +34,7 @@ type Session struct {
 	PID        int         `json:"pid"`
 	FD         int         `json:"fd"`
 	Command    string      `json:"command"`
+	Via        string      `json:"via,omitempty"` // ViaSupervisor where another process carries the connection, which ID then begins with
 	URL        string      `json:"url"`
 	State      string      `json:"state"`
 	Interface  string      `json:"interface"`
@@ -58,6 +59,9 @@ type Held struct {
 type ReleaseParams struct {
 	Session string `json:"session,omitempty"` // one only; "" means all of the process
 }
+
+// ViaSupervisor is Session.Via where midstream-supervisor carries the connection of a program that nothing can be preloaded into.
+const ViaSupervisor = "supervisor"
 
 // TLS is what is known of a stream's TLS session, as the program made it.
 type TLS struct {
@@ -103,6 +107,7 @@ type Migration struct {
 type MigrateParams struct {
 	To        string `json:"to"`                   // interface
 	Session   string `json:"session,omitempty"`    // one only; "" means all of the process
+	PID       int    `json:"pid,omitempty"`        // of a supervisor's, those of this process only; 0, or its own, means all
 	TimeoutMS int64  `json:"timeout_ms,omitempty"` // 1 to MaxTimeoutMS; 0 means the configured one
 }
 

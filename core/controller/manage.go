@@ -448,7 +448,7 @@ func (s *Stream) Need() manager.Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := manager.Stream{
-		ID: s.name(), PID: s.c.pid, Command: s.c.command, Interface: s.iface, Server: s.server.String(),
+		ID: s.name(), PID: s.c.pid, Command: s.owner.command, Interface: s.iface, Server: s.server.String(),
 		Length: -1, Why: s.why(),
 	}
 	n.Movable = n.Why == ""
@@ -480,7 +480,7 @@ func (s *Stream) excluded(e *exchange) string {
 		length = e.Length()
 	}
 	host, port := s.hostOf(e)
-	return sessions.Excluded(s.c.command, host, port, length)
+	return sessions.Excluded(s.owner.command, host, port, length)
 }
 
 var _ control.Extension = (*Controller)(nil)

@@ -26,6 +26,7 @@ type Stream struct {
 	slot   uint32
 	fd     int
 	opened channel.Opening
+	owner  owner
 
 	// turn is about who may change what is on the descriptor.
 	turn  *turn.Turn
@@ -86,7 +87,7 @@ type Stream struct {
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 	s := &Stream{
-		c: c, id: m.Stream, slot: m.Slot, fd: o.FD, opened: o,
+		c: c, id: m.Stream, slot: m.Slot, fd: o.FD, opened: o, owner: c.ownerOf(o),
 		arming:  make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		server:  o.Peer,
@@ -112,7 +113,7 @@ func (s *Stream) message(kind channel.Kind) channel.Message {
 }
 
 func (s *Stream) publish(kind, text string, fields map[string]any) {
-	s.c.Publish(control.Event{At: control.Now(), Kind: kind, PID: s.c.pid, Session: s.name(), Text: text, Fields: fields})
+	s.c.Publish(control.Event{At: control.Now(), Kind: kind, PID: s.owner.pid, Session: s.name(), Text: text, Fields: fields})
 }
 
 // handle takes the shim's messages, in order.
@@ -319,7 +320,7 @@ func (s *Stream) session() control.Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := control.Session{
-		ID: s.name(), PID: s.c.pid, FD: s.fd, Command: s.c.command,
+		ID: s.name(), PID: s.owner.pid, FD: s.owner.fd, Command: s.owner.command, Via: s.owner.via,
 		Interface: s.iface, Server: s.server.String(),
 		State: control.StateIdle, Why: s.why(),
 		Migrations: append([]control.Migration(nil), s.history...),

@@ -39,7 +39,7 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 	if p.TimeoutMS > 0 {
 		limit = time.Duration(p.TimeoutMS) * time.Millisecond
 	}
-	streams := c.all(p.Session)
+	streams := c.of(p.PID, c.all(p.Session))
 	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
 	c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: c.pid, Session: p.Session,
 		Text: "asked to move to " + p.To, Fields: map[string]any{"to": p.To, "streams": len(streams)}})

@@ -89,11 +89,11 @@ func migrate(e *environment, c *cobra.Command, to string, pid int, session strin
 	}
 	var selected []process
 	for _, p := range all {
-		if (pid == 0 || p.pid == pid) && (!isSession || p.pid == owner) {
+		if (pid == 0 || p.pid == pid || p.supervises()) && (!isSession || p.pid == owner) {
 			selected = append(selected, p)
 		}
 	}
-	params := control.MigrateParams{To: to, Session: session, TimeoutMS: timeout.Milliseconds()}
+	params := control.MigrateParams{To: to, Session: session, PID: pid, TimeoutMS: timeout.Milliseconds()}
 	o := outcome{[]json.RawMessage{}, []unanswered{}}
 	for _, a := range askAll[struct{ Streams []json.RawMessage }](e.ctx, selected, timeout+answerSlack, control.MethodMigrate, params) {
 		if a.err != nil {

@@ -37,6 +37,12 @@ type process struct {
 	uid  int // whose folder the socket is in
 }
 
+// supervises reports whether it is a supervisor, which has sessions of other processes.
+func (p process) supervises() bool {
+	name, _ := os.ReadFile(procFile(p.pid, "comm"))
+	return string(name) == "midstream-super\n" // "midstream-supervisor", of which the kernel keeps 15 octets: proc_pid_comm(5)
+}
+
 // processes lists those with a socket in the runtime folder, by their number. No folder is no
 // processes. Root sees those of all users, or where MIDSTREAM_RUNTIME_DIR names a folder those in it.
 func processes() ([]process, error) {

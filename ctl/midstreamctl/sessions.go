@@ -88,12 +88,22 @@ func speaksForItself(raw json.RawMessage, pid int) bool {
 	var s struct {
 		ID  string
 		PID int
+		Via string
 	}
 	of, ok := 0, false
 	if json.Unmarshal(raw, &s) == nil {
 		of, ok = sessionPID(s.ID)
 	}
-	return ok && of == pid && s.PID == pid
+	return ok && of == pid && (s.PID == pid || s.Via == control.ViaSupervisor && ownerOf(s.PID) == ownerOf(pid))
+}
+
+// ownerOf returns the user whose process it is, -1 where there is none.
+func ownerOf(pid int) int {
+	user, _, ok := credentials(pid)
+	if !ok {
+		return -1
+	}
+	return int(user)
 }
 
 // sessionTable writes the sessions for people; width 0 means that nothing is shortened.

@@ -20,6 +20,7 @@ type Session struct {
 	PID        int
 	FD         int
 	Command    string
+	Via        string
 	URL        string
 	State      string
 	Interface  string

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "process/calls.h"
@@ -33,6 +34,27 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t count)
     return send_tracked(s, out, in, (off64_t *)offset, count);
 }
 
+/* What is looked at of octets that are about to go by: of a head, mostly. */
+#define LOOK 1024
+
+/*
+ * Whether octets have to be seen before they go by. In the middle of content only their number counts: they may go on to its
+ * end, and no further, so that the framing behind it is seen again.
+ */
+static bool has_to_see(const struct call *call, size_t *allowed)
+{
+    const struct stream *s = call->stream;
+    uint64_t passes = s->in.phase == MS_LENGTH ? s->in.left : s->in.phase == MS_CLOSE ? UINT64_MAX : s->in.phase == MS_CHUNK_DATA ? s->in.left - 1 : 0;
+    if (!call->tracked || !call->alone) {
+        return false;
+    }
+    if (atomic_load_explicit(&s->counters->keep, memory_order_relaxed) == MS_KEEP_ALWAYS) {
+        passes = 0;
+    }
+    *allowed = passes && passes < *allowed ? (size_t)passes : *allowed;
+    return !passes;
+}
+
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
     struct stream *from = stream_of(in), *to = stream_of(out);
@@ -42,16 +64,25 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
             int how = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
             size_t limit = read_begin_in_turn(&call, from, how), allowed = length < limit ? length : limit;
             ssize_t result;
+            char look[LOOK];
+            struct iovec seen = { look, 0 };
             if (call.error) {
                 result = -1;
                 errno = call.error;
             } else if (!unchunk_step(&call, how, &allowed, &result)) {
-                result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
+                if (has_to_see(&call, &allowed)) {
+                    seen.iov_len = allowed < sizeof look ? allowed : sizeof look;
+                    result = REAL(recv)(in, look, seen.iov_len, MSG_PEEK | how);
+                    allowed = result > 0 ? (size_t)result : 0;
+                }
+                if (!seen.iov_len || allowed) {
+                    result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
+                }
                 unchunk_took(&call, result);
                 call.more = call.unchunks && result > 0 && (size_t)result == allowed && allowed < length;
             }
             /* EINVAL, ESPIPE and the like speak of the pipe, not of the connection. */
-            if (!read_end_unseen(&call, result)) {
+            if (!(seen.iov_len ? read_end(&call, result, &seen, 1) : read_end_unseen(&call, result))) {
                 return result;
             }
         }

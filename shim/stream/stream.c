@@ -170,6 +170,7 @@ struct stream *stream_new(int fd, int domain)
     s->sought_in = -1;
     atomic_store(&s->epolls_busy, 0);
     s->bound = false;
+    s->carried_pid = s->carried_fd = 0;
     atomic_store(&s->attempt, ATTEMPT_NONE);
     s->flight = 0;
     if (keep_epolls) {
@@ -319,7 +320,7 @@ void stream_guard_early(struct stream *s)
 
 bool stream_open(struct stream *s)
 {
-    struct ms_opened opened = { .fd = s->fd, .domain = s->domain };
+    struct ms_opened opened = { .fd = s->fd, .domain = s->domain, .carried_pid = s->carried_pid, .carried_fd = s->carried_fd };
     socklen_t length = sizeof opened.protocol;
     struct stat status;
     if (!load_start() || fstat(s->fd, &status)) {

@@ -116,10 +116,12 @@ static void examine_elf(struct look *l, const char *file, const char *whose, int
     } else if (!fstat(fd, &s) && is_setuid(&s)) {
         limit(l, "%s%s is setuid or setgid, for which the loader ignores LD_PRELOAD: " STAYS, whose, file);
     } else if (!elf->interpreted && !is_loader(file)) {
+        l->carried = !l->limit[0];
         limit(l, "%s%s is statically linked, so that nothing can be preloaded: " STAYS, whose, file);
     } else if (is_capable(fd)) {
         limit(l, "%s%s has file capabilities, for which the loader ignores LD_PRELOAD: " STAYS, whose, file);
     } else if (elf->go) {
+        l->carried = !l->limit[0];
         limit(l, "%s%s is a Go program, which makes its system calls itself, past the C library: " STAYS, whose, file);
     } else if (elf->asan && !asan_bears_it()) {
         l->breaks = true;

@@ -8,6 +8,7 @@
 struct look {
     const char *library; /* libmidstream.so, as it is going to be preloaded */
     char limit[3 * PATH_MAX]; /* one sentence, "" where there is none */
+    bool carried; /* what stands against it is none where a supervisor carries its connections (reach.h) */
     bool breaks; /* the program would not run with the library preloaded */
 };
 

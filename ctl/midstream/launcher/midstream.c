@@ -17,9 +17,10 @@
 
 #include "display.h"
 #include "look.h"
+#include "reach.h"
 
 static const char usage[] =
-    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--] COMMAND [ARG…]\n"
+    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--reach=auto|all|off] [--] COMMAND [ARG…]\n"
     "\n"
     "Runs COMMAND so that its HTTP downloads can be moved, while they run, to another\n"
     "network interface and another server: see midstreamctl --help. Its exit status is\n"
@@ -30,8 +31,12 @@ static const char usage[] =
     "                  /etc/midstream/config.toml, else built-in defaults\n"
     "  --log LEVEL     off, error, warn, info, debug or trace: what is logged to\n"
     "                  MIDSTREAM_LOG_FILE, by default <pid>.log beside the control socket\n"
-    "  --strict        refuse to start a program that Midstream cannot reach (static,\n"
-    "                  setuid, Go, another architecture); otherwise it is only told\n"
+    "  --strict        refuse to start a program that Midstream cannot reach (setuid,\n"
+    "                  another architecture); otherwise it is only told\n"
+    "  --reach=auto    have the connections of a static or a Go program, which cannot be\n"
+    "                  preloaded, carried by midstream-supervisor; all: whatever COMMAND\n"
+    "                  is, and for all that it starts; off: never. Unless root starts it,\n"
+    "                  su and sudo cannot work inside\n"
     "  --version       print which version this is\n"
     "\n"
     "Exit status before COMMAND runs: 2 wrong usage or configuration, 125 incomplete\n"
@@ -110,6 +115,19 @@ static bool is_option(char ***at, const char *name, const char **value)
     return true;
 }
 
+enum wanted { REACH_AUTO, REACH_ALL, REACH_OFF };
+
+static enum wanted read_reach(const char *value)
+{
+    static const char *const names[] = { "auto", "all", "off" };
+    for (int i = 0; i < 3; i++) {
+        if (!strcmp(value, names[i])) {
+            return (enum wanted)i;
+        }
+    }
+    die(2, "--reach=%s: use auto, all or off", value);
+}
+
 /* The folder that this program is in: the build tree, or bin below the folder that LIBRARY_FOLDER is seen from. */
 static void own_folder(char *folder)
 {
@@ -138,8 +156,14 @@ __attribute__((noreturn)) static void tell_versions(void)
     die(125, "%s/midstreamctl cannot be started: build or install Midstream again", folder);
 }
 
+/* What the options ask for. */
+struct wishes {
+    bool strict, only_look;
+    enum wanted reach;
+};
+
 /* Takes the options; returns where the command begins. */
-static char **options(char **at, bool *strict, bool *only_look)
+static char **options(char **at, struct wishes *wishes)
 {
     const char *value;
     while (*at && **at == '-') {
@@ -147,11 +171,13 @@ static char **options(char **at, bool *strict, bool *only_look)
             set_config(value);
         } else if (is_option(&at, "--log", &value)) {
             set_level(value);
+        } else if (is_option(&at, "--reach", &value)) {
+            wishes->reach = read_reach(value);
         } else if (!strcmp(*at, "--strict")) {
-            *strict = true;
+            wishes->strict = true;
             at++;
         } else if (!strcmp(*at, "--look")) { /* for midstreamctl doctor */
-            *only_look = true;
+            wishes->only_look = true;
             at++;
         } else if (!strcmp(*at, "--version")) {
             tell_versions();
@@ -228,15 +254,42 @@ static void make_absolute(void)
     set("MIDSTREAM_CONFIG", path);
 }
 
+/* To which ports connections are carried, unless reach.ports says otherwise (core/config/reach.go); and how long that may be. */
+#define DEFAULT_PORTS "80,443,1024-65535"
+#define PORTS_MAX 1024
+
+/* What `midstreamctl config` has printed of reach.ports. */
+static void find_ports(char *text, char *ports)
+{
+    char *line = strstr(text, "[reach]\nports = \""), *end;
+    if (line && (end = strchr(line += 17, '"')) && end - line < PORTS_MAX) {
+        *end = 0;
+        strcpy(ports, line);
+    }
+}
+
+/* Reads a pipe to its end; what does not fit is dropped. */
+static size_t read_all(int fd, char *text, size_t size)
+{
+    size_t length = 0;
+    char rest[512];
+    for (ssize_t n;;) {
+        n = length < size ? read(fd, text + length, size - length) : read(fd, rest, sizeof rest);
+        if (!n || (n < 0 && errno != EINTR)) {
+            return length;
+        }
+        length += n > 0 && length < size ? (size_t)n : 0;
+    }
+}
+
 /*
  * Has the configuration checked by who knows it; the complaint is midstreamctl's. Where that cannot even run, for want of memory
  * or processes, the core cannot either: the program is started as it is.
  */
-static void check_configuration(const char *folder)
+static void check_configuration(const char *folder, char *ports)
 {
-    char control[PATH_MAX], complaint[4096];
-    int status = 0, ends[2];
-    size_t length = 0;
+    char control[PATH_MAX], complaint[4096], text[16384];
+    int status = 0, errors[2], output[2];
     make_absolute();
     if (!is_configured()) {
         return;
@@ -244,32 +297,29 @@ static void check_configuration(const char *folder)
     if (snprintf(control, sizeof control, "%s/midstreamctl", folder) >= PATH_MAX || access(control, X_OK)) {
         die(125, "%s/midstreamctl is missing: build or install Midstream again", folder);
     }
-    if (pipe(ends)) {
+    if (pipe2(errors, O_CLOEXEC) || pipe2(output, O_CLOEXEC)) {
         return;
     }
     pid_t child = fork();
     if (!child) {
-        int null = open("/dev/null", O_WRONLY);
-        if (null >= 0) {
-            dup2(null, 1);
-        }
-        dup2(ends[1], 2);
-        close(ends[0]);
-        close(ends[1]);
+        dup2(output[1], 1);
+        dup2(errors[1], 2);
         execl(control, control, "config", (char *)NULL);
         die(125, "%s: %s", control, strerror(errno));
     }
-    close(ends[1]);
-    for (ssize_t n; (n = read(ends[0], complaint + length, sizeof complaint - length)) > 0 || (n < 0 && errno == EINTR);) {
-        length += n > 0 ? (size_t)n : 0;
-    }
-    close(ends[0]);
+    close(output[1]);
+    close(errors[1]);
+    text[read_all(output[0], text, sizeof text - 1)] = 0;
+    size_t length = read_all(errors[0], complaint, sizeof complaint); /* a pipe holds more than it ever says */
+    close(output[0]);
+    close(errors[0]);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     if (child > 0 && WIFEXITED(status) && WEXITSTATUS(status) && length > 9 && !memcmp(complaint, "midstream", 9)) {
         fwrite(complaint, 1, length, stderr);
         exit(WEXITSTATUS(status) == 125 ? 125 : 2);
     }
+    find_ports(text, ports);
 }
 
 /* Puts the library first, unless it is there. */
@@ -315,36 +365,53 @@ __attribute__((noreturn)) static void become(const char *file, char **command)
     die(missing ? 127 : 126, "%s: %s", *command, strerror(error));
 }
 
+/* Starts the supervisor where it is wanted, and says what it means. Whether connections are carried; else reach->why, where they should be. */
+static bool carry(struct reach *reach, const struct look *look, enum wanted wanted)
+{
+    if (wanted == REACH_OFF || (wanted == REACH_AUTO && !look->carried) || !reach_begin(reach)) {
+        return false;
+    }
+    if (reach->confined) {
+        tell("connections are carried by midstream-supervisor, under which su and sudo cannot work (--reach=off)");
+    }
+    return true;
+}
+
 int main(int count, char **arguments)
 {
     static struct look look;
-    char folder[PATH_MAX], library[PATH_MAX], found[PATH_MAX];
-    bool strict = false, only_look = false;
-    char **command = count ? options(arguments + 1, &strict, &only_look) : arguments;
+    char folder[PATH_MAX], library[PATH_MAX], found[PATH_MAX], ports[PORTS_MAX] = DEFAULT_PORTS;
+    struct wishes wishes = { .reach = REACH_AUTO };
+    char **command = count ? options(arguments + 1, &wishes) : arguments;
     if (!*command) {
         fputs(usage, stderr);
         return 2;
     }
     own_folder(folder);
     find_library(folder, library);
-    check_configuration(folder);
+    check_configuration(folder, ports);
     int status = look_find(*command, found);
     if (status) {
         die(status, status == 126 ? "%s: permission denied" : "%s: not found", *command);
     }
     look.library = library;
     look_at(&look, found, command + 1);
-    if (only_look) {
-        if (look.limit[0]) {
+    if (wishes.only_look) {
+        bool stands = look.limit[0] && !(look.carried && wishes.reach != REACH_OFF);
+        if (stands) {
             tell("%s", look.limit);
         }
-        return look.limit[0] != 0;
+        return stands;
     }
-    if (look.limit[0] && strict) {
+    struct reach reach = { .library = library, .ports = ports };
+    bool serves = !look.limit[0] || look.carried, carried = (serves || !wishes.strict) && carry(&reach, &look, wishes.reach) && serves;
+    if (look.limit[0] && !carried && wishes.strict) {
         die(126, "%s; not started, because of --strict", look.limit);
     }
-    if (look.limit[0]) {
-        tell("%s; started as it is", look.limit);
+    if (look.limit[0] && !carried) {
+        tell(reach.why[0] ? "%s, and not carried: %s; started as it is" : "%s; started as it is", look.limit, reach.why);
+    } else if (reach.why[0]) {
+        tell("connections are not carried: %s", reach.why);
     }
     if (!look.breaks) {
         preload(library);
