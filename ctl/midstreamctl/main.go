@@ -37,6 +37,7 @@ the control sockets. Both must be as for the programs.`
 var commands = []func(*environment) *cobra.Command{
 	sessionsCommand, migrateCommand, watchCommand, releaseCommand,
 	interfacesCommand, useCommand, hintCommand, whenCommand, doctorCommand,
+	topCommand, recordCommand, plotCommand,
 	enableCommand, disableCommand, statusCommand,
 	configCommand, completionCommand, pageCommand,
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"midstream/core/control"
+)
+
+// aRecord is of a download of 80 MB that is moved after 3 s, and comes back when its network is lost at 9 s.
+func aRecord() []byte {
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
+	out.Encode(entry{Record: recordVersion, Begun: time.Unix(1_000_000, 0)})
+	parts := map[string]int64{}
+	over := "wlan0"
+	length, received := int64(80_000_000), int64(0)
+	event := func(at float64, kind, text string, fields map[string]any) {
+		out.Encode(entry{At: at, Event: &control.Event{Kind: kind, Session: "1-1", Text: text, Fields: fields}})
+	}
+	moved := func(at float64, to string, stall float64) {
+		event(at, control.EventMigration, "moved", map[string]any{"migration": control.Migration{From: control.End{Interface: over}, To: control.End{Interface: to}, StallMS: stall}})
+		over = to
+	}
+	for i := range 200 {
+		at := float64(i) / 10
+		switch i {
+		case 30:
+			moved(at, "wwan0", 4.6)
+		case 90:
+			event(at, control.EventFailure, "the network was lost", nil)
+		case 93:
+			moved(at, "wlan0", 230)
+		}
+		if i < 90 || i > 92 {
+			n := int64(500_000 + 80_000*math.Sin(at*3))
+			if over == "wwan0" {
+				n = n * 6 / 10
+			}
+			n = min(n, length-received)
+			parts[over] += n
+			received += n
+		}
+		out.Encode(entry{At: at, Sample: []sample{{ID: "1-1", Name: "film.mkv", Command: "curl", Received: received, Length: &length, Over: over, Parts: parts}}})
+	}
+	return b.Bytes()
+}
+
+func TestPlotDrawsARecord(t *testing.T) {
+	folder := t.TempDir()
+	if keep := os.Getenv("KEEP"); keep != "" {
+		folder = keep
+	}
+	record := filepath.Join(folder, "run.jsonl")
+	text := append(aRecord(), []byte(`{"t":20.1,"sess`)...) // it was interrupted amid a line
+	os.WriteFile(record, text, 0o644)
+	for _, name := range []string{"run.svg", "run.png", "dark.svg"} {
+		args := []string{"plot", record, "-o", filepath.Join(folder, name)}
+		if strings.HasPrefix(name, "dark") {
+			args = append(args, "--dark")
+		}
+		if status, out, errs := ctl(args...); status != exitOK || out+errs != "" {
+			t.Fatalf("%s: status %d: %s%s", name, status, out, errs)
+		}
+		data, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, ".png") {
+			picture, err := png.Decode(bytes.NewReader(data))
+			if err != nil || picture.Bounds().Dx() != figureWidth*scale {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		for d := xml.NewDecoder(bytes.NewReader(data)); ; {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		for _, want := range []string{"film.mkv", "wlan0 ", "wwan0 ", "wlan0 → wwan0, 4.6 ms", "the network was lost", "15 s", "Mbit/s", "80 MB"} {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("%s: there is no %q", name, want)
+			}
+		}
+	}
+	for text, says := range map[string]string{"": "it is empty", "{}\n": "no record", "x\n": "line 1", `{"midstream_record":1,"begun":"2026-11-30T00:00:00Z","t":0}` + "\n": "nothing was downloaded"} {
+		os.WriteFile(record, []byte(text), 0o644)
+		if status, _, errs := ctl("plot", record, "-o", filepath.Join(folder, "x.svg")); status != exitFailed || !strings.Contains(errs, says) {
+			t.Errorf("%q: status %d: %s", text, status, errs)
+		}
+	}
+	if status, _, errs := ctl("plot", record, "-o", "x.pdf"); status != exitUsage || !strings.Contains(errs, ".svg or .png") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+// What is recorded can be drawn, and the recording ends by itself.
+func TestRecordWritesWhatGoesOn(t *testing.T) {
+	dir := isolate(t)
+	length := int64(1000)
+	f := &fake{watched: make(chan struct{}, 1), list: []control.Session{{ID: "1-1", State: control.StateActive, URL: "http://h/film.mkv", Interface: "wlan0", Received: 500, Length: &length}}}
+	serve(t, dir, 1, f)
+	file := filepath.Join(t.TempDir(), "run.jsonl")
+	var out, errs output
+	ended := make(chan int)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	defer stop()
+	go func() {
+		ended <- run(&environment{ctx: ctx, out: &out, err: &errs}, []string{"record", file, "--for", "1"})
+	}()
+	<-f.watched
+	f.Publish(control.Event{At: control.Now(), Kind: control.EventMigration, PID: 1, Session: "1-1", Text: "moved"})
+	if status := <-ended; status != exitOK || out.String()+errs.String() != "" {
+		t.Fatalf("status %d, %s%s", status, &out, &errs)
+	}
+	text, _ := os.ReadFile(file)
+	_, all, err := readRecord(bytes.NewReader(text))
+	figure := newFigure(all)
+	if err != nil || len(figure.marks) != 1 || len(figure.times) == 0 || figure.totals["wlan0"][0] != 500 || figure.title != "film.mkv" {
+		t.Errorf("%v, %+v\n%s", err, figure, text)
+	}
+	if status, _, errs := ctl("record", "/nowhere/at/all"); status != exitFailed || errs == "" {
+		t.Errorf("status %d", status)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	f.Add(aRecord())
+	f.Add([]byte(`{"midstream_record":1,"begun":"2026-11-30T00:00:00Z"}` + "\n" + `{"t":1e300,"sessions":[{"id":"a","received":-5,"length":-1}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, all, err := readRecord(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		if figure := newFigure(all); len(figure.times) > 0 && len(figure.times) < 1000 {
+			figure.draw(newVector(figureWidth, figureHeight), light)
+		}
+	})
+}

@@ -1,0 +1,253 @@
+// How top is drawn: into cells, by what each terminal can show.
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gdamore/tcell/v2"
+
+	"midstream/core/control"
+	"midstream/core/display"
+)
+
+// look is what a terminal can show.
+type look struct {
+	colours bool
+	blocks  []rune // from empty to full
+	fills   []rune // of bars, by network
+	empty   rune
+	mark    rune // where a download has changed network
+}
+
+var (
+	wide   = look{colours: true, blocks: []rune(" ▁▂▃▄▅▆▇█"), fills: []rune("█▓▒░"), empty: '·', mark: '│'}
+	narrow = look{blocks: []rune(" .:-=+*%#"), fills: []rune("#=+o"), empty: '.', mark: '|'}
+)
+
+func lookOf(s tcell.Screen) look {
+	l := wide
+	if !s.CanDisplay('█', false) {
+		l = narrow
+	}
+	l.colours = s.Colors() >= 8 && !isDumb()
+	return l
+}
+
+// palette are colours of the terminal's own that show on light and dark ones.
+var palette = []tcell.Color{tcell.ColorTeal, tcell.ColorPurple, tcell.ColorGreen, tcell.ColorMaroon, tcell.ColorOlive}
+
+// brush draws on one screen.
+type brush struct {
+	tcell.Screen
+	look
+	width, height int
+}
+
+func (b *brush) text(x, y int, style tcell.Style, text string) int {
+	for _, r := range text {
+		if x >= b.width {
+			break
+		}
+		if x >= 0 && y >= 0 && y < b.height {
+			b.SetContent(x, y, r, nil, style)
+		}
+		x++
+	}
+	return x
+}
+
+// right ends a text at the right edge.
+func (b *brush) right(y int, style tcell.Style, text string) {
+	b.text(b.width-len([]rune(text)), y, style, text)
+}
+
+// of is a network's style and fill.
+func (b *brush) of(p *picture, name string) (tcell.Style, rune) {
+	for i, n := range p.shown() {
+		if n.name == name {
+			style := tcell.StyleDefault
+			if b.colours {
+				style = style.Foreground(palette[i%len(palette)])
+			}
+			return style, b.fills[i%len(b.fills)]
+		}
+	}
+	return tcell.StyleDefault, b.fills[0]
+}
+
+const labelWidth = 14
+
+// draw shows the picture on whatever room there is.
+func (p *picture) draw(s tcell.Screen, l look) {
+	s.Clear()
+	b := &brush{Screen: s, look: l}
+	b.width, b.height = s.Size()
+	if b.width < 20 || b.height < 4 {
+		b.text(0, 0, tcell.StyleDefault, "too small")
+		return
+	}
+	bold := tcell.StyleDefault.Bold(true)
+	total := 0.0
+	for _, n := range p.networks {
+		total += n.now()
+	}
+	what := fmt.Sprintf("%d downloads", len(p.sessions))
+	if len(p.sessions) == 1 {
+		what = "1 download"
+	}
+	head := "midstream   " + what + "   " + size(int64(total)) + "/s"
+	if stall := p.longestStall(); stall > 0 {
+		head += fmt.Sprintf("   longest stall %.1f ms", stall)
+	}
+	b.text(0, 0, bold, display.Shorten(head, max(b.width-10, 10)))
+	b.right(0, tcell.StyleDefault, p.now.Format("15:04:05"))
+
+	networks := p.shown()
+	each := 3 // lines of a download
+	bottom := b.height - 2
+	if b.height >= 20 {
+		bottom -= 3 // events
+	}
+	rows := 1
+	if len(networks) > 0 {
+		rows = max(1, min(4, (bottom-1-each*min(len(p.sessions), 3))/len(networks)))
+	}
+	y := 1
+	for _, n := range networks {
+		if y+rows > bottom {
+			break
+		}
+		p.curve(b, n, y, rows)
+		y += rows
+	}
+	if len(p.sessions) == 0 {
+		b.text(0, y+1, tcell.StyleDefault, "No downloads. Start one: midstream curl -O URL")
+	}
+	// The chosen one is always to be seen.
+	fits := max(1, (bottom-y)/each)
+	from := max(0, min(p.chosen-fits+1, len(p.sessions)-fits))
+	for i := from; i < len(p.sessions) && y+each <= bottom; i++ {
+		p.download(b, p.sessions[i], y, i == p.chosen)
+		y += each
+	}
+	if b.height >= 20 {
+		for i, line := range p.events[max(0, len(p.events)-3):] {
+			b.text(0, bottom+i, tcell.StyleDefault, display.Shorten(line, b.width))
+		}
+	}
+	b.text(0, b.height-2, bold, display.Shorten(display.Line(p.question+p.answer), b.width))
+	keys := "m move  u use for all  a best again  r release  up/down choose  q quit"
+	if p.question != "" {
+		keys = "a number chooses  Esc leaves it"
+	}
+	b.text(0, b.height-1, tcell.StyleDefault.Reverse(true), pad(display.Shorten(keys, b.width), b.width))
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-len([]rune(s))))
+}
+
+// curve shows a network's rate, all networks on one scale.
+func (p *picture) curve(b *brush, n *network, y, rows int) {
+	most := 1.0
+	room := max(0, b.width-labelWidth-1)
+	for _, other := range p.networks {
+		for _, r := range other.rates[max(0, len(other.rates)-room):] {
+			most = max(most, r)
+		}
+	}
+	style, fill := b.of(p, n.name)
+	state := ""
+	if !n.usable {
+		state = " (down)"
+	}
+	if n.gone {
+		state = " (gone)"
+	}
+	b.text(0, y, style, string(fill))
+	b.text(2, y, style.Bold(true), display.Shorten(n.name+state, labelWidth-2))
+	if rows > 1 {
+		b.text(2, y+1, tcell.StyleDefault, size(int64(n.now()))+"/s")
+	} else {
+		b.right(y, tcell.StyleDefault, " "+size(int64(n.now()))+"/s")
+		room = max(0, room-12)
+	}
+	if rows > 2 {
+		b.text(2, y+2, tcell.StyleDefault, size(n.total))
+	}
+	rates := n.rates[max(0, len(n.rates)-room):]
+	full := len(b.blocks) - 1
+	for i, r := range rates {
+		x := labelWidth + room - len(rates) + i
+		level := int(r/most*float64(rows*full) + 0.5)
+		if r > 0 {
+			level = max(level, 1)
+		}
+		for row := range rows {
+			part := max(0, min(full, level-(rows-1-row)*full))
+			if part > 0 {
+				b.SetContent(x, y+row, b.blocks[part], nil, style)
+			}
+		}
+	}
+}
+
+// download shows one in three lines: what it is, its bar, and what is to be said of it.
+func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
+	style := tcell.StyleDefault
+	cursor := "  "
+	if chosen {
+		style, cursor = style.Bold(true), "> "
+	}
+	rate := p.rates[s.ID]
+	right := size(int64(rate)) + "/s"
+	if left := remaining(s, rate); left != "" {
+		right += "  " + left + " left"
+	}
+	if s.State == control.StateIdle || s.State == control.StateDone {
+		right = s.State
+	}
+	room := max(8, b.width-len(right)-2)
+	b.text(0, y, style, cursor+display.Shorten(display.Line(s.ID)+"  "+nameOf(s)+"  "+commandName(s), room-2))
+	b.right(y, style, right)
+
+	if s.Length != nil && *s.Length > 0 {
+		share := fmt.Sprintf(" %3d%% of %s", 100*s.Received / *s.Length, size(*s.Length))
+		p.bar(b, s, 2, y+1, max(8, b.width-2-len([]rune(share))))
+		b.right(y+1, tcell.StyleDefault, share)
+	} else {
+		b.text(2, y+1, tcell.StyleDefault, size(s.Received)+" so far")
+	}
+	say := "over " + s.Interface
+	if n := len(s.Migrations); n > 0 {
+		m := s.Migrations[n-1]
+		say += fmt.Sprintf(", moved %d×, last from %s (%s), stall %.1f ms", n, m.From.Interface, m.Trigger, m.StallMS)
+	}
+	switch {
+	case s.Held != nil:
+		say = "HELD: it " + heldSentence(s.Held, p.now)
+	case s.Why != "" && !s.Movable:
+		say += ": cannot be moved: " + s.Why
+	}
+	b.text(2, y+2, tcell.StyleDefault.Dim(b.colours), display.Shorten(display.Line(say), b.width-2))
+}
+
+// bar shows how much came over which network; each has its colour and its fill.
+func (p *picture) bar(b *brush, s control.Session, x, y, width int) {
+	at := func(octets int64) int { return int(float64(octets) / float64(*s.Length) * float64(width)) }
+	for i := range width {
+		b.SetContent(x+i, y, b.empty, nil, tcell.StyleDefault)
+	}
+	for _, g := range segments(s) {
+		style, fill := b.of(p, g.iface)
+		for i := at(g.from); i < max(at(g.to), at(g.from)+1) && i < width; i++ {
+			b.SetContent(x+i, y, fill, nil, style)
+		}
+	}
+	for _, g := range segments(s) {
+		if g.from > 0 && at(g.from) < width {
+			b.SetContent(x+at(g.from), y, b.mark, nil, tcell.StyleDefault.Bold(true))
+		}
+	}
+}
