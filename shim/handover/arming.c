@@ -24,28 +24,28 @@ void handover_reset(int *fd)
 
 void handover_come_earlier(struct stream *s)
 {
-    if (s->asked.what == MS_PAIR && s->asked.former == MS_SPARE && s->end_at < s->asked.at) {
-        s->asked.at = s->end_at;
+    if (s->asked.what == MS_PAIR && s->asked.former == MS_SPARE && s->present.end < s->asked.at) {
+        s->asked.at = s->present.end;
     }
 }
 
 void handover_disarm(struct stream *s)
 {
     atomic_store(&s->armed, 0);
-    atomic_store(&s->counters->stop_at, s->end_at);
+    atomic_store(&s->counters->stop_at, s->present.end);
     s->decided = false;
     still_end(s, s->fd);
-    twin_free(s->next_twin);
-    s->next_twin = NULL;
-    own_drop(&s->next_fd);
-    own_drop(&s->old_fd);
+    twin_free(s->next.twin);
+    s->next.twin = NULL;
+    own_drop(&s->next.fd);
+    own_drop(&s->present.fd);
 }
 
 void handover_refuse(struct stream *s, enum ms_why why)
 {
     uint64_t exchange = s->arm_exchange;
     int64_t at = (int64_t)s->in.content;
-    if (socket_inode(s->fd) == s->inode) {
+    if (socket_inode(s->fd) == s->present.inode) {
         epoll_join(s, s->fd);
     }
     handover_disarm(s);
@@ -72,7 +72,7 @@ void handover_refuse(struct stream *s, enum ms_why why)
 
 bool handover_is_at_end(const struct stream *s)
 {
-    return (int64_t)atomic_load(&s->counters->received) >= s->end_at;
+    return (int64_t)atomic_load(&s->counters->received) >= s->present.end;
 }
 
 /* What has come is not armed, for a reason that the core is told. */
@@ -88,7 +88,7 @@ static enum ms_why impediment(const struct stream *s, const struct ms_handover *
 {
     int least = 1;
     socklen_t size = sizeof least;
-    if (atomic_load(&s->stage) != STAGE_OPEN && !restores && s->end_at == MS_NO_STOP) {
+    if (atomic_load(&s->stage) != STAGE_OPEN && !restores && s->present.end == MS_NO_STOP) {
         return MS_WHY_LEFT_ALONE;
     }
     if (asked->until != MS_NO_STOP && !REAL(getsockopt)(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) && least > 1) {
@@ -106,8 +106,8 @@ static void arm(struct stream *s, const struct ms_handover *asked, uint64_t exch
         return;
     }
     handover_disarm(s);
-    s->next_fd = fd;
-    s->next_twin = twin;
+    s->next.fd = fd;
+    s->next.twin = twin;
     s->asked = *asked;
     s->restores = restores;
     s->arm_exchange = exchange;
@@ -126,7 +126,7 @@ static void arm(struct stream *s, const struct ms_handover *asked, uint64_t exch
         return;
     }
     bool at_end = asked->place == MS_AT_END;
-    atomic_store(&s->counters->stop_at, at_end || s->end_at < s->asked.at ? s->end_at : s->asked.at);
+    atomic_store(&s->counters->stop_at, at_end || s->present.end < s->asked.at ? s->present.end : s->asked.at);
     atomic_store(&s->armed, 1);
     /* A reader that passed the offset before it was set does not look again. */
     if (at_end ? atomic_load(&s->answered) >= exchange
@@ -158,19 +158,19 @@ void handover_ask(struct stream *s, const struct ms_message *m, int fd, const vo
 
 void handover_give_up(struct stream *s, int error)
 {
-    if (s->kept_fd >= 0) {
+    if (s->kept.fd >= 0) {
         gate_close(s); /* what it has waited on may end just now, and is not to be taken for its connection */
     }
     atomic_store(&s->counters->guard, 0);
     s->pending_error = error;
     handover_disarm(s);
-    if (s->kept_fd < 0) {
+    if (s->kept.fd < 0) {
         gate_open(s);
         return;
     }
     s->arming = 0;
     struct ms_handover back = { .when = MS_NOW, .until = MS_NO_STOP };
-    int kept = s->kept_fd;
-    s->kept_fd = -1;
+    int kept = s->kept.fd;
+    s->kept.fd = -1;
     arm(s, &back, 0, kept, NULL, true);
 }

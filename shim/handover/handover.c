@@ -68,9 +68,9 @@ static enum ms_why obstacle(struct stream *s)
     bool waiting = sent > answered;
     uint32_t stage = atomic_load(&s->stage);
     if (s->restores || s->decided) {
-        return (stage == STAGE_OPEN || stage == STAGE_LEFT) && socket_inode(s->fd) == s->inode ? MS_WHY_NONE : MS_WHY_CLOSED;
+        return (stage == STAGE_OPEN || stage == STAGE_LEFT) && socket_inode(s->fd) == s->present.inode ? MS_WHY_NONE : MS_WHY_CLOSED;
     }
-    if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->end_at == MS_NO_STOP)) {
+    if (stage != STAGE_OPEN && (stage != STAGE_LEFT || s->present.end == MS_NO_STOP)) {
         return MS_WHY_LEFT_ALONE;
     }
     /* With MS_SPARE the child's socket is not reset, and what comes next can be had from nowhere else. */
@@ -81,7 +81,7 @@ static enum ms_why obstacle(struct stream *s)
         return MS_WHY_CALLED_OFF;
     }
     struct tls *t = atomic_load(&s->tls);
-    if (s->next_twin && (!t || s->next_twin->session != t)) {
+    if (s->next.twin && (!t || s->next.twin->session != t)) {
         return MS_WHY_TLS_ENDED;
     }
     if (t && atomic_load(&t->corked)) {
@@ -102,7 +102,7 @@ static enum ms_why obstacle(struct stream *s)
     if (s->too_many_epolls) {
         return MS_WHY_EPOLL_MANY;
     }
-    if (socket_inode(s->fd) != s->inode) {
+    if (socket_inode(s->fd) != s->present.inode) {
         return MS_WHY_REUSED;
     }
     return MS_WHY_NONE;
@@ -121,8 +121,8 @@ static bool is_elsewhere(const struct stream *s)
     if (!tid || stat(path, &there)) {
         return false; /* it has ended, or there is no /proc */
     }
-    snprintf(path, sizeof path, "/proc/self/task/%u/fd/%d", tid, s->next_fd);
-    return stat(path, &there) || there.st_ino != socket_inode(s->next_fd);
+    snprintf(path, sizeof path, "/proc/self/task/%u/fd/%d", tid, s->next.fd);
+    return stat(path, &there) || there.st_ino != socket_inode(s->next.fd);
 }
 
 /* Octets of the new socket that the program has already had. True when they are gone. */
@@ -130,8 +130,8 @@ static bool drop_overlap(struct stream *s, int64_t at)
 {
     while (s->asked.at < at) {
         int64_t excess = at - s->asked.at;
-        ssize_t n = s->next_twin ? twin_skip(s->next_twin, excess)
-                                 : REAL(recv)(s->next_fd, NULL, (size_t)excess, MSG_TRUNC | MSG_DONTWAIT);
+        ssize_t n = s->next.twin ? twin_skip(s->next.twin, excess)
+                                 : REAL(recv)(s->next.fd, NULL, (size_t)excess, MSG_TRUNC | MSG_DONTWAIT);
         if (n <= 0) {
             return false;
         }
@@ -150,10 +150,10 @@ static bool may_wake(const struct stream *s)
         return false; /* it has to go on, and the reader that has come to the offset is on its way out */
     }
     int64_t excess = (int64_t)atomic_load(&s->counters->received) - s->asked.at;
-    if (s->next_twin) {
+    if (s->next.twin) {
         return s->asked.when == MS_NOW || !excess; /* records tell nothing of what they hold */
     }
-    return s->asked.when == MS_NOW || (s->asked.place != MS_IN_HEAD && excess >= 0 && socket_unread(s->next_fd) >= excess);
+    return s->asked.when == MS_NOW || (s->asked.place != MS_IN_HEAD && excess >= 0 && socket_unread(s->next.fd) >= excess);
 }
 
 /*
@@ -222,7 +222,7 @@ static enum verdict wait_for_calls(struct look *l)
         return WAITS; /* a call that has been woken leaves as soon as its thread runs */
     }
     int64_t taken = socket_taken(s->fd);
-    return refused(l, taken > (int64_t)(s->seen_base + s->seen) + 1 ? MS_WHY_PAST_HOOKS : MS_WHY_CALL_STAYS);
+    return refused(l, taken > (int64_t)(s->present.seen_base + s->present.seen) + 1 ? MS_WHY_PAST_HOOKS : MS_WHY_CALL_STAYS);
 }
 
 /*
@@ -240,7 +240,7 @@ static void open_in_vain(struct stream *s)
 static enum verdict is_asked(struct look *l)
 {
     struct stream *s = l->s;
-    if (s->next_fd < 0 || !atomic_load(&s->armed)) {
+    if (s->next.fd < 0 || !atomic_load(&s->armed)) {
         open_in_vain(s);
         return DONE; /* of a held stream, the core's answer will come as a message */
     }
@@ -374,7 +374,7 @@ static enum verdict part_agrees(struct look *l)
 static enum verdict all_were_seen(struct look *l)
 {
     const struct stream *s = l->s;
-    int64_t taken = s->restores ? -1 : socket_taken(s->fd), seen = (int64_t)(s->seen_base + s->seen);
+    int64_t taken = s->restores ? -1 : socket_taken(s->fd), seen = (int64_t)(s->present.seen_base + s->present.seen);
     return !s->woken && taken >= 0 && taken != seen && taken != seen + 1 ? leaves(l, MS_WHY_PAST_HOOKS) : GOES;
 }
 
@@ -400,13 +400,13 @@ static enum verdict octets_agree(struct look *l)
         still_end(s, s->fd);
         return WAITS;
     }
-    if (!s->next_twin) {
+    if (!s->next.twin) {
         return GOES;
     }
     struct ms_position p;
     handover_position(s, &p);
-    bool other = s->in.phase == MS_LENGTH && s->next_twin->reframes && (uint64_t)s->next_twin->expected.left != s->in.left;
-    enum ms_why why = other ? MS_WHY_OTHER_LENGTH : twin_fits(s->next_twin, &p);
+    bool other = s->in.phase == MS_LENGTH && s->next.twin->reframes && (uint64_t)s->next.twin->expected.left != s->in.left;
+    enum ms_why why = other ? MS_WHY_OTHER_LENGTH : twin_fits(s->next.twin, &p);
     return why ? refused(l, why) : GOES;
 }
 

@@ -16,10 +16,10 @@
 /* Whether octets have left the socket that no hook saw. A read that is under way has taken some before it counts them. */
 static bool is_past_hooks(const struct stream *s)
 {
-    uint64_t before = s->seen;
+    uint64_t before = s->present.seen;
     bool idle = !atomic_load(&s->inside);
     int64_t taken = socket_taken(s->fd);
-    return idle && taken > (int64_t)(s->seen_base + before) + 1 && !atomic_load(&s->inside) && s->seen == before;
+    return idle && taken > (int64_t)(s->present.seen_base + before) + 1 && !atomic_load(&s->inside) && s->present.seen == before;
 }
 
 static void answer(struct stream *s, bool arming)
@@ -74,7 +74,7 @@ void messages_handle(const struct ms_message *m, int fd, const void *data, size_
     case MS_RELEASE:
         twin_stream_gone(s->id);
         handover_disarm(s);
-        handover_reset(&s->kept_fd);
+        handover_reset(&s->kept.fd);
         if (atomic_load(&s->gate)) {
             gate_open(s);
         }
@@ -94,11 +94,11 @@ void messages_end(void)
         if (stage != STAGE_OPEN && stage != STAGE_LEFT && stage != STAGE_CLOSED) {
             continue;
         }
-        if (stage != STAGE_CLOSED && (s->kept_fd >= 0 || atomic_load(&s->gate) == GATE_HELD)) {
+        if (stage != STAGE_CLOSED && (s->kept.fd >= 0 || atomic_load(&s->gate) == GATE_HELD)) {
             handover_give_up(s, s->held_error);
         } else {
             handover_disarm(s);
-            handover_reset(&s->kept_fd);
+            handover_reset(&s->kept.fd);
             atomic_store(&s->counters->guard, 0);
             gate_open(s);
         }

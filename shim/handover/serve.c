@@ -35,7 +35,7 @@ static bool is_idle(void)
         /* Of several downloads one may be waited for by another thread, already, with an agent that is there. */
         answers += atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->sent) > atomic_load(&s->answered);
         if (atomic_load(&s->stage) != STAGE_FREE
-            && (atomic_load(&s->armed) || s->next_fd >= 0 || s->kept_fd >= 0 || s->end_at != MS_NO_STOP
+            && (atomic_load(&s->armed) || s->next.fd >= 0 || s->kept.fd >= 0 || s->present.end != MS_NO_STOP
                 || atomic_load(&s->gate))) {
             return false;
         }

@@ -32,15 +32,15 @@ static void keep_names(struct stream *s)
 bool swap_secure(struct stream *s)
 {
     struct rlimit limit;
-    if (s->old_fd < 0) {
-        s->old_fd = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next_fd);
-        if (s->old_fd >= 0) {
-            own_add(s->old_fd);
+    if (s->present.fd < 0) {
+        s->present.fd = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, s->next.fd);
+        if (s->present.fd >= 0) {
+            own_add(s->present.fd);
         }
     }
     /* The program may have lowered its limit below the numbers that it has: dup3 finds those too large. */
     bool allowed = getrlimit(RLIMIT_NOFILE, &limit) || (rlim_t)s->fd < limit.rlim_cur;
-    return allowed && (s->old_fd >= 0 || s->asked.former != MS_KEEP);
+    return allowed && (s->present.fd >= 0 || s->asked.former != MS_KEEP);
 }
 
 static bool replace(const struct stream *s)
@@ -48,86 +48,121 @@ static bool replace(const struct stream *s)
     int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
     long result;
     do {
-        result = REAL(syscall)(SYS_dup3, s->next_fd, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+        result = REAL(syscall)(SYS_dup3, s->next.fd, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
     } while (result < 0 && (errno == EINTR || errno == EBUSY));
     return result >= 0;
 }
 
-void swap(struct stream *s)
+/* What is to be the present connection. */
+static struct connection arriving(const struct stream *s)
 {
-    bool restore = s->restores;
-    keep_names(s);
-    if (!restore) {
-        socket_copy_attributes(s->fd, s->next_fd, !s->relayed);
+    int64_t taken = socket_taken(s->next.fd);
+    struct connection c = { .end = s->asked.until };
+    if (s->restores) {
+        c = s->kept;
+    } else if (s->asked.chunk) {
+        unchunk_begin(&c, s->asked.chunk);
     }
-    int64_t taken = socket_taken(s->next_fd);
-    uint64_t inode = socket_inode(s->next_fd), unchunked = unchunk_left(s);
-    if (!replace(s)) {
-        handover_refuse(s, MS_WHY_NOT_PUT);
-        return;
+    c.inode = socket_inode(s->next.fd);
+    c.seen = 0;
+    c.seen_base = taken < 0 ? 0 : (uint64_t)taken;
+    c.relayed = s->asked.what == MS_PAIR;
+    return c;
+}
+
+/* It is the present one from now on: waits look at that outside the gate. */
+static void become_present(struct stream *s, const struct connection *c)
+{
+    if (s->asked.former == MS_KEEP) {
+        int before = s->kept.fd;
+        s->kept = s->present;
+        s->kept.fd = before;
     }
-    own_drop(&s->next_fd);
-    int old = s->old_fd;
-    s->old_fd = -1;
-    s->decided = false;
-    if (s->asked.former != MS_RESET) {
-        still_end(s, old);
-    }
-    s->still = false;
-    bool surplus = false;
-    if (s->next_twin) {
-        surplus = twin_swap(s->next_twin, s->fd);
-        s->next_twin = NULL;
+    s->present.inode = c->inode;
+    s->present.seen = c->seen;
+    s->present.seen_base = c->seen_base;
+    s->present.relayed = c->relayed;
+    s->present.end = c->end;
+    s->present.chunks = c->chunks;
+    atomic_store(&s->present.unchunks, c->unchunks);
+}
+
+/* The TLS session over the descriptor goes on with what is there now. */
+static void swap_session(struct stream *s)
+{
+    bool pending = false;
+    if (s->next.twin) {
+        pending = twin_swap(s->next.twin, s->fd);
+        s->next.twin = NULL;
     }
     struct tls *session = atomic_load(&s->tls);
     /* What waits for another socket delivers nothing: a session on memory goes on with what it has. */
-    bool as_it_was = session && aside_is_on(s) && (restore || s->asked.former == MS_KEEP);
+    bool as_it_was = session && aside_is_on(s) && (s->restores || s->asked.former == MS_KEEP);
     if (session && !as_it_was) {
         tls_plain(session, s->asked.what == MS_PAIR ? s->fd : -1);
     }
     if (session) {
         aside_continue(session, s, !as_it_was);
     }
-    atomic_store(&s->surplus, surplus);
+    atomic_store(&s->surplus, pending);
     atomic_store(&s->shown, 0);
-    epoll_join(s, s->fd);
-    s->inode = inode;
-    s->seen = 0;
-    s->seen_base = taken < 0 ? 0 : (uint64_t)taken;
-    s->relayed = s->asked.what == MS_PAIR;
-    bool woken = s->woken;
-    s->woken = false;
-    atomic_fetch_add(&s->generation, 1);
-    atomic_store(&s->armed, 0);
-    if (s->asked.former == MS_KEEP) {
-        s->kept_end = s->end_at;
-        s->kept_unchunks = atomic_load(&s->unchunks);
-    } else if (!restore) {
-        atomic_store(&s->pending_error, 0); /* the old connection's */
-    }
-    s->end_at = restore ? s->kept_end : s->asked.until;
-    if (s->asked.chunk) {
-        unchunk_begin(s, s->asked.chunk);
-    }
-    atomic_store(&s->unchunks, restore ? s->kept_unchunks : s->asked.chunk != 0);
-    atomic_store(&s->counters->stop_at, s->end_at);
+}
+
+/*
+ * The program goes on. Before that the core is told, for what the program then meets, a failure for instance, is the new connection's;
+ * after it, what becomes of the former one, `old`, is nobody's wait.
+ */
+static void go_on(struct stream *s, int old, uint64_t unchunked)
+{
+    bool kept = s->asked.former == MS_KEEP, woken = s->woken;
     struct ms_position p;
     handover_position(s, &p);
     p.unchunked = unchunked;
-    if (s->asked.former == MS_KEEP) {
-        handover_reset(&s->kept_fd);
-        s->kept_fd = old;
+    s->woken = false;
+    if (kept) {
+        handover_reset(&s->kept.fd);
+        s->kept.fd = old;
     }
-    atomic_store(&s->resuming, s->asked.former != MS_KEEP && s->in.phase != MS_IDLE);
-    /* Before the program goes on: what it then meets, a failure for instance, is the new connection's. */
-    channel_send(s, MS_MOVED, s->asked.former == MS_KEEP ? MS_KEPT : 0, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
+    atomic_store(&s->resuming, !kept && s->in.phase != MS_IDLE);
+    channel_send(s, MS_MOVED, kept ? MS_KEPT : 0, s->arm_exchange, (int64_t)p.received, woken, &p, sizeof p);
     gate_open(s);
-    /* The program goes on; the rest is nobody's wait. */
     if (s->asked.former == MS_SPARE) {
         own_drop(&old);
     }
-    if (s->asked.former != MS_KEEP) {
+    if (!kept) {
         handover_reset(&old);
-        handover_reset(&s->kept_fd);
+        handover_reset(&s->kept.fd);
     }
+}
+
+void swap(struct stream *s)
+{
+    keep_names(s);
+    if (!s->restores) {
+        socket_copy_attributes(s->fd, s->next.fd, !s->present.relayed);
+    }
+    struct connection next = arriving(s);
+    uint64_t unchunked = unchunk_left(s);
+    if (!replace(s)) {
+        handover_refuse(s, MS_WHY_NOT_PUT);
+        return;
+    }
+    own_drop(&s->next.fd);
+    int old = s->present.fd;
+    s->present.fd = -1;
+    s->decided = false;
+    if (s->asked.former != MS_RESET) {
+        still_end(s, old);
+    }
+    s->still = false;
+    swap_session(s);
+    epoll_join(s, s->fd);
+    become_present(s, &next);
+    atomic_fetch_add(&s->generation, 1);
+    atomic_store(&s->armed, 0);
+    if (s->asked.former != MS_KEEP && !s->restores) {
+        atomic_store(&s->pending_error, 0); /* the old connection's */
+    }
+    atomic_store(&s->counters->stop_at, s->present.end);
+    go_on(s, old, unchunked);
 }

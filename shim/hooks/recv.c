@@ -309,7 +309,7 @@ static inline __attribute__((always_inline)) bool read_swiftly(struct stream *s,
         }
         *result = receive_watched(s, fd, buffer, length, how, NULL, OF_RECV);
         if (*result > 0) {
-            s->seen += (uint64_t)*result;
+            s->present.seen += (uint64_t)*result;
         } else {
             *result = tls_own_result(s, *result);
         }

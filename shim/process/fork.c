@@ -89,7 +89,7 @@ void fork_forget(void)
         }
         if (stream_of(s->fd) == s) {
             stream_mark(s->fd, NULL);
-            if (atomic_load(&s->unchunks)) {
+            if (atomic_load(&s->present.unchunks)) {
                 cut_off(s->fd);
             }
         }

@@ -76,11 +76,11 @@ void load_moved(int fd, int moved)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        if (s->next_fd == fd) {
-            s->next_fd = moved;
+        if (s->next.fd == fd) {
+            s->next.fd = moved;
         }
-        if (s->kept_fd == fd) {
-            s->kept_fd = moved;
+        if (s->kept.fd == fd) {
+            s->kept.fd = moved;
         }
     }
     if (core_end == fd) {

@@ -34,7 +34,7 @@ static bool is_relaying(void)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        if (atomic_load(&s->stage) == STAGE_OPEN && s->relayed && s->kept_fd < 0 && atomic_load(&s->sent) > atomic_load(&s->answered)) {
+        if (atomic_load(&s->stage) == STAGE_OPEN && s->present.relayed && s->kept.fd < 0 && atomic_load(&s->sent) > atomic_load(&s->answered)) {
             return true;
         }
     }

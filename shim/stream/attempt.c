@@ -57,7 +57,7 @@ static void open_as(struct stream *s, uint32_t attempt, int64_t look)
 {
     s->way_count = s->way_next = 0;
     s->own_way = 0;
-    s->inode = socket_inode(s->fd);
+    s->present.inode = socket_inode(s->fd);
     s->attempt_since = coarse_now_ns();
     set_due(s, s->attempt_since + look);
     atomic_fetch_add(&attempts_open, 1);
@@ -91,7 +91,7 @@ void attempt_over(struct stream *s)
 {
     if (attempt_is_open(s) && atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
         int saved = errno;
-        drop(&s->kept_fd);
+        drop(&s->kept.fd);
         flight_drop(s);
         atomic_fetch_sub(&attempts_open, 1);
         errno = saved;
@@ -101,7 +101,7 @@ void attempt_over(struct stream *s)
 void attempt_forget(struct stream *s)
 {
     if (atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
-        drop(&s->kept_fd);
+        drop(&s->kept.fd);
         flight_drop(s);
     }
 }
@@ -117,7 +117,7 @@ static bool put(struct stream *s, int *socket)
     epoll_part(s, s->fd);
     bool done = flags >= 0 && REAL(syscall)(SYS_dup3, *socket, s->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
     drop(socket);
-    s->inode = socket_inode(s->fd);
+    s->present.inode = socket_inode(s->fd);
     epoll_join(s, s->fd);
     return done;
 }
@@ -141,7 +141,7 @@ static bool try_next(struct stream *s)
             drop(&other);
             continue;
         }
-        if (s->kept_fd < 0) {
+        if (s->kept.fd < 0) {
             int own = (int)REAL(syscall)(SYS_fcntl, s->fd, F_DUPFD_CLOEXEC, other);
             if (own < 0 || own >= STREAM_TABLE) {
                 REAL(syscall)(SYS_close, own);
@@ -149,7 +149,7 @@ static bool try_next(struct stream *s)
                 return false;
             }
             own_add(own);
-            s->kept_fd = own;
+            s->kept.fd = own;
         }
         if (put(s, &other)) {
             s->attempt_since = coarse_now_ns();
@@ -180,7 +180,7 @@ static bool go_on(struct stream *s)
     if (try_next(s)) {
         return true;
     }
-    bool back = s->kept_fd >= 0 && put(s, &s->kept_fd);
+    bool back = s->kept.fd >= 0 && put(s, &s->kept.fd);
     attempt_over(s);
     return back;
 }
@@ -202,7 +202,7 @@ static enum turn take_turn(struct stream *s)
     }
     bool follows = !atomic_load(&s->inside) && attempt_is_open(s) && stream_of(s->fd) == s
         && atomic_load(&s->stage) == STAGE_CANDIDATE && fork_children() == s->forks;
-    bool replaced = follows && socket_inode(s->fd) != s->inode;
+    bool replaced = follows && socket_inode(s->fd) != s->present.inode;
     if (!follows || replaced) {
         gate_open(s);
         if (replaced) {
@@ -239,8 +239,8 @@ static bool is_unread(const struct stream *s)
 static bool step(struct stream *s, int64_t now)
 {
     enum answer answer = answer_on(s->fd);
-    if (s->kept_fd >= 0 && answer != ANSWER_THERE && answer_on(s->kept_fd) == ANSWER_THERE) {
-        put(s, &s->kept_fd); /* the first has answered after all */
+    if (s->kept.fd >= 0 && answer != ANSWER_THERE && answer_on(s->kept.fd) == ANSWER_THERE) {
+        put(s, &s->kept.fd); /* the first has answered after all */
         attempt_over(s);
         return true;
     }
@@ -274,8 +274,8 @@ void attempt_withdraw(struct stream *s)
     if (atomic_load(&s->attempt) == ATTEMPT_GREETED) {
         attempt_over(s);
     } else if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && take_turn(s) == MINE) {
-        if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && answer_on(s->fd) != ANSWER_THERE && s->kept_fd >= 0) {
-            put(s, &s->kept_fd);
+        if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && answer_on(s->fd) != ANSWER_THERE && s->kept.fd >= 0) {
+            put(s, &s->kept.fd);
         }
         attempt_over(s);
         gate_open(s);

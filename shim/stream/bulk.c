@@ -25,7 +25,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
 {
     /* Not before the call is counted: whoever closes the gate looks then who is inside. */
     return !atomic_load(&s->gate) && !atomic_load(&s->armed)
-        && s->end_at == MS_NO_STOP && !atomic_load_explicit(&s->unchunks, memory_order_relaxed)
+        && s->present.end == MS_NO_STOP && !atomic_load_explicit(&s->present.unchunks, memory_order_relaxed)
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
         && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
         && atomic_load_explicit(&s->counters->keep, memory_order_relaxed) != MS_KEEP_ALWAYS
@@ -105,7 +105,7 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
         struct iovec part = { buffer, length };
         return read_end(call, result, &part, 1);
     }
-    s->seen += (uint64_t)result;
+    s->present.seen += (uint64_t)result;
     atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
     atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
     count(s, (size_t)result);

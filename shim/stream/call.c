@@ -32,7 +32,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->token = 0;
     call->id = s->id;
     /* Where the present socket does not bring all of the response, it is followed to that place in any case. */
-    bool concerns = atomic_load(&s->stage) != STAGE_LEFT || s->end_at != MS_NO_STOP || atomic_load(&s->pending_error);
+    bool concerns = atomic_load(&s->stage) != STAGE_LEFT || s->present.end != MS_NO_STOP || atomic_load(&s->pending_error);
     call->tracked = concerns && fork_is_mine() && gate_enter(s);
     if (!call->tracked) {
         return SIZE_MAX;
@@ -44,7 +44,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->counted = !peek && !call->clear && atomic_load(&s->tls);
     call->place = call->counted ? &s->records : peek ? &s->peeking : &s->reading;
     call->token = caller_enter(s, call->place);
-    call->unchunks = atomic_load(&s->unchunks);
+    call->unchunks = atomic_load(&s->present.unchunks);
     /* What stands between the chunks is stepped over by one call at a time. */
     for (int tries = 0; !call->token && !call->error && call->place == &s->reading && (call->unchunks || atomic_load(&s->stepping));) {
         if (tries++ == TURN_TRIES) {
@@ -68,10 +68,10 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     if (!call->error && call->unchunks && call->token && unchunk_is_over(s)) {
         call->error = ECONNRESET; /* the server may send nothing more, and leave the connection open */
     }
-    if ((int64_t)s->in.content >= s->end_at) {
+    if ((int64_t)s->in.content >= s->present.end) {
         call->error = ECONNRESET; /* nobody has brought the rest for as long as the gate waits */
     }
-    if (stop != MS_NO_STOP && (atomic_load(&s->armed) || s->end_at != MS_NO_STOP)) {
+    if (stop != MS_NO_STOP && (atomic_load(&s->armed) || s->present.end != MS_NO_STOP)) {
         /* Content is never longer than the octets that carry it, so this cannot pass the offset. */
         int64_t left = stop - (int64_t)s->in.content;
         if (s->in.phase != MS_IDLE && left > 0) {
@@ -238,7 +238,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         note_shown(call, result);
     }
     if (result > 0 && call->counted) {
-        s->seen += (uint64_t)result;
+        s->present.seen += (uint64_t)result;
         atomic_store(&s->surplus, 0); /* with these octets the program goes to its library */
         if (!aside_is_on(s)) {
             tls_spoil(atomic_load(&s->tls), MS_WHY_TLS_CARRIED);
@@ -248,7 +248,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
         exchange_keep_tail(s);
         size_t left = (size_t)result;
         if (!call->clear) {
-            s->seen += left;
+            s->present.seen += left;
         }
         for (int i = 0; i < count && left; i++) {
             size_t n = vector[i].iov_len < left ? vector[i].iov_len : left;
@@ -290,7 +290,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
     }
     if (result > 0 && call->alone) {
         note_shown(call, result);
-        s->seen += (uint64_t)result;
+        s->present.seen += (uint64_t)result;
         if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
             /* Only content: the framing needs no more than its length, and never looks at it. */

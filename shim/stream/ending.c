@@ -23,7 +23,7 @@ bool ending_is_fatal(int error)
 
 bool ending_is_due(const struct stream *s)
 {
-    return s->in.phase == MS_CLOSE && s->end_at == MS_NO_STOP && !tls_owes(s);
+    return s->in.phase == MS_CLOSE && s->present.end == MS_NO_STOP && !tls_owes(s);
 }
 
 /* Whether the end of the connection is also the end of what the server meant to send. */
@@ -40,7 +40,7 @@ static bool has_ended_orderly(const struct stream *s)
 {
     struct pollfd look = { .fd = s->fd, .events = POLLRDHUP };
     REAL(poll)(&look, 1, 0);
-    return !(look.revents & POLLERR) || socket_taken(s->fd) == (int64_t)(s->seen_base + s->seen) + 1;
+    return !(look.revents & POLLERR) || socket_taken(s->fd) == (int64_t)(s->present.seen_base + s->present.seen) + 1;
 }
 
 /* Of an end that a wait has met: the error, if there is one, is still the socket's to tell. */
@@ -64,7 +64,7 @@ bool ending_hold(struct stream *s, int error)
         }
         would = ending_would_hold(s);
     }
-    if (would && s->kept_fd < 0) { /* else what has ended is only what the program was to wait on meanwhile */
+    if (would && s->kept.fd < 0) { /* else what has ended is only what the program was to wait on meanwhile */
         s->held_error = error == LEFT_ERROR ? 0 : error; /* before the agent may look for it */
     }
     bool held = would && gate_hold(s);
@@ -92,7 +92,7 @@ bool ending_hold(struct stream *s, int error)
     quiet_tell(s);
     if (!channel_send(s, MS_FAILED, held ? MS_HELD : 0, atomic_load(&s->counters->exchange), error,
                       (int64_t)s->in.content, NULL, 0)
-        && held && s->kept_fd < 0) {
+        && held && s->kept.fd < 0) {
         /* Nobody would answer; where the connection itself has been kept, the agent puts it back. */
         atomic_store(&s->pending_error, s->held_error);
         atomic_store(&s->counters->guard, 0);

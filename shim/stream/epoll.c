@@ -173,7 +173,7 @@ static void find(struct search *search, const struct epoll_entry *entry)
 {
     struct stream *s = search->stream ? search->stream : stream_of(entry->fd);
     if (!s || (!search->stream && atomic_load(&s->stage) != STAGE_OPEN)
-        || (search->stream ? search->inode : s->inode) != entry->inode) {
+        || (search->stream ? search->inode : s->present.inode) != entry->inode) {
         return;
     }
     if (s->fd != entry->fd) {

@@ -37,7 +37,7 @@ void exchange_sent(struct stream *s, const uint8_t *octets, size_t count)
             if (stage == STAGE_OPEN && atomic_load(&s->answered) == number) {
                 stream_guard_early(s);
                 struct stat status;
-                if (fstat(s->fd, &status) || status.st_ino != s->inode) {
+                if (fstat(s->fd, &status) || status.st_ino != s->present.inode) {
                     /* The number was closed and used again without any hook seeing it. */
                     stream_closed(s);
                     return;
@@ -228,7 +228,7 @@ void exchange_check_stop(struct stream *s)
     int64_t content = (int64_t)s->in.content;
     bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at) || s->asked.when == MS_NOW
                || (s->asked.place == MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
-    if ((due || content >= s->end_at) && gate_close(s)) {
+    if ((due || content >= s->present.end) && gate_close(s)) {
         due_add(s);
     }
 }

@@ -142,7 +142,7 @@ static bool has_room(struct quiet *q)
 static bool may_be_quiet(const struct stream *s, uint64_t number)
 {
     return atomic_load(&s->stage) == STAGE_OPEN && number > s->first && number == atomic_load(&s->answered) + 1 && !atomic_load(&s->armed)
-        && s->end_at == MS_NO_STOP && s->kept_fd < 0 && !s->relayed && !atomic_load(&s->resuming);
+        && s->present.end == MS_NO_STOP && s->kept.fd < 0 && !s->present.relayed && !atomic_load(&s->resuming);
 }
 
 void quiet_begin(struct stream *s, uint64_t number)

@@ -104,16 +104,87 @@ static struct stream *claim(void)
     return NULL;
 }
 
+/* Nobody is inside, waits, or has looked at it. */
+static void reset_gate(struct stream *s)
+{
+    atomic_store(&s->gate, 0);
+    atomic_store(&s->reading, 0);
+    atomic_store(&s->receiving, 0);
+    atomic_store(&s->writing, 0);
+    atomic_store(&s->peeking, 0);
+    atomic_store(&s->shown, 0);
+    atomic_store(&s->records, 0);
+    stream_no_sleepers(s);
+    atomic_store(&s->stepping, 0);
+    atomic_store(&s->resuming, 0);
+    atomic_store(&s->surplus, 0);
+    atomic_store(&s->drained, 1);
+    atomic_store(&s->looked, 0);
+    atomic_store(&s->hidden, 0);
+    atomic_store(&s->promised, 0);
+    atomic_store(&s->blocking, BLOCKING_UNKNOWN);
+    atomic_store(&s->waiting, BLOCKING_UNKNOWN);
+}
+
+/* No octet has been sent or received. */
+static void reset_exchanges(struct stream *s)
+{
+    framing_reset(&s->out, true);
+    framing_reset(&s->in, false);
+    s->matched = 0;
+    atomic_store(&s->sent, 0);
+    atomic_store(&s->heads, 0);
+    atomic_store(&s->connects, 0);
+    atomic_store(&s->answered, 0);
+    atomic_store(&s->last_read, 0);
+    s->first = 0;
+    s->head_told = false;
+    quiet_reset(s);
+    atomic_store(&s->tls, NULL);
+    s->opaque = s->http_over_tls = false;
+    s->tunnel[0] = s->host[0] = 0;
+}
+
+/* Nothing is known of the connection, nor asked for; but `due` stays: the record may still be in the agent's list. */
+static void reset_connections(struct stream *s)
+{
+    static const struct connection none = { .fd = -1, .end = MS_NO_STOP };
+    s->present = s->kept = s->next = none;
+    s->forks = s->forks_told = fork_children();
+    s->moved = s->bound = false;
+    s->carried_pid = s->carried_fd = 0;
+    memset(&s->peer, 0, sizeof s->peer);
+    s->pending_error = 0;
+    atomic_store(&s->untold, 0);
+    atomic_store(&s->attempt, ATTEMPT_NONE);
+    s->flight = 0;
+    s->asked.until = MS_NO_STOP;
+    atomic_store(&s->armed, 0);
+    s->woken = s->decided = s->still = false;
+}
+
+/* Epoll sets that were joined before connect() stay known: those of `before`, NULL none. */
+static void reset_epolls(struct stream *s, const struct stream_epoll *before)
+{
+    s->sought_in = -1;
+    atomic_store(&s->epolls_busy, 0);
+    if (before) {
+        memcpy(s->epolls, before, sizeof s->epolls);
+        return;
+    }
+    for (int i = 0; i < STREAM_EPOLLS; i++) {
+        s->epolls[i].epfd = -1;
+    }
+}
+
 struct stream *stream_new(int fd, int domain)
 {
     struct stream *old = stream_of(fd);
     struct stream_epoll epolls[STREAM_EPOLLS];
-    bool keep_epolls = false, too_many = false;
-    if (old && atomic_load(&old->stage) == STAGE_CANDIDATE && !old->matched) {
-        /* Epoll sets joined before connect() stay known. */
+    bool keep_epolls = old && atomic_load(&old->stage) == STAGE_CANDIDATE && !old->matched;
+    bool too_many = keep_epolls && old->too_many_epolls;
+    if (keep_epolls) {
         memcpy(epolls, old->epolls, sizeof epolls);
-        too_many = old->too_many_epolls;
-        keep_epolls = true;
     }
     if (old) {
         stream_closed(old);
@@ -127,66 +198,13 @@ struct stream *stream_new(int fd, int domain)
     s->id = atomic_fetch_add(&last_id, 1) + 1;
     s->counters = &shared.counters[s->slot];
     s->fd = fd;
-    atomic_store(&s->gate, 0);
-    atomic_store(&s->reading, 0);
-    atomic_store(&s->receiving, 0);
-    atomic_store(&s->writing, 0);
-    atomic_store(&s->peeking, 0);
-    atomic_store(&s->shown, 0);
-    atomic_store(&s->records, 0);
-    stream_no_sleepers(s);
-    atomic_store(&s->last_read, 0);
-    atomic_store(&s->resuming, 0);
-    atomic_store(&s->surplus, 0);
-    atomic_store(&s->drained, 1);
-    atomic_store(&s->looked, 0);
-    atomic_store(&s->hidden, 0);
-    atomic_store(&s->promised, 0);
-    atomic_store(&s->blocking, BLOCKING_UNKNOWN);
-    atomic_store(&s->waiting, BLOCKING_UNKNOWN);
-    atomic_store(&s->generation, generation);
-    framing_reset(&s->out, true);
-    framing_reset(&s->in, false);
-    s->matched = 0;
-    atomic_store(&s->sent, 0);
-    atomic_store(&s->heads, 0);
-    atomic_store(&s->connects, 0);
-    atomic_store(&s->answered, 0);
-    s->first = 0;
-    quiet_reset(s);
-    s->inode = 0;
-    s->seen = s->seen_base = 0;
-    s->forks = s->forks_told = fork_children();
-    s->end_at = s->kept_end = s->asked.until = MS_NO_STOP;
-    atomic_store(&s->unchunks, false);
-    atomic_store(&s->stepping, 0);
-    s->kept_unchunks = false;
-    s->moved = s->relayed = false;
     s->domain = domain;
-    memset(&s->peer, 0, sizeof s->peer);
-    s->pending_error = 0;
-    atomic_store(&s->untold, 0);
+    reset_gate(s);
+    atomic_store(&s->generation, generation);
+    reset_exchanges(s);
+    reset_connections(s);
+    reset_epolls(s, keep_epolls ? epolls : NULL);
     s->too_many_epolls = too_many;
-    s->sought_in = -1;
-    atomic_store(&s->epolls_busy, 0);
-    s->bound = false;
-    s->carried_pid = s->carried_fd = 0;
-    atomic_store(&s->attempt, ATTEMPT_NONE);
-    s->flight = 0;
-    if (keep_epolls) {
-        memcpy(s->epolls, epolls, sizeof epolls);
-    } else {
-        for (int i = 0; i < STREAM_EPOLLS; i++) {
-            s->epolls[i].epfd = -1;
-        }
-    }
-    atomic_store(&s->armed, 0);
-    s->next_fd = s->kept_fd = s->old_fd = -1;
-    s->next_twin = NULL;
-    atomic_store(&s->tls, NULL);
-    s->opaque = s->http_over_tls = false;
-    s->tunnel[0] = s->host[0] = 0;
-    s->woken = s->decided = s->still = s->head_told = false; /* but `due` stays: the record may still be in the agent's list */
     stream_mark(fd, s);
     return s;
 }
@@ -281,7 +299,7 @@ void stream_forget_plain(void)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        bool other = atomic_load(&s->tls) || atomic_load(&s->unchunks) || atomic_load(&s->surplus) || s->end_at != MS_NO_STOP || s->kept_fd >= 0;
+        bool other = atomic_load(&s->tls) || atomic_load(&s->present.unchunks) || atomic_load(&s->surplus) || s->present.end != MS_NO_STOP || s->kept.fd >= 0;
         stream_abandon(s);
         if (!other && stream_advance(s, true, STAGE_PARTING)) {
             unmark(s);
@@ -326,7 +344,7 @@ bool stream_open(struct stream *s)
     if (!load_start() || fstat(s->fd, &status)) {
         return false;
     }
-    s->inode = status.st_ino;
+    s->present.inode = status.st_ino;
     REAL(getsockopt)(s->fd, SOL_SOCKET, SO_PROTOCOL, &opened.protocol, &length);
     length = sizeof opened.peer;
     if (REAL(getpeername)(s->fd, (struct sockaddr *)&opened.peer, &length)) {

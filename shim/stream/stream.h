@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "../../cgo/abi.h"
+#include "connection.h"
 #include "framing.h"
 #include "hello.h"
 #include "process/clock.h"
@@ -111,20 +112,12 @@ struct stream {
     char host[HELLO_NAME];     /* the server's name in a ClientHello of a library that is not known, "" none */
 
     /* The connection behind the descriptor. */
-    uint64_t inode;
-    uint64_t seen;      /* octets that hooks saw leave the present socket */
-    uint64_t seen_base; /* what TCP_INFO said had left it when that count began */
+    struct connection present, kept, next;
     bool here;          /* the peer is this host, where no other interface leads */
     uint32_t forks;     /* the process's count of children at the opening */
     uint32_t forks_told; /* the same when the core asked last whether there are any */
-    int64_t end_at;     /* content offset up to which the present socket is read, or MS_NO_STOP */
-    int64_t kept_end;   /* the same of kept_fd */
-    _Atomic bool unchunks; /* the present socket brings chunks that the program is not to see (unchunk.h) */
-    bool kept_unchunks;    /* the same of kept_fd */
-    struct framing chunks; /* where its next octet stands */
-    _Atomic uint32_t stepping; /* calls that are not reads are about to step over them */
+    _Atomic uint32_t stepping; /* calls that are not reads are about to step over chunk framing */
     bool moved;         /* the names below are what the program believes in */
-    bool relayed;
     int domain;
     struct sockaddr_in6 peer, local; /* before the stream is open, peer is what connect() was given */
     int held_error;            /* errno with which a connection has ended that is held, 0 for FIN */
@@ -150,9 +143,6 @@ struct stream {
 
     /* A hand-over that has been asked for (handover/). */
     _Atomic uint32_t armed;
-    int next_fd;        /* the new socket, in the program's table; -1 none */
-    struct twin *next_twin; /* the TLS session on it, NULL none */
-    int kept_fd;        /* the old one, kept for MS_GIVE_UP; -1 none */
     uint64_t arming;    /* its number, 0 none */
     struct ms_handover asked; /* what it is to be; `at` goes on where an overlap is dropped */
     uint64_t arm_exchange; /* the exchange that it holds for */
@@ -161,7 +151,6 @@ struct stream {
     bool woken;         /* SHUT_RD has been used to wake blocked readers: the connection cannot go on */
     bool decided;       /* nothing refuses the hand-over any more */
     bool still;         /* nothing arrives on the present socket (still.h) */
-    int old_fd;         /* another descriptor of the present socket, for what is done with it afterwards; -1 none */
     _Atomic(struct stream *) due_next;
     _Atomic uint32_t due;
     struct stream *pending_next;
@@ -170,7 +159,7 @@ struct stream {
 enum stream_attempt {
     ATTEMPT_NONE,  /* made, or not followed */
     ATTEMPT_FIRST, /* the program's own is under way */
-    ATTEMPT_OTHER, /* one over another interface is behind the descriptor; kept_fd is the program's own */
+    ATTEMPT_OTHER, /* one over another interface is behind the descriptor; the kept one is the program's own */
     ATTEMPT_GREETED,       /* it is made, and a ClientHello has been sent on it, of whose answer nothing has been read */
     ATTEMPT_GREETED_OTHER, /* one over another interface is behind the descriptor, on which it is, or is to be sent */
 };

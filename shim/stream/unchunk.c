@@ -21,32 +21,33 @@
 /* The rest of framing of which a part has been read is waited for so long. */
 #define FRAMING_MS 1000
 
-void unchunk_begin(struct stream *s, uint64_t left)
+void unchunk_begin(struct connection *c, uint64_t left)
 {
-    framing_reset(&s->chunks, false);
-    s->chunks.phase = MS_CHUNK_DATA;
-    s->chunks.left = left;
+    framing_reset(&c->chunks, false);
+    c->chunks.phase = MS_CHUNK_DATA;
+    c->chunks.left = left;
+    atomic_store(&c->unchunks, true);
 }
 
 static bool is_amid(const struct stream *s)
 {
-    return s->chunks.phase == MS_CHUNK_DATA && s->chunks.left;
+    return s->present.chunks.phase == MS_CHUNK_DATA && s->present.chunks.left;
 }
 
 uint64_t unchunk_left(const struct stream *s)
 {
-    return atomic_load(&s->unchunks) && is_amid(s) ? s->chunks.left : 0;
+    return atomic_load(&s->present.unchunks) && is_amid(s) ? s->present.chunks.left : 0;
 }
 
 /* What comes next is not the program's to read, framing included: the core goes on there. */
 static bool is_at_bound(const struct stream *s)
 {
-    return (int64_t)s->in.content >= s->end_at;
+    return (int64_t)s->in.content >= s->present.end;
 }
 
 bool unchunk_is_over(const struct stream *s)
 {
-    return s->chunks.phase == MS_TRAILER || s->chunks.phase == MS_IDLE || s->chunks.phase == MS_BROKEN;
+    return s->present.chunks.phase == MS_TRAILER || s->present.chunks.phase == MS_IDLE || s->present.chunks.phase == MS_BROKEN;
 }
 
 ssize_t unchunk(struct call *call, void *octets, ssize_t count)
@@ -58,13 +59,13 @@ ssize_t unchunk(struct call *call, void *octets, ssize_t count)
         errno = ECONNRESET; /* it seemed to have been left for good: others have gone on from where it stood */
         return -1;
     }
-    for (size_t run; (run = content_next(&s->chunks, &at, end, SIZE_MAX)) > 0; to += run) {
+    for (size_t run; (run = content_next(&s->present.chunks, &at, end, SIZE_MAX)) > 0; to += run) {
         const uint8_t *from = at;
-        content_take(&s->chunks, &at, run);
+        content_take(&s->present.chunks, &at, run);
         memmove(to, from, run);
     }
     ssize_t content = to - (uint8_t *)octets;
-    s->seen += (uint64_t)(count - content);
+    s->present.seen += (uint64_t)(count - content);
     if (!content && unchunk_is_over(s)) {
         errno = ECONNRESET;
         return -1;
@@ -88,14 +89,14 @@ static int step(struct stream *s, int flags)
         if (n <= 0) {
             return (int)n;
         }
-        struct framing next = s->chunks; /* the thread may be cancelled in recv(), which has taken nothing then */
+        struct framing next = s->present.chunks; /* the thread may be cancelled in recv(), which has taken nothing then */
         content_next(&next, &at, octets + n, 1);
         size_t framing = (size_t)(at - octets);
         if (framing && REAL(recv)(s->fd, octets, framing, MSG_DONTWAIT) != (ssize_t)framing) {
             next.phase = MS_BROKEN;
         }
-        s->chunks = next;
-        s->seen += framing;
+        s->present.chunks = next;
+        s->present.seen += framing;
     }
     return 1;
 }
@@ -152,7 +153,7 @@ bool unchunk_step(struct call *call, int flags, size_t *allowed, ssize_t *result
             errno = ECONNRESET;
             return true;
         }
-        left = s->chunks.left < *allowed ? (size_t)s->chunks.left : *allowed;
+        left = s->present.chunks.left < *allowed ? (size_t)s->present.chunks.left : *allowed;
     } while (!left); /* another thread has read it: a look at nothing would look like the end */
     *allowed = left;
     return false;
@@ -173,18 +174,18 @@ static bool come_amid(struct stream *s)
 void unchunk_end(struct stream *s)
 {
     int saved = errno;
-    if (!atomic_load(&s->unchunks) || !fork_is_mine() || !gate_enter(s)) {
+    if (!atomic_load(&s->present.unchunks) || !fork_is_mine() || !gate_enter(s)) {
         return;
     }
     atomic_fetch_add(&s->stepping, 1);
     /* A read that is there may be this thread's own, which a signal handler has interrupted and will return to. */
-    bool free = atomic_load(&s->unchunks) && !atomic_load(&s->reading);
+    bool free = atomic_load(&s->present.unchunks) && !atomic_load(&s->reading);
     uint64_t token = free ? caller_enter(s, &s->reading) : 0;
     atomic_fetch_sub(&s->stepping, 1);
     bool ends = token && come_amid(s);
     if (ends) {
-        s->end_at = (int64_t)s->in.content;
-        atomic_store(&s->counters->stop_at, s->end_at);
+        s->present.end = (int64_t)s->in.content;
+        atomic_store(&s->counters->stop_at, s->present.end);
         exchange_check_stop(s);
     }
     if (token) {
@@ -214,17 +215,17 @@ void unchunk_took(struct call *call, ssize_t result)
 {
     const uint8_t *at = (const uint8_t *)"";
     if (call->unchunks && result > 0 && caller_returns(call->place, &call->token)) {
-        content_take(&call->stream->chunks, &at, (size_t)result); /* only their number matters */
+        content_take(&call->stream->present.chunks, &at, (size_t)result); /* only their number matters */
     }
 }
 
 bool unchunk_is_readable(struct stream *s)
 {
-    if (!atomic_load_explicit(&s->unchunks, memory_order_relaxed) || is_amid(s) || !gate_enter(s)) {
+    if (!atomic_load_explicit(&s->present.unchunks, memory_order_relaxed) || is_amid(s) || !gate_enter(s)) {
         return true;
     }
     int saved = errno;
-    bool readable = !atomic_load(&s->unchunks) || step_aside(s) >= 0 || errno != EAGAIN;
+    bool readable = !atomic_load(&s->present.unchunks) || step_aside(s) >= 0 || errno != EAGAIN;
     gate_leave(s);
     errno = saved;
     return readable;
@@ -232,7 +233,7 @@ bool unchunk_is_readable(struct stream *s)
 
 int unchunk_unread(struct stream *s, int unread)
 {
-    if (!atomic_load(&s->unchunks)) {
+    if (!atomic_load(&s->present.unchunks)) {
         return unread;
     }
     int saved = errno;
@@ -240,5 +241,5 @@ int unchunk_unread(struct stream *s, int unread)
         unread = 0;
     }
     errno = saved;
-    return unread > 0 && s->chunks.left < (uint64_t)unread ? (int)s->chunks.left : unread;
+    return unread > 0 && s->present.chunks.left < (uint64_t)unread ? (int)s->present.chunks.left : unread;
 }

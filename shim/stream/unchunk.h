@@ -11,8 +11,8 @@
 
 #include "call.h"
 
-/* The connection's next octet is one of `left` octets of a chunk's data. */
-void unchunk_begin(struct stream *s, uint64_t left);
+/* The connection brings chunks; its next octet is one of `left` octets of a chunk's data. */
+void unchunk_begin(struct connection *c, uint64_t left);
 
 /* Octets of the present chunk's data that have still to be read; 0 also if there are no chunks. */
 uint64_t unchunk_left(const struct stream *s);

@@ -62,7 +62,7 @@ bool aside_match(struct stream *s, const uint8_t *random)
         if (t && !memcmp(waiting[i].random, random, HELLO_RANDOM)) {
             matched = true;
             forget(i);
-            int64_t origin = (int64_t)t->library->kind->memory_put(t->library, t->handle, false) - (int64_t)s->seen;
+            int64_t origin = (int64_t)t->library->kind->memory_put(t->library, t->handle, false) - (int64_t)s->present.seen;
             atomic_store(&t->aside.origin, origin);
             atomic_store(&t->aside.from, 0);
             atomic_store(&t->aside.on, true);
@@ -116,7 +116,7 @@ bool aside_is_through(const struct stream *s, bool orderly)
     /* Records are a little longer than what they hold, so that a response that lacks its last octets passes for whole. */
     struct tls_library *library = t->library;
     struct twin *w = atomic_load(&t->live);
-    int64_t ahead = atomic_load(&t->aside.origin) + (int64_t)s->seen - (int64_t)library->kind->memory_taken(library, t->handle, false);
+    int64_t ahead = atomic_load(&t->aside.origin) + (int64_t)s->present.seen - (int64_t)library->kind->memory_taken(library, t->handle, false);
     int64_t held = atomic_load(&t->aside.partial) + (int64_t)library->kind->pending(library, w ? w->handle : t->handle)
                    + (w ? (int64_t)(w->stash_end - w->stash_start) : 0);
     return s->in.phase == MS_LENGTH && ahead > 0 && (uint64_t)(ahead + held) >= s->in.left;
@@ -177,7 +177,7 @@ enum ms_why aside_obstacle(const struct stream *s)
 void aside_continue(struct tls *t, const struct stream *s, bool other)
 {
     if (atomic_load(&t->aside.on)) {
-        atomic_fetch_add(&t->aside.origin, (int64_t)s->seen);
+        atomic_fetch_add(&t->aside.origin, (int64_t)s->present.seen);
         if (other) {
             atomic_store(&t->aside.from, atomic_load(&t->aside.origin));
             atomic_store(&t->aside.partial, 0);
@@ -189,7 +189,7 @@ size_t aside_fill(struct stream *s, void *buffer, size_t length)
 {
     struct tls *t = atomic_load(&s->tls);
     size_t n = length < 5 ? length : 5; /* as long as a record's header */
-    if (!t || !atomic_load(&t->aside.on) || s->seen || !atomic_exchange(&s->surplus, 0)) {
+    if (!t || !atomic_load(&t->aside.on) || s->present.seen || !atomic_exchange(&s->surplus, 0)) {
         return 0;
     }
     memset(buffer, 0, n);

@@ -31,7 +31,7 @@ struct aside {
     const void *memory;     /* the library's, from which it reads; NULL: no ClientHello has been seen there */
     _Atomic bool on;        /* the descriptor is known */
     _Atomic bool ended;     /* the program has seen the end of its connection */
-    _Atomic int64_t origin; /* where the octets of the present connection begin (stream.seen) */
+    _Atomic int64_t origin; /* where the octets of the present connection begin (stream.present.seen) */
     _Atomic int64_t from;   /* where those of the present session begin */
     _Atomic int64_t partial; /* octets of a record that the library has taken without the rest of it */
     _Atomic int64_t sent;   /* up to where the program has sent what the library wrote */
@@ -74,7 +74,7 @@ void aside_called(struct tls *t, uint64_t before, bool whole);
 /* Why a hand-over has to wait, or NULL. By the agent, as the next. */
 enum ms_why aside_obstacle(const struct stream *s);
 
-/* Another socket is behind the descriptor; `other`: and another session over it. Before stream.seen starts anew. */
+/* Another socket is behind the descriptor; `other`: and another session over it. Before stream.present.seen starts anew. */
 void aside_continue(struct tls *t, const struct stream *s, bool other);
 
 /*

@@ -621,7 +621,7 @@ static ssize_t pull(void *twin, void *octets, size_t length)
     struct transport *transport = transport_of(w);
     for (;;) {
         struct stream *s = tls_stream(w->session);
-        uint64_t seen = s ? s->seen : 0;
+        uint64_t seen = s ? s->present.seen : 0;
         transport->error = 0;
         ssize_t n = transport->pull(pointer_of(w, false), octets, length);
         if (n < 0) {
@@ -630,7 +630,7 @@ static ssize_t pull(void *twin, void *octets, size_t length)
         if (n <= 0 || !s || !transport->between) {
             return n;
         }
-        uint64_t fresh = s->seen - seen;
+        uint64_t fresh = s->present.seen - seen;
         transport->between = !fresh;
         size_t old = (uint64_t)n > fresh ? (size_t)n - (size_t)fresh : 0;
         if (old < (size_t)n) {

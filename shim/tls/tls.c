@@ -251,7 +251,7 @@ ssize_t tls_own_result(struct stream *s, ssize_t result)
 {
     struct tls *t = atomic_load(&s->tls);
     if (result > 0) {
-        s->seen += (uint64_t)result;
+        s->present.seen += (uint64_t)result;
         return result;
     }
     if (!t || !t->kept.reading || (result < 0 && !ending_is_fatal(errno))) {
@@ -319,7 +319,7 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
     if (n > 0) {
         data->done = (size_t)n;
         if (s && !writing && !aside_on) {
-            s->seen += (uint64_t)n;
+            s->present.seen += (uint64_t)n;
         }
         if (!writing && !aside_on) {
             data->t->kept.asked = true;

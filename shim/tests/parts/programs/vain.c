@@ -17,7 +17,7 @@ struct ms_shared shared;
 _Atomic uint32_t own_users, load_state;
 
 static struct ms_counters counters;
-static struct stream stream = { .counters = &counters, .fd = 5, .inode = 1, .stage = STAGE_OPEN, .next_fd = -1, .kept_fd = -1, .old_fd = -1 };
+static struct stream stream = { .counters = &counters, .fd = 5, .present = { .fd = -1, .inode = 1 }, .stage = STAGE_OPEN, .next.fd = -1, .kept.fd = -1 };
 
 bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b, const void *data, size_t length)
 {
@@ -55,7 +55,7 @@ static uint32_t looked_at(uint32_t gate, int64_t received, int64_t end)
 {
     stream.armed = 1;
     stream.arming = 1;
-    stream.end_at = end;
+    stream.present.end = end;
     counters.received = (uint64_t)received;
     handover_refuse(&stream, MS_WHY_CALLED_OFF);
     /* The reader has seen `armed` before. */
