@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Conn is the core's end of the socket pair. One goroutine receives; any may send.
+// Conn is one end of the socket pair, the core's; the shim's, in tests. One goroutine receives; any may send.
 type Conn struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -29,14 +29,24 @@ func New(fd int) (*Conn, error) {
 	return &Conn{file: file, raw: raw}, nil
 }
 
-// Receive waits for the next message. io.EOF means that the shim is gone.
+// Receive waits for the next message. io.EOF means that the shim is gone. A descriptor that comes with it is closed.
 func (c *Conn) Receive() (Message, error) {
+	m, fd, err := c.ReceiveFD()
+	if fd >= 0 {
+		syscall.Close(fd)
+	}
+	return m, err
+}
+
+// ReceiveFD is Receive with the descriptor that is attached, which is the caller's then, or -1.
+func (c *Conn) ReceiveFD() (m Message, fd int, err error) {
 	var buffer [headerSize + DataMax]byte
-	var n int
+	var rights [64]byte // for one descriptor, CMSG_SPACE(sizeof(int))
+	var n, attached int
 	var failed error
-	err := c.raw.Read(func(fd uintptr) bool {
+	err = c.raw.Read(func(fd uintptr) bool {
 		for {
-			n, _, _, _, failed = syscall.Recvmsg(int(fd), buffer[:], nil, 0)
+			n, attached, _, _, failed = syscall.Recvmsg(int(fd), buffer[:], rights[:], syscall.MSG_CMSG_CLOEXEC)
 			if failed != syscall.EINTR {
 				return failed != syscall.EAGAIN
 			}
@@ -46,13 +56,28 @@ func (c *Conn) Receive() (Message, error) {
 		err = failed
 	}
 	if err != nil {
-		return Message{}, err
+		return Message{}, -1, err
 	}
+	fd = descriptor(rights[:attached])
 	if n == 0 {
-		return Message{}, io.EOF
+		return Message{}, fd, io.EOF
 	}
 	defer clear(buffer[:n]) // it may hold credentials
-	return decode(buffer[:n])
+	m, err = decode(buffer[:n])
+	return m, fd, err
+}
+
+// descriptor returns the first one of a control message, or -1.
+func descriptor(b []byte) int {
+	messages, err := syscall.ParseSocketControlMessage(b)
+	if err != nil || len(messages) == 0 {
+		return -1
+	}
+	fds, err := syscall.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) == 0 {
+		return -1
+	}
+	return fds[0]
 }
 
 // Send sends a message, with the descriptor fd attached unless that is negative; fd stays the caller's.
