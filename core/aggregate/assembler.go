@@ -21,7 +21,8 @@ type Way interface {
 	// Dial connects to a server of the exchange's, not necessarily the one of the last time. A connection that has a method
 	// RTT() time.Duration, as those of package dial, is believed.
 	Dial(ctx context.Context) (net.Conn, error)
-	// Request returns the head that asks for octets first to last (inclusive) of the representation.
+	// Request returns the head that asks for octets first to last (inclusive) of the representation, nil where it cannot be
+	// written any more. It is overwritten once it has been sent, for it may hold credentials.
 	Request(first, last int64) []byte
 }
 
@@ -35,8 +36,10 @@ type PathOptions struct {
 type Options struct {
 	// First up to End (exclusive) are the octets to be fetched; Total is the representation's length, negative where unknown.
 	First, End, Total int64
-	// Known are the octets before First, the more the better: what the program has received last. A server has to have the same.
-	Known []byte
+	// Known are octets before KnownEnd, which is at most First, the more the better: what the program has received last. A server
+	// has to have the same.
+	Known    []byte
+	KnownEnd int64
 	// Overlap is how many of them are compared.
 	Overlap int
 	// Prove says why an answer with these validators, of which so many octets were compared and found equal, is not of the
@@ -332,6 +335,25 @@ func (a *Assembler) hopeless() {
 	if a.tail == nil {
 		a.fail(ErrNoPath)
 	}
+}
+
+// Begun waits until there is something to read. It reports whether there is.
+func (a *Assembler) Begun(ctx context.Context) bool {
+	stop := context.AfterFunc(ctx, a.changed.Broadcast)
+	defer stop()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.s.Next() == a.at && a.err == nil && !a.closed && ctx.Err() == nil {
+		a.changed.Wait()
+	}
+	return a.s.Next() > a.at
+}
+
+// Best is the path that would go on alone best, -1 if none would.
+func (a *Assembler) Best() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.s.Best()
 }
 
 // Finish lets one path bring the rest alone: the best, if path is negative. What the others have been asked for is still waited for.

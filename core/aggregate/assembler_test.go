@@ -254,7 +254,7 @@ func etagIs(etag string) func(http1.Validators, int64) error {
 
 // options has the program stand at the octet first.
 func options(content []byte, first int, servers ...*server) Options {
-	o := Options{First: int64(first), End: int64(len(content)), Total: int64(len(content)), Known: content[max(0, first-64<<10):first], Overlap: 4 << 10, Prove: etagIs(`"one"`)}
+	o := Options{First: int64(first), End: int64(len(content)), Total: int64(len(content)), Known: content[max(0, first-64<<10):first], KnownEnd: int64(first), Overlap: 4 << 10, Prove: etagIs(`"one"`)}
 	for i, s := range servers {
 		o.Paths = append(o.Paths, PathOptions{Way: way{name: fmt.Sprintf("net%d", i), to: s}})
 	}

@@ -211,10 +211,16 @@ func reset(conn net.Conn) {
 // ask asks for a block. With a.mu.
 func (f *feeder) ask(o Order) {
 	w := f.wire
+	request := f.way.Request(o.First, o.End-1)
+	if request == nil {
+		f.out("the request cannot be written any more")
+		return
+	}
 	p := &piece{id: o.Block, path: f, first: o.First, end: o.End, last: o.End == f.a.o.End && f.a.s.Ending(f.n)}
 	f.a.pieces = append(f.a.pieces, p)
 	w.queue = append(w.queue, p)
-	w.out = append(w.out, f.way.Request(o.First, o.End-1)...)
+	w.out = append(w.out, request...)
+	clear(request)
 	w.kick()
 }
 
@@ -238,7 +244,9 @@ func (w *wire) send(f *feeder, done <-chan struct{}) {
 		w.out = nil
 		f.a.mu.Unlock()
 		if len(out) > 0 {
-			if _, err := w.Write(out); err != nil {
+			_, err := w.Write(out)
+			clear(out)
+			if err != nil {
 				return // who reads will see it as well
 			}
 		}
@@ -301,12 +309,18 @@ func (f *feeder) place(w *wire) string { return f.way.Interface() + " " + w.serv
 func (f *feeder) prove(w *wire) (rtt time.Duration, err error) {
 	o := &f.a.o
 	for n := min(max(o.Overlap, 0), len(o.Known)); ; n = len(o.Known) {
-		first, end := o.First-int64(n), o.First
+		first, end := o.KnownEnd-int64(n), o.KnownEnd
 		if n == 0 {
 			end = first + 1 // its head has to do
 		}
 		begun := time.Now()
-		if _, err := w.Write(f.way.Request(first, end-1)); err != nil {
+		request := f.way.Request(first, end-1)
+		if request == nil {
+			return 0, &refusal{why: "the request cannot be written any more", out: true}
+		}
+		_, err := w.Write(request)
+		clear(request)
+		if err != nil {
 			return 0, err
 		}
 		answer, err := w.head()
@@ -330,7 +344,7 @@ func (f *feeder) prove(w *wire) (rtt time.Duration, err error) {
 		}
 		v := answer.Validators()
 		compared := int64(0)
-		if to == o.First {
+		if to == o.KnownEnd {
 			compared = int64(n)
 		}
 		switch err := o.Prove(v, compared); {

@@ -30,7 +30,7 @@ func (s *Scheduler) rescue(now time.Duration) bool {
 				}
 			}
 		}
-		from, to := max(b.at(), at), s.own(b)
+		from, to := s.own(b, max(b.at(), at))
 		at = max(at, b.end)
 		if from >= to {
 			need = max(need, min(eta, need+0.2))
@@ -42,9 +42,10 @@ func (s *Scheduler) rescue(now time.Duration) bool {
 			// The program waits already, and for as long as it takes to find out what was lost.
 			begins, eta = math.Inf(1), max(eta, p.rtt.Seconds())
 		}
-		if s.starves(p, eta) || begins > need+patience.Seconds() || eta > max(need, full)+patience.Seconds() {
-			if q, first := s.rescuer(b, from, to, need, eta); q != nil {
-				s.ask(now, q, first, to, true)
+		late := p.limit().Seconds()
+		if s.starves(p, eta) || begins > need+late || eta > max(need, full)+late {
+			if q, first, end := s.rescuer(b, from, to, need, eta); q != nil {
+				s.ask(now, q, first, end, true)
 				return true
 			}
 		}
@@ -88,44 +89,54 @@ func (s *Scheduler) held() bool {
 	return false
 }
 
-// own returns up to which octet the block's owner is to bring it: others have been asked for what follows.
-func (s *Scheduler) own(b *block) int64 {
-	to := b.end
+// own returns which octets of a block, from an octet on, its owner alone is to bring: others have been asked for what comes before and
+// behind.
+func (s *Scheduler) own(b *block, from int64) (first, end int64) {
+	first, end = from, b.end
 	for changed := true; changed; {
 		changed = false
 		for _, o := range s.blocks {
-			if o.id > b.id && !o.path.silent && o.first < to && o.end >= to {
-				to, changed = o.first, true
+			switch {
+			case o.id <= b.id || o.path.silent && o.rest() > 0:
+			case o.first <= first && first < o.end:
+				first, changed = o.end, true
+			case o.first < end && o.end >= end:
+				end, changed = o.first, true
 			}
 		}
 	}
-	return to
+	return first, end
 }
 
-// rescuer returns who brings the block's octets from up to to sooner than its owner, who is there after eta seconds; the program, after
-// need. It also returns from which octet on: the owner goes on meanwhile.
-func (s *Scheduler) rescuer(b *block, from, to int64, need, eta float64) (*path, int64) {
-	var best *path
-	soonest, begin := eta, from
+// rescuer returns who brings octets of the block, of which its owner alone brings those from up to to, sooner than it, which is there after
+// eta seconds, and which: the owner goes on meanwhile. The program is there after need.
+func (s *Scheduler) rescuer(b *block, from, to int64, need, eta float64) (best *path, first, end int64) {
+	soonest := eta
 	for i, q := range s.paths {
 		v := &s.views[i]
 		if q == b.path || !v.usable || len(q.queue) > 0 && !q.ahead {
 			continue
 		}
-		at := from
+		// One thing at a time: an owner that was silent for a moment only has then been helped in vain for no more than that.
+		if urgent := from == s.next && need < 0.05; !urgent && !s.wants(q) {
+			continue
+		}
+		at, z := from, to
 		if r := s.views[b.path.n].of; !math.IsInf(eta, 1) && r == s.views[b.path.n].rate {
 			// Both end at the same time.
 			begins := eta - float64(to-from)/r // when the owner is at from
 			x := (v.free - begins + float64(to-from)/v.rate) / (1/r + 1/v.rate)
 			at = from + int64(max(0, x))
 			at = max(from, min(at, to-sliver))
+		} else if piece := max(2*LeastBlock, int64(v.rate*rescueTime.Seconds())); z-at > piece*5/4 {
+			z = at + piece
 		}
-		t := v.free + 1.3*float64(to-at)/v.rate + 0.03
+		t := v.free + 1.3*float64(z-at)/v.rate + 0.03
 		if t < soonest && need < t+0.05 {
-			best, soonest, begin = q, t, at
+			best, soonest, first, end = q, t, at, z
 		}
 	}
-	return best, begin
+	return best, first, end
 }
 
 // drop gives a connection up that brings nothing, or only what is there already.
@@ -146,7 +157,7 @@ func (s *Scheduler) drop(now time.Duration, p *path) {
 		}
 		useless += n
 	}
-	if useless > 2*LeastBlock && float64(useless)/p.rate() > 3*p.rtt.Seconds()+0.1 {
+	if useless > 2*LeastBlock && float64(useless)/p.rate() > 6*p.rtt.Seconds()+0.2 {
 		s.lose(p)
 		s.orders = append(s.orders, Order{Kind: Drop, Path: p.n})
 	}

@@ -39,6 +39,8 @@ const (
 	lately = 150 * time.Millisecond
 	// longPause is what counts as a pause at most: a path that often makes longer ones is as good as one that is gone.
 	longPause = 300 * time.Millisecond
+	// rescueTime is how long who is asked for what another does not bring needs for a piece of it.
+	rescueTime = 100 * time.Millisecond
 	// gone is the silence after which a connection is given up.
 	gone = time.Second
 )
@@ -95,7 +97,9 @@ type Scheduler struct {
 	much         int64         // octets that are enough
 	wanted       time.Duration // when it had not enough last
 	needs        bool          // a path is for need only
-	proved       bool          // what several paths bring has been compared with what one did
+	judged       time.Duration // when what several paths bring was compared last with what one did,
+	counted      int64         // next then,
+	vain         int           // and how often in a row it was no more
 
 	finish *path // that brings the rest alone
 	ended  bool  // it has been asked for all of it
@@ -152,7 +156,8 @@ type view struct {
 
 // NewScheduler begins with octets first up to end (exclusive), of which nothing is there.
 func NewScheduler(now time.Duration, first, end int64) *Scheduler {
-	return &Scheduler{first: first, taken: first, next: first, end: end, advanced: now, begun: now, wanted: now, paced: now}
+	return &Scheduler{first: first, taken: first, next: first, end: end, advanced: now, begun: now, wanted: now, paced: now,
+		judged: now, counted: first}
 }
 
 // AddPath adds a path, which is asked nothing until Ready. The first one added that costs nothing is the first path: the one that

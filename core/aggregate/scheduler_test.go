@@ -67,7 +67,7 @@ func TestSilenceIsRescued(t *testing.T) {
 		s.Got(now, list[1].Path, 2000)
 		for _, o := range orders(s, now) {
 			if o.Rescue {
-				if o.Path != list[1].Path || o.First != list[0].First || o.End != list[0].End {
+				if o.Path != list[1].Path || o.First != list[0].First || o.End > list[0].End {
 					t.Error(o)
 				}
 				if now > 250*ms {
@@ -283,7 +283,10 @@ func TestWhenOnePathWouldDo(t *testing.T) {
 	s = began(100<<20, 2)
 	orders(s, 0)
 	s.Got(proveIn, 0, 100000)
-	if r := s.Leave(proveIn, 1e6); r != NoGain {
+	if r := s.Leave(proveIn, 1e6); r != Stay {
+		t.Error("at once:", r)
+	}
+	if r := s.Leave(2*proveIn, 1e6); r != NoGain {
 		t.Error(r)
 	}
 }

@@ -104,7 +104,7 @@ Listen 127.0.0.1:%d
 `, root, root, apache), "apache2", "-D", "FOREGROUND", "-f"),
 	}
 	const first = 200_000
-	o := Options{First: first, End: int64(len(content)), Total: int64(len(content)), Known: content[first-64<<10 : first], Overlap: 4 << 10, Prove: etagIs(`"none has it"`)}
+	o := Options{First: first, End: int64(len(content)), Total: int64(len(content)), Known: content[first-64<<10 : first], KnownEnd: first, Overlap: 4 << 10, Prove: etagIs(`"none has it"`)}
 	for _, w := range ways {
 		o.Paths = append(o.Paths, PathOptions{Way: w})
 	}

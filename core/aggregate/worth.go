@@ -10,9 +10,11 @@ const (
 	leastAge = 300 * time.Millisecond
 	// fedFor is for how long the program has to have had enough to need one path only.
 	fedFor = 2 * time.Second
-	// proveIn is how long several paths have to show that they bring leastGain times as much as the one before.
+	// Several paths have to bring leastGain times as much as the one before; where they do not in as many times proveIn as
+	// maxVain, one after the other, they are of no use.
 	proveIn   = 3 * time.Second
 	leastGain = 1.1
+	maxVain   = 2
 )
 
 // Facts are what is known of an exchange that several paths could feed.
@@ -65,7 +67,8 @@ func (r Reason) String() string {
 	return [...]string{"several paths feed it", "one path is left", "one path is enough", "several paths bring no more than one"}[r]
 }
 
-// Leave says whether one path would do. before is the rate of the one path before, in octets a second; 0 where it is not known.
+// Leave says whether one path would do, and is to be asked a few times a second. before is the rate of the one path before, in octets
+// a second; 0 where it is not known, or nothing is to be gained.
 func (s *Scheduler) Leave(now time.Duration, before float64) Reason {
 	left := 0
 	for _, p := range s.paths {
@@ -81,11 +84,15 @@ func (s *Scheduler) Leave(now time.Duration, before float64) Reason {
 		return OnePath
 	case now-s.wanted >= fedFor && !s.needs:
 		return Fed
-	case before > 0 && !s.proved && now-s.begun >= proveIn:
-		s.proved = true
-		if rate := float64(s.next-s.first) / (now - s.begun).Seconds(); rate < leastGain*before {
-			return NoGain
+	case now-s.judged >= proveIn:
+		rate := float64(s.next-s.counted) / (now - s.judged).Seconds()
+		s.judged, s.counted = now, s.next
+		if s.vain++; rate >= leastGain*before {
+			s.vain = 0
 		}
+	}
+	if before > 0 && s.vain >= maxVain {
+		return NoGain
 	}
 	return Stay
 }

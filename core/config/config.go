@@ -26,6 +26,8 @@ type Config struct {
 	TLS TLS `json:"tls"`
 	// Reach says which connections are carried for programs that nothing can be preloaded into.
 	Reach Reach `json:"reach"`
+	// Aggregate says when several networks feed one download.
+	Aggregate Aggregate `json:"aggregate"`
 }
 
 // Interface is what the configuration says about one network interface. The zero value is that of
@@ -47,6 +49,10 @@ type Interface struct {
 	Provider string `json:"provider,omitempty"`
 	// Never forbids the interface, but for in_need.
 	Never bool `json:"never,omitempty"`
+	// Cap and Share are the most that the interface carries of a download that several feed, in bit/s and of all its octets,
+	// 0 to 1; 0 for no bound.
+	Cap   float64 `json:"cap,omitempty"`
+	Share float64 `json:"share,omitempty"`
 }
 
 // Migration says how exchanges are moved between interfaces.
@@ -108,10 +114,11 @@ func Default() *Config {
 		Policy: Policy{
 			Prefer: []string{}, Providers: []string{}, Dwell: DefaultDwell, Rules: []Rule{}, Servers: []Server{},
 		},
-		Sessions: Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
-		Failover: defaultFailover(),
-		TLS:      TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey},
-		Reach:    Reach{Ports: reachPorts},
+		Sessions:  Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
+		Failover:  defaultFailover(),
+		TLS:       TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey},
+		Reach:     Reach{Ports: reachPorts},
+		Aggregate: defaultAggregate(),
 	}
 }
 

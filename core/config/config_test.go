@@ -122,8 +122,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		key        string
 		says       string
 	}{
-		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: failover, interfaces, migration"},
-		{"unknown key", "[interfaces.w]\ndns = []\ndnss = []", 3, "interfaces.w.dnss", "known here: cost, dns, kind, metered, never, no_proxy, provider, proxy"},
+		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: aggregate, failover, interfaces, migration"},
+		{"unknown key", "[interfaces.w]\ndns = []\ndnss = []", 3, "interfaces.w.dnss", "known here: cap, cost, dns, kind, metered, never, no_proxy, provider, proxy"},
 		{"key in another case", "[migration]\nSingle = true", 2, "migration.Single", "unknown key"},
 		{"dotted key", "migration.singel = true", 1, "migration.singel", "unknown key"},
 		{"unquoted dot in a name", "[interfaces.eth0.100]\ndns = []", 1, "interfaces.eth0.100", `[interfaces."eth0.100"]`},
@@ -149,6 +149,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"inline pairs", "[migration]\npairs = [{from = \"a\", to = 1}]", 2, "migration.pairs[0].to", "this is an integer"},
 		{"same pair twice", "[[migration.pairs]]\nfrom = \"a\"\nto = \"b\"\n[[migration.pairs]]\nfrom = \"a\"\nto = \"b\"", 4, "migration.pairs[1]", "the same pair as at line 1"},
 		{"patience too short", "[failover]\npatience = \"0s\"", 2, "failover.patience", "out of range"},
+		{"two and a half connections", "[aggregate]\nconnections = 2.5", 2, "aggregate.connections", "whole number"},
+		{"five connections", "[aggregate]\nconnections = 5", 2, "aggregate.connections", "out of range"},
+		{"a share of more than all", "[interfaces.w]\nshare = 1.5", 2, "interfaces.w.share", "out of range"},
 		{"standby", "[failover]\nstandby = true", 2, "failover.standby", `"auto", "always" or "never"`},
 		{"first of several", "[migration]\nb = 1\na = 1\n[x]\n", 2, "migration.b", "unknown key"},
 		{"key given twice", "[migration]\nsingle = true\nsingle = true", 3, "migration.single", "not valid TOML"},

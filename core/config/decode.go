@@ -163,6 +163,7 @@ func (d *decoder) config(document map[string]any) *Config {
 		"failover":   func(p path, v any) { d.failover(p, v, &c.Failover) },
 		"tls":        func(p path, v any) { d.tls(p, v, &c.TLS) },
 		"reach":      func(p path, v any) { d.reach(p, v, &c.Reach) },
+		"aggregate":  func(p path, v any) { d.aggregate(p, v, &c.Aggregate) },
 	})
 	return c
 }
@@ -190,6 +191,8 @@ func (d *decoder) interfaces(p path, value any) map[string]Interface {
 			"cost":     func(p path, v any) { i.Cost = d.number(p, v, 0, math.MaxFloat64, "a number, 0 or more") },
 			"provider": func(p path, v any) { i.Provider, _ = d.text(p, v, "the provider's name") },
 			"never":    func(p path, v any) { i.Never = d.boolean(p, v) },
+			"cap":      func(p path, v any) { i.Cap = d.number(p, v, 0, math.MaxFloat64, "bit/s, 0 for no bound") },
+			"share":    func(p path, v any) { i.Share = d.number(p, v, 0, 1, "0 to 1, 0 for no bound") },
 		})
 		all[name] = i
 	}

@@ -23,6 +23,7 @@ func (c *Config) String() string {
 	b.WriteString("\n" + c.TLS.String())
 	b.WriteString("\n" + c.Reach.String())
 	b.WriteString("\n" + c.Failover.String())
+	b.WriteString("\n" + c.Aggregate.String())
 	names := make([]string, 0, len(c.Interfaces))
 	for name := range c.Interfaces {
 		names = append(names, name)

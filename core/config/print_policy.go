@@ -50,6 +50,12 @@ func (i Interface) printTraits(b *strings.Builder) {
 	if i.Never {
 		b.WriteString("never = true\n")
 	}
+	if i.Cap != 0 {
+		fmt.Fprintf(b, "cap = %s\n", strconv.FormatFloat(i.Cap, 'f', -1, 64))
+	}
+	if i.Share != 0 {
+		fmt.Fprintf(b, "share = %s\n", strconv.FormatFloat(i.Share, 'f', -1, 64))
+	}
 }
 
 func quoteTexts(values []string) string {

@@ -46,6 +46,19 @@ type Session struct {
 	Migrations []Migration `json:"migrations"`
 	TLS        *TLS        `json:"tls,omitempty"`  // nil where the stream carries plain HTTP
 	Held       *Held       `json:"held,omitempty"` // nil where the program is not held
+	// Paths feed it together; none where its own connection alone does.
+	Paths []Path `json:"paths,omitempty"`
+}
+
+// Path is one of several that feed a session together.
+type Path struct {
+	Interface   string  `json:"interface"`
+	Server      string  `json:"server"`      // address:port, "" before it has had a connection
+	Octets      int64   `json:"octets"`      // that it has brought
+	Rate        int64   `json:"rate"`        // octets a second
+	RTTMS       float64 `json:"rtt_ms"`      // round trip
+	Outstanding int64   `json:"outstanding"` // octets asked for that have not come
+	Why         string  `json:"why"`         // it is not in use, "" where it is
 }
 
 // Held is said of a program that does not know yet that its connection has ended.
@@ -89,6 +102,7 @@ type End struct {
 const (
 	DeliveryDirect   = "direct"
 	DeliveryRelayed  = "relayed"
+	DeliveryTogether = "together" // relayed, from several connections at once
 	DeliveryReframed = "reframed" // direct, but over TLS, and in another framing than the new server's
 )
 

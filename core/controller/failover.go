@@ -105,6 +105,9 @@ func (c *Controller) heardOfNetworks(whole bool) {
 func (s *Stream) lookAtPath() {
 	s.mu.Lock()
 	why := s.pathLost()
+	if s.together != nil {
+		why = "" // the others go on
+	}
 	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""
 	iface, busy := s.iface, s.recovering || s.leaving
 	s.leaving = s.leaving || why != "" && !guarded && idle && !busy && s.c.config.Failover.Enabled

@@ -189,6 +189,9 @@ func (r *recovery) needed() bool {
 	}
 	r.e, r.early, r.silent, r.dead = e, e.Response == nil, h.heard, h.verdict == dead
 	held := s.failed != nil && s.failed.pending()
+	if !held && s.together != nil {
+		return false // while one of several paths lives, what happens to another is for who has them all to deal with
+	}
 	if !held && (e.budget.Over(s.received(e)) || !e.answering() && !e.budget.Repeatable()) {
 		return false
 	}

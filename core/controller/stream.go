@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/guard"
 	"midstream/core/relay"
 	"midstream/core/turn"
 )
@@ -75,6 +77,7 @@ type Stream struct {
 	attempts   attempts
 	asked      string      // the interface that a person asked for it to use; "" none, or it has failed
 	pair       *relay.Pair // whose other end is on the program's descriptor, nil if none is
+	together   *together   // several networks feed the exchange; nil where one does
 
 	// With mu, too.
 	tls *session // nil where HTTP is in the clear
@@ -154,6 +157,9 @@ func (s *Stream) handle(m channel.Message) {
 			e.interims++
 		} else if m.Flags&channel.Last != 0 {
 			e.responded(channel.Phase(m.A), m.B)
+			if s.c.config.Aggregate.When() != config.TogetherNever && s.tls == nil && e.why == "" {
+				guard.Go(func() { s.gathers(e) })
+			}
 		}
 	case channel.Stirs:
 		s.c.sampler.wake(s.c)
@@ -318,12 +324,17 @@ func (s *Stream) received(e *exchange) int64 {
 // session describes the stream for lists.
 func (s *Stream) session() control.Session {
 	s.mu.Lock()
+	t := s.together
+	s.mu.Unlock()
+	paths := t.describe() // which has a lock of its own, with which the stream's may be taken
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := control.Session{
 		ID: s.name(), PID: s.owner.pid, FD: s.owner.fd, Command: s.owner.command, Via: s.owner.via,
 		Interface: s.iface, Server: s.server.String(),
 		State: control.StateIdle, Why: s.why(),
 		Migrations: append([]control.Migration(nil), s.history...),
+		Paths:      paths,
 	}
 	if needed := s.c.needed(s.tls); out.Why == "" {
 		if out.Movable = true; needed != "" {

@@ -25,7 +25,7 @@ func (r *Relay) feedOf(e Exchange, src *Source, at channel.Position) *Feed {
 	f := &Feed{To: r.core, Content: src.Content, At: at, Kind: e.Kind, Left: src.Left, Longer: src.Longer,
 		Whole: src.Whole, Ending: src.Ending}
 	// A server that is going to close drops what the program sends there ahead of time.
-	if r.upstream().Untouched() && !src.Elsewhere && !src.stays && len(r.waiting) == 0 && (src.Reusable || !e.Persistent) && src.Ending == nil {
+	if r.upstream().Untouched() && !src.Elsewhere && !src.stays && src.Several == nil && len(r.waiting) == 0 && (src.Reusable || !e.Persistent) && src.Ending == nil {
 		f.CutThrough, f.CutLeast = r.s.Turn().Try, cutLeast
 		// A trailer section may say something of the answer that does not hold for the whole of the response.
 		f.Alike = e.Kind == http1.Chunked && src.Framing.Kind == http1.Chunked && !src.Longer &&

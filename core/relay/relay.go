@@ -67,7 +67,18 @@ var born func(*Relay)
 // Feed hands on the rest of the exchange's response, for a program that stands at the position, then all later responses. It
 // returns at once.
 func (r *Relay) Feed(src *Source, e Exchange, at channel.Position) {
-	guard.Go(func() { r.serve(src, func() error { return r.feed(e, src, at) }, e) })
+	guard.Go(func() {
+		r.serve(src, func() error {
+			err := r.feed(e, src, at)
+			if src.Several != nil {
+				src.Several()
+			}
+			return err
+		}, e)
+	})
+	if src.Several != nil {
+		context.AfterFunc(r.ctx, func() { defer guard.Recover(); src.Several() })
+	}
 }
 
 // Pass hands on the response whose head has been taken off the connection already, if Source.Answer says that one has, and all later

@@ -98,6 +98,9 @@ type Source struct {
 	Whole bool
 	// Ending is what ends the response for a program that stands in its trailer section; nil for any other.
 	Ending []byte
+	// Several is set where the content comes over several connections together, for which Conn only stands: the relay is not cut through
+	// then. It is called once the response has been handed on, or the relay is over; it may be called more than once.
+	Several func()
 	// Begin is to be handed to the program before the rest of the answer; only of an answer that is passed on.
 	Begin []byte
 

@@ -20,7 +20,7 @@
 #include "reach.h"
 
 static const char usage[] =
-    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--reach=auto|all|off] [--] COMMAND [ARG…]\n"
+    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--aggregate] [--reach=auto|all|off] [--] COMMAND [ARG…]\n"
     "\n"
     "Runs COMMAND so that its HTTP downloads can be moved, while they run, to another\n"
     "network interface and another server: see midstreamctl --help. Its exit status is\n"
@@ -33,6 +33,7 @@ static const char usage[] =
     "                  MIDSTREAM_LOG_FILE, by default <pid>.log beside the control socket\n"
     "  --strict        refuse to start a program that Midstream cannot reach (setuid,\n"
     "                  another architecture); otherwise it is only told\n"
+    "  --aggregate     let all networks feed each download together (aggregate.enabled)\n"
     "  --reach=auto    have the connections of a static or a Go program, which cannot be\n"
     "                  preloaded, carried by midstream-supervisor; all: whatever COMMAND\n"
     "                  is, and for all that it starts; off: never. Unless root starts it,\n"
@@ -175,6 +176,9 @@ static char **options(char **at, struct wishes *wishes)
             wishes->reach = read_reach(value);
         } else if (!strcmp(*at, "--strict")) {
             wishes->strict = true;
+            at++;
+        } else if (!strcmp(*at, "--aggregate")) { /* aggregate.enabled, for this program */
+            setenv("MIDSTREAM_AGGREGATE", "always", 1);
             at++;
         } else if (!strcmp(*at, "--look")) { /* for midstreamctl doctor */
             wishes->only_look = true;

@@ -1,0 +1,23 @@
+// One exchange from several servers at once.
+package resume
+
+import (
+	"errors"
+
+	"midstream/core/http1"
+	"midstream/core/refusal"
+)
+
+// ErrMore says that more octets have to be compared.
+var ErrMore = errors.New("too little has been compared")
+
+// Proves says why an answer with these validators is not of the exchange's content, where so many octets before the offset at, all of them
+// received, have been compared and found equal: nil if it is, ErrMore if more of them have to be.
+func (h *HTTP) Proves(v http1.Validators, compared, at int64) error {
+	err := prove(h.Proof, h.standsFor(v), v, compared, Question{At: at, Overlap: compared, Exact: true})
+	var no *refusal.Refusal
+	if errors.As(err, &no) && no.More {
+		return ErrMore
+	}
+	return err
+}

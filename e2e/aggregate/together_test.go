@@ -1,0 +1,113 @@
+// Several networks feed one download together: real programs, servers of different make.
+package aggregate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"midstream/e2e/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+const host = "download.example"
+
+// raise makes a laboratory with those networks of 48 Mbit/s, each with a server of another make and the same content.
+func raise(t *testing.T, size int64, networks ...string) (l *lab.Lab, sum string) {
+	t.Helper()
+	var options []lab.Option
+	for _, name := range networks {
+		options = append(options, lab.Net(name, lab.Link{Rate: 48e6, Delay: 5 * time.Millisecond}))
+	}
+	l = lab.New(t, options...)
+	root := t.TempDir()
+	sum = lab.Content(t, root, "file.bin", size, 5)
+	for i, n := range l.Networks() {
+		n.DNS(map[string][]string{host: {n.Content()}})
+		switch i {
+		case 0:
+			n.Nginx(root, lab.ServerOptions{})
+		case 1:
+			n.Apache(root, lab.ServerOptions{})
+		default:
+			n.Lighttpd(root, lab.ServerOptions{Extra: `mimetype.assign = ("" => "application/octet-stream")` + "\n"})
+		}
+	}
+	return l, sum
+}
+
+func sumOf(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// under prepares a program that all networks are to feed together.
+func under(t *testing.T, l *lab.Lab, argv ...string) *lab.Program {
+	t.Helper()
+	p := l.Midstream(argv...)
+	p.Args = append([]string{p.Args[0], "--aggregate", "--"}, argv...)
+	p.Dir = t.TempDir()
+	return p
+}
+
+func TestNetworksFeedOneDownload(t *testing.T) {
+	const size = 9 << 20
+	for _, c := range []struct {
+		networks []string
+		argv     []string
+	}{
+		{[]string{"wlan0", "wwan0"}, []string{"curl", "-sS", "-o", "got", "http://" + host + "/file.bin"}},
+		{[]string{"wlan0", "wwan0"}, []string{"wget", "-q", "-O", "got", "http://" + host + "/file.bin"}},
+		{[]string{"wlan0", "wwan0", "eth0"}, []string{"aria2c", "-q", "-x1", "-s1", "-o", "got", "http://" + host + "/file.bin"}},
+	} {
+		t.Run(c.argv[0], func(t *testing.T) {
+			l, sum := raise(t, size, c.networks...)
+			p := under(t, l, c.argv...)
+			if r := p.Run(); r.Status != 0 || r.Stderr != "" {
+				t.Fatal(r)
+			}
+			if got := sumOf(t, filepath.Join(p.Dir, "got")); got != sum {
+				t.Error("it has received other octets")
+			}
+			for _, n := range l.Networks() {
+				if got := n.Counters().Received; got < 700<<10 {
+					t.Errorf("%s brought %d octets", n.Name, got)
+				}
+			}
+			if t.Failed() {
+				t.Log(strings.Join(c.argv, " "))
+			}
+		})
+	}
+}
+
+// While one network lives, the loss of another is nothing that the program is told, or that starts a recovery.
+func TestNetworksAreLostAmidTheDownload(t *testing.T) {
+	for _, lost := range []string{"wlan0", "wwan0"} {
+		t.Run(lost, func(t *testing.T) {
+			l, sum := raise(t, 12<<20, "wlan0", "wwan0")
+			n := l.Network(lost)
+			p := under(t, l, "curl", "-sS", "-o", "got", "http://"+host+"/file.bin").Start()
+			l.Await("both networks to feed it", lab.Patience, func() bool {
+				return l.Network("wlan0").Counters().Received > 2<<20 && l.Network("wwan0").Counters().Received > 1<<20
+			})
+			n.Drop(lab.Both)
+			if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
+				t.Fatal(r)
+			}
+			if got := sumOf(t, filepath.Join(p.Dir, "got")); got != sum {
+				t.Error("it has received other octets")
+			}
+		})
+	}
+}
