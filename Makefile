@@ -206,6 +206,8 @@ fuzz:
 bench: setup
 	$(MAKE) all
 	$(GO) run ./e2e/bench
+	$(GO) run ./e2e/bench/failover -runs 1
+	$(GO) run ./e2e/bench/failover -runs 1 -tls -only handshake
 
 # Which programs are served, with those that are installed; PROGRAMS=-install installs them all first.
 PROGRAMS ?=

@@ -33,6 +33,7 @@ type pacedServer struct {
 	Certificate, Key string
 	MaxVersion       uint16
 	Framings         []string
+	NoRange          bool
 }
 
 // Paced serves docroot with the validators and the access log of nginx, each connection at an even
@@ -42,7 +43,7 @@ func (n *Network) Paced(docroot string, o ServerOptions) *Server {
 	o = o.complete(n)
 	s := n.newServer("paced")
 	described, err := json.Marshal(pacedServer{Root: docroot, Sockets: o.sockets(), Rate: o.LimitRate, Log: s.LogFile,
-		Certificate: o.Certificate, Key: o.Key, MaxVersion: o.MaxVersion, Framings: o.Framings})
+		Certificate: o.Certificate, Key: o.Key, MaxVersion: o.MaxVersion, Framings: o.Framings, NoRange: o.NoRange})
 	n.must(err)
 	self, err := os.Executable()
 	n.must(err)
@@ -66,7 +67,7 @@ func servePaced() error {
 			open.Range(func(c, _ any) bool { setPace(c.(net.Conn), -1); return true })
 		}
 	}()
-	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log, framings: p.Framings}, ConnContext: p.pace,
+	server := &http.Server{Handler: &pacedHandler{root: p.Root, log: log, framings: p.Framings, noRange: p.NoRange}, ConnContext: p.pace,
 		ConnState: func(c net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
@@ -125,6 +126,7 @@ func (s *Server) Release() { s.signal(releaseSignal, false) }
 type pacedHandler struct {
 	root     string
 	framings []string
+	noRange  bool
 	mu       sync.Mutex
 	log      *os.File
 }
@@ -175,7 +177,12 @@ func (h *pacedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", "paced")
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().Unix(), info.Size()))
-	http.ServeContent(out, r, "", info.ModTime(), f)
+	asked := r
+	if h.noRange {
+		asked = r.Clone(r.Context())
+		asked.Header.Del("Range")
+	}
+	http.ServeContent(out, asked, "", info.ModTime(), f)
 }
 
 func (h *pacedHandler) record(m *measured, r *http.Request) {

@@ -30,6 +30,7 @@ type ServerOptions struct {
 	MaxVersion       uint16
 	// Framings of a Paced server: each answer takes one of them at random, "length", "chunked" or "close"; nil for a length.
 	Framings []string
+	NoRange  bool // a Paced server ignores Range
 }
 
 func (o ServerOptions) complete(n *Network) ServerOptions {

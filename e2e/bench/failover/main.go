@@ -5,6 +5,8 @@
 // Beside the events of one network with one server there are those of networks that have three, of names that have two servers,
 // and of failures that come one after the other; see scene.go.
 //
+// Those of handshakes are of -tls only.
+//
 // With -tls the downloads are over TLS 1.3, without a standby also over 1.2; a standby has shaken hands beforehand.
 //
 // Every cell is a download by a client of plain blocking reads (e2e/clients/gapclient.c), over two networks of which
@@ -104,7 +106,8 @@ func main() {
 		}
 		fmt.Printf("%-32s", e.name)
 		for _, k := range kinds {
-			if k.multipath && !e.simple() {
+			if k.multipath && !e.simple() || e.greets && k.version == 0 {
+				fmt.Printf(" %26s", "")
 				continue
 			}
 			text, err := k.cell(e, *runs, *level)
@@ -258,10 +261,12 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 	}
 	p := start(args...).Start()
 	s.pid = p.Pid()
-	l.Await("a good part of the file", 20*time.Second, func() bool {
-		info, err := os.Stat(out)
-		return err == nil && info.Size() > e.begins()
-	})
+	if !e.greets {
+		l.Await("a good part of the file", time.Minute, func() bool {
+			info, err := os.Stat(out)
+			return err == nil && info.Size() > e.begins()
+		})
+	}
 	at := e.strike(s)
 	select {
 	case <-p.Ended():
@@ -281,6 +286,12 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 		return 0, fmt.Errorf("status %d, %s\n%s", r.Status, strings.TrimSpace(r.Stderr), text)
 	}
 	gaps := lab.ParseGaps(t, r)
+	if e.greets {
+		if at.IsZero() {
+			at = gaps.Begun
+		}
+		return gaps.Begun.Add(gaps.First).Sub(at), nil
+	}
 	gap := gaps.LongestBetween(at, at.Add(2*time.Second))
 	end := gap.From.Add(gap.Length)
 	if end.Before(at) {

@@ -17,6 +17,8 @@ type stage struct {
 	pair    bool         // every network leads to the same two servers
 	early   bool         // it happens in the first half second of content
 	long    bool         // the content is four times as long
+	whole   bool         // the servers of the other networks ignore Range, and half of 100 MB has been received
+	greets  bool         // every network leads to the same address, and it happens before the TLS handshake is over
 	prepare func(*scene) // before the download begins
 }
 
@@ -44,19 +46,27 @@ func (g stage) networks() (options []lab.Option) {
 }
 
 // simple reports whether it is two networks, each with one server.
-func (g stage) simple() bool { return !g.third && !g.pair && !g.early && !g.long && g.prepare == nil }
+func (g stage) simple() bool {
+	return !g.third && !g.pair && !g.early && !g.long && !g.whole && !g.greets && g.prepare == nil
+}
 
 func (g stage) octets() int64 {
-	if g.long {
+	switch {
+	case g.long:
 		return 4 * size
+	case g.whole:
+		return 100_000_000
 	}
 	return size
 }
 
 // begins is after how many octets it happens.
 func (g stage) begins() int64 {
-	if g.early {
+	switch {
+	case g.early:
 		return pace * 3 / 10
+	case g.whole:
+		return g.octets() / 2
 	}
 	return 2 * pace
 }
@@ -66,13 +76,22 @@ func (s *scene) serve(n *lab.Network, folder string, options lab.ServerOptions, 
 	if s.web == nil {
 		s.web, s.names = map[string][]*lab.Server{}, map[string]*lab.Server{}
 	}
+	if g.greets {
+		n.AddAddress(common)
+		options.Addresses = []string{common}
+	}
 	if !g.pair {
+		options.NoRange = g.whole && n != s.first
 		web := n.Paced(folder, options)
 		s.web[n.Name] = append(s.web[n.Name], web)
 		if n == s.first {
 			s.server = web
 		}
-		s.names[n.Name] = n.DNS(map[string][]string{name: {n.Content(), n.Content6()}})
+		addresses := []string{n.Content(), n.Content6()}
+		if g.greets {
+			addresses = options.Addresses
+		}
+		s.names[n.Name] = n.DNS(map[string][]string{name: addresses})
 		return
 	}
 	for _, address := range []string{common, other} {
@@ -147,6 +166,12 @@ func commute(times int) func(*scene) time.Time {
 	}
 }
 
+// mute keeps the first server from answering a handshake; its kernel accepts the connection.
+func mute(s *scene) { s.server.Freeze() }
+
+// greeted waits until a handshake has been begun.
+func greeted() { time.Sleep(200 * time.Millisecond) }
+
 var more = []event{
 	{name: "one server of two frozen", stage: stage{pair: true}, strike: strikeServer((*lab.Server).Freeze)},
 	{name: "one server of two killed", stage: stage{pair: true}, strike: strikeServer((*lab.Server).Kill)},
@@ -178,6 +203,20 @@ var more = []event{
 		}
 		begun := time.Now()
 		s.server.Kill()
+		return begun
+	}},
+	{name: "server killed, none has Range", stage: stage{whole: true}, strike: func(s *scene) time.Time {
+		begun := time.Now()
+		s.server.Kill()
+		return begun
+	}},
+	{name: "carrier lost, none has Range", stage: stage{whole: true}, strike: lose},
+	{name: "server silent in the handshake", stage: stage{greets: true, prepare: mute}, strike: func(*scene) time.Time { return time.Time{} }},
+	{name: "carrier lost in the handshake", stage: stage{greets: true, prepare: mute}, strike: func(s *scene) time.Time { greeted(); return lose(s) }},
+	{name: "reset in the handshake", stage: stage{greets: true, prepare: mute}, strike: func(s *scene) time.Time {
+		greeted()
+		begun := time.Now()
+		s.first.ResetConnections()
 		return begun
 	}},
 	{name: "path silent at 0.3 s", stage: stage{early: true}, strike: drop},
