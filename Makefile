@@ -145,6 +145,7 @@ help:
 	@echo 'make check              analysers and formatting'
 	@echo 'make mirror             makes the Go side of cgo/abi.h and cgo/why.def anew'
 	@echo 'make fuzz [FUZZTIME=5s] every fuzz target for so long'
+	@echo 'make random FOR=2h      random downloads under random failures'
 	@echo 'make bench              all figures, on a machine that does nothing else'
 	@echo 'make programs           the table of programs that are served; PROGRAMS=-install installs them first'
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR='
@@ -201,6 +202,13 @@ fuzz:
 			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 		done; \
 	done
+
+# Random downloads under random failures, as long as FOR says; SEED repeats a run.
+FOR ?= 10m
+SEED ?=
+.PHONY: random
+random: all
+	MIDSTREAM_COMMUTE=$(FOR) MIDSTREAM_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run '^TestCommuting$$' ./e2e/failover
 
 .PHONY: bench
 bench: setup

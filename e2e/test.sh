@@ -17,7 +17,7 @@ parts() {
 	for package in tls failover matrix migration manager; do
 		case $package in
 		tls) split tls 4 ;;
-		failover) split failover 2 ;;
+		failover) split failover 3 ;;
 		*) split "$package" 1 ;;
 		esac
 	done

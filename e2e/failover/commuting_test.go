@@ -1,4 +1,5 @@
-// Commuting: networks that come and go and servers that die and return, at random, under programs that notice nothing.
+// Commuting: networks that come and go and servers that die and return, at random, under programs that notice nothing, over HTTP and
+// HTTPS; with a server that ignores Range, and migrations that are asked for.
 
 package failover
 
@@ -6,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -26,14 +28,33 @@ var troubles = []trouble{
 	{"silence", func(s *site, n *lab.Network) { n.Drop(lab.Both) }, func(s *site, n *lab.Network) { n.Pass() }},
 	{"deafness", func(s *site, n *lab.Network) { n.Drop(lab.Down) }, func(s *site, n *lab.Network) { n.Pass() }},
 	{"muteness", func(s *site, n *lab.Network) { n.Drop(lab.Up) }, func(s *site, n *lab.Network) { n.Pass() }},
-	{"killed", func(s *site, n *lab.Network) { s.web[n.Name].Kill() }, func(s *site, n *lab.Network) { s.web[n.Name].Restart() }},
-	{"frozen", func(s *site, n *lab.Network) { s.web[n.Name].Freeze() }, func(s *site, n *lab.Network) { s.web[n.Name].Thaw() }},
+	{"killed", both((*lab.Server).Kill), both((*lab.Server).Restart)},
+	{"frozen", both((*lab.Server).Freeze), both((*lab.Server).Thaw)},
 	{"reset", func(s *site, n *lab.Network) { n.ResetConnections() }, func(s *site, n *lab.Network) {}},
 }
 
-// TestCommuting lasts as long as MIDSTREAM_COMMUTE says (a duration, 20 s by default); MIDSTREAM_SEED repeats a run.
+// both does something to a network's server for HTTP, and to that for HTTPS.
+func both(do func(*lab.Server)) func(s *site, n *lab.Network) {
+	return func(s *site, n *lab.Network) {
+		do(s.web[n.Name])
+		do(s.web[n.Name+", TLS"])
+	}
+}
+
+// secured are programs that download over TLS, which do not verify by themselves.
+func (s *site) secured(ca string) []program {
+	of := func(args ...string) program {
+		return program{args[0] + " over TLS", append(args, secureURL), nil}
+	}
+	return []program{
+		of("curl", "-sS", "--cacert", ca, "-o", "out"),
+		of("wget", "-q", "-t", "1", "--ca-certificate="+ca, "-O", "out"),
+	}
+}
+
+// TestCommuting lasts as long as MIDSTREAM_COMMUTE says (a duration, 45 s by default; make random FOR=2h); MIDSTREAM_SEED repeats a run.
 func TestCommuting(t *testing.T) {
-	length := 20 * time.Second
+	length := 45 * time.Second
 	if d, err := time.ParseDuration(os.Getenv("MIDSTREAM_COMMUTE")); err == nil {
 		length = d
 	}
@@ -43,14 +64,25 @@ func TestCommuting(t *testing.T) {
 	}
 	t.Logf("MIDSTREAM_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	s := newSite(t, paced, "wlan0", "wwan0", "eth0")
-	c := &commute{s: s, t: t, random: random, troubled: map[*lab.Network]*trouble{}, used: map[string]int{}}
+	s := newSite(t, func(n *lab.Network, root string) *lab.Server {
+		return n.Paced(root, lab.ServerOptions{LimitRate: pace, NoRange: n.Name == "eth0"})
+	}, "wlan0", "wwan0", "eth0")
+	ca := lab.Authority(t, filepath.Join(s.root, "ca"))
+	for _, n := range s.Networks() {
+		options := lab.ServerOptions{LimitRate: pace, Port: 443}
+		options.Certificate, options.Key = lab.Certificate(t, ca, n.Name, host)
+		s.web[n.Name+", TLS"] = n.Paced(s.root, options)
+	}
+	c := &commute{programs: append([]program{curl, wget, python, aria2, ffmpeg}, s.secured(ca)...), s: s, t: t, random: random, troubled: map[*lab.Network]*trouble{}, used: map[string]int{}}
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		c.collect()
 		for len(c.running) < 4 {
 			c.start()
 		}
 		c.strike()
+		if random.IntN(4) == 0 {
+			c.ask()
+		}
 		time.Sleep(time.Duration(150+random.IntN(700)) * time.Millisecond)
 	}
 	for n := range c.troubled {
@@ -60,7 +92,7 @@ func TestCommuting(t *testing.T) {
 		c.running[0].Wait()
 		c.collect()
 	}
-	t.Logf("%d downloads, %d of them failed; troubles: %v", c.done, c.failed, c.used)
+	t.Logf("%d downloads, %d of them failed; %d migrations asked for; troubles: %v", c.done, c.failed, c.asked, c.used)
 }
 
 type commute struct {
@@ -72,6 +104,8 @@ type commute struct {
 	used         map[string]int
 	alone        time.Time // since when no network is without trouble
 	done, failed int
+	asked        int
+	programs     []program
 	log          []string
 }
 
@@ -98,7 +132,7 @@ func (c *commute) start() {
 		healthy = append(healthy, n)
 	}
 	c.s.UseResolver(healthy[c.random.IntN(len(healthy))])
-	p := []program{curl, wget, python, aria2, ffmpeg}[c.random.IntN(5)]
+	p := c.programs[c.random.IntN(len(c.programs))]
 	d := c.s.download(true, p.args...)
 	d.Start()
 	c.s.Await(p.name+" to receive something", lab.Patience, func() bool {
@@ -116,6 +150,14 @@ func (c *commute) start() {
 	})
 	c.note("%s started, process %d", p.name, d.Pid())
 	c.running = append(c.running, d)
+}
+
+// ask has one of the downloads moved, wherever: it may be refused.
+func (c *commute) ask() {
+	d, to := c.running[c.random.IntN(len(c.running))], c.s.Networks()[c.random.IntN(3)].Name
+	c.note("process %d is to move to %s", d.Pid(), to)
+	c.s.Ctl("migrate", "--to", to, "--pid", strconv.Itoa(d.Pid()), "--timeout", "3s").Start()
+	c.asked++
 }
 
 // collect compares what has ended.
