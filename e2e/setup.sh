@@ -74,6 +74,7 @@ pkg-config     pkg-config
 valgrind       valgrind
 python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip
+python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client
 python3-gi     /usr/lib/python3/dist-packages/gi
 gir1.2-soup-3.0 /usr/share/doc/gir1.2-soup-3.0/copyright
 glib-networking /usr/share/doc/glib-networking/copyright

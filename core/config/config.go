@@ -28,6 +28,9 @@ type Config struct {
 	Reach Reach `json:"reach"`
 	// Aggregate says when several networks feed one download.
 	Aggregate Aggregate `json:"aggregate"`
+	// Metrics and Notify say whom midstreamd tells of what it sees.
+	Metrics Metrics `json:"metrics"`
+	Notify  Notify  `json:"notify"`
 }
 
 // Interface is what the configuration says about one network interface. The zero value is that of

@@ -122,8 +122,12 @@ func TestMistakesAreNamed(t *testing.T) {
 		key        string
 		says       string
 	}{
-		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: aggregate, failover, interfaces, migration"},
+		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: aggregate, failover, interfaces, metrics, migration"},
 		{"unknown key", "[interfaces.w]\ndns = []\ndnss = []", 3, "interfaces.w.dnss", "known here: cap, cost, dns, kind, metered, never, no_proxy, provider, proxy"},
+		{"metrics for others", "[metrics]\nlisten = \"0.0.0.0:9464\"", 2, "metrics.listen", "not this host's loopback"},
+		{"metrics without a port", "[metrics]\nlisten = \"127.0.0.1\"", 2, "metrics.listen", "no address with a port"},
+		{"metrics at a relative path", "[metrics]\nlisten = \"unix:a.sock\"", 2, "metrics.listen", "no absolute path"},
+		{"notify by a word", "[notify]\ndesktop = \"yes\"", 2, "notify.desktop", ""},
 		{"key in another case", "[migration]\nSingle = true", 2, "migration.Single", "unknown key"},
 		{"dotted key", "migration.singel = true", 1, "migration.singel", "unknown key"},
 		{"unquoted dot in a name", "[interfaces.eth0.100]\ndns = []", 1, "interfaces.eth0.100", `[interfaces."eth0.100"]`},

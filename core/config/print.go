@@ -22,6 +22,7 @@ func (c *Config) String() string {
 	c.Sessions.print(&b)
 	b.WriteString("\n" + c.TLS.String())
 	b.WriteString("\n" + c.Reach.String())
+	b.WriteString("\n" + c.Metrics.String() + "\n" + c.Notify.String())
 	b.WriteString("\n" + c.Failover.String())
 	b.WriteString("\n" + c.Aggregate.String())
 	names := make([]string, 0, len(c.Interfaces))

@@ -14,6 +14,7 @@ import (
 	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/core/netif"
+	"midstream/ctl/client"
 	"midstream/ctl/command"
 )
 
@@ -75,12 +76,12 @@ func (e *environment) completeUse(args []string) []string {
 
 // seen are the sessions of all processes, as far as they answer at once.
 func (e *environment) seen() (all []control.Session) {
-	list, err := processes()
+	list, err := client.Processes()
 	if err != nil {
 		return nil
 	}
-	for _, a := range askAll[[]control.Session](e.ctx, list, 300*time.Millisecond, control.MethodSessions, nil) {
-		all = append(all, a.result...)
+	for _, a := range client.AskAll[[]control.Session](e.ctx, list, 300*time.Millisecond, control.MethodSessions, nil) {
+		all = append(all, a.Result...)
 	}
 	return all
 }

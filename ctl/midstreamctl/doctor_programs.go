@@ -88,15 +88,15 @@ func lookAtProgram(name string) (text, weight string) {
 	}
 }
 
-// launcherSays asks the launcher what it would say before it starts the program, "" if nothing.
-func launcherSays(name string) string {
+// launcherSays asks the launcher what it would say before it starts the program with these options of its own, "" if nothing.
+func launcherSays(name string, options ...string) string {
 	self, err := os.Executable()
 	if err != nil {
 		return ""
 	}
 	launcher := filepath.Join(filepath.Dir(self), "midstream")
 	var said bytes.Buffer
-	c := exec.Command(launcher, "--look", "--", name)
+	c := exec.Command(launcher, append(append([]string{"--look"}, options...), "--", name)...)
 	c.Stderr = &said
 	if c.Run() == nil || said.Len() == 0 {
 		return ""

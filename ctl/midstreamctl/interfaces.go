@@ -19,6 +19,7 @@ import (
 	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/core/netmon"
+	"midstream/ctl/client"
 )
 
 const interfacesLong = `Lists the host's network interfaces, the best first, with what the interface manager
@@ -95,28 +96,28 @@ func exists(path string) bool {
 // facts asks the daemon or, where there is none, every process.
 func (e *environment) facts() (map[string]manager.Fact, error) {
 	all := map[string]manager.Fact{}
-	a, _ := ask[map[string]manager.Fact](e.ctx, process{0, daemonPath(), os.Geteuid()}, answerLimit, control.MethodFacts, nil)
-	if a != nil && a.err == nil {
-		manager.Merge(all, a.result)
+	a, _ := client.Ask[map[string]manager.Fact](e.ctx, client.Process{Path: daemonPath(), UID: os.Geteuid()}, client.AnswerLimit, control.MethodFacts, nil)
+	if a != nil && a.Err == nil {
+		manager.Merge(all, a.Result)
 		return all, nil
 	}
-	if a != nil && (errors.Is(a.err, fs.ErrNotExist) || errors.Is(a.err, syscall.ECONNREFUSED)) {
+	if a != nil && (errors.Is(a.Err, fs.ErrNotExist) || errors.Is(a.Err, syscall.ECONNREFUSED)) {
 		a = nil
 	}
-	list, err := processes()
+	list, err := client.Processes()
 	if err != nil {
 		return all, err
 	}
 	// What another user's processes have found holds for that user.
-	for _, p := range askAll[map[string]manager.Fact](e.ctx, ownOnly(list), answerLimit, control.MethodFacts, nil) {
-		if p.err != nil {
-			err = fmt.Errorf("process %d: %w", p.pid, p.err)
+	for _, p := range client.AskAll[map[string]manager.Fact](e.ctx, client.OwnOnly(list), client.AnswerLimit, control.MethodFacts, nil) {
+		if p.Err != nil {
+			err = fmt.Errorf("process %d: %w", p.PID, p.Err)
 			continue
 		}
-		manager.Merge(all, p.result)
+		manager.Merge(all, p.Result)
 	}
 	if a != nil && err == nil {
-		err = fmt.Errorf("midstreamd: %w", a.err)
+		err = fmt.Errorf("midstreamd: %w", a.Err)
 	}
 	return all, err
 }

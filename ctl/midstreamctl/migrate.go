@@ -15,6 +15,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/display"
+	"midstream/ctl/client"
 )
 
 const migrateLong = `Continues downloads over another interface, from another server where that is the
@@ -82,25 +83,25 @@ func migrate(e *environment, c *cobra.Command, to string, pid int, session strin
 	if wrong != "" {
 		return e.wrong(c, "%s", wrong)
 	}
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		e.complain("migrate: %v", err)
 		return exitFailed
 	}
-	var selected []process
+	var selected []client.Process
 	for _, p := range all {
-		if (pid == 0 || p.pid == pid || p.supervises()) && (!isSession || p.pid == owner) {
+		if (pid == 0 || p.PID == pid || p.Supervises()) && (!isSession || p.PID == owner) {
 			selected = append(selected, p)
 		}
 	}
 	params := control.MigrateParams{To: to, Session: session, PID: pid, TimeoutMS: timeout.Milliseconds()}
 	o := outcome{[]json.RawMessage{}, []unanswered{}}
-	for _, a := range askAll[struct{ Streams []json.RawMessage }](e.ctx, selected, timeout+answerSlack, control.MethodMigrate, params) {
-		if a.err != nil {
-			o.Unanswered = append(o.Unanswered, unanswered{a.pid, a.err.Error()})
-			e.complain("migrate process %d to %s: %v", a.pid, to, a.err)
+	for _, a := range client.AskAll[struct{ Streams []json.RawMessage }](e.ctx, selected, timeout+answerSlack, control.MethodMigrate, params) {
+		if a.Err != nil {
+			o.Unanswered = append(o.Unanswered, unanswered{a.PID, a.Err.Error()})
+			e.complain("migrate process %d to %s: %v", a.PID, to, a.Err)
 		}
-		o.Streams = append(o.Streams, a.result.Streams...)
+		o.Streams = append(o.Streams, a.Result.Streams...)
 	}
 	return e.report(o, to, asJSON)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"midstream/core/control"
+	"midstream/ctl/client"
 )
 
 const recordLong = `Writes into FILE how the downloads go that there are, and those that begin: every tenth of
@@ -127,7 +128,7 @@ func (r *recorder) run(events <-chan control.Event, idle bool) error {
 
 // sample writes what has changed; it returns whether anything is under way.
 func (r *recorder) sample() (active bool, err error) {
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		return false, err
 	}
@@ -135,11 +136,11 @@ func (r *recorder) sample() (active bool, err error) {
 	var list []sample
 	now := map[string]int64{}
 	changed := false
-	for _, a := range askAll[[]control.Session](r.ctx, all, answerLimit, control.MethodSessions, nil) {
-		for _, s := range a.result {
+	for _, a := range client.AskAll[[]control.Session](r.ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
+		for _, s := range a.Result {
 			one := sample{ID: s.ID, Name: nameOf(s), Command: commandName(s), Received: s.Received, Length: s.Length, Over: s.Interface, Parts: map[string]int64{}, Held: s.Held != nil}
-			for _, g := range segments(s) {
-				one.Parts[g.iface] += g.to - g.from
+			for _, g := range client.Segments(s) {
+				one.Parts[g.Interface] += g.To - g.From
 			}
 			list = append(list, one)
 			now[s.ID] = s.Received

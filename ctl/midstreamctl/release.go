@@ -11,6 +11,7 @@ import (
 
 	"midstream/core/control"
 	"midstream/core/display"
+	"midstream/ctl/client"
 )
 
 const releaseLong = `Ends the holding of programs. While no network or server can be found that continues a
@@ -50,7 +51,7 @@ func (e *environment) completeHeld([]string) (all []string) {
 }
 
 func releaseHeld(e *environment, ids []string, pid int, asJSON bool) int {
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		e.complain("release: %v", err)
 		return exitFailed
@@ -61,18 +62,18 @@ func releaseHeld(e *environment, ids []string, pid int, asJSON bool) int {
 	o := outcome{[]json.RawMessage{}, []unanswered{}}
 	for _, id := range ids {
 		owner, _ := sessionPID(id)
-		var selected []process
+		var selected []client.Process
 		for _, p := range all {
-			if (pid == 0 || p.pid == pid) && (id == "" || p.pid == owner) {
+			if (pid == 0 || p.PID == pid) && (id == "" || p.PID == owner) {
 				selected = append(selected, p)
 			}
 		}
-		for _, a := range askAll[struct{ Streams []json.RawMessage }](e.ctx, selected, answerLimit, control.MethodRelease, control.ReleaseParams{Session: id}) {
-			if a.err != nil {
-				o.Unanswered = append(o.Unanswered, unanswered{a.pid, a.err.Error()})
-				e.complain("release: process %d: %v", a.pid, a.err)
+		for _, a := range client.AskAll[struct{ Streams []json.RawMessage }](e.ctx, selected, client.AnswerLimit, control.MethodRelease, control.ReleaseParams{Session: id}) {
+			if a.Err != nil {
+				o.Unanswered = append(o.Unanswered, unanswered{a.PID, a.Err.Error()})
+				e.complain("release: process %d: %v", a.PID, a.Err)
 			}
-			o.Streams = append(o.Streams, a.result.Streams...)
+			o.Streams = append(o.Streams, a.Result.Streams...)
 		}
 	}
 	status := exitOK

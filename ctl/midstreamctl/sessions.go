@@ -14,6 +14,7 @@ import (
 
 	"midstream/core/control"
 	"midstream/core/display"
+	"midstream/ctl/client"
 )
 
 const sessionsLong = `Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
@@ -32,11 +33,8 @@ func sessionsCommand(e *environment) *cobra.Command {
 	})
 }
 
-// answerLimit is how long a process has to answer what needs no work.
-const answerLimit = 2 * time.Second
-
 func sessions(e *environment, asJSON bool) int {
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		e.complain("sessions: %v", err)
 		return exitFailed
@@ -44,14 +42,14 @@ func sessions(e *environment, asJSON bool) int {
 	status := exitOK
 	// What is printed as JSON is passed on as it came: a process may tell more than is known here.
 	raw := []json.RawMessage{}
-	for _, a := range askAll[[]json.RawMessage](e.ctx, all, answerLimit, control.MethodSessions, nil) {
-		if a.err != nil {
-			e.complain("sessions of process %d: %v", a.pid, a.err)
+	for _, a := range client.AskAll[[]json.RawMessage](e.ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
+		if a.Err != nil {
+			e.complain("sessions of process %d: %v", a.PID, a.Err)
 			status = exitFailed
 			continue
 		}
-		for _, one := range a.result {
-			if a.uid == os.Geteuid() || speaksForItself(one, a.pid) {
+		for _, one := range a.Result {
+			if a.UID == os.Geteuid() || speaksForItself(one, a.PID) {
 				raw = append(raw, one)
 			}
 		}

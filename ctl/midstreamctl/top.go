@@ -18,6 +18,7 @@ import (
 	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/core/netif"
+	"midstream/ctl/client"
 )
 
 const topLong = `Shows each network's rate as a curve and each download as a bar, with what came over which
@@ -45,33 +46,6 @@ func topCommand(e *environment) *cobra.Command {
 		}
 		return t.inPictures()
 	})
-}
-
-// segment is a part of a download's content that came over one network.
-type segment struct {
-	iface    string
-	from, to int64
-}
-
-// segments are those of a session, in order.
-func segments(s control.Session) (all []segment) {
-	at, iface := int64(0), s.Interface
-	if len(s.Migrations) > 0 {
-		iface = s.Migrations[0].From.Interface
-	}
-	for _, m := range s.Migrations {
-		if m.Offset < at { // of an earlier exchange on the same connection
-			all, at = nil, 0
-		}
-		if m.Offset > at {
-			all = append(all, segment{iface, at, min(m.Offset, s.Received)})
-		}
-		at, iface = m.Offset, m.To.Interface
-	}
-	if s.Received > at {
-		all = append(all, segment{iface, at, s.Received})
-	}
-	return slices.DeleteFunc(all, func(g segment) bool { return g.to <= g.from })
 }
 
 // network is what is shown of one.
@@ -110,13 +84,13 @@ func newTop(e *environment) *top {
 
 // look asks all processes and the kernel.
 func (t *top) look(now time.Time) {
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		t.answer = err.Error()
 	}
 	var list []control.Session
-	for _, a := range askAll[[]control.Session](t.ctx, all, answerLimit, control.MethodSessions, nil) {
-		list = append(list, a.result...)
+	for _, a := range client.AskAll[[]control.Session](t.ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
+		list = append(list, a.Result...)
 	}
 	links, _ := netif.List()
 	t.take(list, links, now)
@@ -133,8 +107,8 @@ func (t *top) take(list []control.Session, links []netif.Interface, now time.Tim
 	for _, s := range list {
 		before, known := t.received[s.ID]
 		parts := map[string]int64{}
-		for _, g := range segments(s) {
-			parts[g.iface] += g.to - g.from
+		for _, g := range client.Segments(s) {
+			parts[g.Interface] += g.To - g.From
 		}
 		seen[s.ID] = parts
 		for iface, n := range parts {
@@ -233,27 +207,14 @@ func (p *picture) longestStall() (ms float64) {
 
 // follow gives the events of all processes to each, until the context ends.
 func (e *environment) follow(ctx context.Context, each func(control.Event)) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	scoped := *e
-	scoped.ctx, scoped.out, scoped.err = ctx, eventWriter(each), discard{}
-	w := &watcher{environment: &scoped, json: true, followed: map[int]bool{}, named: map[int]bool{}}
-	w.run(stop)
-}
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// eventWriter takes the lines of watch --json.
-type eventWriter func(control.Event)
-
-func (w eventWriter) Write(line []byte) (int, error) {
-	var event control.Event
-	if json.Unmarshal(line, &event) == nil {
-		w(event)
-	}
-	return len(line), nil
+	f := client.Follower{More: daemons, Each: func(raw json.RawMessage) bool {
+		var event control.Event
+		if json.Unmarshal(raw, &event) == nil {
+			each(event)
+		}
+		return true
+	}}
+	f.Follow(ctx)
 }
 
 // note remembers an event.
@@ -419,21 +380,21 @@ func (t *top) silently(otherwise string, run func(*environment) int) string {
 
 func (t *top) moves(id, to string) string {
 	owner, _ := sessionPID(id)
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		return err.Error()
 	}
-	all = slices.DeleteFunc(all, func(p process) bool { return p.pid != owner })
+	all = slices.DeleteFunc(all, func(p client.Process) bool { return p.PID != owner })
 	limit := t.config.Migration.Timeout
-	for _, a := range askAll[control.MigrateResult](t.ctx, all, limit+answerSlack, control.MethodMigrate, control.MigrateParams{To: to, Session: id}) {
+	for _, a := range client.AskAll[control.MigrateResult](t.ctx, all, limit+answerSlack, control.MethodMigrate, control.MigrateParams{To: to, Session: id}) {
 		switch {
-		case a.err != nil:
-			return a.err.Error()
-		case len(a.result.Streams) != 1:
-		case !a.result.Streams[0].OK:
-			return id + " did not move: " + a.result.Streams[0].Reason
-		case a.result.Streams[0].Migration != nil:
-			return fmt.Sprintf("%s moved to %s; stall %.1f ms", id, to, a.result.Streams[0].Migration.StallMS)
+		case a.Err != nil:
+			return a.Err.Error()
+		case len(a.Result.Streams) != 1:
+		case !a.Result.Streams[0].OK:
+			return id + " did not move: " + a.Result.Streams[0].Reason
+		case a.Result.Streams[0].Migration != nil:
+			return fmt.Sprintf("%s moved to %s; stall %.1f ms", id, to, a.Result.Streams[0].Migration.StallMS)
 		}
 	}
 	return "nothing matched"

@@ -9,6 +9,7 @@ import (
 
 	"midstream/core/control"
 	"midstream/core/display"
+	"midstream/ctl/client"
 )
 
 // look is what a terminal can show.
@@ -239,15 +240,15 @@ func (p *picture) bar(b *brush, s control.Session, x, y, width int) {
 	for i := range width {
 		b.SetContent(x+i, y, b.empty, nil, tcell.StyleDefault)
 	}
-	for _, g := range segments(s) {
-		style, fill := b.of(p, g.iface)
-		for i := at(g.from); i < max(at(g.to), at(g.from)+1) && i < width; i++ {
+	for _, g := range client.Segments(s) {
+		style, fill := b.of(p, g.Interface)
+		for i := at(g.From); i < max(at(g.To), at(g.From)+1) && i < width; i++ {
 			b.SetContent(x+i, y, fill, nil, style)
 		}
 	}
-	for _, g := range segments(s) {
-		if g.from > 0 && at(g.from) < width {
-			b.SetContent(x+at(g.from), y, b.mark, nil, tcell.StyleDefault.Bold(true))
+	for _, g := range client.Segments(s) {
+		if g.From > 0 && at(g.From) < width {
+			b.SetContent(x+at(g.From), y, b.mark, nil, tcell.StyleDefault.Bold(true))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/netif"
+	"midstream/ctl/client"
 )
 
 // aScreen is a terminal of that size.
@@ -107,11 +108,11 @@ func TestTopFitsEveryTerminal(t *testing.T) {
 		}
 	}
 	total := int64(0)
-	for _, g := range segments(run.sessions[0]) {
-		total += g.to - g.from
+	for _, g := range client.Segments(run.sessions[0]) {
+		total += g.To - g.From
 	}
-	if total != run.sessions[0].Received || len(segments(run.sessions[0])) != 3 {
-		t.Errorf("%+v", segments(run.sessions[0]))
+	if total != run.sessions[0].Received || len(client.Segments(run.sessions[0])) != 3 {
+		t.Errorf("%+v", client.Segments(run.sessions[0]))
 	}
 }
 

@@ -20,16 +20,17 @@ import (
 	"time"
 
 	"midstream/core/control"
+	"midstream/ctl/client"
 )
 
 // unfollowed lists the TCP connections of processes that have the library in their environment, in the same runtime folder as this
 // one, and no control socket. Connections within the host are left out.
-func unfollowed(served []process) []control.Session {
+func unfollowed(served []client.Process) []control.Session {
 	all := connectionsBeside(served)
 	if slices.ContainsFunc(all, func(s control.Session) bool { return s.Why == unseen || s.Why == unheard }) {
 		// A program may just have connected, and its request or the core's socket be a moment away.
 		time.Sleep(settle)
-		if now, err := processes(); err == nil {
+		if now, err := client.Processes(); err == nil {
 			all = connectionsBeside(append(served, now...))
 		}
 	}
@@ -45,14 +46,14 @@ const unseen = "no HTTP request has been seen on it"
 // unheard is said of a process in which the core has been loaded, by itself or by the one that it was forked from.
 const unheard = "its process has no control socket: the core has not been started in it, or may not write to the runtime folder"
 
-func connectionsBeside(served []process) (all []control.Session) {
+func connectionsBeside(served []client.Process) (all []control.Session) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || slices.ContainsFunc(served, func(p process) bool { return p.pid == pid }) {
+		if err != nil || slices.ContainsFunc(served, func(p client.Process) bool { return p.PID == pid }) {
 			continue
 		}
 		if library := preloaded(pid); library != "" {

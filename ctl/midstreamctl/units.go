@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"midstream/ctl/client"
 	"midstream/ctl/libraries"
 )
 
@@ -230,7 +231,7 @@ func isOn(value string) bool {
 func (s services) judge(p map[string]string) (against, notes, lines []string) {
 	program := programOf(p["ExecStart"])
 	if program != "" {
-		if limit := launcherSays(program); limit != "" {
+		if limit := launcherSays(program, "--reach=off"); limit != "" {
 			against = append(against, limit)
 		}
 	}
@@ -273,8 +274,8 @@ func (s services) judge(p map[string]string) (against, notes, lines []string) {
 	}
 	if !s.user && (isOn(p["PrivateTmp"]) || isOn(p["DynamicUser"]) || p["ProtectSystem"] == "strict") {
 		// Its /tmp is its own: the control socket goes where root finds it.
-		lines = append(lines, "RuntimeDirectory="+unitsFolder+"/%n", "Environment=MIDSTREAM_RUNTIME_DIR=%t/"+unitsFolder+"/%n/midstream")
-		notes = append(notes, "its sockets are in "+filepath.Join("/run", unitsFolder)+", where root's midstreamctl finds them")
+		lines = append(lines, "RuntimeDirectory="+client.UnitsFolder+"/%n", "Environment=MIDSTREAM_RUNTIME_DIR=%t/"+client.UnitsFolder+"/%n/midstream")
+		notes = append(notes, "its sockets are in "+filepath.Join("/run", client.UnitsFolder)+", where root's midstreamctl finds them")
 	}
 	preload := s.library
 	for _, word := range strings.Fields(p["Environment"]) {
@@ -284,9 +285,6 @@ func (s services) judge(p map[string]string) (against, notes, lines []string) {
 	}
 	return against, notes, append(lines, "Environment=LD_PRELOAD="+preload)
 }
-
-// unitsFolder is below /run, with a folder for each service that has its own /tmp.
-const unitsFolder = "midstream-units"
 
 func (e *environment) enable(s services, unit string) int {
 	p, err := s.properties(unit)

@@ -10,6 +10,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/manager"
+	"midstream/ctl/client"
 )
 
 const useLong = `From now on that interface is used, by the downloads there are and by the connections
@@ -51,20 +52,20 @@ func use(e *environment, c *cobra.Command, words []string, pid int, host, asJSON
 			return exitFailed
 		}
 	}
-	all, err := processes()
+	all, err := client.Processes()
 	if err != nil {
 		e.complain("use: %v", err)
 		return exitFailed
 	}
 	params := control.UseParams{}
 	if !host && pid == 0 {
-		all = ownOnly(all) // others do not follow this user's directives
+		all = client.OwnOnly(all) // others do not follow this user's directives
 	}
 	if pid > 0 {
 		params = control.UseParams{Interface: name, PID: pid}
-		var one []process
+		var one []client.Process
 		for _, p := range all {
-			if p.pid == pid {
+			if p.PID == pid {
 				one = append(one, p)
 			}
 		}
@@ -89,12 +90,12 @@ func use(e *environment, c *cobra.Command, words []string, pid int, host, asJSON
 		}
 	}
 	o := outcome{[]json.RawMessage{}, []unanswered{}}
-	for _, a := range askAll[struct{ Streams []json.RawMessage }](e.ctx, all, e.config.Migration.Timeout+answerSlack, control.MethodUse, params) {
-		if a.err != nil {
-			o.Unanswered = append(o.Unanswered, unanswered{a.pid, a.err.Error()})
-			e.complain("process %d: %v", a.pid, a.err)
+	for _, a := range client.AskAll[struct{ Streams []json.RawMessage }](e.ctx, all, e.config.Migration.Timeout+answerSlack, control.MethodUse, params) {
+		if a.Err != nil {
+			o.Unanswered = append(o.Unanswered, unanswered{a.PID, a.Err.Error()})
+			e.complain("process %d: %v", a.PID, a.Err)
 		}
-		o.Streams = append(o.Streams, a.result.Streams...)
+		o.Streams = append(o.Streams, a.Result.Streams...)
 	}
 	if !asJSON {
 		if status := e.say(exitOK, "%s", used(name, pid, host)); status != exitOK {

@@ -10,6 +10,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/core/release"
+	"midstream/ctl/client"
 	"midstream/ctl/libraries"
 )
 
@@ -53,26 +54,26 @@ func installedVersions() (found, wrong []string) {
 
 // otherVersions says which processes run another version than this one.
 func (e *environment) otherVersions() (wrong []string) {
-	list, err := processes()
+	list, err := client.Processes()
 	if err != nil {
 		return []string{err.Error()}
 	}
 	if path := daemonPath(); exists(path) {
-		list = append(list, process{0, path, os.Geteuid()})
+		list = append(list, client.Process{Path: path, UID: os.Geteuid()})
 	}
-	for _, a := range askAll[string](e.ctx, list, answerLimit, control.MethodVersion, nil) {
-		version := a.result
-		if a.err != nil {
+	for _, a := range client.AskAll[string](e.ctx, list, client.AnswerLimit, control.MethodVersion, nil) {
+		version := a.Result
+		if a.Err != nil {
 			version = "an earlier version" // that knows of none
 		}
-		if a.err == nil && version == release.Version {
+		if a.Err == nil && version == release.Version {
 			continue
 		}
-		if a.pid == 0 {
+		if a.PID == 0 {
 			wrong = append(wrong, fmt.Sprintf("midstreamd runs Midstream %s, and this is %s: systemctl restart it", version, release.Version))
 		} else {
 			wrong = append(wrong, fmt.Sprintf("process %d (%s) runs Midstream %s, and this is %s: it has this one when it is started again",
-				a.pid, display.Shorten(commandOf(a.pid), 40), version, release.Version))
+				a.PID, display.Shorten(commandOf(a.PID), 40), version, release.Version))
 		}
 	}
 	return wrong

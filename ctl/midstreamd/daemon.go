@@ -98,6 +98,14 @@ func (d *daemon) serve(ctx context.Context) error {
 	go func() { failed <- server.Serve(listener) }()
 	defer server.Close()
 	go d.followBus(ctx)
+	if address := d.config.Metrics.Listen; address != "" {
+		if err := d.serveMetrics(ctx, address); err != nil {
+			return err
+		}
+	}
+	if d.config.Notify.Desktop && !d.host {
+		go d.notify(ctx)
+	}
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)

@@ -1,5 +1,5 @@
-// The client of one process's control socket.
-package main
+// Package client finds the processes under Midstream and speaks with them over their control sockets.
+package client
 
 import (
 	"bufio"
@@ -20,15 +20,15 @@ const (
 	maxOthers = 4 << 20
 )
 
-// client is a connection for one call, or one watch. It is not for use by several goroutines.
-type client struct {
+// Client is a connection for one call, or one watch. It is not for use by several goroutines.
+type Client struct {
 	socket net.Conn
 	in     *bufio.Scanner
 	stop   func() bool
 }
 
-// dial connects. When ctx ends, the connection does.
-func dial(ctx context.Context, path string, longest int) (*client, error) {
+// Dial connects. When ctx ends, the connection does.
+func Dial(ctx context.Context, path string, longest int) (*Client, error) {
 	var d net.Dialer
 	socket, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
@@ -42,16 +42,17 @@ func dial(ctx context.Context, path string, longest int) (*client, error) {
 	}
 	in := bufio.NewScanner(socket)
 	in.Buffer(nil, longest)
-	return &client{socket, in, context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })}, nil
+	return &Client{socket, in, context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })}, nil
 }
 
-func (c *client) close() {
+// Close ends the connection.
+func (c *Client) Close() {
 	c.stop()
 	c.socket.Close()
 }
 
-// uid is the user who listens at the other end, -1 if that is not known.
-func (c *client) uid() int {
+// UID is the user who listens at the other end, -1 if that is not known.
+func (c *Client) UID() int {
 	uid, err := control.PeerUID(c.socket.(*net.UnixConn))
 	if err != nil {
 		return -1
@@ -59,8 +60,8 @@ func (c *client) uid() int {
 	return uid
 }
 
-// read returns the next message.
-func (c *client) read() (r control.Response, err error) {
+// Read returns the next message.
+func (c *Client) Read() (r control.Response, err error) {
 	if !c.in.Scan() {
 		if err = c.in.Err(); err == nil {
 			err = io.ErrUnexpectedEOF
@@ -73,8 +74,8 @@ func (c *client) read() (r control.Response, err error) {
 	return r, err
 }
 
-// call sends a request and reads its answer into result.
-func (c *client) call(method string, params, result any) error {
+// Call sends a request and reads its answer into result.
+func (c *Client) Call(method string, params, result any) error {
 	request := control.Request{JSONRPC: control.Version, ID: json.RawMessage("1"), Method: method}
 	if params != nil {
 		text, err := json.Marshal(params)
@@ -89,7 +90,7 @@ func (c *client) call(method string, params, result any) error {
 	}
 	// Where the other end refuses us, the write may fail and the reason is there to be read.
 	_, sent := c.socket.Write(append(line, '\n'))
-	r, err := c.read()
+	r, err := c.Read()
 	switch {
 	case err != nil:
 		if sent != nil {

@@ -1,5 +1,5 @@
 // Finds the processes under Midstream, and asks them all at once.
-package main
+package client
 
 import (
 	"bufio"
@@ -30,25 +30,31 @@ const (
 // allOthers is how many octets the answers of one other user's processes may have together.
 const allOthers = 32 << 20
 
-// process is one that has a control socket.
-type process struct {
-	pid  int
-	path string
-	uid  int // whose folder the socket is in
+// UnitsFolder is below /run, with a folder for each service that has its own /tmp: midstreamctl enable.
+const UnitsFolder = "midstream-units"
+
+// AnswerLimit is how long a process has to answer what needs no work.
+const AnswerLimit = 2 * time.Second
+
+// Process is one that has a control socket.
+type Process struct {
+	PID  int
+	Path string
+	UID  int // whose folder the socket is in
 }
 
-// supervises reports whether it is a supervisor, which has sessions of other processes.
-func (p process) supervises() bool {
-	name, _ := os.ReadFile(procFile(p.pid, "comm"))
+// Supervises reports whether it is a supervisor, which has sessions of other processes.
+func (p Process) Supervises() bool {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID))
 	return string(name) == "midstream-super\n" // "midstream-supervisor", of which the kernel keeps 15 octets: proc_pid_comm(5)
 }
 
-// processes lists those with a socket in the runtime folder, by their number. No folder is no
+// Processes lists those with a socket in the runtime folder, by their number. No folder is no
 // processes. Root sees those of all users, or where MIDSTREAM_RUNTIME_DIR names a folder those in it.
-func processes() ([]process, error) {
+func Processes() ([]Process, error) {
 	dir := control.RuntimeDir()
 	given := os.Getenv(control.EnvRuntimeDir) != ""
-	var all []process
+	var all []Process
 	err := control.CheckRuntimeDir(dir, given)
 	if err == nil {
 		all, err = list(dir, os.Geteuid())
@@ -62,33 +68,33 @@ func processes() ([]process, error) {
 	if os.Geteuid() == 0 && !given {
 		all = append(all, others(dir)...)
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].pid < all[j].pid })
+	sort.Slice(all, func(i, j int) bool { return all[i].PID < all[j].PID })
 	return all, nil
 }
 
-// ownOnly leaves those of other users out.
-func ownOnly(all []process) []process {
-	return slices.DeleteFunc(all, func(p process) bool { return p.uid != os.Geteuid() })
+// OwnOnly leaves those of other users out.
+func OwnOnly(all []Process) []Process {
+	return slices.DeleteFunc(all, func(p Process) bool { return p.UID != os.Geteuid() })
 }
 
-func list(dir string, uid int) ([]process, error) {
+func list(dir string, uid int) ([]Process, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list the control sockets: %w", err)
 	}
-	var all []process
+	var all []Process
 	for _, entry := range entries {
 		name, isSocket := strings.CutSuffix(entry.Name(), ".sock")
 		pid, err := strconv.Atoi(name)
 		if isSocket && err == nil && pid > 0 && entry.Type() == fs.ModeSocket {
-			all = append(all, process{pid, control.SocketPath(dir, pid), uid})
+			all = append(all, Process{pid, control.SocketPath(dir, pid), uid})
 		}
 	}
 	return all, nil
 }
 
 // others lists the processes of other users, where those have no folder of their own choice.
-func others(own string) (all []process) {
+func others(own string) (all []Process) {
 	for _, pattern := range []string{"/run/user/*/midstream", "/tmp/midstream-*"} {
 		dirs, _ := filepath.Glob(pattern)
 		for _, dir := range dirs {
@@ -102,7 +108,7 @@ func others(own string) (all []process) {
 		}
 	}
 	// Services that have a /tmp of their own: midstreamctl enable.
-	dirs, _ := filepath.Glob(filepath.Join("/run", unitsFolder, "*", "midstream"))
+	dirs, _ := filepath.Glob(filepath.Join("/run", UnitsFolder, "*", "midstream"))
 	for _, dir := range dirs {
 		info, err := os.Lstat(dir)
 		if err != nil {
@@ -118,43 +124,43 @@ func others(own string) (all []process) {
 	return all
 }
 
-// connect dials p. It returns nil, nil where nobody listens any more; what a dead process left is
+// Connect dials p. It returns nil, nil where nobody listens any more; what a dead process left is
 // removed.
-func (p process) connect(ctx context.Context) (*client, error) {
-	own := p.uid == os.Geteuid()
+func (p Process) Connect(ctx context.Context) (*Client, error) {
+	own := p.UID == os.Geteuid()
 	longest := maxAnswer
 	if !own {
 		longest = maxOthers
 	}
-	c, err := dial(ctx, p.path, longest)
+	c, err := Dial(ctx, p.Path, longest)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		if p.pid > 0 && own && errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
-			os.Remove(p.path) // if it fails, the next one who looks will try again
+		if p.PID > 0 && own && errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH) {
+			os.Remove(p.Path) // if it fails, the next one who looks will try again
 		}
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	}
-	if err == nil && !own && c.uid() != p.uid {
+	if err == nil && !own && c.UID() != p.UID {
 		// Another user's folder may have become a link to anywhere meanwhile.
-		c.close()
-		return nil, fmt.Errorf("%s is not served by user %d", p.path, p.uid)
+		c.Close()
+		return nil, fmt.Errorf("%s is not served by user %d", p.Path, p.UID)
 	}
 	return c, err
 }
 
-// answer is what one process said.
-type answer[T any] struct {
-	process
-	result T
-	err    error
+// Answer is what one process said.
+type Answer[T any] struct {
+	Process
+	Result T
+	Err    error
 }
 
-// askAll sends one request to all the processes and returns the answers of those that are there, in
+// AskAll sends one request to all the processes and returns the answers of those that are there, in
 // their order. Each has limit to answer.
-func askAll[T any](ctx context.Context, all []process, limit time.Duration, method string, params any) []answer[T] {
-	answers := make([]*answer[T], len(all))
+func AskAll[T any](ctx context.Context, all []Process, limit time.Duration, method string, params any) []Answer[T] {
+	answers := make([]*Answer[T], len(all))
 	var mu sync.Mutex
 	told := map[int]int{} // octets by user
 	slots := make(chan struct{}, atOnce)
@@ -163,17 +169,17 @@ func askAll[T any](ctx context.Context, all []process, limit time.Duration, meth
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			a, octets := ask[T](ctx, p, limit, method, params)
+			a, octets := Ask[T](ctx, p, limit, method, params)
 			mu.Lock()
 			defer mu.Unlock()
-			if told[p.uid] += octets; a != nil && p.uid != os.Geteuid() && told[p.uid] > allOthers {
-				a = &answer[T]{process: p, err: fmt.Errorf("user %d's processes say more than %d MB together", p.uid, allOthers>>20)}
+			if told[p.UID] += octets; a != nil && p.UID != os.Geteuid() && told[p.UID] > allOthers {
+				a = &Answer[T]{Process: p, Err: fmt.Errorf("user %d's processes say more than %d MB together", p.UID, allOthers>>20)}
 			}
 			answers[i] = a
 		})
 	}
 	wg.Wait()
-	var there []answer[T]
+	var there []Answer[T]
 	for _, a := range answers {
 		if a != nil {
 			there = append(there, *a)
@@ -182,26 +188,26 @@ func askAll[T any](ctx context.Context, all []process, limit time.Duration, meth
 	return there
 }
 
-// ask sends one request to one process; octets is how long its answer is. nil where it is not there. What moves downloads may
+// Ask sends one request to one process; octets is how long its answer is. nil where it is not there. What moves downloads may
 // take longer than limit, as long as one is on its way.
-func ask[T any](ctx context.Context, p process, limit time.Duration, method string, params any) (a *answer[T], octets int) {
+func Ask[T any](ctx context.Context, p Process, limit time.Duration, method string, params any) (a *Answer[T], octets int) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	moves := method == control.MethodMigrate || method == control.MethodUse
 	defer time.AfterFunc(limit, func() {
 		for moves && p.isMoving(ctx) {
-			time.Sleep(answerLimit)
+			time.Sleep(AnswerLimit)
 		}
 		cancel(context.DeadlineExceeded)
 	}).Stop()
-	a = &answer[T]{process: p}
-	c, err := p.connect(ctx)
+	a = &Answer[T]{Process: p}
+	c, err := p.Connect(ctx)
 	if err == nil && c == nil {
 		return nil, 0
 	}
 	if err == nil {
-		defer c.close()
-		err = c.call(method, params, &a.result)
+		defer c.Close()
+		err = c.Call(method, params, &a.Result)
 		octets = len(c.in.Bytes())
 	}
 	switch {
@@ -213,12 +219,12 @@ func ask[T any](ctx context.Context, p process, limit time.Duration, method stri
 	case errors.Is(err, bufio.ErrTooLong):
 		err = errors.New("its answer is too long")
 	}
-	a.err = err
+	a.Err = err
 	return a, octets
 }
 
 // isMoving reports whether a download of the process is on its way to another network.
-func (p process) isMoving(ctx context.Context) bool {
-	a, _ := ask[[]control.Session](ctx, p, answerLimit, control.MethodSessions, nil)
-	return a != nil && slices.ContainsFunc(a.result, func(s control.Session) bool { return s.State == control.StateMigrating })
+func (p Process) isMoving(ctx context.Context) bool {
+	a, _ := Ask[[]control.Session](ctx, p, AnswerLimit, control.MethodSessions, nil)
+	return a != nil && slices.ContainsFunc(a.Result, func(s control.Session) bool { return s.State == control.StateMigrating })
 }
