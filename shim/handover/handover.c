@@ -304,7 +304,7 @@ static enum verdict calls_have_left(struct look *l)
 static enum verdict is_possible(struct look *l)
 {
     enum ms_why why = obstacle(l->s);
-    why = why || l->s->restores ? why : aside_obstacle(l->s);
+    why = why || l->s->restores ? why : membio_obstacle(l->s);
     return why ? refused(l, why) : GOES;
 }
 

@@ -97,14 +97,14 @@ static void swap_session(struct stream *s)
     }
     struct tls *session = atomic_load(&s->tls);
     /* What waits for another socket delivers nothing: a session on memory goes on with what it has. */
-    bool as_it_was = session && aside_is_on(s) && (s->restores || s->asked.former == MS_KEEP);
+    bool as_it_was = session && membio_is_on(s) && (s->restores || s->asked.former == MS_KEEP);
     if (session && !as_it_was) {
         tls_plain(session, s->asked.what == MS_PAIR ? s->fd : -1);
     }
     if (session) {
-        aside_continue(session, s, !as_it_was);
+        membio_continue(session, s, !as_it_was);
     }
-    atomic_store(&s->surplus, pending);
+    atomic_store(&s->pending, pending);
     atomic_store(&s->shown, 0);
 }
 

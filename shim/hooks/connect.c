@@ -7,7 +7,7 @@
 #include "stream/attempt.h"
 #include "process/calls.h"
 #include "connect.h"
-#include "stream/detour.h"
+#include "stream/fallback.h"
 #include "process/fork.h"
 #include "process/memory.h"
 #include "stream/names.h"
@@ -110,18 +110,18 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
         || !is_possible() || !memory_is_readable(address, length)) {
         return REAL(connect)(fd, address, length);
     }
-    bool is_free = is_unbound(fd) && detour_is_possible(address, length);
+    bool is_free = is_unbound(fd) && fallback_is_possible(address, length);
     struct stream *s = stream_of(fd);
     uint32_t own = 0;
     if (is_free) {
         use_bind(fd, address, length);
-        own = detour_before(fd, address, length);
+        own = fallback_before(fd, address, length);
     } else if (s && attempt_is_being_made(s)) {
         attempt_settle(s); /* asks how it has ended */
     }
     int result = REAL(connect)(fd, address, length);
     if (result && is_free) {
-        result = detour_after(fd, address, length, own);
+        result = fallback_after(fd, address, length, own);
     }
     int saved = errno;
     if (address->sa_family == AF_UNSPEC) {
@@ -152,7 +152,7 @@ bool connect_by_writing(int fd, int flags, const struct sockaddr *to, socklen_t 
         || !memory_is_readable(to, length) || !is_internet(to)) {
         return false;
     }
-    if (is_unbound(fd) && detour_is_possible(to, length)) {
+    if (is_unbound(fd) && fallback_is_possible(to, length)) {
         use_bind(fd, to, length);
     }
     return true;
@@ -162,7 +162,7 @@ void connect_by_writing_begun(int fd, const struct sockaddr *to, socklen_t lengt
 {
     int saved = errno;
     if ((result >= 0 || saved == EINPROGRESS || saved == EINTR) && fork_same_process()) {
-        begun(fd, to, length, result < 0 && saved == EINPROGRESS, is_unbound(fd) && detour_is_possible(to, length));
+        begun(fd, to, length, result < 0 && saved == EINPROGRESS, is_unbound(fd) && fallback_is_possible(to, length));
     }
     errno = saved;
 }

@@ -159,14 +159,14 @@ static ssize_t fill(const struct call *call, const struct iovec *vector, size_t 
 {
     struct stream *s = call->stream;
     char octet;
-    if (!call->counted || flags & MSG_PEEK || !atomic_load_explicit(&s->surplus, memory_order_relaxed)
+    if (!call->counted || flags & MSG_PEEK || !atomic_load_explicit(&s->pending, memory_order_relaxed)
         || !count || !memory_is_readable(vector, sizeof *vector) || !vector->iov_len || !memory_is_readable(vector->iov_base, vector->iov_len)) {
         return -1;
     }
     int saved = errno;
     bool nothing = REAL(recv)(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
     errno = saved;
-    size_t n = nothing ? aside_fill(s, vector->iov_base, vector->iov_len) : 0;
+    size_t n = nothing ? membio_fill(s, vector->iov_base, vector->iov_len) : 0;
     return n ? (ssize_t)n : -1;
 }
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "process/calls.h"
-#include "detour.h"
+#include "fallback.h"
 #include "epoll.h"
 #include "flight.h"
 #include "process/fork.h"
@@ -55,8 +55,8 @@ static void set_due(struct stream *s, int64_t due)
 
 static void open_as(struct stream *s, uint32_t attempt, int64_t look)
 {
-    s->way_count = s->way_next = 0;
-    s->own_way = 0;
+    s->route_count = s->route_next = 0;
+    s->own_interface = 0;
     s->present.inode = socket_inode(s->fd);
     s->attempt_since = coarse_now_ns();
     set_due(s, s->attempt_since + look);
@@ -72,9 +72,9 @@ void attempt_begin(struct stream *s)
 void attempt_greeted(struct stream *s, const uint8_t *octets, size_t count)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    if (!s->bound && !attempt_is_open(s) && detour_is_possible((struct sockaddr *)&s->peer, length) && flight_keep(s, octets, count)) {
+    if (!s->bound && !attempt_is_open(s) && fallback_is_possible((struct sockaddr *)&s->peer, length) && flight_keep(s, octets, count)) {
         open_as(s, ATTEMPT_GREETED, GREETED_LOOK_NS);
-        s->own_way = detour_interface_of(s->fd);
+        s->own_interface = fallback_interface_of(s->fd);
     }
 }
 
@@ -126,8 +126,8 @@ static bool put(struct stream *s, int *socket)
 static bool try_next(struct stream *s)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    while (s->way_next < s->way_count && !s->too_many_epolls) {
-        int other = detour_socket(s->fd, s->ways[s->way_next++], (struct sockaddr *)&s->peer, length);
+    while (s->route_next < s->route_count && !s->too_many_epolls) {
+        int other = fallback_socket(s->fd, s->routes[s->route_next++], (struct sockaddr *)&s->peer, length);
         if (other < 0) {
             continue;
         }
@@ -163,11 +163,11 @@ static bool try_next(struct stream *s)
 }
 
 /* Makes out where else the attempt could go. */
-static void find_ways(struct stream *s, bool lost)
+static void find_routes(struct stream *s, bool lost)
 {
-    s->way_count = (uint8_t)detour_ways(s->fd, (struct sockaddr *)&s->peer, s->own_way, lost, s->ways);
-    s->way_next = 0;
-    s->attempt_limit = DETOUR_LIMIT_NS / (s->way_count ? s->way_count : 1);
+    s->route_count = (uint8_t)fallback_routes(s->fd, (struct sockaddr *)&s->peer, s->own_interface, lost, s->routes);
+    s->route_next = 0;
+    s->attempt_limit = FALLBACK_LIMIT_NS / (s->route_count ? s->route_count : 1);
 }
 
 /* The present attempt leads nowhere. True when something else is on the descriptor now. With the gate closed by the caller. */
@@ -175,7 +175,7 @@ static bool go_on(struct stream *s)
 {
     uint32_t attempt = atomic_load(&s->attempt);
     if (attempt == ATTEMPT_FIRST || attempt == ATTEMPT_GREETED) {
-        find_ways(s, attempt == ATTEMPT_FIRST ? coarse_now_ns() - s->attempt_since < UNREACHABLE_NS : detour_is_lost(s->own_way));
+        find_routes(s, attempt == ATTEMPT_FIRST ? coarse_now_ns() - s->attempt_since < UNREACHABLE_NS : fallback_is_lost(s->own_interface));
     }
     if (try_next(s)) {
         return true;
@@ -349,9 +349,9 @@ static void look_at_greeting(struct stream *s, int64_t now)
         attempt_over(s);
         return;
     }
-    bool cut = detour_is_lost(s->own_way);
+    bool cut = fallback_is_lost(s->own_interface);
     if (cut || now - s->attempt_since >= (socket_was_heard(s->fd) ? UNANSWERED_NS : UNHEARD_NS)) {
-        find_ways(s, cut);
+        find_routes(s, cut);
         if (!try_next(s) && !cut) {
             atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
         }
@@ -373,11 +373,11 @@ static void look(struct stream *s, int64_t now)
         go_on(s);
     } else {
         atomic_store(&s->attempt_due, now + LOOK_AGAIN_NS);
-        uint32_t way;
-        bool cut = detour_is_cut_off(s->fd, (struct sockaddr *)&s->peer, &way);
-        s->own_way = s->own_way ? s->own_way : way;
+        uint32_t own;
+        bool cut = fallback_is_cut_off(s->fd, (struct sockaddr *)&s->peer, &own);
+        s->own_interface = s->own_interface ? s->own_interface : own;
         if (cut || now - s->attempt_since >= SILENT_NS) {
-            find_ways(s, cut);
+            find_routes(s, cut);
             if (!try_next(s) && !cut) {
                 atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
             }

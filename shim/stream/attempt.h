@@ -19,7 +19,7 @@
 /* Attempts that are followed. While 0, waits cost one load more than without. */
 extern _Atomic uint32_t attempts_open;
 
-/* connect() has answered EINPROGRESS, to its peer, and the socket is free to go anywhere (detour.h). */
+/* connect() has answered EINPROGRESS, to its peer, and the socket is free to go anywhere (fallback.h). */
 void attempt_begin(struct stream *s);
 
 /* So it is, and this is the first that the program has sent on it. Within the call. */

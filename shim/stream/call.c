@@ -37,7 +37,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     if (!call->tracked) {
         return SIZE_MAX;
     }
-    if (atomic_load(&s->pending_error) && !(call->clear && aside_is_on(s))) {
+    if (atomic_load(&s->pending_error) && !(call->clear && membio_is_on(s))) {
         call->error = atomic_exchange(&s->pending_error, 0);
     }
     /* Records, not HTTP: the program moves them itself, or its library reads outside the calls that are known. */
@@ -178,7 +178,7 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     if (call->counted) {
         atomic_fetch_sub(&s->receiving, 1);
         if (end && !again) {
-            aside_end(s);
+            membio_end(s);
         }
     }
     leave(call);
@@ -239,8 +239,8 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     }
     if (result > 0 && call->counted) {
         s->present.seen += (uint64_t)result;
-        atomic_store(&s->surplus, 0); /* with these octets the program goes to its library */
-        if (!aside_is_on(s)) {
+        atomic_store(&s->pending, 0); /* with these octets the program goes to its library */
+        if (!membio_is_on(s)) {
             tls_spoil(atomic_load(&s->tls), MS_WHY_TLS_CARRIED);
         }
     }
@@ -363,8 +363,8 @@ void write_end(struct call *call, ssize_t result, const struct iovec *vector, in
             }
             left -= n;
         }
-        if (!call->clear && aside_is_on(s)) {
-            aside_sent(s, (size_t)result);
+        if (!call->clear && membio_is_on(s)) {
+            membio_sent(s, (size_t)result);
         } else if (!call->clear && atomic_load(&s->tls)) {
             recognise_carried(s, vector[0].iov_base, (size_t)result < vector[0].iov_len ? (size_t)result : vector[0].iov_len);
         }

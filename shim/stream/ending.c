@@ -55,7 +55,7 @@ bool ending_would_hold(const struct stream *s)
 bool ending_hold(struct stream *s, int error)
 {
     bool orderly = !error || (error == LEFT_ERROR && has_ended_orderly(s)); /* FIN is how a response without a length ends */
-    bool ends = (ending_is_due(s) && orderly) || aside_is_through(s, orderly);
+    bool ends = (ending_is_due(s) && orderly) || membio_is_through(s, orderly);
     bool would = !ends && ending_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
         load_wait(); /* for a while, and once: a core that does not come would hold the program for good */
@@ -103,7 +103,7 @@ bool ending_hold(struct stream *s, int error)
 
 bool ending_concerns(const struct call *call, int error)
 {
-    if (call->counted && aside_is_on(call->stream)) {
+    if (call->counted && membio_is_on(call->stream)) {
         return call->stream->in.phase != MS_CLOSE || error; /* the last octets may still have to be decrypted */
     }
     /* MSG_PEEK meets the end like any read, and some programs do nothing before it has shown them something. */

@@ -20,7 +20,7 @@
 #include "socket.h"
 #include "wait.h"
 
-/* A surplus has been lent EPOLLOUT for, once at least. */
+/* Pending plaintext has been lent EPOLLOUT for, once at least. */
 static _Atomic uint32_t has_lent;
 
 /*
@@ -80,13 +80,13 @@ static void note(struct stream *s, int epfd, int operation, const struct epoll_e
 }
 
 /*
- * A surplus lies in a TLS session, while the socket may have nothing to read. But it can be written to: EPOLLOUT, where the
+ * Pending plaintext lies in a TLS session, while the socket may have nothing to read. But it can be written to: EPOLLOUT, where the
  * program has not asked for it, has the kernel show the descriptor as long as the interest lasts, once for EPOLLET and
  * EPOLLONESHOT, and wakes those who sleep already. The waits make EPOLLIN of it.
  */
 static bool lend(const struct stream *s, struct epoll_event *event)
 {
-    if (!atomic_load(&s->surplus) || !(event->events & EPOLLIN)) {
+    if (!atomic_load(&s->pending) || !(event->events & EPOLLIN)) {
         return false;
     }
     atomic_store(&has_lent, 1);
@@ -117,7 +117,7 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
     struct epoll_event other;
     bool lent = false;
     begin_change(s);
-    if (atomic_load(&s->surplus) && operation != EPOLL_CTL_DEL && memory_is_readable(event, sizeof *event) && fork_is_mine() && fork_same_process()) {
+    if (atomic_load(&s->pending) && operation != EPOLL_CTL_DEL && memory_is_readable(event, sizeof *event) && fork_is_mine() && fork_same_process()) {
         other = *event;
         lent = lend(s, &other);
     }
@@ -345,7 +345,7 @@ void epoll_edge(struct stream *s)
     errno = saved;
 }
 
-/* The surplus is gone: what was lent for it is taken back. */
+/* The plaintext is gone: what was lent for it is taken back. */
 static void take_back(struct stream *s, int epfd)
 {
     if (!gate_enter(s)) {
@@ -353,7 +353,7 @@ static void take_back(struct stream *s, int epfd)
     }
     begin_change(s);
     struct stream_epoll *e = membership(s, epfd);
-    if (e && !e->parted && e->lent && !atomic_load(&s->surplus)) {
+    if (e && !e->parted && e->lent && !atomic_load(&s->pending)) {
         e->lent = e->fired = false;
         change(e, s->fd, &e->event);
     }
@@ -380,18 +380,18 @@ static void silence(struct stream *s, int epfd)
 }
 
 /* Makes EPOLLIN of an EPOLLOUT that was lent. */
-static void show_surplus(struct stream *s, int epfd, struct epoll_event *event)
+static void show_pending(struct stream *s, int epfd, struct epoll_event *event)
 {
     struct stream_epoll *e = membership(s, epfd);
-    bool surplus = atomic_load(&s->surplus) && e->event.events & EPOLLIN;
-    if (!surplus && !e->lent) {
+    bool pending = atomic_load(&s->pending) && e->event.events & EPOLLIN;
+    if (!pending && !e->lent) {
         return;
     }
-    event->events |= surplus ? EPOLLIN : 0;
+    event->events |= pending ? EPOLLIN : 0;
     if (!(e->event.events & EPOLLOUT)) {
         event->events &= ~(uint32_t)EPOLLOUT;
     }
-    if (!surplus) {
+    if (!pending) {
         take_back(s, epfd);
     }
 }
@@ -423,7 +423,7 @@ static void judge(struct stream *s, int epfd, struct epoll_event *event)
     uint32_t before = event->events;
     bool attempt = attempt_is_open(s), again = false;
     if (atomic_load(&has_lent) && before & EPOLLOUT && !attempt) {
-        show_surplus(s, epfd, event);
+        show_pending(s, epfd, event);
     }
     if ((attempt || before & READINESS_FAILURE || e->event.events & EPOLLONESHOT) && !is_of(s, before)) {
         return;
@@ -433,7 +433,7 @@ static void judge(struct stream *s, int epfd, struct epoll_event *event)
         return;
     }
     if (!event->events) {
-        return; /* it was of a surplus that is gone: there is no end to be silent about */
+        return; /* it was of plaintext that is gone: there is no end to be silent about */
     }
     event->events = readiness_shown(s, event->events, false, &again);
     if (again) {

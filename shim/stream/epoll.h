@@ -23,7 +23,7 @@ void epoll_join(struct stream *s, int fd);
  */
 void epoll_edge(struct stream *s);
 
-/* A surplus has come up: those who wait for the descriptor see it. Keeps errno. */
+/* Plaintext is pending: those who wait for the descriptor see it. Keeps errno. */
 void epoll_show(struct stream *s);
 
 /* The same by the agent. */

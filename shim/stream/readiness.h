@@ -26,7 +26,7 @@ enum readiness {
 /* Octets lie decrypted in a TLS session, where the kernel does not see them. */
 static inline bool readiness_is_pending(const struct stream *s)
 {
-    return atomic_load_explicit(&s->surplus, memory_order_relaxed);
+    return atomic_load_explicit(&s->pending, memory_order_relaxed);
 }
 
 /* What a read would find. One system call, two where the connection has ended. Keeps errno. */

@@ -144,7 +144,7 @@ bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
         }
         s->opaque = true;
         const uint8_t *random = hello_random(octets, count);
-        if (random && !aside_match(s, random)) {
+        if (random && !membio_match(s, random)) {
             below_sent(s, random);
         }
         read_hello(s, octets, count);
@@ -152,9 +152,9 @@ bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
         if (tls_inside()) {
             return true; /* of a library that is known: its handshake comes to an end */
         }
-        if (!s->http_over_tls && !tls_works_aside()) {
+        if (!s->http_over_tls && !tls_works_on_memory()) {
             stream_leave(s, MS_WHY_NOT_HTTP);
-        } else if (tls_works_aside()) {
+        } else if (tls_works_on_memory()) {
             tell_left(s, MS_WHY_TLS_NOT_FOUND);
         } else {
             tell_left(s, MS_WHY_TLS_UNKNOWN);

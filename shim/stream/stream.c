@@ -117,7 +117,7 @@ static void reset_gate(struct stream *s)
     stream_no_sleepers(s);
     atomic_store(&s->stepping, 0);
     atomic_store(&s->resuming, 0);
-    atomic_store(&s->surplus, 0);
+    atomic_store(&s->pending, 0);
     atomic_store(&s->drained, 1);
     atomic_store(&s->looked, 0);
     atomic_store(&s->hidden, 0);
@@ -299,7 +299,7 @@ void stream_forget_plain(void)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        bool other = atomic_load(&s->tls) || atomic_load(&s->present.unchunks) || atomic_load(&s->surplus) || s->present.end != MS_NO_STOP || s->kept.fd >= 0;
+        bool other = atomic_load(&s->tls) || atomic_load(&s->present.unchunks) || atomic_load(&s->pending) || s->present.end != MS_NO_STOP || s->kept.fd >= 0;
         stream_abandon(s);
         if (!other && stream_advance(s, true, STAGE_PARTING)) {
             unmark(s);

@@ -51,13 +51,13 @@ enum stream_stage {
 };
 
 /* Interfaces that one connection attempt is tried over at most, besides the one the kernel chooses. */
-#define DETOUR_WAYS 4
+#define FALLBACK_ROUTES 4
 
 struct stream_epoll {
     int epfd;    /* -1: unused */
     bool parted; /* taken out for a hand-over */
     bool fired;  /* EPOLLONESHOT: it was disabled when it was taken out */
-    bool lent;   /* EPOLLOUT was added to stand for the surplus */
+    bool lent;   /* EPOLLOUT was added to stand for pending plaintext */
     bool silenced; /* EPOLLET was added, for the kernel would show an end all the time that is not to be seen yet */
     uint32_t told; /* what the kernel was told to show */
     struct epoll_event event; /* what the program has told */
@@ -105,7 +105,7 @@ struct stream {
 
     /* What lies over the connection (tls.h). */
     _Atomic(struct tls *) tls; /* the session, NULL while none is known */
-    _Atomic uint32_t surplus;  /* its twin came with decrypted octets, of which the socket tells nothing to those who wait */
+    _Atomic uint32_t pending;  /* there is pending plaintext: octets decrypted by its twin, of which the socket tells nothing to those who wait */
     bool opaque;               /* the descriptor's own octets are not HTTP */
     bool http_over_tls;        /* its ClientHello offers HTTP, or nothing, on a port where that may be meant */
     char tunnel[264];          /* host:port that a proxy was asked to CONNECT to, "" none */
@@ -134,10 +134,10 @@ struct stream {
     _Atomic uint32_t attempt;       /* enum stream_attempt */
     _Atomic int64_t attempt_due;    /* by the coarse clock: when it is to be looked at */
     int64_t attempt_since;          /* likewise: when it was begun */
-    int64_t attempt_limit;          /* ns for each other way */
-    uint32_t own_way;               /* the interface it went over first; 0 not yet looked for */
-    uint32_t ways[DETOUR_WAYS];     /* interfaces to try */
-    uint8_t way_count, way_next;
+    int64_t attempt_limit;          /* ns for each other route */
+    uint32_t own_interface;               /* the interface it went over first; 0 not yet looked for */
+    uint32_t routes[FALLBACK_ROUTES]; /* interfaces to try */
+    uint8_t route_count, route_next;
     uint8_t flight; /* one more than the number of the first flight that is kept (flight.c), 0 none */
     bool flight_sent; /* on the socket that is behind the descriptor */
 

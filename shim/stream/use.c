@@ -273,10 +273,10 @@ bool use_is_lookup(const struct sockaddr *address)
 /* Whether the kernel lets this program go there over the interface, by its rules and its tunnels. */
 static bool is_allowed(unsigned index, const struct sockaddr *address)
 {
-    struct route way;
+    struct route route;
     int netlink = route_open();
     bool allowed = netlink < 0
-        || (route_find(netlink, address, index, &way) && !route_is_barred(netlink, address, 0, index));
+        || (route_find(netlink, address, index, &route) && !route_is_barred(netlink, address, 0, index));
     route_close(netlink);
     return allowed;
 }

@@ -66,8 +66,8 @@ static void unshow_question(const struct tls *t)
 {
     struct stream *s = tls_stream(t);
     struct twin *live = atomic_load(&((struct tls *)t)->live);
-    if (s && !atomic_load(&((struct tls *)t)->aside.on)) {
-        atomic_store(&s->surplus, live && atomic_load(&((struct tls *)t)->plain_fd) < 0 && twin_is_ready(live));
+    if (s && !atomic_load(&((struct tls *)t)->membio.on)) {
+        atomic_store(&s->pending, live && atomic_load(&((struct tls *)t)->plain_fd) < 0 && twin_is_ready(live));
     }
 }
 
@@ -109,14 +109,14 @@ void twin_ask(struct tls *t)
 void twin_show_question(struct stream *s)
 {
     struct tls *t = atomic_load(&s->tls);
-    if (!t || !atomic_load(&t->asked) || atomic_load(&t->aside.on)) {
+    if (!t || !atomic_load(&t->asked) || atomic_load(&t->membio.on)) {
         return;
     }
-    uint32_t had = atomic_exchange(&s->surplus, 1);
+    uint32_t had = atomic_exchange(&s->pending, 1);
     if (atomic_load(&t->asked)) {
         epoll_show_all(s);
     } else {
-        atomic_store(&s->surplus, had); /* it has been answered meanwhile */
+        atomic_store(&s->pending, had); /* it has been answered meanwhile */
     }
 }
 

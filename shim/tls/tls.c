@@ -41,11 +41,11 @@ static _Atomic uint32_t count;
 static struct tls *resting, **resting_end = &resting;
 static unsigned resting_count;
 
-static _Thread_local bool aside;
+static _Thread_local bool on_memory;
 
-bool tls_works_aside(void)
+bool tls_works_on_memory(void)
 {
-    return aside;
+    return on_memory;
 }
 
 static uint32_t start_of(const void *handle)
@@ -150,7 +150,7 @@ struct stream *tls_stream(const struct tls *t)
 void tls_part(struct stream *s)
 {
     struct tls *t = atomic_exchange(&s->tls, NULL);
-    atomic_store(&s->surplus, 0);
+    atomic_store(&s->pending, 0);
     if (t) {
         pthread_mutex_lock(&tls_mutex);
         if (atomic_load(&t->stream) == s) {
@@ -171,8 +171,8 @@ void tls_gone(struct tls *t)
     }
     pthread_mutex_lock(&tls_mutex);
     take_out(t);
-    aside_gone(t);
-    atomic_store(&t->aside.on, false);
+    membio_gone(t);
+    atomic_store(&t->membio.on, false);
     pthread_mutex_unlock(&tls_mutex);
     twin_session_gone(t);
     t->library->kind->release(t);
@@ -209,7 +209,7 @@ void tls_tie(struct tls *t, struct stream *s)
 bool tls_own_traffic(const struct stream *s)
 {
     struct tls *t = atomic_load(&((struct stream *)s)->tls);
-    if (!t || atomic_load(&t->aside.on)) {
+    if (!t || atomic_load(&t->membio.on)) {
         return false; /* a library that works on memory has none: within its calls, a function of the program's sends and receives */
     }
     /* After a switch of stacks the frame may be another call's; but the call has its place in the stream as well. */
@@ -307,11 +307,11 @@ void tls_plain(struct tls *t, int fd)
 static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
 {
     struct stream *s = tls_stream(data->t);
-    bool aside_on = atomic_load(&data->t->aside.on);
+    bool aside_on = atomic_load(&data->t->membio.on);
     ssize_t n;
     if (aside_on) {
-        n = writing ? aside_send(data->t, data->buffer, data->length)
-                    : aside_receive(data->t, data->buffer, data->length, data->peek);
+        n = writing ? membio_send(data->t, data->buffer, data->length)
+                    : membio_receive(data->t, data->buffer, data->length, data->peek);
     } else {
         n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
                     : REAL(recv)(fd, data->buffer, data->length, data->peek && aside_on ? MSG_PEEK : 0);
@@ -337,16 +337,16 @@ static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
  * it would be without a hand-over. Where an answer is reframed, what is left may be what no record has brought.
  * True when those who wait by epoll have to be shown it, once the call has left.
  */
-static bool check_surplus(struct tls *t, struct stream *s)
+static bool check_pending(struct tls *t, struct stream *s)
 {
     struct twin *w = atomic_load(&t->live);
-    if (atomic_load(&t->aside.on)) {
+    if (atomic_load(&t->membio.on)) {
         return false; /* whoever feeds a library reads from it until it has nothing */
     }
-    bool had = atomic_load_explicit(&s->surplus, memory_order_relaxed);
+    bool had = atomic_load_explicit(&s->pending, memory_order_relaxed);
     bool has = w && atomic_load(&t->plain_fd) < 0 && (had || w->framed) && twin_is_ready(w);
     if (has != had) {
-        atomic_store(&s->surplus, has);
+        atomic_store(&s->pending, has);
     }
     return has && !had;
 }
@@ -376,8 +376,8 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, bool w
     data->done = 0;
     if (t) {
         data->handle = t->last = w ? w->handle : t->handle;
-        memory = !writing && atomic_load_explicit(&t->aside.on, memory_order_relaxed);
-        before = memory ? aside_call(t) : 0;
+        memory = !writing && atomic_load_explicit(&t->membio.on, memory_order_relaxed);
+        before = memory ? membio_call(t) : 0;
     }
     if (w && serves && !w->framed && atomic_load(&t->plain_fd) < 0 && w->stash_end > w->stash_start && data->length) {
         data->done = twin_serve(w, data->buffer, data->length, data->peek);
@@ -395,7 +395,7 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, bool w
     if (w && w->framed && !writing) {
         data->outcome = call_library(data, read_framed);
         if (memory) {
-            aside_called(t, before, data->outcome == TLS_DATA);
+            membio_called(t, before, data->outcome == TLS_DATA);
         }
         if (data->outcome != TLS_END || w->framed) {
             data->library->kind->say(data, false);
@@ -405,7 +405,7 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, bool w
     }
     enum tls_outcome outcome = call_library(data, carry);
     if (memory) {
-        aside_called(t, before, outcome == TLS_DATA);
+        membio_called(t, before, outcome == TLS_DATA);
     }
     return outcome;
 }
@@ -433,7 +433,7 @@ struct stream *tls_look_below(struct tls_library *library, void *handle, struct 
 {
     struct tls *tied = below_look(library, handle, t);
     if (!tied && again) {
-        aside_look(library, handle, t);
+        membio_look(library, handle, t);
     }
     return tied ? tls_stream(tied) : NULL;
 }
@@ -498,8 +498,8 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             struct tls_frame before;
             tls_begin(&before, t->library, t->handle, t);
             t->library->kind->refresh(t);
-            if (atomic_load_explicit(&s->surplus, memory_order_relaxed) || atomic_load(&t->live)) {
-                show = check_surplus(t, s);
+            if (atomic_load_explicit(&s->pending, memory_order_relaxed) || atomic_load(&t->live)) {
+                show = check_pending(t, s);
             }
             tls_end(&before);
             errno = result < 0 ? error : saved;
@@ -545,7 +545,7 @@ void tls_write(struct tls_data *data, tls_carry *carry)
         t = atomic_load(&s->tls); /* the handshake was part of this call */
         write_begin_clear(&call, s);
     }
-    aside = !s && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
+    on_memory = !s && data->outcome == TLS_DATA && data->done >= 4 && !memcmp(data->buffer, "GET ", 4);
     if (s && t) {
         atomic_store(&t->busy_writing, data->outcome == TLS_AGAIN);
         struct iovec part = { data->buffer, data->length };
@@ -569,8 +569,8 @@ void *tls_enter(struct tls_present *present, struct tls_library *library, struct
     struct stream *s = t && !tls_is_nested(handle, t, NULL) ? tls_stream(t) : NULL;
     present->held = s && fork_is_mine() && gate_enter(s) ? s : NULL;
     tls_begin(&present->before, library, handle, t);
-    if (present->held && atomic_load(&t->aside.on)) {
-        aside_skip(t);
+    if (present->held && atomic_load(&t->membio.on)) {
+        membio_skip(t);
     }
     struct twin *w = t ? atomic_load(&t->live) : NULL;
     return tls_now.handle = w ? w->handle : handle;

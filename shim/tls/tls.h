@@ -22,7 +22,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "aside.h"
+#include "membio.h"
 #include "stream/stream.h"
 
 struct twin;
@@ -116,7 +116,7 @@ struct tls_kind {
     void (*destroy)(struct twin *w);
 
     /*
-     * The memory that a handle works on in the place of a descriptor (aside.h). `memory` is NULL where the library knows no
+     * The memory that a handle works on in the place of a descriptor (membio.h). `memory` is NULL where the library knows no
      * such thing, and answers NULL for a handle that has none. `out`: that which the library writes to.
      */
     const void *(*memory)(struct tls_library *library, void *handle);
@@ -159,7 +159,7 @@ struct tls {
         int error;           /* errno of the first, 0 for an end of file */
         uint32_t generation; /* of the stream, when the call began */
     } kept;
-    struct aside aside;
+    struct membio membio;
     struct tls *next;                /* tls.c's, once the session has gone */
 };
 
@@ -277,9 +277,9 @@ void tls_forget(void);
 
 /*
  * The last write of this thread was of a GET, and reached no socket: the session works on memory that could not be tied to
- * a descriptor (aside.h), and the program itself sends the records.
+ * a descriptor (membio.h), and the program itself sends the records.
  */
-bool tls_works_aside(void);
+bool tls_works_on_memory(void);
 
 /*
  * A data call of the program's. `carry` makes the library's call on the handle, with the length it is given, and
@@ -331,7 +331,7 @@ static inline bool tls_is_own(const struct tls *t)
 {
     return !atomic_load_explicit((struct twin *_Atomic *)&t->live, memory_order_acquire)
         && atomic_load_explicit((_Atomic int *)&t->plain_fd, memory_order_relaxed) < 0
-        && !atomic_load_explicit((_Atomic bool *)&t->aside.on, memory_order_relaxed);
+        && !atomic_load_explicit((_Atomic bool *)&t->membio.on, memory_order_relaxed);
 }
 
 /*

@@ -231,15 +231,15 @@ void twin_vacate(int fd, int moved)
 bool twin_swap(struct twin *w, int fd)
 {
     struct tls_frame frame;
-    bool surplus = false;
+    bool pending = false;
     twin_begin_work(&frame);
     struct tls *t = w->session;
     take_out(w);
     if (!t) {
         twin_destroy(w);
     } else {
-        surplus = twin_is_ready(w);
-        if (atomic_load(&t->aside.on)) {
+        pending = twin_is_ready(w);
+        if (atomic_load(&t->membio.on)) {
             w->library->kind->adopt(w, t->handle);
         } else {
             w->library->kind->attach(w, fd);
@@ -253,7 +253,7 @@ bool twin_swap(struct twin *w, int fd)
         }
     }
     twin_end_work(&frame);
-    return surplus;
+    return pending;
 }
 
 void twin_free(struct twin *w)

@@ -13,11 +13,11 @@ int main(void)
     struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
     epoll_ctl(epfd, EPOLL_CTL_ADD, stream.fd, &event);
     expect("before there is anything", epfd, 0);
-    atomic_store(&stream.surplus, 1);
+    atomic_store(&stream.pending, 1);
     epoll_show(&stream);
     expect("decrypted", epfd, 1);
     expect("not read yet", epfd, 1);
-    atomic_store(&stream.surplus, 0);
+    atomic_store(&stream.pending, 0);
     expect("read", epfd, 0);
     expect("nothing more", epfd, 0);
     return 0;

@@ -15,9 +15,9 @@ int main(void)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         int epfd = begin();
         struct epoll_event event = { .events = kinds[i].events };
-        atomic_store(&stream.surplus, 1);
+        atomic_store(&stream.pending, 1);
         epoll_ctl(epfd, EPOLL_CTL_ADD, stream.fd, &event);
-        atomic_store(&stream.surplus, 0);
+        atomic_store(&stream.pending, 0);
         expect("read before it was waited for", epfd, 0);
         write(connections[0].there, "xx", 2);
         await_input(stream.fd);

@@ -32,7 +32,7 @@ void own_drop(int *fd)
 {
 }
 
-NOT_CALLED(aside_obstacle)
+NOT_CALLED(membio_obstacle)
 NOT_CALLED(caller_look)
 NOT_CALLED(caller_sleeps)
 NOT_CALLED(epoll_join)

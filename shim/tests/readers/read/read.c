@@ -113,7 +113,7 @@ int main(void)
         name[name_length] = 0;
         input = (struct input){ octets, count, 0, seed, name };
         switch (kind) {
-        case 'd': read_detour(kind); break;
+        case 'd': read_fallback(kind); break;
         case 'n': case 'l': case 'v': read_route(kind); break;
         case 'c': case 'o': read_settings(kind); break;
         case 'u': read_use(); break;

@@ -17,7 +17,7 @@ struct input {
 extern struct input input;
 
 /* A kind's answer, on standard output, without the end of the line. */
-void read_detour(uint8_t kind);
+void read_fallback(uint8_t kind);
 void read_route(uint8_t kind);
 void read_settings(uint8_t kind);
 void read_use(void);

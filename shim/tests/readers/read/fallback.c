@@ -1,5 +1,5 @@
-/* detour.c: /proc/net/dev. */
-#include "stream/detour.c"
+/* fallback.c: /proc/net/dev. */
+#include "stream/fallback.c"
 
 #include <stdarg.h>
 
@@ -20,14 +20,14 @@ static int note_name(int fd, unsigned long request, ...)
     return -1;
 }
 
-void read_detour(uint8_t kind)
+void read_fallback(uint8_t kind)
 {
     struct sockaddr_in to = { .sin_family = AF_INET };
-    struct way ways[DETOUR_WAYS];
+    struct ranked routes[FALLBACK_ROUTES];
     switch (kind) {
     case 'd':
         atomic_store(&calls_real[CALL_ioctl], (void *)note_name);
-        others(0, (struct sockaddr *)&to, 0, true, ways);
+        others(0, (struct sockaddr *)&to, 0, true, routes);
         break;
     }
 }

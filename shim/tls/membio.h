@@ -1,5 +1,5 @@
 /*
- * aside.h: TLS sessions that work on memory (OpenSSL's BIO_s_mem, as Python's asyncio has it, and BIO_s_bio, as Boost.Asio):
+ * membio.h: TLS sessions that work on memory (OpenSSL's BIO_s_mem, as Python's asyncio has it, and BIO_s_bio, as Boost.Asio):
  * the program itself reads records from its socket and puts them into one memory, and sends what the library puts into
  * another.
  *
@@ -10,10 +10,10 @@
  * lies before that position, or is still on its way there, is thrown away.
  *
  * A program that waits for its socket calls the library only after it has read something. Where all that is left lies
- * decrypted in the twin (stream.h: surplus), it is handed a few octets that mean nothing, which are thrown away likewise.
+ * decrypted in the twin (stream.h: pending), it is handed a few octets that mean nothing, which are thrown away likewise.
  */
-#ifndef MIDSTREAM_ASIDE_H
-#define MIDSTREAM_ASIDE_H
+#ifndef MIDSTREAM_MEMBIO_H
+#define MIDSTREAM_MEMBIO_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,7 +27,7 @@ struct tls_library;
 
 
 /* A session's positions in its memories. Changed by calls inside the gate, and by the agent. */
-struct aside {
+struct membio {
     const void *memory;     /* the library's, from which it reads; NULL: no ClientHello has been seen there */
     _Atomic bool on;        /* the descriptor is known */
     _Atomic bool ended;     /* the program has seen the end of its connection */
@@ -41,53 +41,53 @@ struct aside {
  * A call of the library's on a session of no stream is over: if it has begun with a ClientHello in its memory, that is
  * remembered. t may be NULL.
  */
-void aside_look(struct tls_library *library, void *handle, struct tls *t);
+void membio_look(struct tls_library *library, void *handle, struct tls *t);
 
 /* A ClientHello has been sent on a descriptor. True if it is a remembered one: its session is tied to s. */
-bool aside_match(struct stream *s, const uint8_t *random);
+bool membio_match(struct stream *s, const uint8_t *random);
 
 /* The program has sent records. */
-void aside_sent(struct stream *s, size_t count);
+void membio_sent(struct stream *s, size_t count);
 
 /* Whether the stream's session works on memory. */
-bool aside_is_on(const struct stream *s);
+bool membio_is_on(const struct stream *s);
 
 /*
  * The connection has ended, orderly or not. Whether that is to be shown to the program all the same: it has all of the
  * response before an orderly end, if not decrypted yet, or has seen the end before.
  */
-bool aside_is_through(const struct stream *s, bool orderly);
+bool membio_is_through(const struct stream *s, bool orderly);
 
 /* The program is about to see that end. */
-void aside_end(struct stream *s);
+void membio_end(struct stream *s);
 
 /* Before a call of the library's: throws away what is not for the present session. */
-void aside_skip(struct tls *t);
+void membio_skip(struct tls *t);
 
 /*
- * The same before one that reads: the program has not to be told of a surplus any more. What it returns goes to the other
+ * The same before one that reads: the program has not to be told of pending plaintext any more. What it returns goes to the other
  * after the call. `whole`: octets were read, and so no part of a record is left in the library.
  */
-uint64_t aside_call(struct tls *t);
-void aside_called(struct tls *t, uint64_t before, bool whole);
+uint64_t membio_call(struct tls *t);
+void membio_called(struct tls *t, uint64_t before, bool whole);
 
 /* Why a hand-over has to wait, or NULL. By the agent, as the next. */
-enum ms_why aside_obstacle(const struct stream *s);
+enum ms_why membio_obstacle(const struct stream *s);
 
 /* Another socket is behind the descriptor; `other`: and another session over it. Before stream.present.seen starts anew. */
-void aside_continue(struct tls *t, const struct stream *s, bool other);
+void membio_continue(struct tls *t, const struct stream *s, bool other);
 
 /*
- * A read of the descriptor by the program, while there is a surplus: what to hand it if the socket has nothing, of `length`
+ * A read of the descriptor by the program, while there is pending plaintext: what to hand it if the socket has nothing, of `length`
  * octets at most; 0: nothing.
  */
-size_t aside_fill(struct stream *s, void *buffer, size_t length);
+size_t membio_fill(struct stream *s, void *buffer, size_t length);
 
 /* Reads or writes the memory where it holds the clear octets of a relay. As recv() and send(): errno is EAGAIN. */
-ssize_t aside_receive(struct tls *t, void *buffer, size_t length, bool peek);
-ssize_t aside_send(struct tls *t, const void *octets, size_t length);
+ssize_t membio_receive(struct tls *t, void *buffer, size_t length, bool peek);
+ssize_t membio_send(struct tls *t, const void *octets, size_t length);
 
 /* The session goes. With tls_mutex. */
-void aside_gone(struct tls *t);
+void membio_gone(struct tls *t);
 
 #endif

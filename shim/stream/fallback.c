@@ -1,5 +1,5 @@
-/* detour.c: see detour.h. */
-#include "detour.h"
+/* fallback.c: see fallback.h. */
+#include "fallback.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 #define SO_BINDTOIFINDEX 62
 #endif
 
-struct way {
+struct ranked {
     struct route route;
     unsigned rank; /* in the manager's order */
 };
@@ -40,8 +40,8 @@ static uint32_t bound_to(int fd)
     return REAL(getsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &length) || index < 0 ? 0 : (uint32_t)index;
 }
 
-/* Other interfaces with a way to the address: in the manager's order, then in the kernel's own. */
-static int others(int netlink, const struct sockaddr *to, uint32_t but, bool lost, struct way *ways)
+/* Other interfaces with a route to the address: in the manager's order, then in the kernel's own. */
+static int others(int netlink, const struct sockaddr *to, uint32_t but, bool lost, struct ranked *routes)
 {
     struct lines l;
     struct use_order order;
@@ -52,7 +52,7 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, bool los
     use_read_order(&order);
     while (lines_next(&l)) {
         struct ifreq request = { 0 };
-        struct way way;
+        struct ranked candidate;
         char *name = l.line + strspn(l.line, " "), *end = strchr(name, ':');
         if (!end || (size_t)(end - name) >= IFNAMSIZ) {
             continue;
@@ -60,30 +60,30 @@ static int others(int netlink, const struct sockaddr *to, uint32_t but, bool los
         *end = 0;
         memcpy(request.ifr_name, name, (size_t)(end - name));
         if (!strcmp(name, "lo") || REAL(ioctl)(netlink, SIOCGIFINDEX, &request) || (uint32_t)request.ifr_ifindex == but
-            || !route_find(netlink, to, (uint32_t)request.ifr_ifindex, &way.route) || way.route.index != (uint32_t)request.ifr_ifindex
-            || !route_has_carrier(netlink, way.route.index) || route_is_barred(netlink, to, but, way.route.index)) {
+            || !route_find(netlink, to, (uint32_t)request.ifr_ifindex, &candidate.route) || candidate.route.index != (uint32_t)request.ifr_ifindex
+            || !route_has_carrier(netlink, candidate.route.index) || route_is_barred(netlink, to, but, candidate.route.index)) {
             continue;
         }
         bool costs = false;
-        way.rank = use_rank(&order, name, way.route.index, &costs);
-        if ((way.rank == USE_UNRANKED && settings_forbid(name)) || (!lost && (costs || settings_cost(name)))) {
+        candidate.rank = use_rank(&order, name, candidate.route.index, &costs);
+        if ((candidate.rank == USE_UNRANKED && settings_forbid(name)) || (!lost && (costs || settings_cost(name)))) {
             continue;
         }
-        int at = count < DETOUR_WAYS ? count++ : DETOUR_WAYS;
-        for (; at > 0 && (ways[at - 1].rank > way.rank || (ways[at - 1].rank == way.rank && ways[at - 1].route.metric > way.route.metric)); at--) {
-            if (at < DETOUR_WAYS) {
-                ways[at] = ways[at - 1];
+        int at = count < FALLBACK_ROUTES ? count++ : FALLBACK_ROUTES;
+        for (; at > 0 && (routes[at - 1].rank > candidate.rank || (routes[at - 1].rank == candidate.rank && routes[at - 1].route.metric > candidate.route.metric)); at--) {
+            if (at < FALLBACK_ROUTES) {
+                routes[at] = routes[at - 1];
             }
         }
-        if (at < DETOUR_WAYS) {
-            ways[at] = way;
+        if (at < FALLBACK_ROUTES) {
+            routes[at] = candidate;
         }
     }
     lines_close(&l);
     return count;
 }
 
-bool detour_is_possible(const struct sockaddr *address, socklen_t length)
+bool fallback_is_possible(const struct sockaddr *address, socklen_t length)
 {
     return ((length >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET)
             || (length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6))
@@ -91,51 +91,51 @@ bool detour_is_possible(const struct sockaddr *address, socklen_t length)
 }
 
 /* A host on the link itself is looked for nowhere else: there, somebody else may have its address. */
-static bool is_stuck(int netlink, const struct sockaddr *address, struct route *way)
+static bool is_stuck(int netlink, const struct sockaddr *address, struct route *route)
 {
-    return route_find(netlink, address, 0, way) && way->index && way->through && !route_has_carrier(netlink, way->index);
+    return route_find(netlink, address, 0, route) && route->index && route->through && !route_has_carrier(netlink, route->index);
 }
 
-uint32_t detour_before(int fd, const struct sockaddr *address, socklen_t length)
+uint32_t fallback_before(int fd, const struct sockaddr *address, socklen_t length)
 {
     int saved = errno;
     long flags = REAL(syscall)(SYS_fcntl, fd, F_GETFL);
     int netlink = flags < 0 || flags & O_NONBLOCK ? -1 : route_open();
-    struct route way = { 0 };
-    struct way ways[DETOUR_WAYS];
-    if (netlink >= 0 && is_stuck(netlink, address, &way) && !bound_to(fd) && others(netlink, address, way.index, true, ways) > 0) {
-        use_bind_index(fd, ways[0].route.index, address, length);
+    struct route route = { 0 };
+    struct ranked routes[FALLBACK_ROUTES];
+    if (netlink >= 0 && is_stuck(netlink, address, &route) && !bound_to(fd) && others(netlink, address, route.index, true, routes) > 0) {
+        use_bind_index(fd, routes[0].route.index, address, length);
     }
     route_close(netlink);
     errno = saved;
-    return way.index;
+    return route.index;
 }
 
-bool detour_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own)
+bool fallback_is_cut_off(int fd, const struct sockaddr *address, uint32_t *own)
 {
     int netlink = route_open();
-    struct route way = { .index = bound_to(fd) };
-    bool cut = netlink >= 0 && (way.index ? !route_has_carrier(netlink, way.index) : is_stuck(netlink, address, &way));
+    struct route route = { .index = bound_to(fd) };
+    bool cut = netlink >= 0 && (route.index ? !route_has_carrier(netlink, route.index) : is_stuck(netlink, address, &route));
     route_close(netlink);
-    *own = way.index;
+    *own = route.index;
     return cut;
 }
 
-uint32_t detour_interface_of(int fd)
+uint32_t fallback_interface_of(int fd)
 {
     struct sockaddr_in6 local = { .sin6_family = AF_UNSPEC };
     socklen_t length = sizeof local;
-    struct route way = { .index = bound_to(fd) };
-    int netlink = way.index || REAL(getsockname)(fd, (struct sockaddr *)&local, &length)
+    struct route route = { .index = bound_to(fd) };
+    int netlink = route.index || REAL(getsockname)(fd, (struct sockaddr *)&local, &length)
             || (local.sin6_family != AF_INET && local.sin6_family != AF_INET6) ? -1 : route_open();
     if (netlink >= 0) {
-        route_find(netlink, (struct sockaddr *)&local, 0, &way); /* of the table `local`, which names the interface that has it */
+        route_find(netlink, (struct sockaddr *)&local, 0, &route); /* of the table `local`, which names the interface that has it */
     }
     route_close(netlink);
-    return way.index;
+    return route.index;
 }
 
-bool detour_is_lost(uint32_t index)
+bool fallback_is_lost(uint32_t index)
 {
     int netlink = index ? route_open() : -1;
     bool lost = netlink >= 0 && !route_has_carrier(netlink, index);
@@ -143,23 +143,23 @@ bool detour_is_lost(uint32_t index)
     return lost;
 }
 
-unsigned detour_ways(int fd, const struct sockaddr *address, uint32_t own, bool lost, uint32_t *list)
+unsigned fallback_routes(int fd, const struct sockaddr *address, uint32_t own, bool lost, uint32_t *list)
 {
     int netlink = route_open();
     uint32_t bound = bound_to(fd);
-    struct route way = { 0 };
-    struct way ways[DETOUR_WAYS];
+    struct route route = { 0 };
+    struct ranked routes[FALLBACK_ROUTES];
     own = bound ? bound : own;
-    bool known = netlink >= 0 && route_find(netlink, address, own, &way);
-    int count = netlink < 0 || (known && !way.through) ? 0 : others(netlink, address, own ? own : way.index, lost, ways);
+    bool known = netlink >= 0 && route_find(netlink, address, own, &route);
+    int count = netlink < 0 || (known && !route.through) ? 0 : others(netlink, address, own ? own : route.index, lost, routes);
     route_close(netlink);
     for (int i = 0; i < count; i++) {
-        list[i] = ways[i].route.index;
+        list[i] = routes[i].route.index;
     }
     return (unsigned)count;
 }
 
-int detour_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length)
+int fallback_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length)
 {
     int domain = 0, protocol = 0;
     socklen_t size = sizeof domain;
@@ -192,20 +192,20 @@ static void abandon(void)
     }
 }
 
-int detour_after(int fd, const struct sockaddr *address, socklen_t length, uint32_t own)
+int fallback_after(int fd, const struct sockaddr *address, socklen_t length, uint32_t own)
 {
-    uint32_t ways[DETOUR_WAYS];
+    uint32_t routes[FALLBACK_ROUTES];
     int saved = errno, result = -1;
     if ((saved != ENETUNREACH && saved != EHOSTUNREACH && saved != ENETDOWN && saved != ETIMEDOUT) || !fork_same_process()) {
         return -1;
     }
     struct stream *s = stream_of(fd);
-    unsigned count = detour_ways(fd, address, own, saved != ETIMEDOUT, ways);
-    int64_t each = DETOUR_LIMIT_NS / (count ? count : 1);
+    unsigned count = fallback_routes(fd, address, own, saved != ETIMEDOUT, routes);
+    int64_t each = FALLBACK_LIMIT_NS / (count ? count : 1);
     const struct timeval limit = { each / 1000000000, each % 1000000000 / 1000 };
     for (unsigned i = 0; i < count && result; i++) {
         abandon();
-        int other = abandoned = detour_socket(fd, ways[i], address, length);
+        int other = abandoned = fallback_socket(fd, routes[i], address, length);
         if (other < 0) {
             continue;
         }
