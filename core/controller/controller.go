@@ -25,6 +25,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/guard"
+	"midstream/core/liaison"
 	"midstream/core/log"
 	"midstream/core/manager"
 	"midstream/core/netmon"
@@ -58,20 +59,20 @@ type Channel interface {
 type Controller struct {
 	control.Hub
 
-	pid        int
-	command    string
-	config     *config.Config
-	wrong      error // the configuration cannot be used: nothing is moved
-	channel    Channel
-	shim       Shim
-	log        zerolog.Logger
-	names      resolve.Cache
-	lookups    resume.Lookups
-	holders    holders
-	manager    *manager.Engine
-	management management
-	networks   netmon.Monitor
-	sampler    sampler
+	pid      int
+	command  string
+	config   *config.Config
+	wrong    error // the configuration cannot be used: nothing is moved
+	channel  Channel
+	shim     Shim
+	log      zerolog.Logger
+	names    resolve.Cache
+	lookups  resume.Lookups
+	holders  holders
+	manager  *manager.Engine
+	liaison  *liaison.Liaison
+	networks netmon.Monitor
+	sampler  sampler
 	// standbys counts the connections kept ready.
 	standbys atomic.Int32
 	dialing  chan struct{} // bounds the connections being made at once
@@ -99,7 +100,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		manager: manager.New(cfg, time.Now),
 		streams: map[uint64]*Stream{},
 	}
-	c.management.init()
+	c.liaison = liaison.New(process{c}, c.manager, &c.networks, pid, c.command, logger)
 	c.sampler.init()
 	return c
 }
@@ -126,7 +127,7 @@ func Start(ch Channel, shim Shim, pid int) {
 		}
 	})
 	guard.Go(func() { c.serveControl() })
-	guard.Go(func() { c.manage(context.Background()) })
+	guard.Go(func() { c.liaison.Serve(context.Background()) })
 	guard.Go(func() {
 		if c.Run() {
 			shim.End()
@@ -233,7 +234,7 @@ func (c *Controller) open(m channel.Message) {
 	c.streams[m.Stream] = s
 	c.mu.Unlock()
 	c.log.Debug().Str("session", s.name()).Int("fd", o.FD).Stringer("peer", o.Peer).Msg("opened")
-	c.lookSoon()
+	c.liaison.LookSoon()
 	s.publish(control.EventOpened, "connected to "+o.Peer.String()+" over "+s.iface, nil)
 }
 

@@ -88,19 +88,6 @@ func (s *Stream) moved(m channel.Message) bool {
 	return !restored
 }
 
-// heardOfNetworks follows a change of the host's networks: at once where something was lost, and when all is known anew.
-func (c *Controller) heardOfNetworks(whole bool) {
-	if whole {
-		select {
-		case c.management.links <- struct{}{}:
-		default: // one is waiting already
-		}
-	}
-	for _, s := range c.all("") {
-		s.lookAtPath()
-	}
-}
-
 // lookAtPath leaves a path that is not there any more.
 func (s *Stream) lookAtPath() {
 	s.mu.Lock()

@@ -46,7 +46,7 @@ func (c *Controller) preferServers(ctx context.Context) {
 	for _, s := range c.all("") {
 		n := s.Need()
 		dwell := c.config.Policy.Dwell
-		if !n.Active || !n.Movable || n.Loopback() || s.busy() || !n.Moved.IsZero() && time.Since(n.Moved) < dwell {
+		if !n.Active || !n.Movable || n.Loopback() || s.Busy() || !n.Moved.IsZero() && time.Since(n.Moved) < dwell {
 			continue
 		}
 		if left := n.Remaining(); left >= 0 && left < pays {

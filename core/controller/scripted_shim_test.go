@@ -80,7 +80,7 @@ func newScripted(t *testing.T, w *world, c *config.Config) *scripted {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.c.Run() })
-	running.Go(func() { p.c.manage(ctx) })
+	running.Go(func() { p.c.liaison.Serve(ctx) })
 	running.Go(p.receive)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -40,7 +40,7 @@ func (p *sampler) wake(c *Controller) {
 	now := time.Now()
 	slept := now.Sub(p.active) >= awake
 	p.active = now
-	c.livens()
+	c.liaison.Livens()
 	switch {
 	case !p.running:
 		p.running = true
@@ -88,7 +88,7 @@ func (p *sampler) pause(c *Controller, now time.Time, guarded, active bool, next
 	defer p.mu.Unlock()
 	if active {
 		p.active = now
-		c.livens()
+		c.liaison.Livens()
 	}
 	if time.Since(p.active) < awake {
 		p.attend(c)

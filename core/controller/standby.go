@@ -198,7 +198,7 @@ func (s *Stream) keepStandby(e *exchange) {
 		}
 		if !died {
 			// It has been taken, and will soon be in use, or another one is better.
-			for wait := true; wait; wait = s.busy() {
+			for wait := true; wait; wait = s.Busy() {
 				if !s.unlessOver(e, nil, nil, settle) {
 					return
 				}

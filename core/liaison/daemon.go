@@ -1,6 +1,6 @@
 // The connection to midstreamd: while there is one, the daemon decides. When it is gone, the process decides again by
 // itself; nothing that is under way is disturbed.
-package controller
+package liaison
 
 import (
 	"bufio"
@@ -40,11 +40,11 @@ func (d *daemon) wake() {
 }
 
 // followDaemon connects to the daemon, again and again, until ctx ends.
-func (c *Controller) followDaemon(ctx context.Context) {
-	d := &c.management.daemon
+func (c *Liaison) followDaemon(ctx context.Context) {
+	d := &c.daemon
 	wait := daemonFirst
 	for ctx.Err() == nil {
-		for _, path := range c.management.daemonPaths() {
+		for _, path := range c.daemonPaths() {
 			if c.attach(ctx, path) {
 				wait = daemonFirst
 				break
@@ -64,7 +64,7 @@ func (c *Controller) followDaemon(ctx context.Context) {
 }
 
 // attach serves one connection; it returns at its end whether there has been one.
-func (c *Controller) attach(ctx context.Context, path string) bool {
+func (c *Liaison) attach(ctx context.Context, path string) bool {
 	dialer := net.Dialer{Timeout: daemonLimit}
 	socket, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *Controller) attach(ctx context.Context, path string) bool {
 	}
 	defer socket.Close()
 	defer context.AfterFunc(ctx, func() { socket.Close() })()
-	d := &c.management.daemon
+	d := &c.daemon
 	in := bufio.NewScanner(socket)
 	in.Buffer(nil, control.MaxLine)
 	if !d.send(socket, control.Request{ID: json.RawMessage("1"), Method: control.MethodAttach}, control.AttachParams{PID: c.pid, Command: c.command}) {
@@ -91,8 +91,8 @@ func (c *Controller) attach(ctx context.Context, path string) bool {
 	d.socket = socket
 	d.mu.Unlock()
 	c.log.Info().Str("path", path).Msg("midstreamd decides")
-	c.Publish(control.Event{At: control.Now(), Kind: control.EventManager, PID: c.pid, Text: "midstreamd decides from now on"})
-	c.lookSoon()
+	c.process.Publish(control.Event{At: control.Now(), Kind: control.EventManager, PID: c.pid, Text: "midstreamd decides from now on"})
+	c.LookSoon()
 	for in.Scan() {
 		var m control.Response
 		if json.Unmarshal(in.Bytes(), &m) != nil {
@@ -104,20 +104,20 @@ func (c *Controller) attach(ctx context.Context, path string) bool {
 	d.socket = nil
 	d.mu.Unlock()
 	// What it measured and met grows old; what it learnt of the networks stays true.
-	c.management.mu.Lock()
-	for name, f := range c.management.far {
-		c.management.far[name] = manager.Fact{Resolvers: f.Resolvers, Metered: f.Metered, Provider: f.Provider}
+	c.mu.Lock()
+	for name, f := range c.far {
+		c.far[name] = manager.Fact{Resolvers: f.Resolvers, Metered: f.Metered, Provider: f.Provider}
 	}
-	c.management.mu.Unlock()
+	c.mu.Unlock()
 	c.combineFacts()
 	c.log.Info().Msg("midstreamd has gone")
-	c.Publish(control.Event{At: control.Now(), Kind: control.EventManager, PID: c.pid, Text: "midstreamd has gone; this process decides by itself"})
-	c.lookSoon()
+	c.process.Publish(control.Event{At: control.Now(), Kind: control.EventManager, PID: c.pid, Text: "midstreamd has gone; this process decides by itself"})
+	c.LookSoon()
 	return true
 }
 
 // hear takes a notification of the daemon's.
-func (c *Controller) hear(ctx context.Context, m control.Response) {
+func (c *Liaison) hear(ctx context.Context, m control.Response) {
 	switch m.Method {
 	case control.MethodTrigger:
 		var d manager.Decision
@@ -128,15 +128,15 @@ func (c *Controller) hear(ctx context.Context, m control.Response) {
 		var q manager.Question
 		if json.Unmarshal(m.Params, &q) == nil {
 			guard.Go(func() {
-				c.management.daemon.tell(control.MethodNeeds, manager.Needs{PID: c.pid, Number: q.Number, Needs: c.answer(c.pid, q.Sessions)})
+				c.daemon.tell(control.MethodNeeds, manager.Needs{PID: c.pid, Number: q.Number, Needs: c.answer(c.pid, q.Sessions)})
 			})
 		}
 	case control.MethodFacts:
 		var facts map[string]manager.Fact
 		if json.Unmarshal(m.Params, &facts) == nil {
-			c.management.mu.Lock()
-			c.management.far = facts
-			c.management.mu.Unlock()
+			c.mu.Lock()
+			c.far = facts
+			c.mu.Unlock()
 			c.combineFacts()
 		}
 	}
@@ -156,7 +156,7 @@ func cut(text string) string {
 }
 
 // report sends the streams; false where no daemon takes them.
-func (d *daemon) report(c *Controller, streams []manager.Stream, samples []manager.Sample) bool {
+func (d *daemon) report(c *Liaison, streams []manager.Stream, samples []manager.Sample) bool {
 	if len(streams) > maxReported {
 		streams, samples = streams[:maxReported], samples[:maxReported]
 	}
@@ -166,7 +166,7 @@ func (d *daemon) report(c *Controller, streams []manager.Stream, samples []manag
 		short[i].URL, short[i].Command = cut(s.URL), cut(s.Command)
 	}
 	return d.tell(control.MethodReport, manager.Reported{
-		PID: c.pid, Use: c.manager.Own(c.pid), Streams: short, Samples: samples, Captive: c.manager.Portals(),
+		PID: c.pid, Use: c.engine.Own(c.pid), Streams: short, Samples: samples, Captive: c.engine.Portals(),
 	})
 }
 

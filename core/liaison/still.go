@@ -1,5 +1,5 @@
 // Processes in which nothing moves: the manager looks at them seldom, for each look wakes them.
-package controller
+package liaison
 
 import (
 	"sync"
@@ -66,9 +66,9 @@ func (t *stillness) interval() time.Duration {
 	return lookInterval
 }
 
-// livens has the streams looked at soon where they have been still.
-func (c *Controller) livens() {
-	if c.management.still.seldom.CompareAndSwap(true, false) {
-		c.lookSoon()
+// Livens has the streams looked at soon where they have been still.
+func (c *Liaison) Livens() {
+	if c.still.seldom.CompareAndSwap(true, false) {
+		c.LookSoon()
 	}
 }

@@ -1,0 +1,268 @@
+// The controller's side of the interface manager: what package liaison has to know of the process and its streams, and what a person
+// asks of it.
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/lease"
+	"midstream/core/liaison"
+	"midstream/core/manager"
+	"midstream/core/netif"
+	"midstream/core/refusal"
+)
+
+// process is the controller as its liaison sees it.
+type process struct{ c *Controller }
+
+var _ liaison.Process = process{}
+
+// Streams implements liaison.Process.
+func (p process) Streams(session string) []liaison.Stream {
+	all := p.c.all(session)
+	list := make([]liaison.Stream, len(all))
+	for i, s := range all {
+		list[i] = s
+	}
+	return list
+}
+
+// Tell implements liaison.Process.
+func (p process) Tell(ctx context.Context, streams []liaison.Stream) {
+	all := make([]*Stream, len(streams))
+	for i, s := range streams {
+		all[i] = s.(*Stream)
+	}
+	p.c.askQuiet(ctx, all)
+}
+
+// PreferServers implements liaison.Process.
+func (p process) PreferServers(ctx context.Context) { p.c.preferServers(ctx) }
+
+// ForgetWords implements liaison.Process.
+func (p process) ForgetWords() { p.c.forgetWords() }
+
+// Lost implements liaison.Process.
+func (p process) Lost() {
+	for _, s := range p.c.all("") {
+		s.lookAtPath()
+	}
+}
+
+// Publish implements liaison.Process.
+func (p process) Publish(e control.Event) { p.c.Publish(e) }
+
+// binder is a shim that binds new connections to interfaces.
+type binder interface {
+	Use(index uint32)
+	Order(indices []uint32)
+}
+
+// Bind implements liaison.Process.
+func (p process) Bind(index uint32) {
+	if b, ok := p.c.shim.(binder); ok {
+		b.Use(index)
+	}
+}
+
+// Order implements liaison.Process.
+func (p process) Order(indices []uint32) {
+	if b, ok := p.c.shim.(binder); ok {
+		b.Order(indices)
+	}
+}
+
+var _ liaison.Stream = (*Stream)(nil)
+
+// Carry implements liaison.Stream.
+func (s *Stream) Carry(ctx context.Context, d manager.Decision) (m *control.Migration, err error) {
+	// The daemon, a person and this process may come to the same decision at the same time.
+	s.decided.Lock()
+	defer s.decided.Unlock()
+	if s.end().Interface != d.To {
+		s.c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: s.c.pid, Session: d.Session,
+			Text:   fmt.Sprintf("to move from %s to %s: %s", d.From, d.To, d.Cause),
+			Fields: map[string]any{"from": d.From, "to": d.To, "trigger": d.Trigger, "cause": d.Cause}})
+		limited, cancel := lease.With(ctx, s.c.config.Migration.Timeout)
+		m, err = s.migrate(limited, d.To, d.Trigger)
+		cancel()
+	}
+	var no *refusal.Refusal
+	if errors.As(err, &no) {
+		s.mu.Lock()
+		if e := s.current(); e != nil {
+			e.refuseOver(d.To, no.Why)
+		}
+		s.mu.Unlock()
+	}
+	return m, err
+}
+
+// Sample implements liaison.Stream.
+func (s *Stream) Sample(ctx context.Context) (manager.Sample, error) {
+	info, err := s.inquire(ctx, false)
+	if err != nil {
+		return manager.Sample{}, err
+	}
+	return manager.Sample{RTT: milliseconds(s.roundTrip(info)), Retransmits: int64(info.Retransmits), Connection: info.Inode}, nil
+}
+
+// Barred implements liaison.Stream.
+func (s *Stream) Barred(iface string) string { return s.barred(iface) }
+
+// Refusals implements liaison.Stream.
+func (s *Stream) Refusals() (not map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.current()
+	if e == nil {
+		return nil
+	}
+	for iface, r := range e.refused {
+		if not == nil {
+			not = map[string]string{}
+		}
+		if time.Since(r.at) < refusedFor {
+			not[iface] = r.why
+		}
+	}
+	return not
+}
+
+// roundTrip is what the path's RTT is by now. The kernel's own figure dates from the last request where nothing is sent
+// but acknowledgements; the receiver's estimate is longer than the path if the sender pauses by itself.
+func (s *Stream) roundTrip(info channel.SocketInfo) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.guarded && s.flow.changes >= settledMin && s.flow.usual <= max(2*tick, info.ReceiveRTT/2) {
+		return max(info.RTT, info.ReceiveRTT)
+	}
+	return info.RTT
+}
+
+// refused is why an exchange could not be continued over an interface, and when that was found.
+type refused struct {
+	why string
+	at  time.Time
+}
+
+// refusedFor is how long a refusal is held against an interface: a captive portal, for one, may be opened.
+const refusedFor = time.Minute
+
+func (e *exchange) refuseOver(iface, why string) {
+	if e.refused == nil {
+		e.refused = map[string]refused{}
+	}
+	e.refused[iface] = refused{why, time.Now()}
+}
+
+// Busy implements liaison.Stream.
+func (s *Stream) Busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.migrating || s.closed || s.left.Why != 0
+}
+
+// Need implements liaison.Stream.
+func (s *Stream) Need() manager.Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := manager.Stream{
+		ID: s.name(), PID: s.c.pid, Command: s.owner.command, Interface: s.iface, Server: s.server.String(),
+		Length: -1, Why: s.why(),
+	}
+	n.Movable = n.Why == ""
+	n.Held = s.asked != "" && s.asked == s.iface
+	e := s.current()
+	n.Active = e != nil
+	if e == nil {
+		e = s.last
+	}
+	if e != nil {
+		n.URL = e.url(s.opened.Peer.String())
+		n.Length, n.Received = e.Length(), s.received(e)
+	}
+	n.Host, n.Port = s.hostOf(e)
+	if k := len(s.history); k > 0 {
+		n.Moved = s.history[k-1].At.Time
+	}
+	return n
+}
+
+// excluded says why the configuration leaves the stream alone, "" if it does not. With s.mu.
+func (s *Stream) excluded(e *exchange) string {
+	sessions := &s.c.config.Sessions
+	if len(sessions.Include)+len(sessions.Exclude) == 0 {
+		return ""
+	}
+	length := int64(-1)
+	if e != nil {
+		length = e.Length()
+	}
+	host, port := s.hostOf(e)
+	return sessions.Excluded(s.owner.command, host, port, length)
+}
+
+// pointless reports whether nothing could ever be done for a stream: there is nowhere to move it, and failures are not
+// to be dealt with.
+func (c *Controller) pointless() bool {
+	if c.config.Failover.Enabled {
+		return false
+	}
+	links, err := netif.List()
+	if err != nil {
+		return false
+	}
+	others := 0
+	for _, l := range links {
+		if !l.Loopback && l.Up {
+			others++
+		}
+	}
+	return others < 2
+}
+
+// Manager returns the interface manager of this process.
+func (c *Controller) Manager() manager.Manager { return c.manager }
+
+var _ control.Extension = (*Controller)(nil)
+
+// Call implements control.Extension.
+func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, params json.RawMessage) (any, bool, error) {
+	switch method {
+	case control.MethodInterfaces:
+		return c.manager.Interfaces(), true, control.Params(method, params, &struct{}{})
+	case control.MethodFacts:
+		return c.manager.Gather(), true, control.Params(method, params, &struct{}{})
+	case control.MethodRelease:
+		var p control.ReleaseParams
+		if err := control.Params(method, params, &p); err != nil {
+			return nil, true, err
+		}
+		return c.release(p.Session), true, nil
+	case control.MethodUse:
+		var p control.UseParams
+		if err := control.Params(method, params, &p); err != nil {
+			return nil, true, err
+		}
+		if p.PID == c.pid {
+			if p.Interface != manager.Auto && p.Interface != "" {
+				if i, ok := c.manager.Interface(p.Interface); ok && i.Never {
+					return nil, true, fmt.Errorf("use %s: the configuration says never", p.Interface)
+				}
+				if _, err := netif.ByName(p.Interface); err != nil {
+					return nil, true, err
+				}
+			}
+			c.manager.UseFor(c.pid, p.Interface)
+		}
+		return c.liaison.UseNow(ctx), true, nil
+	}
+	return nil, false, nil
+}
