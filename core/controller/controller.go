@@ -25,6 +25,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/guard"
+	"midstream/core/holders"
 	"midstream/core/liaison"
 	"midstream/core/log"
 	"midstream/core/manager"
@@ -68,7 +69,7 @@ type Controller struct {
 	log      zerolog.Logger
 	names    resolve.Cache
 	lookups  resume.Lookups
-	holders  holders
+	holders  holders.Holders
 	manager  *manager.Engine
 	liaison  *liaison.Liaison
 	networks netmon.Monitor

@@ -84,7 +84,7 @@ func (s *Stream) moved(m channel.Message) bool {
 			s.failed = nil
 		}
 	}
-	s.flow.moved = true
+	s.flow.Moved = true
 	return !restored
 }
 

@@ -140,7 +140,7 @@ func (s *Stream) Refusals() (not map[string]string) {
 func (s *Stream) roundTrip(info channel.SocketInfo) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.guarded && s.flow.changes >= settledMin && s.flow.usual <= max(2*tick, info.ReceiveRTT/2) {
+	if s.guarded && s.flow.Even(info.ReceiveRTT) {
 		return max(info.RTT, info.ReceiveRTT)
 	}
 	return info.RTT

@@ -12,11 +12,13 @@ import (
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/guard"
+	"midstream/core/holders"
 	"midstream/core/http1"
 	"midstream/core/manager"
 	"midstream/core/refusal"
 	"midstream/core/relay"
 	"midstream/core/resume"
+	"midstream/core/silence"
 )
 
 // shortfall is how much longer than its pace lets expect the old connection may take to reach the offset, at least. It may have
@@ -169,15 +171,15 @@ func (s *Stream) unshared(ctx context.Context) error {
 		return errors.New("the program reads it past Midstream's hooks")
 	}
 	// A child that has just been forked is about to end or to execute another program, and closes the socket then.
-	for end := time.Now().Add(childhood); info.Forked || hasChildren(); {
-		pid, held := s.c.holders.of(s.c.pid, info.Inode)
+	for end := time.Now().Add(childhood); info.Forked || holders.HasChildren(); {
+		pid, held := s.c.holders.Of(s.c.pid, info.Inode)
 		if !held {
 			break
 		}
 		if time.Now().After(end) || ctx.Err() != nil {
 			return fmt.Errorf("process %d holds it as well", pid)
 		}
-		time.Sleep(holdersAge + time.Millisecond) // nothing announces it
+		time.Sleep(holders.Age + time.Millisecond) // nothing announces it
 	}
 	return nil
 }
@@ -482,9 +484,9 @@ func (s *Stream) answerComes(ctx context.Context) bool {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(thinking * s.c.config.Failover.SuspectAfter):
+			case <-time.After(silence.Thinking * s.c.config.Failover.SuspectAfter):
 			}
-			if s.lookForServer(ctx, probeThinking) == dead {
+			if s.lookForServer(ctx, silence.ProbeThinking) == silence.Dead {
 				s.mu.Lock()
 				e.gone = true
 				s.change()

@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/control"
+	"midstream/core/silence"
 )
 
 // quiet is what the sampler has seen of such an exchange. Guarded by the stream's mutex.
@@ -28,7 +29,7 @@ func (s *Stream) lookQuiet(now time.Time) bool {
 	q := &s.quiet
 	same := exchange == q.exchange && over == q.over
 	q.exchange, q.over = exchange, over
-	if same && exchange > 0 && !over && now.Sub(q.asked) > 4*tick {
+	if same && exchange > 0 && !over && now.Sub(q.asked) > 4*silence.Tick {
 		q.asked = now
 		s.c.send(s.message(channel.Ask), -1)
 	}

@@ -20,6 +20,7 @@ import (
 	"midstream/core/lease"
 	"midstream/core/refusal"
 	"midstream/core/resume"
+	"midstream/core/silence"
 )
 
 const (
@@ -119,7 +120,7 @@ func (s *Stream) recover(cause string) {
 	s.mu.Lock()
 	s.recovering = false
 	again = again || s.failed != nil && s.failed.pending() && !s.closed
-	s.flow.restart(time.Now())
+	s.flow.Restart(time.Now())
 	s.mu.Unlock()
 	if again {
 		// It failed anew after the recovery had looked for the last time.
@@ -174,7 +175,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 	s.trouble.ended = now
 	if cause == triggerSilent {
 		s.mu.Lock()
-		s.flow.alarmed(now, r.silent, r.spoke)
+		s.flow.Alarmed(now, r.silent, r.spoke)
 		s.mu.Unlock()
 	}
 	return again
@@ -187,7 +188,7 @@ func (r *recovery) needed() bool {
 	if e == nil || e.Request == nil || s.closed || s.why() != "" {
 		return false
 	}
-	r.e, r.early, r.silent, r.dead = e, e.Response == nil, h.heard, h.verdict == dead
+	r.e, r.early, r.silent, r.dead = e, e.Response == nil, h.Heard, h.Verdict == silence.Dead
 	held := s.failed != nil && s.failed.pending()
 	if !held && s.together != nil {
 		return false // while one of several paths lives, what happens to another is for who has them all to deal with
@@ -201,7 +202,7 @@ func (r *recovery) needed() bool {
 	case r.cause == triggerPath:
 		return s.pathLost() != ""
 	case r.cause == triggerSilent:
-		if h.waiting != r.early || h.exchange != e.number || s.received(e) != h.received || h.head != 0 && h.head != len(e.answer) {
+		if !h.Stands(e.number, r.early, s.received(e), len(e.answer)) {
 			return false // it has been answered meanwhile
 		}
 		return r.dead || e.answering()
@@ -343,7 +344,7 @@ func (r *recovery) candidates() []candidate {
 			list = append(list, candidate{iface: iface})
 		}
 	}
-	if slices.Contains(order, own) && (!silent || time.Since(r.silent) > 2*burst) {
+	if slices.Contains(order, own) && (!silent || time.Since(r.silent) > 2*silence.Burst) {
 		list = append(list, candidate{iface: own})
 	}
 	return list

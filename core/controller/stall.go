@@ -7,21 +7,13 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/guard"
+	"midstream/core/silence"
 )
 
 const (
-	tick  = 25 * time.Millisecond // between looks at the counters, while any stream is guarded
-	awake = time.Second           // how long they are looked at after an exchange
-
-	// A stream from which nothing has been heard for long is looked at less often: after so much of that time, so that what
-	// is found is not much later for it, and for every look a sleeping process has to be woken.
-	seldom      = 8
-	longestLook = 30 * time.Second
-	unreadFor   = 2 * time.Second // a program that has not read for so long is told of when it does (channel.Stirs)
+	awake     = time.Second     // how long the counters are looked at after an exchange
+	unreadFor = 2 * time.Second // a program that has not read for so long is told of when it does (channel.Stirs)
 )
-
-// settledMin is how many changes have to be seen before a flow counts as even.
-const settledMin = 8
 
 // sampler looks at the streams' counters while any is guarded, and for a while after each exchange; otherwise it sleeps.
 type sampler struct {
@@ -58,7 +50,7 @@ func (p *sampler) wake(c *Controller) {
 func (p *sampler) attend(c *Controller) { c.shim.Looks(p.running && !c.Watched()) }
 
 func (p *sampler) run(c *Controller) {
-	timer := time.NewTimer(tick)
+	timer := time.NewTimer(silence.Tick)
 	defer timer.Stop()
 	for {
 		select {
@@ -66,7 +58,7 @@ func (p *sampler) run(c *Controller) {
 		case <-p.kick:
 		}
 		now := time.Now()
-		guarded, active, next := false, false, longestLook
+		guarded, active, next := false, false, silence.LongestLook
 		for _, s := range c.all("") {
 			active = s.lookQuiet(now) || active
 			if on, soon := s.sample(now); on {
@@ -92,9 +84,9 @@ func (p *sampler) pause(c *Controller, now time.Time, guarded, active bool, next
 	}
 	if time.Since(p.active) < awake {
 		p.attend(c)
-		return tick, false
+		return silence.Tick, false
 	}
-	if guarded && next < 2*tick {
+	if guarded && next < 2*silence.Tick {
 		p.attend(c)
 		return next, false
 	}
@@ -104,7 +96,7 @@ func (p *sampler) pause(c *Controller, now time.Time, guarded, active bool, next
 		if exchange, over := c.shim.Quiet(s.slot, s.id); exchange > 0 && !over {
 			p.active = now
 			p.attend(c)
-			return tick, false
+			return silence.Tick, false
 		}
 	}
 	p.running = guarded
@@ -117,11 +109,11 @@ func (s *Stream) sample(now time.Time) (guarded bool, next time.Duration) {
 	defer s.mu.Unlock()
 	if e := s.current(); s.guarded && e != nil {
 		s.judge(e, now)
-		quiet := now.Sub(s.flow.heard)
-		if s.flow.unread && quiet > unreadFor {
-			return true, longestLook
+		quiet := now.Sub(s.flow.Heard)
+		if s.flow.Unread && quiet > unreadFor {
+			return true, silence.LongestLook
 		}
-		return true, s.flow.pause(now, s.c.config.Failover.SuspectAfter, s.slow)
+		return true, s.flow.Pause(now, s.c.config.Failover.SuspectAfter, s.slow)
 	}
 	return false, 0
 }
@@ -130,32 +122,31 @@ func (s *Stream) sample(now time.Time) (guarded bool, next time.Duration) {
 func (s *Stream) judge(e *exchange, now time.Time) {
 	h := &s.flow
 	if s.recovering || s.migrating || s.failed != nil {
-		h.restart(now)
+		h.Restart(now)
 		return
 	}
 	if e.Response == nil {
-		if h.exchange != e.number || h.head != len(e.answer) || e.Request == nil || !h.waiting {
-			*h = history{exchange: e.number, heard: now, begun: now, weighed: now, head: len(e.answer), waiting: true, standby: h.standby}
+		if h.AwaitsHead(e.number, len(e.answer), e.Request != nil, now) {
 			return
 		}
 	} else {
 		s.flows(e, now)
 	}
-	if h.unread {
+	if h.Unread {
 		return // the network has brought more than the program wants
 	}
 	least := s.c.config.Failover.SuspectAfter
-	switch h.judge(now, least, s.slow) {
-	case confirm:
-		h.asked = now
+	switch h.Judge(now, least, s.slow) {
+	case silence.Confirm:
+		h.Asked = now
 		s.c.send(s.message(channel.Ask), -1)
-	case look:
-		s.probe(h.answerWithin(s.slow))
-	case leavePath:
-		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.heard)).Int64("received", h.received).Msg("its path is dead")
+	case silence.Look:
+		s.probe(h.AnswerWithin(s.slow))
+	case silence.LeavePath:
+		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.Heard)).Int64("received", h.Received).Msg("its path is dead")
 		guard.Go(func() { s.recover(triggerSilent) })
-	case leaveServer:
-		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.heard)).Int64("received", h.received).Msg("its server has fallen silent")
+	case silence.LeaveServer:
+		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.Heard)).Int64("received", h.Received).Msg("its server has fallen silent")
 		guard.Go(func() { s.recover(triggerSilent) })
 	}
 }
@@ -164,32 +155,22 @@ func (s *Stream) judge(e *exchange, now time.Time) {
 func (s *Stream) flows(e *exchange, now time.Time) {
 	h := &s.flow
 	received := s.received(e)
-	if h.exchange != e.number || h.waiting {
-		*h = history{exchange: e.number, begun: now, received: received, heard: now, weighed: now, standby: h.standby}
-	}
-	if received != h.received {
-		if h.changes > 0 {
-			h.learn(now, now.Sub(h.heard))
-		}
-		h.received = received
-		h.hears(now)
-		h.changes++
-	}
-	if !h.standby && (now.Sub(h.begun) > longEnough || e.Length()-received > largeEnough && now.Sub(h.begun) > 4*tick) {
+	h.Has(e.number, received, now)
+	if !h.Standby && (now.Sub(h.Begun) > longEnough || e.Length()-received > largeEnough && now.Sub(h.Begun) > 4*silence.Tick) {
 		if s.c.standbys.Add(1) <= maxStandbys {
-			h.standby = true
+			h.Standby = true
 			go func() {
 				defer guard.Recover()
 				s.keepStandby(e)
 				s.mu.Lock()
-				s.flow.standby = false
+				s.flow.Standby = false
 				s.mu.Unlock()
 			}()
 		} else {
 			s.c.standbys.Add(-1)
 		}
 	}
-	if quiet := now.Sub(h.heard); quiet >= tick && quiet < time.Second && h.usual < s.c.config.Failover.SuspectAfter {
+	if quiet := now.Sub(h.Heard); quiet >= silence.Tick && quiet < time.Second && h.Usual < s.c.config.Failover.SuspectAfter {
 		s.c.networks.Ask(s.iface)
 	}
 }
@@ -202,20 +183,8 @@ func (s *Stream) heed(m channel.Message) {
 	}
 	h, now := &s.flow, time.Now()
 	s.slow = 2*info.RTT + 4*info.RTTVar
-	h.confirmed = now
-	switch {
-	case info.Unread > 0 && h.unread:
-	case info.Unread > 0:
-		// The program does not read: until it does, the network has nothing to answer for.
-		h.hears(now)
-		h.unread = true
-	case info.OutOfOrder != h.outOfLine && !h.moved:
-		h.hears(now) // the network mends a loss
-	default:
-		h.unread = false
-	}
-	h.outOfLine, h.moved = info.OutOfOrder, false
-	if s.guarded && now.Sub(h.heard) > tick {
+	h.Told(info.Unread, info.OutOfOrder, now)
+	if s.guarded && now.Sub(h.Heard) > silence.Tick {
 		guard.Go(func() { s.sample(now) }) // it may have been waited for
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/http1"
 	"midstream/core/resume"
+	"midstream/core/silence"
 )
 
 // A download whose program does not read is looked at when the program goes on, and nothing is suspected meanwhile.
@@ -21,16 +22,16 @@ func TestAProgramThatDoesNotReadIsToldOfWhenItDoes(t *testing.T) {
 	s := newStream(c, channel.Message{Stream: 1}, channel.Opening{Peer: netip.MustParseAddrPort("192.0.2.1:80")})
 	e := &exchange{number: 1, Exchange: resume.Exchange{Last: 999, Request: &http1.Request{Method: "GET", Target: "/"}, Response: &http1.Response{}}}
 	shim.Snapshot = channel.Snapshot{Exchange: 1, Received: 5000}
-	s.exchanges, s.guarded, s.flow.standby = []*exchange{e}, true, true
+	s.exchanges, s.guarded, s.flow.Standby = []*exchange{e}, true, true
 	now := time.Now()
-	if on, next := s.sample(now); !on || next != tick {
+	if on, next := s.sample(now); !on || next != silence.Tick {
 		t.Fatalf("%v, %v", on, next)
 	}
-	s.flow.standby = true // none is to be made here
-	s.flow.hears(now)
-	s.flow.unread = true
+	s.flow.Standby = true // none is to be made here
+	s.flow.Hears(now)
+	s.flow.Unread = true
 	now = now.Add(time.Minute)
-	if on, next := s.sample(now); !on || next != longestLook || s.flow.probing {
+	if on, next := s.sample(now); !on || next != silence.LongestLook || s.flow.Probing {
 		t.Fatalf("%v, %v", on, next)
 	}
 	c.sampler.running = true
@@ -39,7 +40,7 @@ func TestAProgramThatDoesNotReadIsToldOfWhenItDoes(t *testing.T) {
 		t.Error("nobody looks at it again")
 	}
 	shim.Received++
-	if on, next := s.sample(now); !on || next != tick || s.flow.unread {
+	if on, next := s.sample(now); !on || next != silence.Tick || s.flow.Unread {
 		t.Errorf("%v, %v", on, next)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/guard"
 	"midstream/core/relay"
+	"midstream/core/silence"
 	"midstream/core/turn"
 )
 
@@ -68,7 +69,7 @@ type Stream struct {
 	recovering bool
 	leaving    bool        // an idle connection is being moved or dropped
 	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
-	flow       history
+	flow       silence.Flow
 	quiet      quiet
 	slow       time.Duration // what a silence must exceed by the connection's round-trip time
 	standby    *standby

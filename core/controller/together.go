@@ -49,7 +49,7 @@ func (s *Stream) gathers(e *exchange) {
 		s.finishes(waiting, e, lookTogether)
 		done()
 		s.mu.Lock()
-		t, waits := s.together, !s.flow.unread
+		t, waits := s.together, !s.flow.Unread
 		f := aggregate.Facts{Movable: s.why() == "" && s.tls == nil && s.current() == e, Age: time.Since(e.Begun), Waits: waits, Left: -1}
 		s.mu.Unlock()
 		if n := e.Length(); n >= 0 {

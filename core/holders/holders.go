@@ -1,5 +1,5 @@
-// Sockets that other processes hold as well: changing one side of them would part what belongs together.
-package controller
+// Package holders finds sockets that other processes hold as well: changing one side of them would part what belongs together.
+package holders
 
 import (
 	"os"
@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// holders finds the other processes that hold a socket, for many streams at the cost of one search.
-type holders struct {
+// Holders finds the other processes that hold a socket, for many streams at the cost of one search.
+type Holders struct {
 	mu   sync.Mutex
 	at   time.Time
 	held map[uint64]int // inode → process
 }
 
-// holdersAge is how old a search may be: that of one trigger serves all its streams.
-const holdersAge = 20 * time.Millisecond
+// Age is how old a search may be: that of one trigger serves all its streams.
+const Age = 20 * time.Millisecond
 
-// hasChildren reports whether the process has living children; fork() is noticed by the shim, this also sees vfork,
+// HasChildren reports whether the process has living children; fork() is noticed by the shim, this also sees vfork,
 // posix_spawn and clone.
-func hasChildren() bool {
+func HasChildren() bool {
 	files, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil {
 		return false
@@ -35,11 +35,11 @@ func hasChildren() bool {
 	return false
 }
 
-// of returns the process, other than pid, that holds the socket with this inode.
-func (h *holders) of(pid int, inode uint64) (other int, held bool) {
+// Of returns the process, other than pid, that holds the socket with this inode.
+func (h *Holders) Of(pid int, inode uint64) (other int, held bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.at) > holdersAge {
+	if time.Since(h.at) > Age {
 		h.held = search(pid)
 		h.at = time.Now()
 	}
