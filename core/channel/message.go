@@ -3,6 +3,7 @@
 package channel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -243,4 +244,14 @@ type Counters interface {
 	// Tail returns the last octets of the exchange's content before the offset end, at most limit, as
 	// far as they are kept.
 	Tail(slot uint32, stream, exchange uint64, end int64, limit int) []byte
+}
+
+// Texts splits data into n texts that NULs end; those that are missing are empty.
+func Texts(data []byte, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		text, rest, _ := bytes.Cut(data, []byte{0})
+		list[i], data = string(text), rest
+	}
+	return list
 }

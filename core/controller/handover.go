@@ -1,5 +1,5 @@
 // The hand-over: the new connection is given to the shim, which puts it on the program's descriptor. Of the three verbs for a path this is
-// the last: to probe one is lookForServer (silence.go), to prove one is obtain (continue.go), to switch to one is switchTo, and whatever
+// the last: to probe one is lookForServer (probe.go), to prove one is obtain (continue.go), to switch to one is switchTo, and whatever
 // puts something on a descriptor does it by that.
 package controller
 
@@ -11,10 +11,11 @@ import (
 	"midstream/core/channel"
 	"midstream/core/dial"
 	"midstream/core/relay"
+	"midstream/core/twin"
 )
 
 var (
-	errClosed = errors.New("the program has closed it")
+	errClosed = twin.ErrClosed
 	errOver   = errors.New("the exchange has ended meanwhile")
 )
 
@@ -86,8 +87,8 @@ func (s *Stream) arm(conn *dial.Conn, exchange uint64, h channel.Handover) (err 
 		h.Sent = exchange
 	}
 	m.Exchange = exchange
-	if t, ok := conn.Over().(*twin); ok {
-		return t.arm(m, h)
+	if t, ok := conn.Over().(*twin.Twin); ok {
+		return t.Arm(m, h)
 	}
 	m.Data = h.Encode()
 	var sent error

@@ -14,6 +14,7 @@ import (
 	"midstream/core/http1"
 	"midstream/core/refusal"
 	"midstream/core/resume"
+	"midstream/core/twin"
 )
 
 // deliverTwin is deliver for a stream that carries TLS.
@@ -95,22 +96,22 @@ func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (las
 	if !reusable || len(octets) == 0 {
 		return last, nil
 	}
-	t, ok := conn.Over().(*twin)
+	t, ok := conn.Over().(*twin.Twin)
 	if !ok {
 		return 0, errNoTLS
 	}
-	return last, t.writeLater(octets)
+	return last, t.WriteLater(octets)
 }
 
 var errNoTLS = errors.New("no TLS session lies over the connection")
 
 // handFirst has the program handed the octets before what comes on the connection.
 func handFirst(conn *dial.Conn, octets []byte) error {
-	t, ok := conn.Over().(*twin)
+	t, ok := conn.Over().(*twin.Twin)
 	if !ok {
 		return errNoTLS
 	}
-	return t.put(octets)
+	return t.Put(octets)
 }
 
 // renew gives a stream whose connection serves this exchange only another one for the next.

@@ -16,6 +16,7 @@ import (
 	"midstream/core/relay"
 	"midstream/core/silence"
 	"midstream/core/turn"
+	"midstream/core/twin"
 )
 
 // maxMigrations is how many migrations are remembered, the last ones.
@@ -81,12 +82,9 @@ type Stream struct {
 	together   *together   // several networks feed the exchange; nil where one does
 
 	// With mu, too.
-	tls *session // nil where HTTP is in the clear
+	tls *tlsSession // nil where HTTP is in the clear
 
-	// With twinsMu, which may be taken with mu held: a connection may have to be closed then.
-	twinsMu  sync.Mutex
-	twins    map[int64]*twin // by their numbers, those whose messages are waited for
-	lastTwin int64
+	twins *twin.Twins
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
@@ -98,6 +96,7 @@ func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 		local:   o.Local,
 		resumed: -1,
 	}
+	s.twins = twin.Of(c.send, s.message)
 	s.turn = turn.New(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -175,7 +174,7 @@ func (s *Stream) handle(m channel.Message) {
 		s.c.log.Debug().Str("session", s.name()).Str("why", s.left.Error()).Msg("left alone")
 	case channel.Closed:
 		s.closed = true
-		s.closeTwins()
+		s.twins.Close()
 		s.forgetSecrets()
 		if s.pair != nil {
 			s.pair.Core.Close()
@@ -209,16 +208,12 @@ func (s *Stream) handle(m channel.Message) {
 		s.info = &m
 		s.heed(m)
 	case channel.TLS:
-		s.tls = parseSession(m)
+		s.tls = parseTLSSession(m)
 	case channel.TwinAsks:
-		s.showQuestion(m)
+		s.twins.Deliver(m)
+		s.showQuestion()
 	case channel.TwinReady, channel.TwinFailed, channel.TwinOctets, channel.TwinSkipped:
-		s.twinsMu.Lock()
-		t := s.twins[m.B]
-		s.twinsMu.Unlock()
-		if t != nil {
-			t.deliver(m)
-		}
+		s.twins.Deliver(m)
 	case channel.Resumed:
 		s.resumed = time.Duration(m.A)
 		if n := len(s.history); n > 0 && s.history[n-1].StallMS == 0 {

@@ -2,7 +2,6 @@
 package controller
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/url"
@@ -12,10 +11,11 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/relay"
 )
 
-// session is the program's TLS session, as the shim has found it when the first request was sent.
-type session struct {
+// tlsSession is the program's TLS session, as the shim has found it when the first request was sent.
+type tlsSession struct {
 	library, version, alpn string
 	name                   string // the server's, as sent by SNI
 	tunnel                 string // host:port that the program's proxy was asked to connect to, "" if none
@@ -23,16 +23,16 @@ type session struct {
 	needs                  channel.Needs
 }
 
-func parseSession(m channel.Message) *session {
-	texts := texts(m.Data, 5)
-	return &session{
+func parseTLSSession(m channel.Message) *tlsSession {
+	texts := channel.Texts(m.Data, 5)
+	return &tlsSession{
 		library: texts[0], version: texts[1], alpn: texts[2], name: texts[3], tunnel: texts[4],
 		needs: channel.Needs(m.B), movable: m.A != 0,
 	}
 }
 
 // needed says which servers the session can be continued with, "" if any whose certificate verifies for its name will do.
-func (c *Controller) needed(t *session) string {
+func (c *Controller) needed(t *tlsSession) string {
 	switch {
 	case t == nil:
 		return ""
@@ -52,18 +52,8 @@ var needed = map[channel.Needs]string{
 	channel.NeedsKeyUnverified: "a server with the same public key: " + unverified,
 }
 
-// texts splits data into n texts that NULs end; those that are missing are empty.
-func texts(data []byte, n int) []string {
-	list := make([]string, n)
-	for i := range list {
-		text, rest, _ := bytes.Cut(data, []byte{0})
-		list[i], data = string(text), rest
-	}
-	return list
-}
-
 // tunnelPort returns the port that the program's proxy connects to.
-func (t *session) tunnelPort() (uint16, bool) {
+func (t *tlsSession) tunnelPort() (uint16, bool) {
 	if t == nil || t.tunnel == "" {
 		return 0, false
 	}
@@ -76,7 +66,7 @@ func (t *session) tunnelPort() (uint16, bool) {
 }
 
 // url is what is known of a URL where no request can be seen, "" if nothing is.
-func (t *session) url(port uint16) string {
+func (t *tlsSession) url(port uint16) string {
 	if t == nil || t.name == "" {
 		return ""
 	}
@@ -90,7 +80,7 @@ func (t *session) url(port uint16) string {
 	return (&url.URL{Scheme: "https", Host: host, Path: "/"}).String()
 }
 
-func (t *session) describe() *control.TLS {
+func (t *tlsSession) describe() *control.TLS {
 	if t == nil {
 		return nil
 	}
@@ -106,11 +96,27 @@ func (s *Stream) secure(ctx context.Context, conn *dial.Conn) (*dial.Conn, error
 	if !carries {
 		return conn, nil
 	}
-	t, err := s.newTwin(ctx, conn)
+	t, err := s.twins.Make(ctx, conn)
 	if err != nil {
 		conn.Reset()
 		return nil, err
 	}
+	s.c.log.Debug().Str("session", s.name()).Str("version", t.Version).Str("judged", t.Judged).Msg("TLS with a new server")
 	conn.Lay(t)
 	return conn, nil
+}
+
+// showQuestion has the program read, if it sleeps: its own function has to judge a new server, in a call that reads. With s.mu.
+func (s *Stream) showQuestion() {
+	s.c.send(s.message(channel.TwinShow), -1)
+	s.nudge()
+}
+
+// nudge wakes a program that waits on a quiet pair: over TLS nothing else ever comes on one. With s.mu.
+func (s *Stream) nudge() {
+	for _, pair := range []*relay.Pair{s.parked, s.pair} {
+		if pair != nil {
+			pair.Core.Write([]byte{0})
+		}
+	}
 }

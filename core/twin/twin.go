@@ -1,5 +1,6 @@
-// The twin of a TLS session, on the core's side: the shim has it, messages tell what is to be done with it.
-package controller
+// Package twin has twins of a program's TLS session, on the core's side: the shim makes them, and has them; messages tell what is to be
+// done with one. To whoever reads and writes, a twin is what lies over a connection.
+package twin
 
 import (
 	"context"
@@ -13,16 +14,15 @@ import (
 	"midstream/core/channel"
 	"midstream/core/dial"
 	"midstream/core/http1"
-	"midstream/core/relay"
 )
 
-// twin is a dial.Over. One goroutine uses it at a time; the deadlines may be set by any.
-type twin struct {
-	s       *Stream
+// Twin is a dial.Over. One goroutine uses it at a time; the deadlines may be set by any.
+type Twin struct {
+	s       *Twins
 	number  int64
 	replies chan channel.Message
-	version string
-	how     string // how the server was found to be as good as the old one
+	Version string // of TLS
+	Judged  string // how the server was found to be as good as the old one
 	asked   uint64 // questions
 	seen    []byte // octets that have been peeked at, and are still to be taken
 	over    error  // why the shim has given it up
@@ -35,28 +35,44 @@ type twin struct {
 	changed  chan struct{} // closed when the deadline changes
 }
 
-// newTwin has the shim make a twin on the connection, and waits until it has shaken hands with a server that may take the
+// Twins are those of one stream whose messages are waited for. Its locks may be taken with any of the stream's held: a connection may have
+// to be closed then.
+type Twins struct {
+	send    func(m channel.Message, fd int) error
+	message func(kind channel.Kind) channel.Message
+
+	mu     sync.Mutex
+	all    map[int64]*Twin // by their numbers
+	last   int64
+	closed bool
+}
+
+// Of returns the twins of a stream, to whose shim send sends; message addresses one to the stream.
+func Of(send func(m channel.Message, fd int) error, message func(kind channel.Kind) channel.Message) *Twins {
+	return &Twins{send: send, message: message, all: map[int64]*Twin{}}
+}
+
+// ErrClosed says that the program has closed the stream.
+var ErrClosed error = channel.Reason{Why: channel.WhyClosed}
+
+// Make has the shim make a twin on the connection, and waits until it has shaken hands with a server that may take the
 // old one's place.
-func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
-	t := &twin{s: s, replies: make(chan channel.Message, 8), changed: make(chan struct{})}
-	s.twinsMu.Lock()
-	s.lastTwin++
-	t.number = s.lastTwin
-	if s.twins == nil {
-		s.twins = map[int64]*twin{}
-	}
-	s.twins[t.number] = t
-	s.twinsMu.Unlock()
+func (s *Twins) Make(ctx context.Context, conn *dial.Conn) (*Twin, error) {
+	t := &Twin{s: s, replies: make(chan channel.Message, 8), changed: make(chan struct{})}
 	s.mu.Lock()
+	s.last++
+	t.number = s.last
 	closed := s.closed
+	if !closed {
+		s.all[t.number] = t
+	}
 	s.mu.Unlock()
 	if closed {
-		t.Close()
-		return nil, errClosed
+		return nil, ErrClosed
 	}
 	m := t.message(channel.Twin)
 	var sent error
-	if err := conn.Fd(func(fd int) { sent = s.c.send(m, fd) }); err != nil || sent != nil {
+	if err := conn.Fd(func(fd int) { sent = s.send(m, fd) }); err != nil || sent != nil {
 		t.Close()
 		return nil, errors.Join(err, sent)
 	}
@@ -73,49 +89,43 @@ func (s *Stream) newTwin(ctx context.Context, conn *dial.Conn) (*twin, error) {
 		}
 		return nil, err
 	}
-	facts := texts(ready.Data, 3)
-	t.version, t.how = facts[0], facts[2]
-	s.c.log.Debug().Str("session", s.name()).Str("version", t.version).Str("judged", t.how).Msg("TLS with a new server")
+	facts := channel.Texts(ready.Data, 3)
+	t.Version, t.Judged = facts[0], facts[2]
 	return t, nil
 }
 
-// closeTwins ends the waits for messages about twins: the shim forgets them with their stream, and says nothing more of them.
-func (s *Stream) closeTwins() {
-	s.twinsMu.Lock()
-	defer s.twinsMu.Unlock()
-	for _, t := range s.twins {
+// Close ends the waits for messages about twins: the shim forgets them with their stream, and says nothing more of them.
+func (s *Twins) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, t := range s.all {
 		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: channel.Reason{Why: channel.WhyClosed}.Encode()})
 	}
 }
 
-// showQuestion has the program read, if it sleeps: its own function has to judge a new server, in a call that reads. With s.mu.
-func (s *Stream) showQuestion(m channel.Message) {
-	s.twinsMu.Lock()
-	if t := s.twins[m.B]; t != nil {
+// Deliver takes a message of the shim's about a twin.
+func (s *Twins) Deliver(m channel.Message) {
+	s.mu.Lock()
+	t := s.all[m.B]
+	s.mu.Unlock()
+	switch {
+	case t == nil:
+	case m.Kind == channel.TwinAsks:
 		t.asks.Store(true)
-	}
-	s.twinsMu.Unlock()
-	s.c.send(s.message(channel.TwinShow), -1)
-	s.nudge()
-}
-
-// nudge wakes a program that waits on a quiet pair: over TLS nothing else ever comes on one. With s.mu.
-func (s *Stream) nudge() {
-	for _, pair := range []*relay.Pair{s.parked, s.pair} {
-		if pair != nil {
-			pair.Core.Write([]byte{0})
-		}
+	default:
+		t.deliver(m)
 	}
 }
 
-func (t *twin) message(kind channel.Kind) channel.Message {
+func (t *Twin) message(kind channel.Kind) channel.Message {
 	m := t.s.message(kind)
 	m.B = t.number
 	return m
 }
 
-// deliver takes a message of the shim's. With s.mu.
-func (t *twin) deliver(m channel.Message) {
+// deliver takes a message of the shim's.
+func (t *Twin) deliver(m channel.Message) {
 	select {
 	case t.replies <- m:
 	default: // more than was asked for
@@ -123,15 +133,15 @@ func (t *twin) deliver(m channel.Message) {
 }
 
 // ask sends a question; await takes no answer but to this one.
-func (t *twin) ask(kind channel.Kind, n int) error {
+func (t *Twin) ask(kind channel.Kind, n int) error {
 	m := t.message(kind)
 	t.asked++
 	m.A, m.Exchange = int64(n), t.asked
-	return t.s.c.send(m, -1)
+	return t.s.send(m, -1)
 }
 
 // await returns the message of that kind that answers the last question.
-func (t *twin) await(kind channel.Kind) (channel.Message, error) {
+func (t *Twin) await(kind channel.Kind) (channel.Message, error) {
 	if t.over != nil {
 		return channel.Message{}, t.over
 	}
@@ -166,7 +176,7 @@ func (t *twin) await(kind channel.Kind) (channel.Message, error) {
 	}
 }
 
-func (t *twin) SetReadDeadline(when time.Time) error {
+func (t *Twin) SetReadDeadline(when time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.deadline = when
@@ -176,32 +186,32 @@ func (t *twin) SetReadDeadline(when time.Time) error {
 }
 
 // SetWriteDeadline does nothing: a write never waits, what came of it shows when the answer is read.
-func (t *twin) SetWriteDeadline(time.Time) error { return nil }
+func (t *Twin) SetWriteDeadline(time.Time) error { return nil }
 
-func (t *twin) Write(p []byte) (sent int, err error) { return t.write(p, 0) }
+func (t *Twin) Write(p []byte) (sent int, err error) { return t.write(p, 0) }
 
-// writeLater has the octets sent when the twin takes the place of the program's session.
-func (t *twin) writeLater(p []byte) error {
+// WriteLater has the octets sent when the twin takes the place of the program's session.
+func (t *Twin) WriteLater(p []byte) error {
 	_, err := t.write(p, channel.Held)
 	return err
 }
 
-// put has the program handed the octets before what comes on the connection.
-func (t *twin) put(p []byte) error {
+// Put has the program handed the octets before what comes on the connection.
+func (t *Twin) Put(p []byte) error {
 	_, err := t.pass(channel.TwinPut, p, 0)
 	return err
 }
 
-func (t *twin) write(p []byte, flags channel.Flags) (sent int, err error) {
+func (t *Twin) write(p []byte, flags channel.Flags) (sent int, err error) {
 	return t.pass(channel.TwinWrite, p, flags)
 }
 
-func (t *twin) pass(kind channel.Kind, p []byte, flags channel.Flags) (sent int, err error) {
+func (t *Twin) pass(kind channel.Kind, p []byte, flags channel.Flags) (sent int, err error) {
 	for sent < len(p) {
 		m := t.message(kind)
 		m.Flags = flags
 		m.Data = p[sent:min(len(p), sent+channel.DataMax)]
-		if err := t.s.c.send(m, -1); err != nil {
+		if err := t.s.send(m, -1); err != nil {
 			return sent, err
 		}
 		sent += len(m.Data)
@@ -210,7 +220,7 @@ func (t *twin) pass(kind channel.Kind, p []byte, flags channel.Flags) (sent int,
 }
 
 // PeekMore shows octets of the answer's head only, until that has been taken.
-func (t *twin) PeekMore(have int, p []byte) (int, error) {
+func (t *Twin) PeekMore(have int, p []byte) (int, error) {
 	for len(t.seen) <= have {
 		if err := t.ask(channel.TwinPeek, len(t.seen)); err != nil {
 			return 0, err
@@ -224,7 +234,7 @@ func (t *twin) PeekMore(have int, p []byte) (int, error) {
 	return copy(p, t.seen), nil
 }
 
-func (t *twin) Read(p []byte) (int, error) {
+func (t *Twin) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -248,7 +258,7 @@ func (t *twin) Read(p []byte) (int, error) {
 	return copy(p, answer.Data), nil
 }
 
-func (t *twin) Discard(n int) (int, error) {
+func (t *Twin) Discard(n int) (int, error) {
 	if n <= 0 {
 		return 0, nil
 	}
@@ -263,7 +273,7 @@ func (t *twin) Discard(n int) (int, error) {
 }
 
 // unknown notes that nobody knows how many octets a question has taken before it was given up.
-func (t *twin) unknown(err error) error {
+func (t *Twin) unknown(err error) error {
 	if t.over == nil {
 		t.over = err
 	}
@@ -271,33 +281,33 @@ func (t *twin) unknown(err error) error {
 }
 
 // taken forgets octets that have been peeked at.
-func (t *twin) taken(n int) {
+func (t *Twin) taken(n int) {
 	n = min(n, len(t.seen))
 	clear(t.seen[:n])
 	t.seen = t.seen[n:]
 }
 
-// arm puts the twin, not a socket, in the place of the program's session.
-func (t *twin) arm(m channel.Message, h channel.Handover) error {
+// Arm puts the twin, not a socket, in the place of the program's session.
+func (t *Twin) Arm(m channel.Message, h channel.Handover) error {
 	h.What, h.Twin = channel.Session, t.number
 	m.Data = h.Encode()
 	t.armed = true
-	return t.s.c.send(m, -1)
+	return t.s.send(m, -1)
 }
 
 // Trailer returns the answer's trailer section, with the line that ends it, as far as it has been read.
-func (t *twin) Trailer() []byte { return t.trailer }
+func (t *Twin) Trailer() []byte { return t.trailer }
 
 // Close gives the twin up, unless it has been armed: then it is the stream's.
-func (t *twin) Close() error {
-	t.s.twinsMu.Lock()
-	known := t.s.twins[t.number] == t
-	delete(t.s.twins, t.number)
-	t.s.twinsMu.Unlock()
+func (t *Twin) Close() error {
+	t.s.mu.Lock()
+	known := t.s.all[t.number] == t
+	delete(t.s.all, t.number)
+	t.s.mu.Unlock()
 	clear(t.seen)
 	t.seen = nil
 	if !known || t.armed {
 		return nil
 	}
-	return t.s.c.send(t.message(channel.TwinClose), -1)
+	return t.s.send(t.message(channel.TwinClose), -1)
 }
