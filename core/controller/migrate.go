@@ -93,7 +93,7 @@ func (s *Stream) isAt(ctx context.Context, to string) bool {
 	if !r.Untouched() || r.Tunnel != nil {
 		return false
 	}
-	return s.c.favourite(ctx, s.c.resolver(to), to, r.Host, server) == server
+	return s.c.preferred(ctx, s.c.resolver(to), to, r.Host, server) == server
 }
 
 // outcome is what a hand-over came to.

@@ -268,6 +268,6 @@ func (s *Stream) connectTo(ctx context.Context, r resume.Destination, avoid neti
 		names, now = &resume.Others{Names: names, Avoid: avoid.Addr().Unmap(), Alike: alike}, netip.Addr{}
 		r.Avoid = append(slices.Clone(r.Avoid), avoid)
 	}
-	preferred := netip.AddrPortFrom(s.c.favourite(ctx, names, r.Interface, r.Host, now), r.Port)
+	preferred := netip.AddrPortFrom(s.c.preferred(ctx, names, r.Interface, r.Host, now), r.Port)
 	return s.dial(ctx, names, r, preferred)
 }

@@ -16,7 +16,7 @@ const maxCandidates = 64 // further ones are dropped: a name with more is no ser
 type queue struct {
 	preferred netip.AddrPort
 	seen      map[netip.AddrPort]bool
-	favourite bool // the preferred address is waiting
+	here      bool // the preferred address is waiting
 	patient   bool // its arrival is still worth waiting for
 	v6, v4    []netip.AddrPort
 	next6     bool // the family whose turn it is
@@ -38,7 +38,7 @@ func (q *queue) add(candidates []netip.AddrPort) {
 		q.seen[c] = true
 		switch {
 		case c == q.preferred:
-			q.favourite = true
+			q.here = true
 		case c.Addr().Is4():
 			q.v4 = append(q.v4, c)
 		default:
@@ -47,13 +47,13 @@ func (q *queue) add(candidates []netip.AddrPort) {
 	}
 }
 
-func (q *queue) empty() bool { return !q.favourite && len(q.v4)+len(q.v6) == 0 }
+func (q *queue) empty() bool { return !q.here && len(q.v4)+len(q.v6) == 0 }
 
 // take removes and returns the candidate to try next; the queue is not empty.
 func (q *queue) take() (c netip.AddrPort) {
 	switch {
-	case q.favourite:
-		q.favourite = false
+	case q.here:
+		q.here = false
 		c = q.preferred
 	case len(q.v4) == 0, q.next6 && len(q.v6) > 0:
 		c, q.v6 = q.v6[0], q.v6[1:]

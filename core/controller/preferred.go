@@ -17,9 +17,9 @@ import (
 	"midstream/core/resolve"
 )
 
-// favourite returns the address of the host to try first over the interface, if the network there knows it: what the
+// preferred returns the address of the host to try first over the interface, if the network there knows it: what the
 // policy prefers, then what a hint does, then the one in use. The look-up is shared with the one that follows.
-func (c *Controller) favourite(ctx context.Context, names dial.Names, iface, host string, now netip.Addr) netip.Addr {
+func (c *Controller) preferred(ctx context.Context, names dial.Names, iface, host string, now netip.Addr) netip.Addr {
 	wanted := c.preferredServers(iface, host)
 	if len(wanted) == 0 {
 		return now
@@ -75,7 +75,7 @@ func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.A
 	defer cancel()
 	ctx = limited
 	names := s.c.resolver(n.Interface)
-	best := s.c.favourite(ctx, names, n.Interface, n.Host, now)
+	best := s.c.preferred(ctx, names, n.Interface, n.Host, now)
 	if best == now || !best.IsValid() {
 		return
 	}
