@@ -90,12 +90,12 @@ static void drop_rest(struct way *w)
 
 static void close_end(struct end *end, bool reset)
 {
-    struct linger now = { 1, 0 };
+    struct linger ordinary = { 0, 0 };
     if (end->fd < 0) {
         return;
     }
-    if (reset) {
-        setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    if (!reset) {
+        setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &ordinary, sizeof ordinary);
     }
     close(end->fd);
     end->fd = -1;
@@ -332,8 +332,15 @@ static void carry_both(struct carried *c)
     }
 }
 
+/*
+ * From the first octet on, each end is reset as it closes, unless all is well (close_end): should this process be killed, FIN would pass
+ * for the end of what has been sent.
+ */
 void relay_begin(struct carried *c)
 {
+    struct linger reset = { 1, 0 };
+    setsockopt(c->server.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    setsockopt(c->program.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     c->program.readable = c->program.writable = true;
     c->server.readable = c->server.writable = true;
     carry_both(c);

@@ -3,6 +3,8 @@
  * to be the same. Linked statically.
  *
  *     carried IPV4 IPV6 SILENT UNREACHABLE
+ *     carried --outlive IPV4      says "ready" when it has a connection, and goes on when that has ended
+ *     carried --storm IPV4 SILENT
  *
  * The two addresses are those of the servers in e2e/supervisor/servers_test.go; SILENT answers nothing, UNREACHABLE cannot be reached.
  */
@@ -557,8 +559,105 @@ static void threads(void)
     printf("threads: wrong %ld\n", wrong);
 }
 
+static int outlive(const char *host)
+{
+    union address to = at(host, WHO);
+    char octet;
+    hosts[0] = host;
+    int fd = connected(ECHO);
+    printf("ready\n");
+    ssize_t n = read(fd, &octet, 1);
+    printf("ended: %s\n", result(n));
+    close(fd);
+    connect_waiting("afterwards", &to);
+    connect_polled("afterwards", &to);
+    refused(host);
+    return 0;
+}
+
+static void *connect_for_ever(void *argument)
+{
+    union address to = at(argument, ECHO);
+    for (;;) {
+        int fd = make(&to, 0);
+        connect(fd, &to.any, size_of(&to));
+        close(fd);
+    }
+    return NULL;
+}
+
+/* Everybody's memory: one thread changes what another one has handed to connect(). */
+static union address racing;
+static volatile bool over;
+
+static void *change(void *argument)
+{
+    const union address *two = argument;
+    for (unsigned i = 0; !over; i++) {
+        memcpy(&racing, &two[i % 2], sizeof racing);
+    }
+    return NULL;
+}
+
+static int storm(const char *host, const char *silent_host)
+{
+    pthread_t thread;
+    hosts[0] = host;
+    /* Threads and processes that are killed in connect(). */
+    for (int i = 0; i < 40; i++) {
+        pid_t child = fork();
+        if (!child) {
+            for (int k = 0; k < 4; k++) {
+                pthread_create(&thread, NULL, connect_for_ever, (void *)(i % 2 ? host : silent_host));
+            }
+            pause();
+        }
+        usleep((useconds_t)(i * 100));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    printf("killed\n");
+    union address two[2] = { at(host, ECHO), at("127.0.0.1", CLOSED) };
+    int made = 0, refusals = 0, others = 0;
+    racing = two[0];
+    pthread_create(&thread, NULL, change, two);
+    for (int i = 0; i < 200; i++) {
+        int fd = make(&two[0], 0);
+        int r = connect(fd, &racing.any, sizeof racing.four);
+        made += !r;
+        refusals += r && errno == ECONNREFUSED;
+        others += r && errno != ECONNREFUSED;
+        close(fd);
+    }
+    over = true;
+    pthread_join(thread, NULL);
+    printf("racing: %d\n", made + refusals == 200 ? 0 : others);
+    /* More than there are slots, ports or descriptors for at a time. */
+    int wrong = 0;
+    for (int i = 0; i < 1500; i++) {
+        union address to = at(host, ECHO);
+        int fd = make(&to, SOCK_NONBLOCK);
+        wrong += fd >= 0 && connect(fd, &to.any, size_of(&to)) != -1;
+        if (i % 3) {
+            wait_for(fd, POLLOUT, 5000);
+        }
+        close(fd);
+    }
+    printf("storm: %d\n", wrong);
+    many();
+    threads();
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (count == 3 && !strcmp(arguments[1], "--outlive")) {
+        return outlive(arguments[2]);
+    }
+    if (count == 4 && !strcmp(arguments[1], "--storm")) {
+        return storm(arguments[2], arguments[3]);
+    }
     if (count == 3 && !strcmp(arguments[1], "--continue")) {
         talk("exec", atoi(arguments[2]), "in another program");
         return 3;
@@ -566,7 +665,6 @@ int main(int count, char **arguments)
     if (count != 5) {
         return 2;
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
     memcpy(hosts, arguments + 1, sizeof hosts);
     char mapped[64];
     snprintf(mapped, sizeof mapped, "::ffff:%s", hosts[0]);

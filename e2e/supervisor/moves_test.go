@@ -15,7 +15,7 @@ import (
 const (
 	host = "download.example"
 	size = 6 << 20
-	pace = 2 << 20 // octets a second of each connection
+	pace = 1 << 19 // octets a second of each connection, until it is released
 )
 
 // site is a phone with two networks, each of which serves the same file under the same name.
@@ -80,7 +80,7 @@ func (s *site) session(pid int) (found lab.Session) {
 	s.t.Helper()
 	s.Await("the session", lab.Patience, func() bool {
 		for _, one := range s.CtlSessions() {
-			if one.PID == pid && one.Via != "" && one.Received > 256<<10 {
+			if one.PID == pid && one.Via != "" && one.Received > 64<<10 {
 				found = one
 			}
 		}
@@ -118,6 +118,8 @@ func TestDownloadsOfUnreachablePrograms(t *testing.T) {
 			}
 			s.web["wlan0"].Kill()
 			defer s.web["wlan0"].Restart()
+			s.Await("the other server", lab.Patience, func() bool { return s.session(p.Pid()).Interface == "wwan0" })
+			s.web["wwan0"].Release()
 			lab.Compare(t, native.Wait(), p.Wait())
 			for _, file := range []string{out, out + ".native"} {
 				if lab.Sum(file) != s.sum {
