@@ -49,6 +49,7 @@ var measurements = []struct {
 	{"chunks", chunks},
 	{"relay", relayed},
 	{"relay memory", relayMemory},
+	{"supervisor", supervised},
 }
 
 func main() {

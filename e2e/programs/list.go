@@ -12,6 +12,7 @@ type program struct {
 	file     string // what it downloads; film.bin if empty
 	line     string
 	plain    bool // it is not for https
+	reach    bool // no library can be preloaded into it: its connections are carried
 }
 
 var programs = []program{
@@ -107,9 +108,9 @@ File.open(ENV["OUT"], "wb") { |f| h.start { |c| c.request_get(u.path) { |r| r.re
 	{name: "Java URLConnection", packages: "default-jdk-headless", needs: "javac", line: java(`new java.net.URL(args[0]).openStream()`)},
 	{name: "Java HttpClient", packages: "default-jdk-headless", needs: "javac",
 		line: java(`java.net.http.HttpClient.newHttpClient().send(java.net.http.HttpRequest.newBuilder(java.net.URI.create(args[0])).build(), java.net.http.HttpResponse.BodyHandlers.ofInputStream()).body()`)},
-	{name: "rclone", packages: "rclone", needs: "rclone", line: `rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
-	{name: "Go, static", needs: "go", line: `"$TOOLS/static" "$URL" "$OUT"`},
-	{name: "Go, linked dynamically", needs: "go", line: `"$TOOLS/dynamic" "$URL" "$OUT"`},
+	{name: "rclone", packages: "rclone", needs: "rclone", reach: true, line: `rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
+	{name: "Go, static", needs: "go", reach: true, line: `"$TOOLS/static" "$URL" "$OUT"`},
+	{name: "Go, linked dynamically", needs: "go", reach: true, line: `"$TOOLS/dynamic" "$URL" "$OUT"`},
 }
 
 func python(source string) string {

@@ -173,6 +173,9 @@ func (t *table) run(p program, scheme string, e event, under bool) (r run) {
 	command := t.Command("sh", "-c", p.line)
 	if under {
 		command = t.Midstream("sh", "-c", p.line)
+		if p.reach {
+			command = t.Command(lab.Build(t.t, "midstream"), "--reach=all", "--", "sh", "-c", p.line)
+		}
 	}
 	command.Dir = folder
 	command.Env = append(command.Env, "URL="+base+"/"+file, "BASE="+base, "SCHEME="+scheme, "HOST="+host, "NAME="+file,
