@@ -156,6 +156,47 @@ func TestAHandshakeThatNobodyAnswers(t *testing.T) {
 	}
 }
 
+// Another server of the name, where the program has looked that up, is as good as the same one over another network; the program goes on
+// to believe in the one that it has connected to.
+func TestAHandshakeIsAnsweredByAnotherServer(t *testing.T) {
+	const script = `import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+socket.getaddrinfo("` + host + `", 443)
+s = socket.create_connection(("` + common + `", 443))
+peer, local = s.getpeername(), s.getsockname()
+s = context.wrap_socket(s, server_hostname="` + host + `")
+s.sendall(b"GET /film.mkv HTTP/1.0\r\nHost: ` + host + `\r\n\r\n")
+f = s.makefile("rb")
+while (line := f.readline()) != b"\r\n":
+    assert line, "no answer"
+open("out", "wb").write(f.read())
+print(peer == s.getpeername(), local == s.getsockname())`
+	for _, event := range []struct {
+		name string
+		then func(net.Conn)
+	}{
+		{"FIN", func(net.Conn) {}},
+		{"silent", func(c net.Conn) { c.Read(make([]byte, 1)) }},
+	} {
+		t.Run(event.name, func(t *testing.T) {
+			s := &site{Lab: lab.New(t, lab.Net("eth0", lab.Link{})), t: t, root: t.TempDir(), web: map[string]*lab.Server{}}
+			s.sum = lab.Content(t, s.root, "film.mkv", size, 7)
+			ca, n := lab.Authority(t, filepath.Join(s.root, "ca")), s.Network("eth0")
+			n.AddAddress(common)
+			n.AddAddress(second)
+			n.DNS(map[string][]string{host: {common, second}})
+			s.mute(n, event.then)
+			options := lab.ServerOptions{Addresses: []string{second}, Port: 443}
+			options.Certificate, options.Key = lab.Certificate(t, ca, n.Name, host)
+			web := n.Paced(s.root, options)
+			d := s.greets(true, program{"python", []string{"python3", "-c", script, "CA"}, nil})
+			if r := d.Run(); r.Status != 0 || r.Stdout != "True True\n" || r.Stderr != "" || lab.Sum(d.out()) != s.sum || len(web.Requests()) != 1 {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
 // A server that was only slow is the one that is stayed with, if it answers before another one.
 func TestAHandshakeThatIsAnsweredLate(t *testing.T) {
 	var slow *lab.Server

@@ -20,6 +20,7 @@
 
 static struct entry {
     _Atomic uint32_t busy; /* being written or sent; such an entry is passed over */
+    bool told;             /* to the core */
     uint16_t kind, length;
     unsigned char data[ENTRY_SIZE];
 } ring[ENTRIES];
@@ -30,12 +31,13 @@ static void tell(uint16_t kind, const void *data, size_t length)
     if (!length || length > ENTRY_SIZE) {
         return;
     }
-    if (atomic_load(&load_state) == LOAD_UP) {
+    bool told = atomic_load(&load_state) == LOAD_UP;
+    if (told) {
         channel_send(NULL, kind, 0, 0, 0, 0, data, length);
-        return;
     }
     struct entry *e = &ring[atomic_fetch_add(&next, 1) % ENTRIES];
     if (!atomic_exchange(&e->busy, 1)) {
+        e->told = told;
         e->kind = kind;
         e->length = (uint16_t)length;
         memcpy(e->data, data, length);
@@ -48,13 +50,55 @@ void names_flush(void)
     for (int i = 0; i < ENTRIES; i++) {
         struct entry *e = &ring[i];
         if (!atomic_exchange(&e->busy, 1)) {
-            if (e->length) {
+            if (e->length && !e->told) {
                 channel_send(NULL, e->kind, 0, 0, 0, 0, e->data, e->length);
-                e->length = 0;
+                e->told = true;
             }
             atomic_store(&e->busy, 0);
         }
     }
+}
+
+/* The addresses of an entry: after the name and its NUL, 16 octets each. */
+static unsigned addresses(const struct entry *e, const unsigned char **first)
+{
+    const unsigned char *end = e->kind == MS_NAME ? memchr(e->data, 0, e->length) : NULL;
+    *first = end ? end + 1 : NULL;
+    return end ? (unsigned)((size_t)(e->data + e->length - *first) / 16) : 0;
+}
+
+unsigned names_others(const struct sockaddr_in6 *address, struct sockaddr_in6 *others, unsigned most)
+{
+    static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+    unsigned char own[16];
+    bool four = address->sin6_family == AF_INET;
+    unsigned found = 0;
+    memcpy(own, mapped, sizeof mapped);
+    memcpy(four ? own + 12 : own, four ? (const void *)&((const struct sockaddr_in *)address)->sin_addr : (const void *)&address->sin6_addr,
+           four ? 4 : 16);
+    for (unsigned i = 1; i <= ENTRIES && !found; i++) {
+        struct entry *e = &ring[(atomic_load(&next) - i) % ENTRIES]; /* the newest first */
+        const unsigned char *a;
+        if (atomic_exchange(&e->busy, 1)) {
+            continue;
+        }
+        unsigned count = addresses(e, &a);
+        bool is = false;
+        for (unsigned n = 0; n < count; n++) {
+            is = is || !memcmp(a + (size_t)n * 16, own, 16);
+        }
+        for (unsigned n = 0; is && n < count && found < most; n++, a += 16) {
+            if (!memcmp(a, own, 16) || four != !memcmp(a, mapped, sizeof mapped)) {
+                continue;
+            }
+            others[found] = *address;
+            memcpy(four ? (void *)&((struct sockaddr_in *)&others[found])->sin_addr : (void *)&others[found].sin6_addr, four ? a + 12 : a,
+                   four ? 4 : 16);
+            found++;
+        }
+        atomic_store(&e->busy, 0);
+    }
+    return found;
 }
 
 bool names_note_port(int fd, const struct sockaddr *address, socklen_t length)

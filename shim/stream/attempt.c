@@ -127,13 +127,14 @@ static bool try_next(struct stream *s)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     while (s->route_next < s->route_count && !s->too_many_epolls) {
-        int other = fallback_socket(s->fd, s->routes[s->route_next++], (struct sockaddr *)&s->peer, length);
+        const struct sockaddr *server = s->flight ? flight_server(s, s->route_servers[s->route_next]) : (struct sockaddr *)&s->peer;
+        int other = fallback_socket(s->fd, s->routes[s->route_next++], server, length);
         if (other < 0) {
             continue;
         }
         long flags = REAL(syscall)(SYS_fcntl, other, F_GETFL);
         bool waits = flags >= 0 && !(flags & O_NONBLOCK) && !REAL(syscall)(SYS_fcntl, other, F_SETFL, flags | O_NONBLOCK);
-        bool in_vain = REAL(connect)(other, (struct sockaddr *)&s->peer, length) && errno != EINPROGRESS;
+        bool in_vain = REAL(connect)(other, server, length) && errno != EINPROGRESS;
         if (waits) {
             REAL(syscall)(SYS_fcntl, other, F_SETFL, flags);
         }
@@ -162,10 +163,42 @@ static bool try_next(struct stream *s)
     return false;
 }
 
+static void add_route(struct stream *s, uint32_t over, unsigned server)
+{
+    if (s->route_count < FALLBACK_ROUTES) {
+        s->route_servers[s->route_count] = (uint8_t)server;
+        s->routes[s->route_count++] = over;
+    }
+}
+
+/* A handshake may go on with any server of the name: another one over the same interface, then the same over others, then any. */
+static void find_servers(struct stream *s, bool lost)
+{
+    unsigned others = flight_find(s);
+    s->route_count = 0;
+    for (unsigned i = 1; i <= others && !lost; i++) {
+        if (fallback_is_possible(flight_server(s, i), sizeof s->peer) && fallback_reaches(flight_server(s, i), s->own_interface)) {
+            add_route(s, s->own_interface, i);
+        }
+    }
+    for (unsigned i = 0; i <= others; i++) {
+        uint32_t routes[FALLBACK_ROUTES];
+        unsigned count = fallback_is_possible(flight_server(s, i), sizeof s->peer)
+            ? fallback_routes(s->fd, flight_server(s, i), s->own_interface, lost, routes) : 0;
+        for (unsigned n = 0; n < count; n++) {
+            add_route(s, routes[n], i);
+        }
+    }
+}
+
 /* Makes out where else the attempt could go. */
 static void find_routes(struct stream *s, bool lost)
 {
-    s->route_count = (uint8_t)fallback_routes(s->fd, (struct sockaddr *)&s->peer, s->own_interface, lost, s->routes);
+    if (s->flight) {
+        find_servers(s, lost);
+    } else {
+        s->route_count = (uint8_t)fallback_routes(s->fd, (struct sockaddr *)&s->peer, s->own_interface, lost, s->routes);
+    }
     s->route_next = 0;
     s->attempt_limit = FALLBACK_LIMIT_NS / (s->route_count ? s->route_count : 1);
 }
@@ -235,6 +268,13 @@ static bool is_unread(const struct stream *s)
     return taken == 0 || taken == 1;
 }
 
+/* The program may have asked already who is at both ends of its connection. */
+static void keep_names(struct stream *s)
+{
+    socklen_t length = sizeof s->local;
+    s->moved = s->kept.fd >= 0 && !REAL(getsockname)(s->kept.fd, (struct sockaddr *)&s->local, &length);
+}
+
 /* Takes a connection over another interface a step on. True: something else is on the descriptor now. With the gate closed. */
 static bool step(struct stream *s, int64_t now)
 {
@@ -245,6 +285,7 @@ static bool step(struct stream *s, int64_t now)
         return true;
     }
     if (answer == ANSWER_THERE) {
+        keep_names(s);
         attempt_over(s);
         return false;
     }

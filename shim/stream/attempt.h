@@ -9,7 +9,8 @@
  * fails, this costs one system call in connect().
  *
  * A TLS handshake of which nothing has been answered is part of it: where the connection ends, has lost its carrier, or is silent,
- * another one is made over the next interface, the ClientHello is sent on it (flight.h), and the first to answer stays.
+ * another one is made over the next interface, or to another server of the name, the ClientHello is sent on it (flight.h), and the first
+ * to answer stays.
  */
 #ifndef MIDSTREAM_ATTEMPT_H
 #define MIDSTREAM_ATTEMPT_H

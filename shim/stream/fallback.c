@@ -143,6 +143,15 @@ bool fallback_is_lost(uint32_t index)
     return lost;
 }
 
+bool fallback_reaches(const struct sockaddr *address, uint32_t over)
+{
+    int netlink = over ? route_open() : -1;
+    struct route way;
+    bool reaches = netlink >= 0 && route_find(netlink, address, over, &way) && way.index == over && !route_is_barred(netlink, address, over, over);
+    route_close(netlink);
+    return reaches;
+}
+
 unsigned fallback_routes(int fd, const struct sockaddr *address, uint32_t own, bool lost, uint32_t *list)
 {
     int netlink = route_open();

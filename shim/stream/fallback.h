@@ -55,6 +55,9 @@ uint32_t fallback_interface_of(int fd);
 /* It has no carrier. */
 bool fallback_is_lost(uint32_t index);
 
+/* Whether it may be reached over that interface, which another server of the name is reached over. */
+bool fallback_reaches(const struct sockaddr *address, uint32_t over);
+
 /* A socket like fd, bound to the interface over which it is to be connected; a descriptor of Midstream's, or -1. */
 int fallback_socket(int fd, uint32_t index, const struct sockaddr *address, socklen_t length);
 

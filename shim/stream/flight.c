@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "process/calls.h"
+#include "names.h"
 
 /* Handshakes that are followed at once, and the longest hello: with tickets and keys of post-quantum groups they have some 2 kB. */
 #define FLIGHTS 16
@@ -13,6 +14,7 @@
 static struct flight {
     _Atomic uint32_t taken;
     uint32_t length;
+    struct sockaddr_in6 others[FLIGHT_OTHERS];
     uint8_t octets[FLIGHT_MAX];
 } flights[FLIGHTS];
 
@@ -45,6 +47,16 @@ bool flight_send(const struct stream *s, int fd)
 {
     const struct flight *f = &flights[s->flight - 1];
     return REAL(send)(fd, f->octets, f->length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)f->length;
+}
+
+unsigned flight_find(struct stream *s)
+{
+    return names_others(&s->peer, flights[s->flight - 1].others, FLIGHT_OTHERS);
+}
+
+const struct sockaddr *flight_server(const struct stream *s, unsigned number)
+{
+    return (const struct sockaddr *)(number ? &flights[s->flight - 1].others[number - 1] : &s->peer);
 }
 
 void flight_drop(struct stream *s)

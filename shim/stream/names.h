@@ -3,6 +3,7 @@
 #define MIDSTREAM_NAMES_H
 
 #include <stdbool.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -14,5 +15,8 @@ void names_dns(const void *octets, size_t count);
 
 /* By the agent, once the core is up. */
 void names_flush(void);
+
+/* Other addresses that a name which gave this one has given lately, of the same family and with the same port. How many; `most` at most. */
+unsigned names_others(const struct sockaddr_in6 *address, struct sockaddr_in6 *others, unsigned most);
 
 #endif

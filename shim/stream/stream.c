@@ -352,8 +352,10 @@ bool stream_open(struct stream *s)
     }
     length = sizeof opened.local;
     REAL(getsockname)(s->fd, (struct sockaddr *)&opened.local, &length);
-    s->peer = opened.peer;
-    s->local = opened.local;
+    if (!s->moved) {
+        s->peer = opened.peer;
+        s->local = opened.local;
+    }
     s->first = atomic_load(&s->sent);
     atomic_store(&s->counters->exchange, atomic_load(&s->answered) + 1);
     atomic_store(&s->counters->received, 0);

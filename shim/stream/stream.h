@@ -137,6 +137,7 @@ struct stream {
     int64_t attempt_limit;          /* ns for each other route */
     uint32_t own_interface;               /* the interface it went over first; 0 not yet looked for */
     uint32_t routes[FALLBACK_ROUTES]; /* interfaces to try */
+    uint8_t route_servers[FALLBACK_ROUTES]; /* to which server each (flight.h) */
     uint8_t route_count, route_next;
     uint8_t flight; /* one more than the number of the first flight that is kept (flight.c), 0 none */
     bool flight_sent; /* on the socket that is behind the descriptor */
