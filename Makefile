@@ -106,6 +106,12 @@ packages-test:
 	GO='$(GO)' sh package/deb.sh $$(dpkg --print-architecture)
 	sh package/test.sh
 
+# The arm64 package under qemu-user, in networks of its own; as root.
+.PHONY: arm64-test
+arm64-test: all
+	GO='$(GO)' sh package/deb.sh arm64
+	sh package/arm64.sh
+
 # The set-up comes first even with -j: it may be what installs the compilers.
 .PHONY: setup
 setup:
@@ -117,7 +123,7 @@ setup:
 demo:
 	sh e2e/setup.sh demo
 	$(MAKE) all
-	$(GO) run ./e2e/demo
+	$(GO) run ./e2e/demo -record $(BUILD)/demo $(if $(TOGETHER),-together) $(if $(FAIL),-fail)
 
 # The end-to-end packages have a script of their own: a laboratory mostly waits, so two of them run side by side.
 .PHONY: test
@@ -138,7 +144,8 @@ one: all
 .PHONY: help
 help:
 	@echo 'make                    builds into build/'
-	@echo 'make demo               shows a download that changes network, in networks of its own'
+	@echo 'make demo               shows a download that changes network, in networks of its own; FAIL=1: that loses them, TOGETHER=1: over both;'
+	@echo '                        and writes build/demo.svg, build/demo.jsonl, and in a terminal build/demo.cast'
 	@echo 'make test               runs all tests: about ten minutes; installs what they need (Debian 12, 13)'
 	@echo 'make one T=TestName     runs one test; COUNT=20 runs it so often'
 	@echo 'make smoke [RELEASE=trixie]   a part of the tests, here or on another release of Debian'

@@ -112,7 +112,6 @@ type mark struct {
 func newFigure(entries []entry) *figure {
 	f := &figure{totals: map[string][]float64{}}
 	byID := map[string]*course{}
-	base := map[string]map[string]int64{} // what came in exchanges of a connection that are over
 	last := map[string]map[string]int64{}
 	for _, e := range entries {
 		switch {
@@ -133,13 +132,7 @@ func newFigure(entries []entry) *figure {
 					r.length = *s.Length
 				}
 				r.at, r.received, r.over = append(r.at, e.At), append(r.received, float64(s.Received)), append(r.over, s.Over)
-				if base[s.ID] == nil {
-					base[s.ID] = map[string]int64{}
-				}
-				for network, n := range s.Parts {
-					if n < last[s.ID][network] {
-						base[s.ID][network] += last[s.ID][network]
-					}
+				for network := range s.Parts {
 					if !slices.Contains(f.networks, network) {
 						f.networks = append(f.networks, network)
 						f.totals[network] = make([]float64, len(f.times))
@@ -151,7 +144,7 @@ func newFigure(entries []entry) *figure {
 			for _, network := range f.networks {
 				sum := int64(0)
 				for id := range last {
-					sum += last[id][network] + base[id][network]
+					sum += last[id][network]
 				}
 				f.totals[network] = append(f.totals[network], float64(sum))
 			}
@@ -306,7 +299,7 @@ func (f *figure) legend(c canvas, t theme) {
 
 // axes draws lines at round numbers.
 func (f *figure) axes(c canvas, t theme, what string, most float64, write func(float64) string, top, bottom, begin, end float64, x func(float64) float64, times bool) {
-	step := round(most / 4)
+	step := round(most / 5)
 	for n := 0.0; n <= most; n += step {
 		y := bottom - n/most*(bottom-top)
 		c.line([]point{{left, y}, {figureWidth - right, y}}, t.faint, 1, false)

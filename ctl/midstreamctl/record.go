@@ -44,7 +44,7 @@ type sample struct {
 	Received int64            `json:"received"`
 	Length   *int64           `json:"length,omitempty"`
 	Over     string           `json:"interface"`
-	Parts    map[string]int64 `json:"parts"` // octets by network
+	Parts    map[string]int64 `json:"parts"` // octets by network, of all exchanges of the session
 	Held     bool             `json:"held,omitempty"`
 }
 
@@ -76,7 +76,7 @@ func record(e *environment, path string, limit time.Duration, idle bool) int {
 	}
 	scoped := *e
 	scoped.ctx = ctx
-	r := &recorder{environment: &scoped, out: json.NewEncoder(file), begun: time.Now()}
+	r := &recorder{environment: &scoped, out: json.NewEncoder(file), begun: time.Now(), parts: map[string]map[string]int64{}}
 	events := make(chan control.Event, 1024)
 	go scoped.follow(ctx, func(e control.Event) {
 		select {
@@ -99,6 +99,8 @@ type recorder struct {
 	out    *json.Encoder
 	begun  time.Time
 	before map[string]int64 // what each had received
+	tally  client.Tally
+	parts  map[string]map[string]int64 // octets by session and network, since the recording began or they did
 }
 
 func (r *recorder) run(events <-chan control.Event, idle bool) error {
@@ -136,18 +138,25 @@ func (r *recorder) sample() (active bool, err error) {
 	var list []sample
 	now := map[string]int64{}
 	changed := false
+	var sessions []control.Session
 	for _, a := range client.AskAll[[]control.Session](r.ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
-		for _, s := range a.Result {
-			one := sample{ID: s.ID, Name: nameOf(s), Command: commandName(s), Received: s.Received, Length: s.Length, Over: s.Interface, Parts: map[string]int64{}, Held: s.Held != nil}
-			for _, g := range client.Segments(s) {
-				one.Parts[g.Interface] += g.To - g.From
-			}
-			list = append(list, one)
-			now[s.ID] = s.Received
-			was, known := r.before[s.ID]
-			changed = changed || !known || was != s.Received
-			active = active || s.State == control.StateActive || s.State == control.StateMigrating
+		sessions = append(sessions, a.Result...)
+	}
+	for id, parts := range r.tally.Take(sessions, true) {
+		if r.parts[id] == nil {
+			r.parts[id] = map[string]int64{}
 		}
+		for name, n := range parts {
+			r.parts[id][name] += n
+		}
+	}
+	for _, s := range sessions {
+		list = append(list, sample{ID: s.ID, Name: nameOf(s), Command: commandName(s), Received: s.Received, Length: s.Length, Over: s.Interface,
+			Parts: r.parts[s.ID], Held: s.Held != nil})
+		now[s.ID] = s.Received
+		was, known := r.before[s.ID]
+		changed = changed || !known || was != s.Received
+		active = active || s.State == control.StateActive || s.State == control.StateMigrating
 	}
 	changed = changed || len(now) != len(r.before)
 	r.before = now

@@ -73,13 +73,13 @@ type picture struct {
 type top struct {
 	*environment
 	picture
-	received map[string]map[string]int64 // by session, by network, at the last look
-	asking   func(key rune) string       // what the key does that answers the question, and what is said of it
-	done     chan string                 // what came of what keys have begun
+	tally  client.Tally
+	asking func(key rune) string // what the key does that answers the question, and what is said of it
+	done   chan string           // what came of what keys have begun
 }
 
 func newTop(e *environment) *top {
-	return &top{environment: e, received: map[string]map[string]int64{}, done: make(chan string, 8)}
+	return &top{environment: e, done: make(chan string, 8)}
 }
 
 // look asks all processes and the kernel.
@@ -102,25 +102,13 @@ func (t *top) take(list []control.Session, links []netif.Interface, now time.Tim
 	first := t.now.IsZero()
 	t.now = now
 	over := map[string]float64{}
-	seen := map[string]map[string]int64{}
 	t.rates = map[string]float64{}
-	for _, s := range list {
-		before, known := t.received[s.ID]
-		parts := map[string]int64{}
-		for _, g := range client.Segments(s) {
-			parts[g.Interface] += g.To - g.From
-		}
-		seen[s.ID] = parts
-		for iface, n := range parts {
-			if d := n - before[iface]; d > 0 && known {
-				t.rates[s.ID] += float64(d)
-				over[iface] += float64(d)
-			} else if d < 0 {
-				over[iface] += float64(n) // another exchange has begun
-			}
+	for id, parts := range t.tally.Take(list, false) {
+		for name, n := range parts {
+			t.rates[id] += float64(n)
+			over[name] += float64(n)
 		}
 	}
-	t.received = seen
 	t.sessions = list
 	for _, l := range links {
 		if l.Loopback {

@@ -59,12 +59,12 @@ type metrics struct {
 	states    map[string]int // sessions, now
 	holding   int
 	answering int
-	seen      map[string]map[string]int64 // octets by session and interface, at the last look
+	tally     processes.Tally
 }
 
 func newMetrics() *metrics {
 	return &metrics{received: counter{}, migrations: counter{}, refusals: counter{}, failures: counter{},
-		stalls: make([]float64, len(stallBounds)), states: map[string]int{}, seen: map[string]map[string]int64{}}
+		stalls: make([]float64, len(stallBounds)), states: map[string]int{}}
 }
 
 // follow gathers until ctx ends.
@@ -109,28 +109,17 @@ func (m *metrics) take(list []control.Session, answering int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.answering, m.holding, m.states = answering, 0, map[string]int{}
-	seen := map[string]map[string]int64{}
 	for _, s := range list {
 		m.states[s.State]++
 		if s.Held != nil {
 			m.holding++
 		}
-		parts := map[string]int64{}
-		for _, g := range processes.Segments(s) {
-			parts[g.Interface] += g.To - g.From
-		}
-		before := m.seen[s.ID]
-		for name, n := range parts {
-			if n < before[name] {
-				before = nil // another exchange on the same connection
-			}
-		}
-		for name, n := range parts {
-			m.received.add(name, float64(max(0, n-before[name])))
-		}
-		seen[s.ID] = parts
 	}
-	m.seen = seen
+	for _, parts := range m.tally.Take(list, true) {
+		for name, n := range parts {
+			m.received.add(name, float64(n))
+		}
+	}
 }
 
 // event counts what has happened.

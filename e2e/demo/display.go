@@ -26,7 +26,7 @@ type display struct {
 }
 
 func newDisplay(networks []*lab.Network) *display {
-	d := &display{networks: networks, terminal: isTerminal(os.Stdout), interval: 500 * time.Millisecond, begun: time.Now(), at: time.Now()}
+	d := &display{networks: networks, terminal: isTerminal(screen), interval: 500 * time.Millisecond, begun: time.Now(), at: time.Now()}
 	if d.terminal {
 		d.interval = 200 * time.Millisecond
 	}

@@ -34,6 +34,9 @@ var moves = []move{{0.33, "wwan0"}, {0.67, "wlan0"}}
 
 func main() {
 	plain := flag.Bool("plain", false, "run curl without Midstream, and move nothing")
+	fail := flag.Bool("fail", false, "lose the networks one after the other, instead of asking for a move")
+	together := flag.Bool("together", false, "let both networks feed the download, and move nothing")
+	to := flag.String("record", "", "write NAME.jsonl, NAME.svg and NAME-dark.svg, and in a terminal NAME.cast, where `NAME` is this")
 	lab.Enter()
 	flag.Parse()
 	s := &lab.Stage{}
@@ -41,15 +44,30 @@ func main() {
 		lab.Build(s, "midstream") // before anything is raised
 		lab.Build(s, "midstreamctl")
 	}
-	ok := perform(s, *plain)
+	end := func() {}
+	if *to != "" && isTerminal(os.Stdout) {
+		var err error
+		if end, err = record(*to + ".cast"); err != nil {
+			s.Fatalf("demo: %v", err)
+		}
+	}
+	ok := perform(s, show{*plain, *fail, *together, *to})
+	end()
 	s.Clear()
 	if !ok {
 		os.Exit(1)
 	}
 }
 
+// show is what is to be shown, and where it is recorded.
+type show struct {
+	plain, fail, together bool
+	record                string
+}
+
 // perform is the demonstration; it says whether all went as it should.
-func perform(s *lab.Stage, plain bool) bool {
+func perform(s *lab.Stage, show show) bool {
+	plain := show.plain
 	folder, err := os.MkdirTemp("", "midstream-demo-")
 	if err != nil {
 		s.Fatalf("demo: %v", err)
@@ -73,11 +91,32 @@ func perform(s *lab.Stage, plain bool) bool {
 		p.curl = l.Midstream(args...)
 	}
 	fmt.Printf("\n$ %scurl -sS -o film.mkv %s\n", map[bool]string{false: "midstream "}[plain], url)
-	if !plain {
+	p.show = show
+	if !plain && !show.together {
 		p.moves = moves
 	}
+	if show.together {
+		p.curl.Cmd.Env = append(p.curl.Cmd.Env, "MIDSTREAM_AGGREGATE=always")
+	}
+	var recorder *lab.Program
+	if show.record != "" && !plain {
+		recorder = l.Ctl("record", show.record+".jsonl", "--until-idle")
+		recorder.Start()
+	}
 	p.run()
-	return p.summary(plain)
+	ok := p.summary(plain)
+	if recorder != nil {
+		recorder.Wait()
+		for _, name := range [][]string{{".svg"}, {"-dark.svg", "--dark"}} {
+			r := l.Ctl(append([]string{"plot", show.record + ".jsonl", "-o", show.record + name[0]}, name[1:]...)...).Run()
+			if r.Status != 0 {
+				fmt.Println("NOT DRAWN      ", strings.TrimSpace(r.Stderr))
+				ok = false
+			}
+		}
+		fmt.Printf("recorded        %s.jsonl, drawn in %[1]s.svg\n", show.record)
+	}
+	return ok
 }
 
 // performance is one download and what is observed of it.
@@ -86,6 +125,7 @@ type performance struct {
 	curl     *lab.Program
 	web, dns []*lab.Server
 	out, sum string
+	show     show
 	moves    []move
 	refused  []string
 	growth   *growth
@@ -111,6 +151,9 @@ func (p *performance) run() {
 		}
 		have := p.growth.octets()
 		display.show(have)
+		if p.show.fail || p.show.together {
+			p.look()
+		}
 		if len(p.moves) > 0 && float64(have) >= p.moves[0].at*size {
 			p.migrate(p.moves[0].to, display)
 			p.moves = p.moves[1:]
@@ -118,13 +161,38 @@ func (p *performance) run() {
 	}
 }
 
+// lose takes the carrier of the other networks than one.
+func (p *performance) lose(to string, d *display) {
+	d.say("The other network than " + to + " is lost")
+	p.growth.mark()
+	for _, n := range p.lab.Networks() {
+		if n.Name == to {
+			n.CarrierUp()
+		}
+	}
+	for _, n := range p.lab.Networks() {
+		if n.Name != to {
+			n.CarrierDown()
+		}
+	}
+}
+
 func (p *performance) migrate(to string, d *display) {
+	if p.show.fail {
+		p.lose(to, d)
+		return
+	}
 	d.say("$ midstreamctl migrate --to " + to)
 	p.growth.mark()
 	r := p.lab.Ctl("migrate", "--to", to, "--json").Run()
 	if r.Status != 0 {
 		p.refused = append(p.refused, fmt.Sprintf("migrate --to %s: status %d: %s%s", to, r.Status, r.Stdout, r.Stderr))
 	}
+	p.look()
+}
+
+// look takes what is known of the download.
+func (p *performance) look() {
 	list := p.lab.Ctl("sessions", "--json").Run()
 	var sessions []lab.Session
 	if json.Unmarshal([]byte(list.Stdout), &sessions) == nil && len(sessions) > 0 {
@@ -178,6 +246,9 @@ func (p *performance) summary(plain bool) bool {
 	}
 	if plain {
 		return intact
+	}
+	if p.show.together {
+		return intact && served == len(p.web)
 	}
 	return intact && len(p.refused) == 0 && migrations == len(moves) && served == len(p.web)
 }
