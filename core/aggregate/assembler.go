@@ -337,9 +337,18 @@ func (a *Assembler) hopeless() {
 	}
 }
 
+// wakes has whoever waits look again when ctx ends.
+func (a *Assembler) wakes(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.changed.Broadcast()
+	})
+}
+
 // Begun waits until there is something to read. It reports whether there is.
 func (a *Assembler) Begun(ctx context.Context) bool {
-	stop := context.AfterFunc(ctx, a.changed.Broadcast)
+	stop := a.wakes(ctx)
 	defer stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -366,6 +375,29 @@ func (a *Assembler) Finish(path int) {
 	if path >= 0 {
 		a.s.Finish(path)
 		a.plan()
+	}
+}
+
+// Alone is Finish, and waits until that path's connection is about to bring what comes from the offset at on. The connection goes on
+// being the Assembler's, which reads it when everything before has been read.
+func (a *Assembler) Alone(ctx context.Context, path int) (conn net.Conn, at int64, err error) {
+	a.Finish(path)
+	stop := a.wakes(ctx)
+	defer stop()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for {
+		switch {
+		case a.tail != nil:
+			return a.tail, a.end, nil
+		case a.err != nil:
+			return nil, 0, a.err
+		case a.closed:
+			return nil, 0, net.ErrClosed
+		case ctx.Err() != nil:
+			return nil, 0, ctx.Err()
+		}
+		a.changed.Wait()
 	}
 }
 

@@ -440,13 +440,16 @@ func TestOnePathBringsTheRest(t *testing.T) {
 		if _, err := io.ReadFull(a, buffer); err != nil || !bytes.Equal(buffer, content[:len(buffer)]) {
 			t.Fatal("wrong octets", err)
 		}
-		a.Finish(-1)
 		if !taken {
+			if _, at, err := a.Alone(t.Context(), 1); err != nil || at < int64(len(buffer)) {
+				t.Error(at, err)
+			}
 			if err := fetch(t, a, content[len(buffer):]); err != nil {
 				t.Error(err)
 			}
 			continue
 		}
+		a.Finish(-1)
 		var conn net.Conn
 		var had []byte
 		var at int64

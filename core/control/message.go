@@ -40,6 +40,7 @@ const (
 	MethodFacts      = "facts"      // what is known of them that the kernel does not tell; also a notification of midstreamd's
 	MethodUse        = "use"        // look at the directives and follow them, now
 	MethodRelease    = "release"    // tell programs that are held how their connections ended
+	MethodAggregate  = "aggregate"  // let several networks feed downloads together, or one again
 	MethodVersion    = "version"    // which version of Midstream runs there
 )
 

@@ -76,6 +76,12 @@ type ReleaseParams struct {
 // ViaSupervisor is Session.Via where midstream-supervisor carries the connection of a program that nothing can be preloaded into.
 const ViaSupervisor = "supervisor"
 
+// AggregateParams are those of MethodAggregate; its result is a MigrateResult.
+type AggregateParams struct {
+	On      bool   `json:"on"`
+	Session string `json:"session,omitempty"` // one only; "" means all of the process
+}
+
 // TLS is what is known of a stream's TLS session, as the program made it.
 type TLS struct {
 	Library string `json:"library"` // with its version

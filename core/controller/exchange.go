@@ -25,6 +25,7 @@ type exchange struct {
 	received atomic.Int64       // the most that is known to have been received: all of it, once it is done
 	budget   budget.Budget      // of the requests made for it
 	gone     bool               // its path was found dead before an answer had come
+	fed      atomic.Bool        // somebody looks whether several networks are to feed it together
 
 	why           string // why it cannot be moved, "" if it can
 	awaitsUpgrade bool   // it cannot before the answer has come, and is not 101

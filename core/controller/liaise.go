@@ -246,6 +246,12 @@ func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, p
 			return nil, true, err
 		}
 		return c.release(p.Session), true, nil
+	case control.MethodAggregate:
+		var p control.AggregateParams
+		if err := control.Params(method, params, &p); err != nil {
+			return nil, true, err
+		}
+		return c.aggregate(ctx, p), true, nil
 	case control.MethodUse:
 		var p control.UseParams
 		if err := control.Params(method, params, &p); err != nil {

@@ -77,9 +77,10 @@ type Stream struct {
 	wanted     []netip.Prefix // the servers preferred to its own, when that was last looked at
 	wantedAt   time.Time
 	attempts   attempts
-	asked      string      // the interface that a person asked for it to use; "" none, or it has failed
-	pair       *relay.Pair // whose other end is on the program's descriptor, nil if none is
-	together   *together   // several networks feed the exchange; nil where one does
+	asked      string          // the interface that a person asked for it to use; "" none, or it has failed
+	pair       *relay.Pair     // whose other end is on the program's descriptor, nil if none is
+	together   *together       // several networks feed the exchange; nil where one does
+	wish       config.Together // what a person has said of that, "" nothing
 
 	// With mu, too.
 	tls *tlsSession // nil where HTTP is in the clear
@@ -157,7 +158,7 @@ func (s *Stream) handle(m channel.Message) {
 			e.interims++
 		} else if m.Flags&channel.Last != 0 {
 			e.responded(channel.Phase(m.A), m.B)
-			if s.c.config.Aggregate.When() != config.TogetherNever && s.tls == nil && e.why == "" {
+			if s.when() != config.TogetherNever && s.tls == nil && e.why == "" {
 				guard.Go(func() { s.gathers(e) })
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sort"
 	"sync"
 	"time"
 
@@ -39,17 +40,25 @@ type together struct {
 	before float64  // octets a second that came before
 }
 
+// when says when several networks are to feed the stream's exchanges: a person's word, or the configuration's. With s.mu.
+func (s *Stream) when() config.Together {
+	if s.wish != "" {
+		return s.wish
+	}
+	return s.c.config.Aggregate.When()
+}
+
 // gathers lets several networks feed the exchange for as long as that is worth it. It ends with the exchange.
 func (s *Stream) gathers(e *exchange) {
-	when := s.c.config.Aggregate.When()
+	if !e.fed.CompareAndSwap(false, true) {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for !s.isOver(e) {
-		waiting, done := context.WithTimeout(ctx, lookTogether)
-		s.finishes(waiting, e, lookTogether)
-		done()
+		s.finishes(ctx, e, lookTogether)
 		s.mu.Lock()
-		t, waits := s.together, !s.flow.Unread
+		t, waits, when := s.together, !s.flow.Unread, s.when()
 		f := aggregate.Facts{Movable: s.why() == "" && s.tls == nil && s.current() == e, Age: time.Since(e.Begun), Waits: waits, Left: -1}
 		s.mu.Unlock()
 		if n := e.Length(); n >= 0 {
@@ -57,7 +66,10 @@ func (s *Stream) gathers(e *exchange) {
 		}
 		if t != nil {
 			if reason := t.Leave(t.before); reason != aggregate.Stay && f.Left > leastTogether {
-				s.alone(ctx, e, t, reason)
+				if err := s.alone(ctx, t, reason.String()); err != nil {
+					s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks go on feeding it: " + reason.String())
+				}
+				s.finishes(ctx, e, togetherAgain)
 			}
 			continue
 		}
@@ -66,7 +78,7 @@ func (s *Stream) gathers(e *exchange) {
 		}
 		own, _ := s.where()
 		f.Others = len(s.feeders(own))
-		if aggregate.Worth(f, when == config.TogetherAlways) != "" || s.inNeed.Load() {
+		if when == config.TogetherNever || aggregate.Worth(f, when == config.TogetherAlways) != "" || s.inNeed.Load() {
 			continue
 		}
 		if err := s.gather(ctx, e); err != nil {
@@ -74,6 +86,54 @@ func (s *Stream) gathers(e *exchange) {
 			s.finishes(ctx, e, togetherAgain)
 		}
 	}
+}
+
+// aggregate lets several networks feed the selected streams together, or one again, as a person says.
+func (c *Controller) aggregate(ctx context.Context, p control.AggregateParams) control.MigrateResult {
+	result := control.MigrateResult{Streams: []control.StreamResult{}}
+	streams := c.all(p.Session)
+	c.askQuiet(ctx, streams)
+	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
+	for _, s := range streams {
+		r := control.StreamResult{ID: s.name(), OK: true}
+		if err := s.aggregate(ctx, p.On); err != nil {
+			r.OK, r.Reason = false, err.Error()
+		}
+		result.Streams = append(result.Streams, r)
+	}
+	return result
+}
+
+// aggregate does what a person has said, for the exchange in progress and for all later ones.
+func (s *Stream) aggregate(ctx context.Context, on bool) error {
+	s.mu.Lock()
+	s.wish = config.TogetherNever
+	if on {
+		s.wish = config.TogetherAlways
+	}
+	e, t, secure := s.current(), s.together, s.tls != nil
+	s.mu.Unlock()
+	switch {
+	case !on && t != nil:
+		return s.alone(ctx, t, "a person has said so")
+	case !on || t != nil:
+		return nil
+	case secure:
+		return errors.New("it carries TLS")
+	case e == nil:
+		return nil // the next one
+	}
+	if err := s.headComplete(ctx, e); err != nil {
+		return err
+	}
+	if e.Length() < 0 {
+		return errors.New("it is not known how long it is")
+	}
+	if err := s.gather(ctx, e); err != nil {
+		return err
+	}
+	guard.Go(func() { s.gathers(e) })
+	return nil
 }
 
 // feeders are the interfaces that may take part beside the stream's own.
@@ -141,10 +201,12 @@ func (s *Stream) gather(ctx context.Context, e *exchange) error {
 		}
 		return err
 	}
-	t := &together{}
-	if s.c.config.Aggregate.When() != config.TogetherAlways {
-		t.before = rate // who asks for it does not have to be shown that it pays
+	t := &together{before: rate}
+	s.mu.Lock()
+	if s.when() == config.TogetherAlways {
+		t.before = 0 // who asks for it does not have to be shown that it pays
 	}
+	s.mu.Unlock()
 	for i, w := range ways {
 		o.Paths = append(o.Paths, aggregate.PathOptions{Way: w, Rules: rules[i]})
 		t.names = append(t.names, w.to.Interface)
@@ -207,31 +269,35 @@ func (s *Stream) tellTogether(t *together) {
 	told.Msg("several networks have fed it")
 }
 
-// alone lets the best of the paths go on by itself, as a stream's connection does.
-func (s *Stream) alone(ctx context.Context, e *exchange, t *together, reason aggregate.Reason) {
-	best := t.Best()
-	if best < 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
+// alone lets the best of the paths bring the rest by itself. What the others have been asked for comes before it, so that nothing has to be
+// waited for. From then on the stream is one that is relayed from that path's connection.
+func (s *Stream) alone(ctx context.Context, t *together, reason string) error {
+	ctx, cancel := context.WithTimeout(ctx, togetherLimit)
 	defer cancel()
-	if s.turn.Take(ctx) != nil {
-		return
+	if err := s.turn.Take(ctx); err != nil {
+		return err
 	}
 	defer s.turn.Give()
-	from, to := s.end(), t.names[best]
-	s.delay, s.late = 0, 0
-	done, err := s.attempt(ctx, to)
+	best := t.Best()
+	if best < 0 {
+		return errors.New("no path is in use")
+	}
+	from := s.end()
+	conn, at, err := t.Alone(ctx, best)
 	if err != nil {
-		s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks go on feeding it: " + reason.String())
-		s.finishes(ctx, e, togetherAgain)
-		return
+		return err
 	}
 	s.mu.Lock()
-	s.together = nil // what has fed it until now ends when it finds that nobody reads it any more
+	gone := s.together != t
+	s.together = nil
+	e := s.current()
 	s.mu.Unlock()
-	s.record(ctx, from, to, triggerAlone+reason.String(), done)
-	s.finishes(ctx, e, togetherAgain)
+	own, ok := conn.(*dial.Conn)
+	if gone || !ok || e == nil {
+		return resume.ErrAgain
+	}
+	s.record(ctx, from, t.names[best], triggerAlone+reason, &outcome{conn: own, offset: at - e.First, delivery: control.DeliveryRelayed})
+	return nil
 }
 
 // ways are those to the exchange's servers: over the stream's own interface first.

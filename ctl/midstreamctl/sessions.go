@@ -135,6 +135,9 @@ func sessionTable(list []control.Session, width int) []byte {
 			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(heldSentence(s.Held, time.Now())))
 			fmt.Fprintf(&b, "  to end that now: midstreamctl release %s\n", display.Line(s.ID))
 		}
+		for _, p := range s.Paths {
+			fmt.Fprintf(&b, "%s is fed over %s\n", display.Line(s.ID), display.Line(pathLine(p)))
+		}
 		switch {
 		case s.Why == "":
 		case s.Movable:

@@ -111,3 +111,38 @@ func TestNetworksAreLostAmidTheDownload(t *testing.T) {
 		})
 	}
 }
+
+// A person lets several networks feed a download that runs, sees what each brings, and has one feed it again.
+func TestAPersonSaysSo(t *testing.T) {
+	l, sum := raise(t, 20<<20, "wlan0", "wwan0")
+	second := func() int64 { return l.Network("wwan0").Counters().Received }
+	p := l.Midstream("curl", "-sS", "-o", "got", "http://"+host+"/file.bin")
+	p.Dir = t.TempDir()
+	p.Start()
+	l.Await("the download to run", lab.Patience, func() bool { return l.Network("wlan0").Counters().Received > 1<<20 })
+	if n := second(); n > 100<<10 {
+		t.Errorf("the second network has carried %d octets before anybody has asked for it", n)
+	}
+	if r := l.Ctl("aggregate", "on").Run(); r.Status != 0 || !strings.HasPrefix(r.Stdout, "fed by several networks from now on: ") {
+		t.Error(r)
+	}
+	l.Await("the second network to feed it", lab.Patience, func() bool { return second() > 1<<20 })
+	if r := l.Ctl("sessions").Run(); !strings.Contains(r.Stdout, " is fed over wlan0 from 10.77.1.80:80: ") || !strings.Contains(r.Stdout, " is fed over wwan0 from 10.77.2.80:80: ") {
+		t.Error(r)
+	}
+	if r := l.Ctl("aggregate", "off").Run(); r.Status != 0 || !strings.HasPrefix(r.Stdout, "fed by one network from now on: ") {
+		t.Error(r)
+	}
+	if r := l.Ctl("sessions").Run(); strings.Contains(r.Stdout, " is fed over ") {
+		t.Error(r)
+	}
+	if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
+		t.Fatal(r)
+	}
+	if got := sumOf(t, filepath.Join(p.Dir, "got")); got != sum {
+		t.Error("it has received other octets")
+	}
+	if r := l.Ctl("aggregate", "perhaps").Run(); r.Status != 2 {
+		t.Error(r)
+	}
+}
