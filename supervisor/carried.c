@@ -49,7 +49,7 @@ static struct carried **bucket_of(uint64_t cookie) { return &buckets[cookie % BU
 
 struct carried *carried_of(uint64_t cookie)
 {
-    struct carried *c = *bucket_of(cookie);
+    struct carried *c = cookie ? *bucket_of(cookie) : NULL;
     while (c && c->cookie != cookie) {
         c = c->next;
     }
@@ -114,14 +114,28 @@ static void keep(struct carried *c, enum carried_state state)
     }
 }
 
-/* Events of the same batch may still speak of it. */
-static void give_back(struct carried *c)
+static void unlist(struct carried *c)
 {
     struct carried **place = bucket_of(c->cookie);
     while (*place != c) {
         place = &(*place)->next;
     }
     *place = c->next;
+}
+
+/* The program's socket is for something else from now on. */
+static void part(struct carried *c)
+{
+    unlist(c);
+    c->cookie = 0;
+    c->next = *bucket_of(0);
+    *bucket_of(0) = c;
+}
+
+/* Events of the same batch may still speak of it. */
+static void give_back(struct carried *c)
+{
+    unlist(c);
     known--;
     c->next = forgotten;
     forgotten = c;
@@ -409,6 +423,9 @@ static void dissolve(const struct notice *n, const struct target *t)
     if (c && (c->state == CARRIED_MAKING || c->state == CARRIED_JOINING)) {
         drop(c);
     }
+    if (c) {
+        part(c);
+    }
     target_give_back(fd);
 }
 
@@ -458,6 +475,9 @@ static int again(struct notice *n, struct carried *c, int fd)
     }
     if (!waits) {
         return c->told ? PASSES : EINPROGRESS;
+    }
+    if (c->waiting && notice_is_valid(c->waiting)) {
+        return PASSES; /* another thread waits here already: this one waits in the kernel */
     }
     if (c->waiting) {
         c->waiting->used = false; /* a signal has taken it out of the call, which is made again */

@@ -339,6 +339,45 @@ static void ends(void)
     close(fd);
 }
 
+/* A socket whose connection has been taken back is as new. */
+static void taken_back(void)
+{
+    union address to = at(hosts[0], WHO), none = { .any.sa_family = AF_UNSPEC };
+    int fd = connected(ECHO);
+    printf("taken back: %s, ", result(connect(fd, &none.any, sizeof none)));
+    socklen_t length = sizeof none;
+    printf("%s, ", result(getpeername(fd, &none.any, &length)));
+    printf("again %s\n", result(connect(fd, &to.any, size_of(&to))));
+    names("taken back", fd, &to);
+    close(fd);
+}
+
+static void *connect_too(void *argument)
+{
+    union address to = at(hosts[0], ECHO);
+    long r = connect((int)(long)argument, &to.any, size_of(&to));
+    return (void *)(r ? (long)errno : 0);
+}
+
+/* Two threads that connect one socket: none of them hangs. */
+static void two_at_once(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pthread_t other;
+        union address to = at(hosts[0], ECHO);
+        void *error;
+        int fd = make(&to, 0);
+        pthread_create(&other, NULL, connect_too, (void *)(long)fd);
+        int mine = connect(fd, &to.any, size_of(&to)) ? errno : 0;
+        pthread_join(other, &error);
+        if (mine && mine != EISCONN && mine != EALREADY && error && (long)error != EISCONN && (long)error != EALREADY) {
+            printf("two at once: %d and %ld\n", mine, (long)error);
+        }
+        talk("two at once", fd, "x");
+        close(fd);
+    }
+}
+
 static void bulk(void)
 {
     static unsigned char piece[100000];
@@ -682,6 +721,8 @@ int main(int count, char **arguments)
     interrupted(hosts[2], SA_RESTART);
     unreachable(hosts[3]);
     ends();
+    taken_back();
+    two_at_once();
     bulk();
     shared(arguments[0]);
     others();

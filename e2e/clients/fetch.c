@@ -100,6 +100,27 @@ static void *read_vector(void *unused)
     return NULL;
 }
 
+/* The head and the content alike: no octet passes a buffer of the call's. */
+static void *splice_all(void *unused)
+{
+    (void)unused;
+    int ends[2];
+    if (pipe(ends))
+        die("pipe");
+    while (!finished()) {
+        ssize_t n = splice(fd, NULL, ends[1], NULL, 30000, 0);
+        if (n <= 0)
+            early(n);
+        for (ssize_t m; n > 0; n -= m) {
+            m = read(ends[0], buffer, (size_t)n < BUFFER ? (size_t)n : BUFFER);
+            if (m <= 0)
+                die("read");
+            keep(buffer, (size_t)m);
+        }
+    }
+    return NULL;
+}
+
 static void *receive_all(void *unused)
 {
     (void)unused;
@@ -379,6 +400,8 @@ int main(int argc, char **argv)
         in_thread(blocked_reader);
     else if (!strcmp(mode, "vector"))
         in_thread(read_vector);
+    else if (!strcmp(mode, "splice"))
+        in_thread(splice_all);
     else if (!strcmp(mode, "waitall"))
         in_thread(receive_all);
     else if (!strcmp(mode, "peek"))

@@ -22,7 +22,7 @@ func TestEveryWayOfWaitingAndReadingIsMoved(t *testing.T) {
 	s := newSite(t)
 	sum := s.file("film.mkv", 2<<20)
 	s.paced(3 << 20)
-	modes := []string{"blocked", "early", "thread", "vector", "waitall", "peek", "timeout", "poll", "select", "epoll-level", "epoll-edge", "epoll-oneshot", "epoll-oneshot-edge"}
+	modes := []string{"blocked", "early", "thread", "vector", "splice", "waitall", "peek", "timeout", "poll", "select", "epoll-level", "epoll-edge", "epoll-oneshot", "epoll-oneshot-edge"}
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			outer := s.t

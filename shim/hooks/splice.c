@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "process/agent.h"
 #include "process/calls.h"
 #include "stream/call.h"
 #include "stream/unchunk.h"
@@ -55,6 +56,29 @@ static bool has_to_see(const struct call *call, size_t *allowed)
     return !passes;
 }
 
+/* Nothing was there. Whether the call is to wait for it: then with the agent, or nothing could wake it. Keeps errno. */
+static bool is_to_wait(struct stream *s, ssize_t result, unsigned flags)
+{
+    bool waits = result < 0 && errno == EAGAIN && !(flags & SPLICE_F_NONBLOCK);
+    if (waits && !agent_is_there() && atomic_load(&s->stage) == STAGE_OPEN) {
+        agent_ensure();
+        errno = EAGAIN;
+    }
+    return waits;
+}
+
+static ssize_t look_ahead(struct stream *s, int in, struct iovec *seen, unsigned flags)
+{
+    ssize_t result = REAL(recv)(in, seen->iov_base, seen->iov_len, MSG_PEEK | MSG_DONTWAIT);
+    return is_to_wait(s, result, flags) ? REAL(recv)(in, seen->iov_base, seen->iov_len, MSG_PEEK) : result;
+}
+
+static ssize_t move(struct stream *s, int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
+{
+    ssize_t result = REAL(splice)(in, in_offset, out, out_offset, length, flags | SPLICE_F_NONBLOCK);
+    return is_to_wait(s, result, flags) ? REAL(splice)(in, in_offset, out, out_offset, length, flags) : result;
+}
+
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
     struct stream *from = stream_of(in), *to = stream_of(out);
@@ -72,11 +96,11 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
             } else if (!unchunk_step(&call, how, &allowed, &result)) {
                 if (has_to_see(&call, &allowed)) {
                     seen.iov_len = allowed < sizeof look ? allowed : sizeof look;
-                    result = REAL(recv)(in, look, seen.iov_len, MSG_PEEK | how);
+                    result = look_ahead(from, in, &seen, flags);
                     allowed = result > 0 ? (size_t)result : 0;
                 }
                 if (!seen.iov_len || allowed) {
-                    result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
+                    result = move(from, in, in_offset, out, out_offset, allowed, flags);
                 }
                 unchunk_took(&call, result);
                 call.more = call.unchunks && result > 0 && (size_t)result == allowed && allowed < length;
