@@ -275,7 +275,7 @@ void stream_tell_closed(void)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        if (!atomic_load(&s->untold)) {
+        if (!s || !atomic_load(&s->untold)) {
             continue;
         }
         if (!tell_closed(s)) {
@@ -299,6 +299,9 @@ void stream_forget_plain(void)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
+        if (!s) {
+            continue;
+        }
         bool other = atomic_load(&s->tls) || atomic_load(&s->present.unchunks) || atomic_load(&s->pending) || s->present.end != MS_NO_STOP || s->kept.fd >= 0;
         stream_abandon(s);
         if (!other && stream_advance(s, true, STAGE_PARTING)) {
