@@ -113,7 +113,7 @@ func TestAptPipelines(t *testing.T) {
 		sums[name] = lab.Content(t, root, name, 400_000, uint64(i))
 		uris = append(uris, name)
 	}
-	near.Nginx(root, lab.ServerOptions{LimitRate: 1_500_000})
+	near.Nginx(root, lab.ServerOptions{LimitRate: 1_500_000, Extra: "sendfile_max_chunk 32k; limit_rate_after 32k;"})
 	far.Nginx(root, lab.ServerOptions{})
 	os.Chmod(l.Dir, 0o755)
 	out := filepath.Join(l.Dir, "apt")
