@@ -126,10 +126,12 @@ demo:
 	$(GO) run ./e2e/demo -record $(BUILD)/demo $(if $(TOGETHER),-together) $(if $(FAIL),-fail)
 
 # The end-to-end packages have a script of their own: a laboratory mostly waits, so two of them run side by side.
+# core/aggregate tries a simulator's hours, which take minutes under the race detector.
 .PHONY: test
 test: setup
 	$(MAKE) all check
-	$(GO) test ./core/... ./cgo/... ./ctl/... ./shim/...
+	$(GO) test -race $$($(GO) list ./core/... | grep -v /aggregate)
+	$(GO) test ./core/aggregate ./cgo/... ./ctl/... ./shim/...
 	GO='$(GO)' sh e2e/test.sh
 
 # One test, wherever it stands, as often as COUNT says, with all that it says: make one T=TestName

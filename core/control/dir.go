@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -29,6 +30,21 @@ func RuntimeDir() string {
 		}
 	}
 	return "/tmp/midstream-" + uid
+}
+
+// UserDirs are the runtime folders that users have where none is named, by the folder; the value is the user that it has to belong
+// to (CheckRuntimeDirOf).
+func UserDirs() map[string]int {
+	dirs := map[string]int{}
+	for _, form := range []struct{ before, after string }{{"/run/user/", "/midstream"}, {"/tmp/midstream-", ""}} {
+		found, _ := filepath.Glob(form.before + "*" + form.after)
+		for _, dir := range found {
+			if uid, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(dir, form.before), form.after)); err == nil {
+				dirs[dir] = uid
+			}
+		}
+	}
+	return dirs
 }
 
 // EnsureRuntimeDir returns RuntimeDir, made with mode 0700 if it did not exist, and checked as

@@ -10,6 +10,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/guard"
+	"midstream/core/netif"
 )
 
 // failure is how the program's connection ended before the response did.
@@ -35,7 +36,7 @@ const (
 // guard tells the shim whether the program is to be held when the stream's connection fails. With s.mu.
 func (s *Stream) guard() {
 	e := s.current()
-	on := s.c.config.Failover.Enabled && e != nil && e.Request != nil && s.iface != "lo" && s.why() == ""
+	on := s.c.config.Failover.Enabled && e != nil && e.Request != nil && !netif.InHost(s.iface) && s.why() == ""
 	if on == s.guarded {
 		return
 	}

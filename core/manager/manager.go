@@ -26,6 +26,8 @@ package manager
 import (
 	"net/netip"
 	"time"
+
+	"midstream/core/netif"
 )
 
 // Manager is what those who carry out migrations need of the interface manager. All methods are safe for
@@ -70,7 +72,7 @@ type Stream struct {
 // Loopback reports whether the stream never leaves the host.
 func (s Stream) Loopback() bool {
 	server, err := netip.ParseAddrPort(s.Server)
-	return s.Interface == "lo" || err == nil && server.Addr().Unmap().IsLoopback()
+	return netif.InHost(s.Interface) || err == nil && server.Addr().Unmap().IsLoopback()
 }
 
 // Reported is what a process tells the daemon.

@@ -67,3 +67,9 @@ func ByName(name string) (Interface, error) {
 	}
 	return Interface{}, &Error{Name: name, Known: known, Err: ErrUnknown}
 }
+
+// InHost reports whether what goes over the interface of that name never leaves the host.
+func InHost(name string) bool { return name == loopback }
+
+// loopback is what the kernel calls it (net/core/net_namespace.c), and nobody can give another interface that name.
+const loopback = "lo"

@@ -118,7 +118,7 @@ func (s *State) Resolvers(name string) []netip.AddrPort { return s.resolvers[nam
 // Lost says why nothing can be heard any more of a connection over the interface, from the local address to the server, "" if
 // something may.
 func (s *State) Lost(iface string, local, server netip.Addr) string {
-	if iface == "" || iface == "lo" || len(s.Interfaces) == 0 {
+	if iface == "" || netif.InHost(iface) || len(s.Interfaces) == 0 {
 		return ""
 	}
 	i, ok := s.Interface(iface)

@@ -95,17 +95,12 @@ func list(dir string, uid int) ([]Process, error) {
 
 // others lists the processes of other users, where those have no folder of their own choice.
 func others(own string) (all []Process) {
-	for _, pattern := range []string{"/run/user/*/midstream", "/tmp/midstream-*"} {
-		dirs, _ := filepath.Glob(pattern)
-		for _, dir := range dirs {
-			number := strings.TrimPrefix(strings.TrimSuffix(strings.TrimPrefix(dir, "/run/user/"), "/midstream"), "/tmp/midstream-")
-			uid, err := strconv.Atoi(number)
-			if err != nil || dir == own || control.CheckRuntimeDirOf(dir, uid) != nil {
-				continue
-			}
-			theirs, _ := list(dir, uid)
-			all = append(all, theirs[:min(len(theirs), eachOther)]...)
+	for dir, uid := range control.UserDirs() {
+		if dir == own || control.CheckRuntimeDirOf(dir, uid) != nil {
+			continue
 		}
+		theirs, _ := list(dir, uid)
+		all = append(all, theirs[:min(len(theirs), eachOther)]...)
 	}
 	// Services that have a /tmp of their own: midstreamctl enable.
 	dirs, _ := filepath.Glob(filepath.Join("/run", UnitsFolder, "*", "midstream"))

@@ -16,6 +16,7 @@
 #include "epoll.h"
 #include "process/fork.h"
 #include "process/own.h"
+#include "bound.h"
 #include "route.h"
 #include "process/lines.h"
 #include "process/settings.h"
@@ -23,22 +24,10 @@
 #include "stream.h"
 #include "use.h"
 
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
-
 struct ranked {
     struct route route;
     unsigned rank; /* in the manager's order */
 };
-
-/* The interface that a socket is bound to, 0 for none. */
-static uint32_t bound_to(int fd)
-{
-    int index = 0;
-    socklen_t length = sizeof index;
-    return REAL(getsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &length) || index < 0 ? 0 : (uint32_t)index;
-}
 
 /* Other interfaces with a route to the address: in the manager's order, then in the kernel's own. */
 static int others(int netlink, const struct sockaddr *to, uint32_t but, bool lost, struct ranked *routes)
@@ -104,7 +93,7 @@ uint32_t fallback_before(int fd, const struct sockaddr *address, socklen_t lengt
     struct route route = { 0 };
     struct ranked routes[FALLBACK_ROUTES];
     if (netlink >= 0 && is_stuck(netlink, address, &route) && !bound_to(fd) && others(netlink, address, route.index, true, routes) > 0) {
-        use_bind_index(fd, routes[0].route.index, address, length);
+        bound_bind(fd, routes[0].route.index, address, length);
     }
     route_close(netlink);
     errno = saved;
@@ -180,7 +169,7 @@ int fallback_socket(int fd, uint32_t index, const struct sockaddr *address, sock
     if (other < 0) {
         return -1;
     }
-    if (!use_bind_index(other, index, address, length)) {
+    if (!bound_bind(other, index, address, length)) {
         own_remove(other);
         REAL(syscall)(SYS_close, other);
         return -1;

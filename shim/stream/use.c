@@ -2,114 +2,24 @@
 #include "use.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../cgo/abi.h"
 #include "process/calls.h"
 #include "process/load.h"
+#include "process/runtime.h"
+#include "bound.h"
 #include "route.h"
-#include "process/clock.h"
-
-/* Where root's midstreamd keeps what holds for all users. */
-#define HOST_FOLDER "/run/midstream"
-
-#define FOLDER_MAX 200
-
-/* Of some 28,000 ports, that many a second stay within a sixth. */
-#define PORTS_A_SECOND 64
-
-static long link_text(const char *path, char *text, size_t size)
-{
-    long length = REAL(syscall)(SYS_readlinkat, AT_FDCWD, path, text, size - 1);
-    if (length > 0) {
-        text[length] = 0;
-    }
-    return length;
-}
-
-/* A folder that nobody else can have put anything into. */
-static bool is_own(const char *folder, bool closed)
-{
-    struct stat status;
-    return !lstat(folder, &status) && S_ISDIR(status.st_mode) && status.st_uid == geteuid()
-        && (!closed || !(status.st_mode & 077));
-}
-
-/* The runtime folder, by the rules of core/control/dir.go. */
-static bool runtime_folder(char *folder, size_t size)
-{
-    const char *given = getenv("MIDSTREAM_RUNTIME_DIR");
-    const char *base = getenv("XDG_RUNTIME_DIR");
-    char own[64];
-    if (given && *given) {
-        return (size_t)snprintf(folder, size, "%s", given) < size;
-    }
-    if (!base || !*base || !is_own(base, false)) {
-        unsigned user = (unsigned)geteuid();
-        base = own;
-        snprintf(own, sizeof own, "/run/user/%u", user);
-        if (!is_own(base, false)) {
-            return (size_t)snprintf(folder, size, "/tmp/midstream-%u", user) < size;
-        }
-    }
-    return (size_t)snprintf(folder, size, "%s/midstream", base) < size;
-}
-
-/*
- * The text of a link in the runtime folder, or else in the host's; 0 where there is none to be trusted. That folder's path
- * goes to `folder`.
- */
-static long ordered(const char *link, char *text, size_t size, char folder[FOLDER_MAX])
-{
-    char path[256];
-    if (!runtime_folder(folder, FOLDER_MAX)) {
-        return 0;
-    }
-    snprintf(path, sizeof path, "%s/%s", folder, link);
-    long length = link_text(path, text, size);
-    if (length > 0) {
-        return is_own(folder, true) ? length : 0;
-    }
-    const char *given = getenv("MIDSTREAM_RUNTIME_DIR");
-    if (given && *given) {
-        return 0;
-    }
-    strcpy(folder, HOST_FOLDER);
-    snprintf(path, sizeof path, "%s/%s", folder, link);
-    length = link_text(path, text, size);
-    return length > 0 ? length : 0;
-}
-
-/* Whether a midstreamd serves the folder: one that was killed leaves its order behind, and a socket that nobody listens on. */
-static bool is_served(const char *folder)
-{
-    struct sockaddr_un name = { .sun_family = AF_UNIX };
-    if ((size_t)snprintf(name.sun_path, sizeof name.sun_path, "%s/midstreamd.sock", folder) >= sizeof name.sun_path) {
-        return false;
-    }
-    int fd = (int)REAL(syscall)(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return false;
-    }
-    bool served = !REAL(syscall)(SYS_connect, fd, &name, sizeof name) || errno == EAGAIN;
-    REAL(syscall)(SYS_close, fd);
-    return served;
-}
 
 void use_read_order(struct use_order *order)
 {
-    char folder[FOLDER_MAX];
+    char folder[RUNTIME_FOLDER_MAX];
     order->names[0] = 0;
     for (order->count = 0; order->count < MS_ORDER; order->count++) {
         order->index[order->count] = atomic_load_explicit(&shared.order[order->count], memory_order_relaxed);
@@ -120,8 +30,8 @@ void use_read_order(struct use_order *order)
     if (order->count) {
         return;
     }
-    long length = ordered("order", order->names, sizeof order->names, folder);
-    if (length <= 0 || !is_served(folder)) {
+    long length = runtime_link("order", order->names, sizeof order->names, folder);
+    if (length <= 0 || !runtime_is_served(folder)) {
         order->names[0] = 0;
     } else if (length == sizeof order->names - 1) {
         /* There may be more: the last name may be another's beginning. */
@@ -158,7 +68,7 @@ unsigned use_rank(const struct use_order *order, const char *name, uint32_t inde
 static unsigned used(int fd)
 {
     uint32_t index = atomic_load_explicit(&shared.use_index, memory_order_relaxed);
-    char name[IFNAMSIZ + 1], folder[FOLDER_MAX];
+    char name[IFNAMSIZ + 1], folder[RUNTIME_FOLDER_MAX];
     struct ifreq request = { 0 };
     if (index == MS_USE_NONE) {
         return 0;
@@ -166,7 +76,7 @@ static unsigned used(int fd)
     if (index != MS_USE_ALL) {
         return index;
     }
-    long length = ordered("use", name, sizeof name, folder);
+    long length = runtime_link("use", name, sizeof name, folder);
     if (length <= 0) {
         return 0;
     }
@@ -179,58 +89,6 @@ static unsigned used(int fd)
         return 0;
     }
     return ioctl(fd, SIOCGIFINDEX, &request) ? 0 : (unsigned)request.ifr_ifindex;
-}
-
-static bool bind_device(int fd, unsigned index)
-{
-    char name[IFNAMSIZ];
-    return if_indextoname(index, name)
-        && !REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name));
-}
-
-/*
- * The address from which the kernel would connect goes there over the interface, with port 0. Connecting a UDP socket sends
- * nothing.
- */
-static bool source(unsigned index, const struct sockaddr *to, socklen_t length, struct sockaddr_in6 *from)
-{
-    socklen_t size = sizeof *from;
-    int probe = (int)REAL(syscall)(SYS_socket, to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool good = probe >= 0 && bind_device(probe, index) && !REAL(syscall)(SYS_connect, probe, to, length)
-        && !REAL(getsockname)(probe, (struct sockaddr *)from, &size);
-    if (probe >= 0) {
-        REAL(syscall)(SYS_close, probe);
-    }
-    from->sin6_port = 0; /* where sin_port is, too */
-    return good;
-}
-
-/*
- * No other connect() takes such a port until a minute after its connection has ended (TIME_WAIT), whatever its destination:
- * a program that connects all the time must not take them all. Threads at the same moment may count too few.
- */
-static bool may_take_port(void)
-{
-    static _Atomic int64_t second;
-    static _Atomic int taken;
-    int64_t now = coarse_now_ns() / 1000000000LL;
-    if (atomic_exchange(&second, now) != now) {
-        atomic_store(&taken, 0);
-    }
-    return atomic_fetch_add(&taken, 1) < PORTS_A_SECOND;
-}
-
-bool use_bind_index(int fd, unsigned index, const struct sockaddr *to, socklen_t length)
-{
-    struct sockaddr_in6 from;
-    if (!load_is_near(fd) || !bind_device(fd, index)) {
-        return false;
-    }
-    /* Left to connect(), the port may be another program's towards the same server; see core/netif/port.go. */
-    if (may_take_port() && source(index, to, length, &from)) {
-        REAL(bind)(fd, (struct sockaddr *)&from, to->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof from);
-    }
-    return true;
 }
 
 /*
@@ -256,7 +114,7 @@ static bool leads_there(unsigned index, const struct sockaddr *address, socklen_
         good = REAL(syscall)(SYS_connect, probe, address, length)
             || (!REAL(getsockname)(probe, (struct sockaddr *)&from, &size) && memcmp(&from.sin6_addr, &to->sin6_addr, 8));
     }
-    good = good && bind_device(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
+    good = good && bound_device(probe, index) && !REAL(syscall)(SYS_connect, probe, address, length);
     if (probe >= 0) {
         REAL(syscall)(SYS_close, probe);
     }
@@ -303,7 +161,7 @@ void use_bind(int fd, const struct sockaddr *address, socklen_t length)
     if (whole && !use_is_local(address) && !use_is_lookup(address)) {
         unsigned index = used(fd);
         if (index && leads_there(index, address, length) && is_allowed(index, address)) {
-            use_bind_index(fd, index, address, length);
+            bound_bind(fd, index, address, length);
         }
     }
     errno = saved;

@@ -1,9 +1,8 @@
 /*
  * use.h: the interface that new connections are to take, as ordered by `midstreamctl use`.
  *
- * The order for all processes is a symbolic link called "use" in the runtime folder, whose text is the
- * interface's name: it is there before the core is, and reading it costs one system call and no descriptor. An
- * order for this process alone comes through ms_shared.use_index.
+ * The order for all processes is a link called "use" in the runtime folder (process/runtime.h), whose text is the
+ * interface's name. An order for this process alone comes through ms_shared.use_index.
  */
 #ifndef MIDSTREAM_USE_H
 #define MIDSTREAM_USE_H
@@ -19,12 +18,6 @@
  * the program has bound.
  */
 void use_bind(int fd, const struct sockaddr *address, socklen_t length);
-
-/*
- * Binds a TCP socket, which is about to be connected to the address, to the interface, and to a port that no other
- * socket has if it is not one of very many; false where the interface cannot be had.
- */
-bool use_bind_index(int fd, unsigned index, const struct sockaddr *to, socklen_t length);
 
 /* A name server, by its port: look-ups are left to the program, and to the network that the server is on. AF_INET or AF_INET6. */
 bool use_is_lookup(const struct sockaddr *address);
