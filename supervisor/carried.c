@@ -20,6 +20,9 @@
 #include "relay.h"
 #include "target.h"
 
+/* So often it is looked whether the program has given up what is still being made, and not before that has taken so long. */
+#define ATTEMPT_NS 1000000000LL
+
 /* Closed ones of which the names are kept. */
 #define OVER_MAX 1024
 
@@ -32,7 +35,8 @@ static struct carried *at_port[2][65536]; /* CARRIED_MAKING and CARRIED_JOINING:
 static struct carried *unused, *forgotten;
 static struct carried *oldest, *newest; /* CARRIED_FAILED and CARRIED_OVER */
 static struct carried *sleepers[64]; /* those with `patience` */
-static unsigned known, failures, open_ones, kept;
+static unsigned known, failures, open_ones, kept, attempts;
+static int64_t attempts_due; /* when they are looked at */
 
 int64_t now_ns(void)
 {
@@ -91,12 +95,14 @@ static struct carried *make(uint64_t cookie)
     return c;
 }
 
+/* It is not being made any more. */
 static void leave_port(struct carried *c)
 {
     struct carried **place = &at_port[c->hold == HOLD_SIX][c->port];
     if (*place == c) {
         *place = NULL;
     }
+    attempts--;
 }
 
 /* Sorts it in among those that are kept for what the program may still ask. */
@@ -507,9 +513,26 @@ static void set_patience(struct carried *c, int fd)
     }
 }
 
+static void look_at_attempts(int64_t now)
+{
+    attempts_due = now + ATTEMPT_NS;
+    for (unsigned six = 0; six < 2; six++) {
+        for (unsigned port = 0; port < 65536; port++) {
+            struct carried *c = at_port[six][port];
+            if (c && c->state == CARRIED_MAKING && now - c->begun >= ATTEMPT_NS && !hold_is_held(c->hold, c->port)) {
+                drop(c);
+            }
+        }
+    }
+}
+
 int carried_look(void)
 {
-    int64_t now = now_ns(), next = 0;
+    int64_t now = now_ns(), next = attempts ? attempts_due : 0;
+    if (attempts && now >= attempts_due) {
+        look_at_attempts(now);
+        next = attempts ? attempts_due : 0;
+    }
     for (unsigned i = 0; i < sizeof sleepers / sizeof *sleepers; i++) {
         struct carried *c = sleepers[i];
         if (c && c->patience <= now) {
@@ -544,6 +567,7 @@ static int carry(struct notice *n, const struct target *t, int fd, const union a
     }
     c->state = CARRIED_MAKING;
     c->server.fd = server;
+    c->begun = now_ns();
     c->process = t->process;
     c->number = notice_int(n, 0);
     c->peer = *to;
@@ -567,6 +591,7 @@ static int carry(struct notice *n, const struct target *t, int fd, const union a
         drop(former); /* its socket has been closed, or its port would not be free */
     }
     *made = c;
+    attempts_due = attempts++ ? attempts_due : c->begun + ATTEMPT_NS;
     if (!waits) {
         return EINPROGRESS;
     }

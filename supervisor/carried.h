@@ -56,6 +56,7 @@ struct carried {
     uint16_t port; /* the program's, over loopback */
     union address peer, local; /* as they would be natively */
     struct notice *waiting; /* the thread that sleeps in connect(); NULL: none */
+    int64_t begun; /* CLOCK_MONOTONIC ns */
     int64_t patience; /* when it has slept enough (SO_SNDTIMEO), CLOCK_MONOTONIC ns; 0: never */
     bool told; /* a connect() that does not wait has returned */
     struct carried *next; /* of the same bucket, or in a list */
@@ -90,7 +91,10 @@ int carried_take(const struct carried *c);
 
 uint64_t carried_cookie(int fd);
 
-/* Those of which a thread has slept long enough are told so. Milliseconds until the next; -1: never. */
+/*
+ * Those of which a thread has slept long enough are told so, and attempts that the program has given up are ended: it closes a socket
+ * that is not connected without anybody's being told. Milliseconds until the next look; -1: never.
+ */
 int carried_look(void);
 
 /* No program is left: what was being made is for nobody. */

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -116,6 +119,39 @@ uint16_t hold_begin(int fd, enum hold_way way)
         return 0;
     }
     return connect_at_once(fd, &to) && !syscall(SYS_getsockname, fd, &own, &length) ? address_port(&own) : 0;
+}
+
+bool hold_is_held(enum hold_way way, uint16_t port)
+{
+    static int netlink = -1;
+    bool six = way == HOLD_SIX;
+    union address to = silent[six], from = loopback(six, port);
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 request;
+    } question = { .header = { .nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
+                   .request = { .sdiag_family = (uint8_t)(way == HOLD_FOUR ? AF_INET : AF_INET6), .sdiag_protocol = IPPROTO_TCP,
+                                .id = { .idiag_sport = htons(port), .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } } };
+    union {
+        struct nlmsghdr header;
+        char octets[1024];
+    } answer;
+    if (way == HOLD_MAPPED) {
+        from = written(&from, way);
+        to = written(&to, way);
+    }
+    question.request.id.idiag_dport = to.four.sin_port; /* in the same place for both */
+    memcpy(question.request.id.idiag_src, way == HOLD_FOUR ? (void *)&from.four.sin_addr : (void *)&from.six.sin6_addr, way == HOLD_FOUR ? 4 : 16);
+    memcpy(question.request.id.idiag_dst, way == HOLD_FOUR ? (void *)&to.four.sin_addr : (void *)&to.six.sin6_addr, way == HOLD_FOUR ? 4 : 16);
+    if (netlink < 0) {
+        netlink = (int)syscall(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    }
+    if (send(netlink, &question, sizeof question, 0) != sizeof question) {
+        return true;
+    }
+    ssize_t n = recv(netlink, &answer, sizeof answer, 0);
+    struct nlmsgerr *error = NLMSG_DATA(&answer.header);
+    return n < (ssize_t)NLMSG_LENGTH(sizeof *error) || answer.header.nlmsg_type != NLMSG_ERROR || error->error != -ENOENT;
 }
 
 int hold_meet(enum hold_way way, uint16_t port)

@@ -21,6 +21,9 @@ bool hold_open(void);
 /* Connects a program's socket. Its own port, or 0 with errno. */
 uint16_t hold_begin(int fd, enum hold_way way);
 
+/* Whether the program's socket is still on its way there. True where that cannot be told. Asks the kernel: sock_diag(7). */
+bool hold_is_held(enum hold_way way, uint16_t port);
+
 /* A socket that is on its way to the program's, non-blocking, mostly connected already; -1: the program's is not there any more. */
 int hold_meet(enum hold_way way, uint16_t port);
 

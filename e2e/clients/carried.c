@@ -5,6 +5,7 @@
  *     carried IPV4 IPV6 SILENT UNREACHABLE
  *     carried --outlive IPV4      says "ready" when it has a connection, and goes on when that has ended
  *     carried --storm IPV4 SILENT
+ *     carried --give-up ADDRESS...  begins connections, and closes their sockets
  *
  * The two addresses are those of the servers in e2e/supervisor/servers_test.go; SILENT answers nothing, UNREACHABLE cannot be reached.
  */
@@ -693,6 +694,16 @@ int main(int count, char **arguments)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (count == 3 && !strcmp(arguments[1], "--outlive")) {
         return outlive(arguments[2]);
+    }
+    if (count > 2 && !strcmp(arguments[1], "--give-up")) {
+        for (int i = 2; i < count; i++) {
+            union address to = at(arguments[i], ECHO);
+            int fd = make(&to, SOCK_NONBLOCK);
+            connect(fd, &to.any, size_of(&to));
+            close(fd);
+        }
+        printf("given up\n");
+        return pause();
     }
     if (count == 4 && !strcmp(arguments[1], "--storm")) {
         return storm(arguments[2], arguments[3]);

@@ -133,6 +133,24 @@ func TestTheEndOfTheSupervisor(t *testing.T) {
 	lab.Compare(t, native.Wait(), r)
 }
 
+// What a program gives up while it is being made, the supervisor gives up as well.
+func TestAttemptsThatAreGivenUp(t *testing.T) {
+	g := newGround(t)
+	p := g.Midstream(g.client, "--give-up", silent, "::ffff:"+silent).Start()
+	attempts := func() int {
+		return strings.Count(g.Lab.Command("ss", "-Htn", "state", "syn-sent").Run().Stdout, silent)
+	}
+	begun := false
+	g.Await("the end of the attempts", lab.Patience, func() bool {
+		out, _ := p.Output()
+		n := attempts()
+		begun = begun || n > 0
+		return strings.Contains(out, "given up") && begun && n == 0
+	})
+	p.Process.Kill()
+	p.Wait()
+}
+
 // Programs that are killed amid their calls, that change what they have handed over, and that connect as fast as they can.
 func TestStormsOfConnections(t *testing.T) {
 	g := newGround(t)
