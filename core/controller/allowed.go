@@ -1,71 +1,22 @@
-// Which interfaces a stream may use at all: what the kernel would route into a tunnel, or by a rule of the administrator's,
-// does not leave it; while the present network works, nothing goes over one that costs more; and what a person asked for holds.
+// Which interfaces a stream may use: none that leads past a tunnel or the administrator's rules (package allowed); while the present network works, nothing goes over one that costs more; and what a person asked for holds.
 package controller
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"midstream/core/allowed"
 	"midstream/core/manager"
-	"midstream/core/netif"
-	"midstream/core/netmon"
 	"midstream/core/resume"
 )
-
-// link returns what is known of the interface, which need not be there any more.
-func (c *Controller) link(name string) netmon.Link {
-	l := c.networks.Fresh().Link(name)
-	if kind := c.config.Interfaces[name].Kind; kind != "" {
-		l.Tunnel = kind == netif.KindTunnel
-	}
-	return l
-}
-
-// mayLeave reports whether the configuration lets the interface be used in spite of tunnels and rules.
-func (c *Controller) mayLeave(iface string) bool {
-	return c.config.Policy.LeaveTunnel || slices.Contains(c.config.Policy.Prefer, iface)
-}
-
-// astray says why a connection to the address must not be made over the interface, "" if it may: for a stream that is on the
-// interface own, or "" for none. It is for the kernel to say which route leads there, and for the configuration to
-// allow others.
-func (c *Controller) astray(own, iface string, addr netip.Addr) string {
-	if addr = addr.Unmap(); c.mayLeave(iface) || addr.IsLoopback() || addr.IsLinkLocalUnicast() {
-		return ""
-	}
-	from, to := c.link(own), c.link(iface)
-	switch {
-	case own != iface && from.Tunnel:
-		return fmt.Sprintf("its connection goes through the tunnel %s, which is not to be left (policy.leave_tunnel)", own)
-	case own != "" && from.VRF != to.VRF:
-		return fmt.Sprintf("%s is in another VRF than the program's connection (policy.leave_tunnel)", iface)
-	}
-	if !addr.IsValid() {
-		return ""
-	}
-	route, err := netif.Lookup(addr, from.VRF)
-	if err != nil || route.Local || route.Leads(to.Index) {
-		return "" // where no route leads there, the interface may have one of its own
-	}
-	if through := c.networks.State().Named(route.Index); through != "" && c.link(through).Tunnel {
-		return fmt.Sprintf("the route to %s leads through the tunnel %s, which is not to be left (policy.leave_tunnel)", addr, through)
-	}
-	// A rule has chosen the table. Where the interface is found in the main one only, the kernel would not use it.
-	if over, err := netif.Lookup(addr, to.Index); route.ByRule() && err == nil && !over.ByRule() {
-		return fmt.Sprintf("the kernel's rules lead to %s another way (policy.leave_tunnel)", addr)
-	}
-	return ""
-}
 
 // barred says why the stream must not be continued over the interface, "" if it may.
 func (s *Stream) barred(iface string) string {
 	own, server := s.where()
-	return s.c.astray(own, iface, server.Addr())
+	return s.c.allowed.Astray(own, iface, server.Addr())
 }
 
 // unlawful says why the address must not be connected to, "" if it may.
@@ -76,19 +27,10 @@ func (s *Stream) unlawful(r resume.Destination, addr netip.Addr) string {
 			return fmt.Sprintf("a redirect leads to the private address %s, which %s did not have", addr, r.Host)
 		}
 	}
-	if why := s.c.astray(own, r.Interface, addr); why != "" {
+	if why := s.c.allowed.Astray(own, r.Interface, addr); why != "" {
 		return why
 	}
-	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || s.c.mayLeave(r.Interface) {
-		return ""
-	}
-	// connect(2) would look for it on the link.
-	if to := s.c.link(r.Interface); to.Index != 0 {
-		if _, err := netif.Lookup(addr, to.Index); errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EACCES) {
-			return fmt.Sprintf("no route leads to %s over %s", addr, r.Interface)
-		}
-	}
-	return ""
+	return s.c.allowed.Unreachable(r.Interface, addr)
 }
 
 // mayFollow reports whether a redirect to the host is followed: to the name that the program asked for, or to where its own
@@ -121,24 +63,13 @@ func (s *Stream) inUse(r resume.Destination) (addrs []netip.Addr) {
 	return addrs
 }
 
-// attempts are what connecting over the stream's own interface has shown since its connection failed. With the stream's mu.
-type attempts struct {
-	begun  time.Time // of the first that nobody has answered
-	dead   bool      // the network has said that it leads nowhere
-	failed bool      // there was a connection, or a word of the server's, and yet no use of it
-}
-
-// unansweredLimit is how long connecting over the present interface is tried without an answer before its network counts as
-// failed, at least. By then it has been tried more than once (hedge).
-const unansweredLimit = 300 * time.Millisecond
-
 // tries notes an attempt to connect over the interface; what it returns is to be called with its outcome.
 func (s *Stream) tries(iface string) func(error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own := iface == s.iface
-	if own && s.attempts.begun.IsZero() {
-		s.attempts.begun = time.Now()
+	if own {
+		s.evidence.Begins(time.Now())
 	}
 	return func(err error) {
 		if !own {
@@ -146,16 +77,7 @@ func (s *Stream) tries(iface string) func(error) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		a := &s.attempts
-		unreachable := errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETDOWN)
-		switch {
-		case err == nil:
-			*a = attempts{}
-		case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET):
-			*a = attempts{failed: true}
-		case unreachable:
-			a.dead = true
-		}
+		s.evidence.Ends(err)
 	}
 }
 
@@ -163,8 +85,7 @@ func (s *Stream) tries(iface string) func(error) {
 func (s *Stream) networkFailed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := &s.attempts
-	return s.pathLost() != "" || a.dead || !a.begun.IsZero() && time.Since(a.begun) > max(unansweredLimit, 2*s.slow)
+	return s.pathLost() != "" || s.evidence.Failed(time.Now(), s.slow)
 }
 
 // dearer reports whether octets over the interface cost more than over own.
@@ -184,23 +105,23 @@ func (s *Stream) mayMove(refused bool) []string {
 		return list
 	}
 	s.mu.Lock()
-	asked := s.asked == own && !s.attempts.failed && !refused
+	asked := s.asked == own && !s.evidence.Useless && !refused
 	s.mu.Unlock()
 	asked = asked || s.c.manager.UsedBy(s.c.pid) == own && !refused
 	return slices.DeleteFunc(list, func(iface string) bool { return iface != own && (asked || s.c.dearer(iface, own)) })
 }
 
-// forgetAttempts begins anew with what connecting shows; dead: a probe has shown already that nobody answers there.
-func (s *Stream) forgetAttempts(dead bool) {
+// forgetEvidence begins anew with what connecting shows; dead: a probe has shown already that nobody answers there.
+func (s *Stream) forgetEvidence(dead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.attempts = attempts{dead: dead}
+	s.evidence = allowed.Dead(dead)
 }
 
 // keepWord notes who has brought the stream to the interface: what a person asked for holds until that network fails, or the
 // person says otherwise. With s.mu.
 func (s *Stream) keepWord(to, trigger string) {
-	s.attempts = attempts{}
+	s.evidence = allowed.Evidence{}
 	switch {
 	case trigger == triggerPerson || trigger == manager.TriggerUse || trigger == manager.TriggerWhen:
 		s.asked = to

@@ -21,6 +21,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"midstream/core/allowed"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
@@ -73,6 +74,7 @@ type Controller struct {
 	manager  *manager.Engine
 	liaison  *liaison.Liaison
 	networks netmon.Monitor
+	allowed  allowed.Rules
 	sampler  sampler
 	// standbys counts the connections kept ready.
 	standbys atomic.Int32
@@ -101,6 +103,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		manager: manager.New(cfg, time.Now),
 		streams: map[uint64]*Stream{},
 	}
+	c.allowed = allowed.Rules{Config: cfg, Networks: &c.networks}
 	c.liaison = liaison.New(process{c}, c.manager, &c.networks, pid, c.command, logger)
 	c.sampler.init()
 	return c

@@ -84,6 +84,6 @@ func (c *Controller) resolver(iface string) dial.Names {
 	if len(servers) == 0 {
 		servers, _ = resolve.System()
 	}
-	servers = slices.DeleteFunc(slices.Clone(servers), func(server netip.AddrPort) bool { return c.astray("", iface, server.Addr()) != "" })
+	servers = slices.DeleteFunc(slices.Clone(servers), func(server netip.AddrPort) bool { return c.allowed.Astray("", iface, server.Addr()) != "" })
 	return c.lookups.Over(iface, servers)
 }

@@ -155,7 +155,7 @@ func (s *Stream) recoverOnce(cause string) bool {
 	}
 	s.setMigrating(true)
 	defer s.setMigrating(false)
-	s.forgetAttempts(r.dead)
+	s.forgetEvidence(r.dead)
 	r.at = s.received(r.e)
 	if pause := s.trouble.again(r.begun, r.e.number, r.at); pause > 0 && !s.unlessOver(r.e, nil, nil, pause/2+rand.N(pause)) {
 		s.tellIfHeld("the exchange cannot be moved any more")

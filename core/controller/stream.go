@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"midstream/core/allowed"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
@@ -76,11 +77,11 @@ type Stream struct {
 	standby    *standby
 	wanted     []netip.Prefix // the servers preferred to its own, when that was last looked at
 	wantedAt   time.Time
-	attempts   attempts
-	asked      string          // the interface that a person asked for it to use; "" none, or it has failed
-	pair       *relay.Pair     // whose other end is on the program's descriptor, nil if none is
-	together   *together       // several networks feed the exchange; nil where one does
-	wish       config.Together // what a person has said of that, "" nothing
+	asked      string           // the interface that a person asked for it to use; "" none, or it has failed
+	pair       *relay.Pair      // whose other end is on the program's descriptor, nil if none is
+	together   *together        // several networks feed the exchange; nil where one does
+	wish       config.Together  // what a person has said of that, "" nothing
+	evidence   allowed.Evidence // whether its network has failed
 
 	// With mu, too.
 	tls *tlsSession // nil where HTTP is in the clear
