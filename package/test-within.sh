@@ -24,7 +24,7 @@ done
 bash -n /usr/share/bash-completion/completions/midstreamctl
 midstreamctl config >/dev/null
 midstreamctl doctor curl | grep -q 'can be moved' || fail "$(midstreamctl doctor curl)"
-systemd-analyze verify /usr/lib/systemd/system/midstreamd-host.service 2>&1 | grep -v '/bin/kill is not executable' >/tmp/out || true # no procps here
+systemd-analyze --man=no verify /usr/lib/systemd/system/midstreamd-host.service 2>&1 | grep -v '/bin/kill is not executable' >/tmp/out || true # no procps here
 [ ! -s /tmp/out ] || fail "$(cat /tmp/out)"
 [ ! -e /etc/systemd/system/multi-user.target.wants/midstreamd-host.service ] || fail "a daemon was enabled unasked"
 say "versions, pages, completions, units"
@@ -67,11 +67,19 @@ intact() { wait $program || fail "curl ended with $?"; cmp /tmp/got /tmp/www/fil
 
 start
 await listed
+midstreamctl top --once | grep -q 'film.mkv by curl' || fail "$(midstreamctl top --once)"
+midstreamctl record /tmp/run.jsonl --until-idle &
+recorder=$!
+await grep -q film.mkv /tmp/run.jsonl
 midstreamctl interfaces | grep -q wwan0
 midstreamctl migrate wwan0 >/tmp/moved || fail "$(cat /tmp/moved)"
 grep -q 'wlan0 10.77.1.80:80 *wwan0 10.77' /tmp/moved || fail "$(cat /tmp/moved)"
 intact
-say "a download was moved, octet by octet the same"
+wait $recorder
+midstreamctl plot /tmp/run.jsonl -o /tmp/run.svg
+midstreamctl plot /tmp/run.jsonl -o /tmp/run.png
+grep -q 'wlan0 → wwan0' /tmp/run.svg || fail "the move is not in the picture"
+say "a download was shown, moved, recorded and drawn, octet by octet the same"
 
 start
 await listed

@@ -42,12 +42,14 @@ func sessions(e *environment, asJSON bool) int {
 	status := exitOK
 	// What is printed as JSON is passed on as it came: a process may tell more than is known here.
 	raw := []json.RawMessage{}
+	var answered []client.Process
 	for _, a := range client.AskAll[[]json.RawMessage](e.ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
 		if a.Err != nil {
 			e.complain("sessions of process %d: %v", a.PID, a.Err)
 			status = exitFailed
 			continue
 		}
+		answered = append(answered, a.Process)
 		for _, one := range a.Result {
 			if a.UID == os.Geteuid() || speaksForItself(one, a.PID) {
 				raw = append(raw, one)
@@ -69,6 +71,9 @@ func sessions(e *environment, asJSON bool) int {
 			return exitFailed
 		}
 		return e.data(text, status)
+	}
+	for _, w := range e.versionsOf(answered) {
+		e.complain("%s", w)
 	}
 	list := make([]control.Session, len(raw))
 	for i := range raw {

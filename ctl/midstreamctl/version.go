@@ -61,6 +61,11 @@ func (e *environment) otherVersions() (wrong []string) {
 	if path := daemonPath(); exists(path) {
 		list = append(list, client.Process{Path: path, UID: os.Geteuid()})
 	}
+	return e.versionsOf(list)
+}
+
+// versionsOf says which of the processes run another version.
+func (e *environment) versionsOf(list []client.Process) (wrong []string) {
 	for _, a := range client.AskAll[string](e.ctx, list, client.AnswerLimit, control.MethodVersion, nil) {
 		version := a.Result
 		if a.Err != nil {
