@@ -49,6 +49,8 @@ func TestMigrationsOfAScriptedShim(t *testing.T) {
 			}
 		})
 	}
+	t.Run("relayed", func(t *testing.T) { testRelayed(t, w, film[:1<<20]) })
+	t.Run("broken before it is made", func(t *testing.T) { testBrokenFirst(t, w, film) })
 }
 
 func testCarriedOut(t *testing.T, p *scripted, film []byte) {
@@ -222,4 +224,50 @@ func testOtherContent(t *testing.T, p *scripted) {
 		t.Errorf("%+v, %v", m.Migration, m.error)
 	}
 	p.nothing()
+}
+
+// The new server sends chunks where the program reads a Content-Length: one end of a pair is put there, which the core feeds.
+func testRelayed(t *testing.T, w *world, film []byte) {
+	w.answers(file(film, etag), chunked(film, etag))
+	p := newScripted(t, w, settings())
+	p.get()
+	p.head()
+	p.read(100_000)
+	done := p.migrate("wwan0")
+	o, h := p.armed()
+	if h.What != channel.Pair || h.Place != channel.InContent || h.When != channel.Then || h.Former != channel.Reset {
+		t.Errorf("%+v", h)
+	}
+	p.read(h.At - int64(len(p.got)))
+	p.carryOut(o, h)
+	if m := p.await(done); m.error != nil || m.Delivery != control.DeliveryRelayed {
+		t.Errorf("%+v, %v", m.Migration, m.error)
+	}
+	p.readAll(film)
+}
+
+// Where both networks cannot be had at once, the old connection goes first: the program waits on a quiet pair meanwhile.
+func testBrokenFirst(t *testing.T, w *world, film []byte) {
+	w.answers(file(film, etag))
+	c := settings()
+	c.Migration.Single = true
+	p := newScripted(t, w, c)
+	p.get()
+	p.head()
+	p.read(100_000)
+	done := p.migrate("wwan0")
+	o, h := p.armed()
+	if h.What != channel.Pair || h.When != channel.Now || h.Former != channel.Reset || len(w.networks[1].requests()) > 0 {
+		t.Errorf("%+v", h)
+	}
+	p.carryOut(o, h)
+	o, h = p.armed()
+	if h.What != channel.Socket || h.When != channel.Now || h.At > int64(len(p.got)) {
+		t.Errorf("%+v where the program has %d", h, len(p.got))
+	}
+	p.carryOut(o, h)
+	if m := p.await(done); m.error != nil {
+		t.Error(m.error)
+	}
+	p.readAll(film)
 }

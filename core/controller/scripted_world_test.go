@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -129,12 +130,26 @@ func file(content []byte, etag string) http.HandlerFunc {
 	}
 }
 
+// chunked answers as file does, without a Content-Length.
+func chunked(content []byte, etag string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		from := max(rangeOf(r), 0)
+		w.Header().Set("ETag", etag)
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(content)-1, len(content)))
+		w.WriteHeader(http.StatusPartialContent)
+		for part := range slices.Chunk(content[from:], 10_000) {
+			w.Write(part)
+			w.(http.Flusher).Flush()
+		}
+	}
+}
+
 // refuses answers with the status, whatever is asked.
 func refuses(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", status) }
 }
 
-// firstRefuses answers the first time as the one says, then as the other.
+// inTurn answers the first time as the one says, then as the other.
 func inTurn(first, then http.HandlerFunc) http.HandlerFunc {
 	var asked atomic.Bool
 	return func(w http.ResponseWriter, r *http.Request) {
