@@ -67,7 +67,7 @@ func main() {
 	if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("go", "build", "-o", program, source)
+	c := exec.Command("go", "build", "-trimpath", "-o", program, source)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
