@@ -47,7 +47,4 @@ void handover_forget_pending(void);
 /* Resets the connection, and closes the descriptor, which becomes -1 as it may be before. */
 void handover_reset(int *fd);
 
-/* In a forked child, or when the core has ended: nothing is under way. */
-void handover_forget(void);
-
 #endif

@@ -5,6 +5,7 @@
 #include "handover.h"
 #include "messages.h"
 #include "process/agent.h"
+#include "process/above.h"
 #include "process/calls.h"
 #include "process/own.h"
 #include "process/threads.h"

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "process/above.h"
 #include "process/calls.h"
 #include "connect.h"
 #include "process/memory.h"

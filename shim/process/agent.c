@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "above.h"
 #include "calls.h"
 #include "clock.h"
 #include "own.h"

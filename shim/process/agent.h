@@ -56,9 +56,6 @@ extern _Atomic uint32_t agent_reads;
 /* Has it look at what it waits for. Keeps errno. Any thread. */
 void agent_wake(void);
 
-/* What it does (handover/serve.c). */
-void *agent_main(void *unused);
-
 /* eventfd the agent sleeps on; made by load.c. */
 extern _Atomic int agent_event;
 

@@ -2,23 +2,15 @@
 #include "fork.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "stream/attempt.h"
-#include "stream/caller.h"
+#include "above.h"
 #include "calls.h"
-#include "stream/gate.h"
-#include "agent.h"
 #include "load.h"
-#include "handover/handover.h"
-#include "stream/stream.h"
-#include "tls/tls.h"
-#include "stream/unchunk.h"
 
 _Atomic(uint32_t *) fork_page;
 
@@ -67,45 +59,10 @@ void fork_watch(void)
     errno = saved;
 }
 
-/* Nobody takes the chunk framing out for a child: it is told ENOTCONN, and not handed a wrong octet. */
-static void cut_off(int fd)
-{
-    int flags = REAL(fcntl)(fd, F_GETFD, NULL), none = REAL(socket)(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (none >= 0) {
-        REAL(syscall)(SYS_dup3, none, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-        REAL(syscall)(SYS_close, none);
-    }
-}
-
 void fork_forget(void)
 {
     int saved = errno;
-    uint32_t used = stream_slots_used();
-    for (uint32_t slot = 0; slot < used; slot++) {
-        struct stream *s = stream_slot(slot);
-        uint32_t stage = atomic_load(&s->stage);
-        if (stage == STAGE_FREE) {
-            continue;
-        }
-        if (stream_of(s->fd) == s) {
-            stream_mark(s->fd, NULL);
-            if (atomic_load(&s->present.unchunks)) {
-                cut_off(s->fd);
-            }
-        }
-        attempt_forget(s);
-        atomic_store(&s->gate, 0);
-        atomic_store(&s->inside, 0);
-        atomic_store(&s->armed, 0);
-        atomic_store(&s->due, 0);
-        atomic_store(&s->untold, 0);
-        atomic_store(&s->counters->stream, 0);
-        atomic_store(&s->stage, STAGE_FREE);
-    }
-    atomic_store(&gates_closed, 0);
-    atomic_store(&stream_open_count, 0);
-    atomic_store(&attempts_open, 0);
-    atomic_store(&stream_untold_count, 0);
+    stream_forget_all();
     caller_forget();
     handover_forget();
     load_forget();

@@ -31,18 +31,15 @@
 
 #include "at_once.h"
 #include "calls.h"
+#include "clock.h"
 #include "exit.h"
 #include "fork.h"
+#include "above.h"
 #include "agent.h"
 #include "own.h"
 #include "room.h"
-#include "stream/socket.h"
-#include "handover/handover.h"
-#include "stream/stream.h"
-#include "stream/tail.h"
 #include "threads.h"
 #include "withdraw.h"
-#include "tls/twin.h"
 
 _Atomic uint32_t load_state;
 _Atomic int load_channel = -1;
@@ -60,9 +57,21 @@ static bool need_copy;
 
 static _Atomic uint64_t namespace; /* the core's, 0 unknown */
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+/* Of the network namespace that the socket is in (SO_NETNS_COOKIE, Linux 5.14); 0 unknown. */
+static uint64_t namespace_of(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return REAL(getsockopt)(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) ? 0 : cookie;
+}
+
 bool load_is_near(int fd)
 {
-    uint64_t own = atomic_load(&namespace), its = own ? socket_namespace(fd) : 0;
+    uint64_t own = atomic_load(&namespace), its = own ? namespace_of(fd) : 0;
     return !own || !its || own == its;
 }
 
@@ -73,19 +82,10 @@ void load_moved(int fd, int moved)
         was = fd;
         atomic_compare_exchange_strong(&agent_event, &was, moved);
     }
-    uint32_t used = stream_slots_used();
-    for (uint32_t slot = 0; slot < used; slot++) {
-        struct stream *s = stream_slot(slot);
-        if (s->next.fd == fd) {
-            s->next.fd = moved;
-        }
-        if (s->kept.fd == fd) {
-            s->kept.fd = moved;
-        }
-    }
     if (core_end == fd) {
         core_end = moved;
     }
+    stream_moved(fd, moved);
     twin_vacate(fd, moved);
 }
 
@@ -234,7 +234,7 @@ static bool start(void)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
         return false;
     }
-    atomic_store(&namespace, socket_namespace(ends[0]));
+    atomic_store(&namespace, namespace_of(ends[0]));
     int room = 4 * 1024 * 1024;
     REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     REAL(setsockopt)(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);

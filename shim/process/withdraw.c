@@ -7,14 +7,13 @@
 #include <time.h>
 
 #include "calls.h"
+#include "clock.h"
 #include "exit.h"
 #include "fork.h"
+#include "above.h"
 #include "agent.h"
 #include "load.h"
-#include "stream/stream.h"
 #include "threads.h"
-#include "tls/twin.h"
-#include "stream/unchunk.h"
 
 /* It takes 50 ms, and more on a machine that is busy; a thread that is left under a filter would end the process. */
 #define PATIENCE_NS 5000000000LL
@@ -26,19 +25,6 @@ static _Atomic uint32_t busy;
 enum ms_why withdraw_reason(void)
 {
     return atomic_load_explicit(&reason, memory_order_relaxed);
-}
-
-/* An answer that comes through the core ends with it. */
-static bool is_relaying(void)
-{
-    uint32_t used = stream_slots_used();
-    for (uint32_t slot = 0; slot < used; slot++) {
-        struct stream *s = stream_slot(slot);
-        if (atomic_load(&s->stage) == STAGE_OPEN && s->present.relayed && s->kept.fd < 0 && atomic_load(&s->sent) > atomic_load(&s->answered)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* False: they do not end. */
@@ -59,7 +45,7 @@ static bool end_core(bool by_force)
     if (state == LOAD_NONE) {
         return true;
     }
-    if (!fork_is_mine() || !fork_same_process() || (!by_force && is_relaying()) || atomic_exchange(&busy, 1)) {
+    if (!fork_is_mine() || !fork_same_process() || (!by_force && stream_is_relaying()) || atomic_exchange(&busy, 1)) {
         return false;
     }
     for (int64_t until = now_ns() + PATIENCE_NS; atomic_load(&load_state) == LOAD_STARTING && now_ns() < until;) {

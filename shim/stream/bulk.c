@@ -9,7 +9,6 @@
 #include "process/fork.h"
 #include "gate.h"
 #include "process/agent.h"
-#include "tls/tls.h"
 
 /* The coarse clock is asked at every so many reads: at such a rate, that is more often than it ticks. */
 #define CLOCK_READS 16
@@ -64,7 +63,7 @@ bool bulk_begin(struct call *call, struct stream *s, size_t length)
 /* What the session reads comes from the program's own handle, and nothing is to be shown before. */
 static bool is_plain(const struct tls *t, const struct stream *s)
 {
-    return tls_is_own(t) && !t->replay && !atomic_load_explicit(&s->pending, memory_order_relaxed);
+    return tls_is_plain(t) && !atomic_load_explicit(&s->pending, memory_order_relaxed);
 }
 
 bool bulk_begin_clear(struct call *call, struct stream *s, const struct tls *t, size_t length)

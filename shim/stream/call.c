@@ -17,7 +17,7 @@
 #include "readiness.h"
 #include "recognise.h"
 #include "tail.h"
-#include "tls/tls.h"
+#include "over.h"
 #include "unchunk.h"
 
 /* How often a read looks whether another one, which takes chunk framing out, has finished; that one has not if it waits itself. */

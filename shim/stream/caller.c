@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "process/above.h"
 #include "process/calls.h"
 #include "process/fork.h"
 #include "gate.h"

@@ -52,7 +52,4 @@ bool caller_other_reads(const struct stream *s);
 /* Whether another thread is in a write, with these marks of the token (CALLER_COUNTS, or 0 for any). */
 bool caller_other_writes(const struct stream *s, uint64_t marks);
 
-/* In a forked child. */
-void caller_forget(void);
-
 #endif

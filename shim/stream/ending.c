@@ -13,7 +13,7 @@
 #include "process/agent.h"
 #include "process/load.h"
 #include "socket.h"
-#include "tls/tls.h"
+#include "over.h"
 
 bool ending_is_fatal(int error)
 {

@@ -14,7 +14,6 @@
 #include "recognise.h"
 #include "socket.h"
 #include "tail.h"
-#include "tls/tls.h"
 
 void exchange_sent(struct stream *s, const uint8_t *octets, size_t count)
 {

@@ -10,7 +10,7 @@
 #include "process/calls.h"
 #include "process/fork.h"
 #include "process/agent.h"
-#include "tls/tls.h"
+#include "over.h"
 
 _Atomic uint32_t gates_closed;
 _Atomic uint32_t gate_changes;

@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "attempt.h"
-#include "tls/below.h"
 #include "process/calls.h"
 #include "hello.h"
-#include "tls/tls.h"
+#include "over.h"
 #include "process/withdraw.h"
 
 int recognise_method(const char *start, size_t length)
@@ -149,7 +148,7 @@ bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
         }
         read_hello(s, octets, count);
     } else if (s->opaque && octets[0] == APPLICATION_DATA) {
-        if (tls_inside()) {
+        if (tls_is_inside()) {
             return true; /* of a library that is known: its handshake comes to an end */
         }
         if (!s->http_over_tls && !tls_works_on_memory()) {

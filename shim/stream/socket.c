@@ -18,9 +18,6 @@
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
@@ -119,13 +116,6 @@ uint64_t socket_inode(int fd)
 {
     struct stat status;
     return fstat(fd, &status) ? 0 : status.st_ino;
-}
-
-uint64_t socket_namespace(int fd)
-{
-    uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    return REAL(getsockopt)(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) ? 0 : cookie;
 }
 
 static void copy_option(int from, int to, int level, int name)

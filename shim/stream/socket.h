@@ -21,9 +21,6 @@ int64_t socket_taken(int fd);
 
 uint64_t socket_inode(int fd);
 
-/* Of the network namespace that the socket is in (SO_NETNS_COOKIE, Linux 5.14); 0 unknown. */
-uint64_t socket_namespace(int fd);
-
 /*
  * Makes the receive buffer large enough for `octets`, as far as the system allows, unless the program has fixed its size. The
  * kernel goes on tuning it by what is read.

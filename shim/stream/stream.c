@@ -8,6 +8,7 @@
 
 #include "attempt.h"
 #include "caller.h"
+#include "process/above.h"
 #include "process/calls.h"
 #include "channel.h"
 #include "exchange.h"
@@ -15,7 +16,7 @@
 #include "gate.h"
 #include "process/agent.h"
 #include "process/load.h"
-#include "tls/tls.h"
+#include "over.h"
 #include "use.h"
 #include "process/withdraw.h"
 

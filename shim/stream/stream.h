@@ -224,9 +224,6 @@ struct stream *stream_new(int fd, int domain);
 /* The program has closed the descriptor, or put something else on it. */
 void stream_closed(struct stream *s);
 
-/* Those over which nothing but the program's own octets go are not tracked any more. */
-void stream_forget_plain(void);
-
 /* The stream is left alone from now on; for that reason. */
 void stream_leave(struct stream *s, enum ms_why why);
 

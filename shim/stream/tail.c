@@ -4,6 +4,8 @@
  */
 #include "tail.h"
 
+#include "process/above.h"
+
 #include <sys/mman.h>
 
 #define TAILS_ALL ((size_t)TAILS_LARGE * TAIL_SIZE + (size_t)(MS_SLOTS - TAILS_LARGE) * TAIL_SIZE_MANY)

@@ -12,9 +12,6 @@
 #define TAIL_SIZE_MANY (8 * 1024)
 #define TAILS_LARGE 64
 
-/* The memory that tails lie in, for the life of the process. NULL: there is none, and no tail. Any thread. */
-uint8_t *tail_memory(void);
-
 /* From the content octet that `in` reads next on, if there is memory. Only by the stream's reader. */
 void tail_start(struct framing *in, struct ms_counters *counters);
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "caller.h"
+#include "process/above.h"
 #include "process/calls.h"
 #include "exchange.h"
 #include "process/fork.h"

@@ -44,7 +44,7 @@ bool unchunk_is_readable(struct stream *s);
  * The stretch ends here, and the relay comes back first. Does nothing where another thread reads, or framing does not come.
  */
 void unchunk_end(struct stream *s);
-void unchunk_end_all(void);
+
 
 /* Of the octets that the kernel says can be read (FIONREAD): how many of those are content, at least. Within the gate. */
 int unchunk_unread(struct stream *s, int unread);

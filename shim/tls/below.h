@@ -11,9 +11,6 @@ struct stream;
 struct tls;
 struct tls_library;
 
-/* A ClientHello has been sent on the descriptor. */
-void below_sent(struct stream *s, const uint8_t *random);
-
 /*
  * A call that may have shaken hands is over. If its ClientHello has been sent on a descriptor, the session is tied to that: it
  * is returned then. t, the handle's session, may be NULL.

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "hooks/lookup.h"
+#include "lookup.h"
 #include "tls.h"
 
 #if defined(__x86_64__) && defined(__LP64__)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "inline.h"
-#include "hooks/lookup.h"
+#include "lookup.h"
 #include "tls.h"
 
 _Thread_local uint32_t tls_meant;

@@ -43,24 +43,6 @@ struct membio {
  */
 void membio_look(struct tls_library *library, void *handle, struct tls *t);
 
-/* A ClientHello has been sent on a descriptor. True if it is a remembered one: its session is tied to s. */
-bool membio_match(struct stream *s, const uint8_t *random);
-
-/* The program has sent records. */
-void membio_sent(struct stream *s, size_t count);
-
-/* Whether the stream's session works on memory. */
-bool membio_is_on(const struct stream *s);
-
-/*
- * The connection has ended, orderly or not. Whether that is to be shown to the program all the same: it has all of the
- * response before an orderly end, if not decrypted yet, or has seen the end before.
- */
-bool membio_is_through(const struct stream *s, bool orderly);
-
-/* The program is about to see that end. */
-void membio_end(struct stream *s);
-
 /* Before a call of the library's: throws away what is not for the present session. */
 void membio_skip(struct tls *t);
 

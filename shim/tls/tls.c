@@ -9,6 +9,7 @@
 #include "below.h"
 #include "stream/bulk.h"
 #include "stream/caller.h"
+#include "process/above.h"
 #include "process/calls.h"
 #include "process/settings.h"
 #include "stream/channel.h"
@@ -204,6 +205,16 @@ void tls_tie(struct tls *t, struct stream *s)
     t->stream_id = s->id;
     atomic_store(&t->stream, s);
     atomic_store(&s->tls, t);
+}
+
+bool tls_is_inside(void)
+{
+    return tls_inside();
+}
+
+bool tls_is_plain(const struct tls *t)
+{
+    return tls_is_own(t) && !t->replay;
 }
 
 bool tls_own_traffic(const struct stream *s)

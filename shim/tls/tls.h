@@ -23,6 +23,7 @@
 #include <sys/uio.h>
 
 #include "membio.h"
+#include "stream/over.h"
 #include "stream/stream.h"
 
 struct twin;
@@ -208,9 +209,6 @@ bool tls_is_code(const void *address);
 void tls_begin(struct tls_frame *before, struct tls_library *library, void *handle, struct tls *t);
 void tls_end(const struct tls_frame *before);
 
-/* The session cannot be followed, from now on. NULL is allowed. */
-void tls_spoil(struct tls *t, enum ms_why why);
-
 /* The program ends its side of the session: a response that is still under way goes on, but on no other connection. NULL is allowed. */
 void tls_half_closed(struct tls *t);
 
@@ -248,14 +246,8 @@ struct tls *tls_get(struct tls_library *library, void *handle);
 /* The library is about to free the handle: session and twins are gone when this returns. */
 void tls_gone(struct tls *t);
 
-/* The program's descriptor is not the session's any more. */
-void tls_part(struct stream *s);
-
 /* Guards what sessions have captured, and their ties to streams and twins. Not held while octets are moved. */
 extern pthread_mutex_t tls_mutex;
-
-/* Whether what is done on the descriptor is done within a call on the session above it: it is the library's own traffic then. */
-bool tls_own_traffic(const struct stream *s);
 
 /* What the library is to see of a read of its own: a failure that may be mended becomes EAGAIN. */
 ssize_t tls_own_result(struct stream *s, ssize_t result);
@@ -263,23 +255,11 @@ ssize_t tls_own_result(struct stream *s, ssize_t result);
 /* A failure that is to be shown to the library instead of reading: true, with the result and errno set. */
 bool tls_own_replay(struct stream *s, ssize_t *result);
 
-/* The stream is being opened: the core is told of the session, and what a twin needs is captured. */
-void tls_opened(struct stream *s);
-
 /* The stream below the session, if it is still the same. */
 struct stream *tls_stream(const struct tls *t);
 
 /* Ties a session to the stream below it. With tls_mutex. */
 void tls_tie(struct tls *t, struct stream *s);
-
-/* In a forked child. */
-void tls_forget(void);
-
-/*
- * The last write of this thread was of a GET, and reached no socket: the session works on memory that could not be tied to
- * a descriptor (membio.h), and the program itself sends the records.
- */
-bool tls_works_on_memory(void);
 
 /*
  * A data call of the program's. `carry` makes the library's call on the handle, with the length it is given, and
@@ -339,9 +319,6 @@ static inline bool tls_is_own(const struct tls *t)
  * NULL. Between tls_enter and tls_leave.
  */
 size_t tls_pending(const struct tls *t, size_t own);
-
-/* More content is known to come than what the session has brought, and its end would pass for that of the content. */
-bool tls_owes(const struct stream *s);
 
 /* The program has been told that the peer has ended the session, which the library does not know of. */
 bool tls_is_spent(const struct tls *t);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "plaintext.h"
+#include "process/above.h"
 #include "process/calls.h"
 #include "process/own.h"
 #include "stream/channel.h"

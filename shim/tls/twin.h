@@ -117,13 +117,7 @@ bool twin_is_ready(struct twin *w);
 /* It has been told of the end, though the connection is not at its own. */
 bool twin_is_spent(const struct twin *w);
 
-/* The program takes the number fd; what Midstream had there is on `moved` as well now. Any thread. */
-void twin_vacate(int fd, int moved);
-
 /* In a forked child. */
 void twin_forget(void);
-
-/* The core ends: so do all twins that have not taken a session's place, and their thread. */
-void twin_end(void);
 
 #endif

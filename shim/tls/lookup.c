@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "process/calls.h"
-#include "tls/tls.h"
+#include "tls.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
 
@@ -51,7 +51,7 @@ static const struct {
     const char *name;
     void *hook;
 } tls_hooks[] = {
-#include "tls/tls.def"
+#include "tls.def"
 };
 #undef CALL
 
@@ -340,7 +340,7 @@ __asm__(".text\n"
  */
 #define CALL(result, name, parameters) (void *)name,
 void *const lookup_hooks[TLS_CALL_COUNT] __attribute__((used)) = {
-#include "tls/tls.def"
+#include "tls.def"
 };
 #undef CALL
 

@@ -12,7 +12,7 @@
 #ifndef MIDSTREAM_LOOKUP_H
 #define MIDSTREAM_LOOKUP_H
 
-#include "tls/tls.h"
+#include "tls.h"
 
 /* The C library's dlsym. */
 void *lookup_real(void *handle, const char *name);
