@@ -352,27 +352,14 @@ static bool goes_on(const struct whole *whole, int fd, int flags)
  * MSG_WAITALL, in pieces: octets that the kernel keeps until there are more are not counted, and a relay that is to be left
  * at one of them would wait for the program to have read it.
  */
-static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
-                                                  struct sockaddr *from, socklen_t *from_length, struct whole *whole)
+static ssize_t read_pieces(struct stream *s, int fd, void *buffer, size_t length, int64_t how, struct sockaddr *from,
+                           socklen_t *from_length, struct whole *whole, bool all)
 {
     int flags = how == PLAIN_READ ? 0 : (int)how;
     bool peek = flags & MSG_PEEK, repeated = false;
     size_t done = 0;
     int saved = errno;
-    struct whole alone = { .begun = whole ? 0 : coarse_now_ns() };
     struct call call;
-    if (is_aside(s, flags)) {
-        return receive(fd, buffer, length, how, from, from_length);
-    }
-    if (attempt_is_greeted(s) && !await_answer(s, fd, flags)) {
-        return -1;
-    }
-    bool own = tls_own_traffic(s), all = flags & MSG_WAITALL && !peek && !own;
-    how = all ? how & ~MSG_WAITALL : how;
-    if (own) {
-        return read_own(s, fd, buffer, length, how, from, from_length);
-    }
-    whole = whole ? whole : &alone;
     for (;; repeated = true) {
         struct iovec part = { (char *)buffer + done, length - done };
         if ((repeated || whole->some) && !goes_on(whole, fd, flags)) {
@@ -416,6 +403,24 @@ static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void
     }
 }
 
+/* A read into one buffer. `whole`: of which call of the program's it is a part, NULL: of none. */
+static __attribute__((noinline)) ssize_t read_one(struct stream *s, int fd, void *buffer, size_t length, int64_t how,
+                                                  struct sockaddr *from, socklen_t *from_length, struct whole *whole)
+{
+    int flags = how == PLAIN_READ ? 0 : (int)how;
+    struct whole alone = { .begun = whole ? 0 : coarse_now_ns() };
+    if (is_aside(s, flags)) {
+        return receive(fd, buffer, length, how, from, from_length);
+    }
+    if (attempt_is_greeted(s) && !await_answer(s, fd, flags)) {
+        return -1;
+    }
+    bool own = tls_own_traffic(s), all = flags & MSG_WAITALL && !(flags & MSG_PEEK) && !own;
+    how = all ? how & ~MSG_WAITALL : how;
+    return own ? read_own(s, fd, buffer, length, how, from, from_length)
+               : read_pieces(s, fd, buffer, length, how, from, from_length, whole ? whole : &alone, all);
+}
+
 /* recvmsg() with MSG_WAITALL, and no room for control messages; a TCP socket gives no name. */
 static ssize_t read_all(struct stream *s, int fd, struct msghdr *message, int flags)
 {
@@ -446,6 +451,43 @@ static bool is_in_reach(const struct iovec *vector, size_t count)
     return count <= IOV_MAX && memory_is_readable(vector, count * sizeof *vector);
 }
 
+/* Has the call read up to `limit` octets, if there is a limit. */
+static void clamp(struct msghdr *message, struct iovec *clamped, size_t limit)
+{
+    const struct iovec *vector = message->msg_iov;
+    size_t n = 0, count = message->msg_iovlen;
+    if (limit == SIZE_MAX || !is_in_reach(vector, count)) {
+        return;
+    }
+    for (size_t i = 0, left = limit; n < CLAMPED_MAX && i < count && left; i++) {
+        size_t length = vector[i].iov_len < left ? vector[i].iov_len : left;
+        if (length) { /* a read into nothing but empty ones would look like the end */
+            clamped[n++] = (struct iovec){ vector[i].iov_base, length };
+            left -= length;
+        }
+    }
+    message->msg_iov = clamped;
+    message->msg_iovlen = n;
+}
+
+/* The vector is as the program has given it. */
+static void restore(struct msghdr *message, struct iovec *vector, size_t count)
+{
+    message->msg_iov = vector;
+    message->msg_iovlen = count;
+}
+
+/* A TLS library's own read into a vector. */
+static ssize_t read_own_vector(struct stream *s, int fd, struct msghdr *message, int64_t how, bool peek)
+{
+    ssize_t result;
+    if (!tls_own_replay(s, &result)) {
+        result = receive_vector(s, fd, message, how);
+        result = peek ? result : tls_own_result(s, result);
+    }
+    return result;
+}
+
 static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int64_t how)
 {
     int flags = how == PLAIN_READ ? 0 : (int)how;
@@ -474,30 +516,14 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
         }
         ssize_t result;
         bool stepped = call.unchunks && !call.error && is_looked_over(flags) && unchunk_step(&call, flags, &limit, &result);
-        if (limit != SIZE_MAX && is_in_reach(vector, count)) {
-            size_t n = 0;
-            for (size_t i = 0, left = limit; n < CLAMPED_MAX && i < count && left; i++) {
-                size_t length = vector[i].iov_len < left ? vector[i].iov_len : left;
-                if (length) { /* a read into nothing but empty ones would look like the end */
-                    clamped[n++] = (struct iovec){ vector[i].iov_base, length };
-                    left -= length;
-                }
-            }
-            message->msg_iov = clamped;
-            message->msg_iovlen = n;
-        }
+        clamp(message, clamped, limit);
         if (call.own) {
-            if (!tls_own_replay(s, &result)) {
-                result = receive_vector(s, fd, message, how);
-                result = peek ? result : tls_own_result(s, result);
-            }
-            return result;
+            return read_own_vector(s, fd, message, how, peek);
         }
         ssize_t filled = fill(&call, vector, count, flags);
         if (filled > 0) {
             read_leave(&call);
-            message->msg_iov = vector;
-            message->msg_iovlen = count;
+            restore(message, vector, count);
             return filled;
         }
         if (call.error) {
@@ -507,15 +533,13 @@ static ssize_t read_vector(struct stream *s, int fd, struct msghdr *message, int
             ssize_t raw = result = receive_vector(s, fd, message, how);
             if (call.unchunks && (result = without_chunks(&call, vector[first].iov_base, raw, flags)) == 0 && raw > 0) {
                 read_leave(&call); /* all that had come was framing */
-                message->msg_iov = vector;
-                message->msg_iovlen = count;
+                restore(message, vector, count);
                 message->msg_controllen = control_length;
                 continue;
             }
             call.more = call.unchunks && raw > 0 && (size_t)raw == limit; /* even of one buffer, there may be others */
         }
-        message->msg_iov = vector;
-        message->msg_iovlen = count;
+        restore(message, vector, count);
         bool again = flags & MSG_TRUNC && !peek ? read_end_unseen(&call, result)
                                                 : read_end(&call, result, vector, (int)count);
         if (!again) {

@@ -15,6 +15,77 @@
 #include "socket.h"
 #include "tail.h"
 
+/* Request n + 1 begins. False when the stream is not followed any more. */
+static bool begin_request(struct stream *s, uint64_t number)
+{
+    bool open = atomic_load(&s->stage) == STAGE_OPEN;
+    if (number - atomic_load(&s->answered) >= STREAM_PIPELINE) {
+        stream_leave(s, MS_WHY_MANY_REQUESTS);
+        return false;
+    }
+    uint64_t bit = 1ULL << ((number + 1) % 64);
+    atomic_fetch_and(&s->heads, ~bit);
+    atomic_fetch_and(&s->connects, ~bit);
+    atomic_store(&s->sent, number + 1);
+    s->matched = 0;
+    if (open && atomic_load(&s->answered) == number) {
+        stream_guard_early(s);
+        struct stat status;
+        if (fstat(s->fd, &status) || status.st_ino != s->present.inode) {
+            /* The number was closed and used again without any hook seeing it. */
+            stream_closed(s);
+            return false;
+        }
+    }
+    if (open) {
+        quiet_begin(s, number + 1);
+    }
+    if (open && atomic_load(&s->answered) == number) {
+        stream_guard_early(s); /* the core may just have taken the guard from the one before */
+    }
+    return true;
+}
+
+/* Octets of a request's head on a stream that the core does not know yet. False when it is not followed any more. */
+static bool look_for_get(struct stream *s, uint32_t *stage, uint64_t number, const uint8_t *octets, size_t count)
+{
+    uint8_t matched = s->matched;
+    if (!recognise_request(s, octets, count)) {
+        return false;
+    }
+    if (matched < 5 && recognise_method(s->start, s->matched) == 1) {
+        if (!stream_open(s)) {
+            stream_abandon(s);
+            return false;
+        }
+        channel_send_head(s, MS_REQUEST, 0, number, 0, 0, s->start, matched);
+        *stage = STAGE_OPEN;
+    }
+    return true;
+}
+
+/* Octets of a request's head, and its end perhaps. False when the stream is not followed any more. */
+static bool tell_request(struct stream *s, uint64_t number, const uint8_t *octets, size_t count, bool ended)
+{
+    uint32_t stage = atomic_load(&s->stage);
+    if ((stage == STAGE_CANDIDATE || stage == STAGE_HTTP) && !look_for_get(s, &stage, number, octets, count)) {
+        return false;
+    }
+    unsigned flags = ended ? MS_LAST : 0;
+    if (stage == STAGE_OPEN && !quiet_keep(s, MS_REQUEST, flags, number, 0, 0, octets, count)
+        && !channel_send_head(s, MS_REQUEST, flags, number, 0, 0, octets, count)) {
+        stream_leave(s, MS_WHY_CORE_BEHIND);
+        return false;
+    }
+    uint64_t bit = 1ULL << (number % 64);
+    if (ended && s->out.method == FRAMING_HEAD_REQUEST) {
+        atomic_fetch_or(&s->heads, bit);
+    } else if (ended && s->out.method == FRAMING_CONNECT) {
+        atomic_fetch_or(&s->connects, bit);
+    }
+    return true;
+}
+
 void exchange_sent(struct stream *s, const uint8_t *octets, size_t count)
 {
     for (;;) {
@@ -22,61 +93,12 @@ void exchange_sent(struct stream *s, const uint8_t *octets, size_t count)
         uint32_t before = s->out.phase;
         enum framing_event event = framing_read(&s->out, octets, count, &used);
         uint64_t number = atomic_load(&s->sent);
-        uint32_t stage = atomic_load(&s->stage);
         if (event == FRAMING_BEGUN) {
-            if (number - atomic_load(&s->answered) >= STREAM_PIPELINE) {
-                stream_leave(s, MS_WHY_MANY_REQUESTS);
+            if (!begin_request(s, number)) {
                 return;
             }
-            uint64_t bit = 1ULL << ((number + 1) % 64);
-            atomic_fetch_and(&s->heads, ~bit);
-            atomic_fetch_and(&s->connects, ~bit);
-            atomic_store(&s->sent, number + 1);
-            s->matched = 0;
-            if (stage == STAGE_OPEN && atomic_load(&s->answered) == number) {
-                stream_guard_early(s);
-                struct stat status;
-                if (fstat(s->fd, &status) || status.st_ino != s->present.inode) {
-                    /* The number was closed and used again without any hook seeing it. */
-                    stream_closed(s);
-                    return;
-                }
-            }
-            if (stage == STAGE_OPEN) {
-                quiet_begin(s, number + 1);
-            }
-            if (stage == STAGE_OPEN && atomic_load(&s->answered) == number) {
-                stream_guard_early(s); /* the core may just have taken the guard from the one before */
-            }
-        } else if (before == MS_HEAD) {
-            if (stage == STAGE_CANDIDATE || stage == STAGE_HTTP) {
-                uint8_t matched = s->matched;
-                if (!recognise_request(s, octets, used)) {
-                    return;
-                }
-                if (matched < 5 && recognise_method(s->start, s->matched) == 1) {
-                    if (!stream_open(s)) {
-                        stream_abandon(s);
-                        return;
-                    }
-                    channel_send_head(s, MS_REQUEST, 0, number, 0, 0, s->start, matched);
-                    stage = STAGE_OPEN;
-                }
-            }
-            unsigned flags = event == FRAMING_ENDED_HEAD ? MS_LAST : 0;
-            if (stage == STAGE_OPEN && !quiet_keep(s, MS_REQUEST, flags, number, 0, 0, octets, used)
-                && !channel_send_head(s, MS_REQUEST, flags, number, 0, 0, octets, used)) {
-                stream_leave(s, MS_WHY_CORE_BEHIND);
-                return;
-            }
-            if (event == FRAMING_ENDED_HEAD) {
-                uint64_t bit = 1ULL << (number % 64);
-                if (s->out.method == FRAMING_HEAD_REQUEST) {
-                    atomic_fetch_or(&s->heads, bit);
-                } else if (s->out.method == FRAMING_CONNECT) {
-                    atomic_fetch_or(&s->connects, bit);
-                }
-            }
+        } else if (before == MS_HEAD && !tell_request(s, number, octets, used, event == FRAMING_ENDED_HEAD)) {
+            return;
         }
         if (s->out.phase == MS_BROKEN) {
             stream_leave(s, s->out.upgraded ? MS_WHY_TUNNEL : MS_WHY_BAD_REQUEST);

@@ -204,35 +204,65 @@ static void end_of_chunk_size(struct framing *f)
     f->phase = f->left == 0 ? MS_TRAILER : MS_CHUNK_DATA;
 }
 
+/* One of a chunk's size. */
+static inline void size_octet(struct framing *f, char c)
+{
+    int value = hex_digit(c);
+    if (value >= 0) {
+        if (f->left >> 59) {
+            broken(f);
+        }
+        f->left = f->left << 4 | (unsigned)value;
+        f->digits++;
+    } else if (!f->digits) {
+        broken(f);
+    } else if (c == ';' || c == ' ' || c == '\t') {
+        f->phase = MS_CHUNK_EXT;
+        f->spaced = c != ';';
+    } else if (c == '\r') {
+        f->phase = MS_CHUNK_SIZE_LF;
+    } else if (c == '\n') {
+        end_of_chunk_size(f);
+    } else {
+        broken(f);
+    }
+}
+
+/* One of the trailer section. True when that ends. */
+static inline bool trailer_octet(struct framing *f, char c)
+{
+    if (++f->head > FRAMING_HEAD_MAX) {
+        broken(f);
+        return false;
+    }
+    if (c == '\n') {
+        bool empty = f->line == 0;
+        f->line = 0;
+        f->cr = false;
+        return empty;
+    }
+    if (f->cr) {
+        broken(f); /* a bare CR */
+        return false;
+    }
+    if (c == '\r') {
+        f->cr = true;
+    } else {
+        f->line++;
+    }
+    return false;
+}
+
 /* One octet of chunk framing (RFC 9112 §7.1); true when the message has ended. */
 static bool chunk_octet(struct framing *f, char c)
 {
-    int value;
     if (f->phase <= MS_CHUNK_SIZE_LF && ++f->line > FRAMING_CHUNK_LINE_MAX) {
         broken(f);
         return false;
     }
     switch (f->phase) {
     case MS_CHUNK_SIZE:
-        value = hex_digit(c);
-        if (value >= 0) {
-            if (f->left >> 59) {
-                broken(f);
-            }
-            f->left = f->left << 4 | (unsigned)value;
-            f->digits++;
-        } else if (!f->digits) {
-            broken(f);
-        } else if (c == ';' || c == ' ' || c == '\t') {
-            f->phase = MS_CHUNK_EXT;
-            f->spaced = c != ';';
-        } else if (c == '\r') {
-            f->phase = MS_CHUNK_SIZE_LF;
-        } else if (c == '\n') {
-            end_of_chunk_size(f);
-        } else {
-            broken(f);
-        }
+        size_octet(f, c);
         return false;
     case MS_CHUNK_EXT:
         if (c == '\r') {
@@ -270,26 +300,7 @@ static bool chunk_octet(struct framing *f, char c)
         f->line = 0;
         return false;
     default: /* MS_TRAILER */
-        if (++f->head > FRAMING_HEAD_MAX) {
-            broken(f);
-            return false;
-        }
-        if (c == '\n') {
-            bool empty = f->line == 0;
-            f->line = 0;
-            f->cr = false;
-            return empty;
-        }
-        if (f->cr) {
-            broken(f); /* a bare CR */
-            return false;
-        }
-        if (c == '\r') {
-            f->cr = true;
-        } else {
-            f->line++;
-        }
-        return false;
+        return trailer_octet(f, c);
     }
 }
 
@@ -370,6 +381,17 @@ static size_t whole_chunks(struct framing *f, const uint8_t *octets, size_t coun
     return done;
 }
 
+static void begin_head(struct framing *f)
+{
+    f->phase = MS_HEAD;
+    f->head = f->line = 0;
+    f->started = f->folding = f->chunked = 0;
+    f->minor = 1;
+    f->cr = f->interim = f->upgraded = false;
+    f->length = -1;
+    f->content = 0;
+}
+
 enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t count, size_t *used)
 {
     size_t i = 0;
@@ -382,13 +404,7 @@ enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t
         size_t n = count - i;
         switch (f->phase) {
         case MS_IDLE:
-            f->phase = MS_HEAD;
-            f->head = f->line = 0;
-            f->started = f->folding = f->chunked = 0;
-            f->minor = 1;
-            f->cr = f->interim = f->upgraded = false;
-            f->length = -1;
-            f->content = 0;
+            begin_head(f);
             *used = i;
             return FRAMING_BEGUN;
         case MS_HEAD:
@@ -402,9 +418,7 @@ enum framing_event framing_read(struct framing *f, const uint8_t *octets, size_t
             i = count - n;
             __attribute__((fallthrough));
         case MS_LENGTH:
-            if (n > f->left) {
-                n = f->left;
-            }
+            n = n > f->left ? f->left : n;
             content(f, octets + i, n);
             i += n;
             if (f->left == 0) {

@@ -205,6 +205,21 @@ static void begin_chunk(struct reframe *r, size_t n)
     r->digits = BEFORE_CRLF;
 }
 
+/* Passes content on, `n` octets at most. Returns how many. */
+static size_t pass_content(struct reframe *r, const uint8_t **at, size_t n, uint8_t *to, size_t room)
+{
+    n = n < room ? n : room;
+    n = r->left >= 0 && (uint64_t)r->left < n ? (size_t)r->left : n;
+    n = r->chunked && (uint64_t)r->run < n ? (size_t)r->run : n;
+    if (to) {
+        memcpy(to, *at, n);
+    }
+    content_take(&r->source, at, n);
+    r->left -= r->left >= 0 ? (int64_t)n : 0;
+    r->run -= r->chunked ? (int64_t)n : 0;
+    return n;
+}
+
 size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *used, uint8_t *to, size_t room)
 {
     const uint8_t *at = octets, *end = octets + count;
@@ -258,16 +273,7 @@ size_t reframe(struct reframe *r, const uint8_t *octets, size_t count, size_t *u
         if (made == room) {
             break;
         }
-        n = n < room - made ? n : room - made;
-        n = r->left >= 0 && (uint64_t)r->left < n ? (size_t)r->left : n;
-        n = r->chunked && (uint64_t)r->run < n ? (size_t)r->run : n;
-        if (to) {
-            memcpy(to + made, at, n);
-        }
-        content_take(&r->source, &at, n);
-        made += n;
-        r->left -= r->left >= 0 ? (int64_t)n : 0;
-        r->run -= r->chunked ? (int64_t)n : 0;
+        made += pass_content(r, &at, n, to ? to + made : NULL, room - made);
     }
     *used = (size_t)(at - octets);
     return made;

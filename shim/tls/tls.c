@@ -449,12 +449,101 @@ struct stream *tls_look_below(struct tls_library *library, void *handle, struct 
     return tied ? tls_stream(tied) : NULL;
 }
 
+/* What a read has come to, for its stream: octets, 0 for an end, or -1 with *error. */
+static ssize_t result_of(const struct tls_data *data, const struct tls_kept *kept, int *error)
+{
+    *error = EAGAIN;
+    if (data->outcome == TLS_DATA) {
+        return (ssize_t)data->done;
+    }
+    if (kept->failed) {
+        *error = kept->error;
+        return kept->error ? -1 : 0;
+    }
+    if (data->outcome == TLS_BAD) {
+        *error = ECONNRESET;
+    }
+    return data->outcome == TLS_END ? 0 : -1;
+}
+
+/* Octets have come. Before the call leaves: the agent may replace the twin from then on. True: those who wait are to be shown more. */
+static bool look_after(struct tls *t, struct stream *s)
+{
+    struct tls_frame before;
+    bool show = false;
+    tls_begin(&before, t->library, t->handle, t);
+    t->library->kind->refresh(t);
+    if (atomic_load_explicit(&s->pending, memory_order_relaxed) || atomic_load(&t->live)) {
+        show = check_pending(t, s);
+    }
+    tls_end(&before);
+    return show;
+}
+
+/* One try of a read on a session with a stream. True: it is to be repeated. */
+static bool read_tracked(struct tls_data *data, tls_carry *carry, struct stream *s, size_t wanted)
+{
+    struct tls *t = data->t;
+    struct call call;
+    bool amid = !data->peek && bulk_begin_clear(&call, s, t, wanted);
+    size_t limit = amid ? SIZE_MAX : read_begin_clear(&call, s, data->peek);
+    data->length = wanted < limit ? wanted : limit;
+    if (call.error) {
+        t->replay = true;
+        t->replay_error = call.error;
+    }
+    bool counts = call.tracked && call.alone;
+    struct tls_kept kept = { .reading = counts, .generation = call.generation };
+    if (counts) {
+        t->kept = kept;
+    }
+    data->outcome = amid ? try_amid(data, carry) : try_once(data, carry, false, true);
+    if (counts) {
+        kept = t->kept;
+        t->kept.reading = false;
+    }
+    bool asked = t->kept.asked;
+    t->kept.asked = false;
+    if (amid && data->outcome == TLS_DATA && bulk_end_clear(&call, data->done, wanted)) {
+        return false;
+    }
+    int saved = errno, error;
+    ssize_t result = result_of(data, &kept, &error);
+    struct iovec part = { data->buffer, data->length };
+    bool show = result > 0 && call.alone && look_after(t, s);
+    errno = result < 0 ? error : saved;
+    bool again = read_end(&call, result, &part, 1);
+    if (show) {
+        epoll_show(s);
+    }
+    errno = saved;
+    if (asked && data->outcome == TLS_AGAIN) {
+        return true;
+    }
+    if (kept.count && !kept.failed && data->outcome == TLS_AGAIN) {
+        /* It was the agent that woke the call: a program with a blocking socket is not prepared to try again. */
+        again = gate_wait(s);
+    }
+    bool moved = call.tracked && atomic_load(&s->generation) != call.generation;
+    if (again && (moved || kept.count || data->outcome == TLS_AGAIN)) {
+        data->retry = moved;
+        return true;
+    }
+    if (kept.failed && data->outcome != TLS_DATA) {
+        /* Nobody mends it: the library sees it as it came, and says of it what it would have said. */
+        t->replay = true;
+        t->replay_error = kept.error;
+        data->outcome = try_once(data, carry, false, false);
+    }
+    return false;
+}
+
 void tls_read(struct tls_data *data, tls_carry *carry)
 {
     struct tls *t = data->t;
     struct stream *s = t ? tls_stream(t) : NULL;
     size_t wanted = data->length;
-    for (;;) {
+    do {
         if (t && atomic_load_explicit(&t->asked, memory_order_relaxed) && fork_is_mine()) {
             twin_ask(t);
         }
@@ -465,81 +554,7 @@ void tls_read(struct tls_data *data, tls_carry *carry)
             }
             return;
         }
-        struct call call;
-        bool amid = !data->peek && bulk_begin_clear(&call, s, t, wanted);
-        size_t limit = amid ? SIZE_MAX : read_begin_clear(&call, s, data->peek);
-        data->length = wanted < limit ? wanted : limit;
-        if (call.error) {
-            t->replay = true;
-            t->replay_error = call.error;
-        }
-        bool counts = call.tracked && call.alone;
-        struct tls_kept kept = { .reading = counts, .generation = call.generation };
-        if (counts) {
-            t->kept = kept;
-        }
-        data->outcome = amid ? try_amid(data, carry) : try_once(data, carry, false, true);
-        if (counts) {
-            kept = t->kept;
-            t->kept.reading = false;
-        }
-        bool asked = t->kept.asked;
-        t->kept.asked = false;
-        if (amid && data->outcome == TLS_DATA && bulk_end_clear(&call, data->done, wanted)) {
-            return;
-        }
-        ssize_t result = -1;
-        int error = EAGAIN;
-        if (data->outcome == TLS_DATA) {
-            result = (ssize_t)data->done;
-        } else if (kept.failed) {
-            result = kept.error ? -1 : 0;
-            error = kept.error;
-        } else if (data->outcome == TLS_END) {
-            result = 0;
-        } else if (data->outcome == TLS_BAD) {
-            error = ECONNRESET;
-        }
-        int saved = errno;
-        errno = result < 0 ? error : saved;
-        struct iovec part = { data->buffer, data->length };
-        bool show = false;
-        if (result > 0 && call.alone) {
-            /* Before the call leaves: the agent may replace the twin from then on. */
-            struct tls_frame before;
-            tls_begin(&before, t->library, t->handle, t);
-            t->library->kind->refresh(t);
-            if (atomic_load_explicit(&s->pending, memory_order_relaxed) || atomic_load(&t->live)) {
-                show = check_pending(t, s);
-            }
-            tls_end(&before);
-            errno = result < 0 ? error : saved;
-        }
-        bool again = read_end(&call, result, &part, 1);
-        if (show) {
-            epoll_show(s);
-        }
-        errno = saved;
-        if (asked && data->outcome == TLS_AGAIN) {
-            continue;
-        }
-        if (kept.count && !kept.failed && data->outcome == TLS_AGAIN) {
-            /* It was the agent that woke the call: a program with a blocking socket is not prepared to try again. */
-            again = gate_wait(s);
-        }
-        bool moved = call.tracked && atomic_load(&s->generation) != call.generation;
-        if (again && (moved || kept.count || data->outcome == TLS_AGAIN)) {
-            data->retry = moved;
-            continue;
-        }
-        if (kept.failed && data->outcome != TLS_DATA) {
-            /* Nobody mends it: the library sees it as it came, and says of it what it would have said. */
-            t->replay = true;
-            t->replay_error = kept.error;
-            data->outcome = try_once(data, carry, false, false);
-        }
-        return;
-    }
+    } while (read_tracked(data, carry, s, wanted));
 }
 
 void tls_write(struct tls_data *data, tls_carry *carry)
