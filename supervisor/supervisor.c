@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -135,8 +136,8 @@ int main(int count, char **arguments)
     pid_t own = getpid();
     int channel = count == 3 ? atoi(arguments[1]) : -1, status = 0;
     if (channel < 0 || !ports_read(arguments[2])) {
-        static const char usage[] = "midstream-supervisor is started by midstream: see midstream --help\n";
-        return write(2, usage, sizeof usage - 1) > 0 ? 2 : 2;
+        dprintf(2, "midstream-supervisor is started by midstream: see midstream --help\n");
+        return 2;
     }
     be_undisturbed();
     if (send(channel, &own, sizeof own, MSG_NOSIGNAL) != sizeof own) {
