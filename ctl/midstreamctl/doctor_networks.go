@@ -122,7 +122,8 @@ func (h *host) networks(f *findings) {
 		if !isNetwork(i) {
 			continue
 		}
-		if i.Usable() && !i.Never && (h.ways[i.Name].v4 == nil || h.ways[i.Name].v6 == nil) {
+		w := h.ways[i.Name]
+		if i.Usable() && !i.Never && (w.v4 == nil && hasFamily(i, true) || w.v6 == nil && hasFamily(i, false)) {
 			usable = append(usable, i.Name)
 		}
 	}

@@ -37,6 +37,7 @@ func TestDoctorFindsWhatStandsInTheWay(t *testing.T) {
 			"sudo ip -4 route add default via GATEWAY dev wwan0 metric 900"},
 		"no route, NetworkManager": {func(h *host) { h.ways["wwan0"], h.nmcli = wayOut{v4: syscall.ENETUNREACH}, true }, "wwan0", problem, "no default route of IPv4",
 			"ipv4.never-default no"},
+		"no route, counted": {func(h *host) { h.ways["wwan0"] = wayOut{v4: syscall.ENETUNREACH} }, "networks", note, "only wlan0 leads out", ""},
 		"no route of IPv6": {func(h *host) {
 			h.interfaces[1].Addresses = append(h.interfaces[1].Addresses, netip.MustParseAddr("fd77::1"))
 			h.ways["wwan0"] = wayOut{v6: syscall.ENETUNREACH}
