@@ -43,7 +43,7 @@ func (s *Stream) mayFollow(host, own string) bool {
 		err == nil && (addr.Unmap() == server.Addr().Unmap() || addr.Unmap() == s.opened.Peer.Addr().Unmap())
 }
 
-// inUse are the addresses at which the route's host is known to be, the present one first; none where the route leads to
+// inUse are the addresses at which the destination's host is known to be, the present one first; none where that is
 // another host than the program's connection.
 func (s *Stream) inUse(r resume.Destination) (addrs []netip.Addr) {
 	if !r.Untouched() || r.Tunnel != nil {

@@ -77,7 +77,7 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 		d.Form = http1.Form{Kind: http1.OriginForm}
 		return d, request, nil
 	}
-	d, err = f.s.routeOf(d.Interface, request)
+	d, err = f.s.destinationOf(d.Interface, request)
 	return d, request, err
 }
 

@@ -52,7 +52,7 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *resume.Rest, when 
 	if r.Elsewhere {
 		// A redirect holds for this exchange only.
 		var err error
-		if rt, err = s.routeOf(rt.Interface, e.Request); err != nil {
+		if rt, err = s.destinationOf(rt.Interface, e.Request); err != nil {
 			r.Conn.Close()
 			return nil, err
 		}

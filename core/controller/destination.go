@@ -16,8 +16,8 @@ import (
 	"midstream/core/resume"
 )
 
-// routeOf returns how the request's host is reached over the interface.
-func (s *Stream) routeOf(iface string, request *http1.Request) (resume.Destination, error) {
+// destinationOf returns how the request's host is reached over the interface.
+func (s *Stream) destinationOf(iface string, request *http1.Request) (resume.Destination, error) {
 	host, port := s.hostOf(&exchange{Exchange: resume.Exchange{Request: request}})
 	scheme, absolute := "", false
 	if request != nil {
@@ -65,10 +65,10 @@ func (s *Stream) routeOf(iface string, request *http1.Request) (resume.Destinati
 	return resume.Destination{Interface: iface, Host: host, Port: port}, nil
 }
 
-// target returns what to connect to over the interface for an exchange: its server, or a proxy.
-func (s *Stream) target(iface string, e *exchange) resume.Destination {
+// destinationFor returns what to connect to over the interface for an exchange: its server, or a proxy.
+func (s *Stream) destinationFor(iface string, e *exchange) resume.Destination {
 	if e != nil && e.Request != nil {
-		if r, err := s.routeOf(iface, e.Request); err == nil {
+		if r, err := s.destinationOf(iface, e.Request); err == nil {
 			return r
 		}
 	}
@@ -76,7 +76,7 @@ func (s *Stream) target(iface string, e *exchange) resume.Destination {
 	return resume.Destination{Interface: iface, Host: host, Port: port}
 }
 
-// bore has the proxy that the connection leads to connect to the route's server. The connection is closed after an error.
+// bore has the proxy that the connection leads to connect to the destination's server. The connection is closed after an error.
 func (s *Stream) bore(ctx context.Context, conn *dial.Conn, t *resume.Tunnel, iface string) error {
 	s.mu.Lock()
 	e := s.current()

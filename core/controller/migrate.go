@@ -89,7 +89,7 @@ func (s *Stream) isAt(ctx context.Context, to string) bool {
 	if own != to || !well || e == nil {
 		return false
 	}
-	r := s.target(to, e)
+	r := s.destinationFor(to, e)
 	if !r.Untouched() || r.Tunnel != nil {
 		return false
 	}
@@ -186,7 +186,7 @@ func (s *Stream) unshared(ctx context.Context) error {
 
 // moveIdle replaces a kept-alive connection between two exchanges.
 func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outcome, error) {
-	rt, err := s.routeOf(to, last.Request)
+	rt, err := s.destinationOf(to, last.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	if unanswered {
 		return nil, errUnanswered
 	}
-	rt, err := s.routeOf(to, e.Request)
+	rt, err := s.destinationOf(to, e.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -418,7 +418,7 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 	if err := s.requestComplete(ctx, e); err != nil {
 		return fail(err)
 	}
-	rt, err := s.routeOf(to, e.Request)
+	rt, err := s.destinationOf(to, e.Request)
 	if err != nil {
 		return fail(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 const ipprotoMPTCP = 262
 
-// open connects to the route's host over its interface, found by that interface's resolver. The server the
+// open connects to the destination's host over its interface, found by that interface's resolver. The server the
 // stream is at now comes first if the other network knows it too.
 func (s *Stream) open(ctx context.Context, r resume.Destination) (*dial.Conn, error) {
 	if len(r.Avoid) == 0 && !r.Fresh {
@@ -38,7 +38,7 @@ func (s *Stream) open(ctx context.Context, r resume.Destination) (*dial.Conn, er
 	return s.dial(ctx, names, r, netip.AddrPort{})
 }
 
-// dial connects to the route's host, to the preferred address first if the names have it.
+// dial connects to the destination's host, to the preferred address first if the names have it.
 func (s *Stream) dial(ctx context.Context, names dial.Names, r resume.Destination, preferred netip.AddrPort) (*dial.Conn, error) {
 	select {
 	case s.c.dialing <- struct{}{}:

@@ -421,7 +421,7 @@ func (r *recovery) begin(c candidate) {
 		r.ends[c][0]()
 		r.ends[c] = r.ends[c][1:]
 	}
-	rt := r.s.target(c.iface, r.e)
+	rt := r.s.destinationFor(c.iface, r.e)
 	avoid := netip.AddrPort{}
 	if c.other {
 		_, avoid = r.s.where()

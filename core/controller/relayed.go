@@ -135,7 +135,7 @@ func (u upstream) MayRepeat(conn *dial.Conn) bool {
 
 // For implements relay.Upstream.
 func (u upstream) For(request *http1.Request) (relay.Upstream, bool, error) {
-	to, err := u.s.routeOf(u.to.Interface, request)
+	to, err := u.s.destinationOf(u.to.Interface, request)
 	if err != nil {
 		return nil, false, err
 	}

@@ -91,7 +91,7 @@ func (s *Stream) takeAnyStandby() (candidate, *dial.Conn) {
 	return b.candidate, s.take(b)
 }
 
-// ready returns the standby for open, if it leads where the route does.
+// ready returns the standby for open, if it leads there.
 func (s *Stream) ready(r resume.Destination) *dial.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
 	var failed error
 	for _, c := range list {
 		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
-		rt, avoid := s.target(c.iface, e), netip.AddrPort{}
+		rt, avoid := s.destinationFor(c.iface, e), netip.AddrPort{}
 		if c.other {
 			_, avoid = s.where()
 		}
@@ -255,7 +255,7 @@ func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Durati
 	}
 }
 
-// connect makes a new connection to the route's host, to any server of that name but avoid.
+// connect makes a new connection to the destination's host, to any server of that name but avoid.
 func (s *Stream) connect(ctx context.Context, r resume.Destination, avoid netip.AddrPort) (*dial.Conn, error) {
 	return s.connectTo(ctx, r, avoid, false)
 }

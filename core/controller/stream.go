@@ -81,7 +81,7 @@ type Stream struct {
 	pair       *relay.Pair      // whose other end is on the program's descriptor, nil if none is
 	together   *together        // several networks feed the exchange; nil where one does
 	wish       config.Together  // what a person has said of that, "" nothing
-	evidence   allowed.Evidence // whether its network has failed
+	evidence   allowed.Evidence // what connecting has shown of its network
 
 	// With mu, too.
 	tls *tlsSession // nil where HTTP is in the clear

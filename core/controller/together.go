@@ -307,7 +307,7 @@ func (s *Stream) ways(e *exchange, own string) (ways []*wayTo, rules []aggregate
 		return nil, nil, errors.New("no other network may be used")
 	}
 	for _, iface := range append([]string{own}, others...) {
-		to, err := s.routeOf(iface, e.Request)
+		to, err := s.destinationOf(iface, e.Request)
 		if err != nil {
 			return nil, nil, err
 		}

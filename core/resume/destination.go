@@ -27,7 +27,7 @@ type Destination struct {
 	From      netip.Addr       // of the server that has redirected to there; not valid: none has
 }
 
-// Tunnel is what the proxy at a route's host is asked for first (RFC 9110 §9.3.6).
+// Tunnel is what the proxy at a destination's host is asked for first (RFC 9110 §9.3.6).
 type Tunnel struct {
 	To            string // host:port
 	Authorization string // value of Proxy-Authorization, "" for none
