@@ -29,7 +29,10 @@ bool gate_enter_again(struct stream *s);
 struct stream *gate_enter_fd(int fd);
 void gate_leave_if(struct stream *s);
 
-/* Only by the agent, or by the reader that has reached the offset. False when it was closed already. */
+/*
+ * By the agent, by the reader that has reached the offset (exchange_check_stop), or for a turn of a connection attempt (attempt.c), which
+ * opens it again by itself. False when it was closed already.
+ */
 bool gate_close(struct stream *s);
 void gate_open(struct stream *s);
 

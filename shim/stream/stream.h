@@ -3,13 +3,16 @@
  *
  * Life of a record:   socket() marks the number FRESH, connect() makes it a candidate, the first write
  * decides: HTTP, or left alone for good (the number's entry in the table becomes empty). A stream with a GET
- * is opened, which loads the core. Records are static and never freed; a slot is used again once the
+ * is opened, which loads the core. Records are never freed; a slot is used again once the
  * program has closed the descriptor and the core has forgotten the stream.
  *
  * Rules for the hooks: no lock is held across a call of the C library (wget leaves connect by siglongjmp),
- * no malloc, errno is kept, a few hundred octets of stack. A record is changed by
+ * errno is kept, a few hundred octets of stack, and no malloc but for TLS sessions (tls/), whose library allocates in the same call.
+ * A record is changed by
  *   - the thread inside a call on the descriptor (`out` by the writer, `in` by the reader),
- *   - the agent (handover/), and only while the gate is closed and nobody is inside.
+ *   - the agent (handover/), and whoever takes the turn of a connection attempt (attempt.c), only while the gate is closed and nobody is
+ *     inside.
+ * Memberships in epoll sets are changed by epoll_ctl() and the waits, one at a time (`epolls_busy`), and by those two.
  */
 #ifndef MIDSTREAM_STREAM_H
 #define MIDSTREAM_STREAM_H
