@@ -312,7 +312,11 @@ static void made(struct carried *c)
     socklen_t length = sizeof c->local;
     getsockname(c->server.fd, &c->local.any, &length);
     c->program.fd = hold_meet(c->hold, c->port);
-    if (c->program.fd < 0 || !watch(&c->program)) {
+    if (c->program.fd < 0) {
+        fail(c, ECONNRESET); /* there is no descriptor, or no port */
+        return;
+    }
+    if (!watch(&c->program)) {
         drop(c);
         return;
     }
@@ -366,13 +370,13 @@ void carried_event(struct end *end, uint32_t events)
     }
 }
 
-/* Descriptors beyond these are left for what else is needed. */
+/* Descriptors beyond these are left for what else is needed: two for each program that is known (target.c). */
 static bool has_room(void)
 {
     static rlim_t most;
     struct rlimit limit;
     if (!most) {
-        most = getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < 256 ? 1 : limit.rlim_cur < 60000 ? limit.rlim_cur - 128 : 60000;
+        most = getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < 512 ? 1 : limit.rlim_cur < 60000 ? limit.rlim_cur - 384 : 60000;
     }
     return (rlim_t)open_ones * 2 + relay_pipes() * 2 < most;
 }
