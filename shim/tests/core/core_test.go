@@ -1,0 +1,315 @@
+// Package core tests the built shim against a scripted core: the test itself, which speaks core/channel's messages to it. The
+// program is curl.
+package core
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/netif/nettest"
+)
+
+// patience bounds every wait.
+const patience = 20 * time.Second
+
+// folder has the shim beside the core that is a test.
+var folder string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if folder, err = os.MkdirTemp("", "core"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(folder)
+		shim, err := os.ReadFile("../../../build/libmidstream.so")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, "libmidstream.so"), shim, 0o755)
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%v; run make first\n", err)
+			return 1
+		}
+		if out, err := exec.Command("cc", "-shared", "-fPIC", "-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(folder, "libmidstream-core.so"),
+			"stub/stub.c").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "compile stub.c: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// download is a curl under the shim, and a core for it.
+type download struct {
+	t        *testing.T
+	content  []byte
+	goOn     chan struct{} // closed: the first server sends the rest, or ends the connection
+	listener net.Listener
+	asked    chan *http.Request
+	curl     *exec.Cmd
+	out      bytes.Buffer
+	ended    chan error
+	conn     *channel.Conn
+	opened   channel.Message
+}
+
+// elsewhere is an address that is none of a host's own, for all that the shim knows: only connections to those are guarded before the
+// core has said so.
+const elsewhere = "10.9.9.1"
+
+// half is how much the first server sends at once.
+const half = 1 << 20
+
+// begin starts a download of twice half, of which the first server sends half for now. cut: then it ends the connection.
+func begin(t *testing.T, addr string, cut bool) *download {
+	d := &download{t: t, content: make([]byte, 2*half), goOn: make(chan struct{}), asked: make(chan *http.Request, 10), ended: make(chan error, 1)}
+	rand.New(rand.NewSource(2)).Read(d.content)
+	var err error
+	if d.listener, err = net.Listen("tcp", addr+":0"); err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.asked <- r
+		from, found := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
+		at, _ := strconv.Atoi(strings.TrimSuffix(from, "-"))
+		w.Header().Set("Content-Length", strconv.Itoa(len(d.content)-at))
+		if found {
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(d.content[at:])
+			return
+		}
+		w.Write(d.content[:half])
+		w.(http.Flusher).Flush()
+		<-d.goOn
+		if cut {
+			panic(http.ErrAbortHandler)
+		}
+		w.Write(d.content[half:])
+	})}
+	go server.Serve(d.listener)
+	t.Cleanup(func() { server.Close() })
+
+	path := filepath.Join(t.TempDir(), "core.sock")
+	unix, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close()
+	d.curl = exec.Command("curl", "-sS", "--max-time", "30", "http://"+d.listener.Addr().String()+"/file")
+	d.curl.Env = append(os.Environ(), "LD_PRELOAD="+filepath.Join(folder, "libmidstream.so"), "MIDSTREAM_TEST_CORE="+path,
+		"MIDSTREAM_RUNTIME_DIR="+t.TempDir(), "no_proxy=*")
+	d.curl.Stdout, d.curl.Stderr = &d.out, os.Stderr
+	if err := d.curl.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { d.ended <- d.curl.Wait() }()
+	t.Cleanup(func() { d.curl.Process.Kill() })
+	unix.SetDeadline(time.Now().Add(patience))
+	helper, err := unix.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer helper.Close()
+	var octet [1]byte
+	rights := make([]byte, 64)
+	_, n, _, _, err := helper.ReadMsgUnix(octet[:], rights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, _ := syscall.ParseSocketControlMessage(rights[:n])
+	fds, err := syscall.ParseUnixRights(&messages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.conn, err = channel.New(fds[0]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.conn.Close() })
+	<-d.asked
+	d.opened = d.next(channel.Opened)
+	return d
+}
+
+// next is the shim's next message of that kind; others are passed over.
+func (d *download) next(kind channel.Kind) channel.Message {
+	d.t.Helper()
+	come := make(chan channel.Message, 1)
+	go func() {
+		for {
+			m, err := d.conn.Receive()
+			if err != nil {
+				d.t.Logf("the channel: %v", err)
+				close(come)
+				return
+			}
+			if m.Kind == kind {
+				come <- m
+				return
+			}
+		}
+	}()
+	select {
+	case m, open := <-come:
+		if open {
+			return m
+		}
+	case <-time.After(patience):
+	}
+	d.t.Fatalf("the shim sends no message of kind %d", kind)
+	panic("not reached")
+}
+
+func (d *download) send(m channel.Message, fd int) {
+	d.t.Helper()
+	m.Slot, m.Stream, m.Exchange = d.opened.Slot, d.opened.Stream, 1
+	if err := d.conn.Send(m, fd); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// arm asks for a hand-over at the offset to a connection on which the content from there on comes.
+func (d *download) arm(at int, when channel.When) {
+	d.t.Helper()
+	conn, err := net.Dial("tcp", d.listener.Addr().String())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=%d-\r\n\r\n", at)
+	<-d.asked
+	var head []byte
+	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one...) {
+		if _, err := io.ReadFull(conn, one); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	if r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil); err != nil || r.StatusCode != http.StatusPartialContent {
+		d.t.Fatalf("%q, %v", head, err)
+	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		d.send(channel.Message{Kind: channel.Arm, Arming: 1, Data: channel.Handover{At: int64(at), When: when, Sent: 1}.Encode()}, int(fd))
+	})
+}
+
+// intact waits for the program's end, which has all of the content.
+func (d *download) intact() {
+	d.t.Helper()
+	select {
+	case err := <-d.ended:
+		if err != nil || !bytes.Equal(d.out.Bytes(), d.content) {
+			d.t.Errorf("curl: %v, %d octets of %d, equal: %v", err, d.out.Len(), len(d.content), bytes.Equal(d.out.Bytes(), d.content))
+		}
+	case <-time.After(patience):
+		d.t.Error("curl does not end")
+	}
+}
+
+// The program waits for more: it is woken, and goes on with what the new connection brings.
+func TestCarriedOutAtOnce(t *testing.T) {
+	d := begin(t, "127.0.0.1", false)
+	d.next(channel.Response)
+	d.arm(half-5000, channel.Now)
+	p, err := channel.ParsePosition(d.next(channel.Moved).Data)
+	if err != nil || p.Phase != channel.PhaseLength || p.Received < half-5000 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	d.intact()
+}
+
+// The old connection delivers up to the offset, and no octet more.
+func TestCarriedOutAtTheOffset(t *testing.T) {
+	d := begin(t, "127.0.0.1", false)
+	d.next(channel.Response)
+	d.arm(half+100_000, channel.Then)
+	d.send(channel.Message{Kind: channel.Ask}, -1)
+	d.next(channel.Info) // the arming has been taken
+	close(d.goOn)
+	if p, err := channel.ParsePosition(d.next(channel.Moved).Data); err != nil || p.Received != half+100_000 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	d.intact()
+}
+
+func TestCalledOff(t *testing.T) {
+	d := begin(t, "127.0.0.1", false)
+	d.next(channel.Response)
+	d.arm(2*half-1, channel.Then)
+	d.send(channel.Message{Kind: channel.Disarm, Arming: 1}, -1)
+	if r, err := channel.ParseReason(d.next(channel.Unmoved).Data); err != nil || r.Why != channel.WhyCalledOff {
+		t.Errorf("%v, %v", r, err)
+	}
+	close(d.goOn)
+	d.intact()
+}
+
+// The core ends while the program waits: it goes on as without.
+func TestTheCoreEnds(t *testing.T) {
+	d := begin(t, "127.0.0.1", false)
+	d.next(channel.Response)
+	d.arm(2*half-1, channel.Then)
+	d.conn.Close()
+	close(d.goOn)
+	d.intact()
+}
+
+// The connection ends early. The program is held until the core says what becomes of it.
+func TestHeldAndServed(t *testing.T) {
+	if !nettest.Inside(t) {
+		return
+	}
+	nettest.Run(t, "ip address add "+elsewhere+"/32 dev lo")
+	d := begin(t, elsewhere, true)
+	d.next(channel.Response)
+	close(d.goOn)
+	m := d.next(channel.Failed)
+	if m.Flags&channel.Held == 0 || m.B != half {
+		t.Errorf("%+v", m)
+	}
+	d.arm(half, channel.Now)
+	d.next(channel.Moved)
+	d.intact()
+}
+
+func TestHeldAndGivenUp(t *testing.T) {
+	if !nettest.Inside(t) {
+		return
+	}
+	nettest.Run(t, "ip address add "+elsewhere+"/32 dev lo")
+	d := begin(t, elsewhere, true)
+	d.next(channel.Response)
+	close(d.goOn)
+	m := d.next(channel.Failed)
+	d.send(channel.Message{Kind: channel.GiveUp, A: m.A}, -1)
+	select {
+	case err := <-d.ended:
+		var exit *exec.ExitError
+		if !asExit(err, &exit) || exit.ExitCode() != 18 && exit.ExitCode() != 56 || !bytes.Equal(d.out.Bytes(), d.content[:half]) {
+			t.Errorf("curl: %v, %d octets", err, d.out.Len())
+		}
+	case <-time.After(patience):
+		t.Error("curl does not end")
+	}
+}
+
+func asExit(err error, to **exec.ExitError) (is bool) {
+	*to, is = err.(*exec.ExitError)
+	return is
+}
