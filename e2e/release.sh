@@ -1,7 +1,7 @@
 #!/bin/sh
 # release.sh CODENAME COMMAND [ARG…]: runs a command in this checkout on another release of Debian: in a root folder of its own that
 # debootstrap fills, in mount and process namespaces. The folder, build/releases/CODENAME, is kept and used again.
-# Needs root. Go, its modules and what it has compiled are those of this machine.
+# Needs root. Go, its modules and what it has compiled are those of this machine. Exit status 3: there can be no such folder here.
 # shellcheck disable=SC2016 # what is quoted so is for apt, or for a shell within
 set -eu
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ release=$1
 shift
 if [ "$(id -u)" != 0 ]; then
     say "this needs root: only root may fill a root folder with another release"
-    exit 1
+    exit 3
 fi
 
 root=$PWD/build/releases/$release
@@ -29,7 +29,7 @@ if [ ! -e "$root/complete" ]; then
     source=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
     debootstrap --variant=minbase --include=make,git,ca-certificates "$release" "$root" "${source:-http://deb.debian.org/debian}" >"$root.log" 2>&1 || {
         tail -n 20 "$root.log" >&2
-        exit 1
+        exit 3
     }
     cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
     touch "$root/complete"

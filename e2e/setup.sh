@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what the tests, the benchmarks and the demonstration need on a Debian machine.
 #
-#     e2e/setup.sh [demo|build]          installs what is missing; needs root or sudo only if something is
-#     e2e/setup.sh --check [demo|build]  installs nothing; says what is missing, and what would install it: status 1 then
+#     e2e/setup.sh [smoke|demo|build]          installs what is missing; needs root or sudo only if something is
+#     e2e/setup.sh --check [smoke|demo|build]  installs nothing; says what is missing, and what would install it: status 1 then
 #
-# demo: only what the demonstration needs; build: only what `make` needs. A package stands here with a command, or a file, by
+# smoke: only what `make smoke` needs; demo: what the demonstration needs; build: what `make` needs. A package stands here with a command, or a file, by
 # which its presence is known. nginx and the other servers are installed without being started. Nothing is added to apt's
 # sources, and nothing that is there is upgraded.
 set -eu
@@ -43,14 +43,26 @@ ca-certificates /etc/ssl/certs/ca-certificates.crt
 LIST
 }
 
+for_smoke() {
+    for_demo
+    cat <<'LIST'
+wget           wget
+python3        python3
+openssl        openssl
+git            git
+LIST
+}
+
 needs() {
     case $what in
     build) for_build; return ;;
     demo) for_demo; return ;;
+    smoke) for_smoke; return ;;
     esac
-    for_demo
+    for_smoke
     cat <<'LIST'
 cppcheck       cppcheck
+debootstrap    debootstrap
 shellcheck     shellcheck
 mandoc         mandoc
 nftables       nft
@@ -60,26 +72,22 @@ dbus-daemon    dbus-daemon
 unbound        unbound
 tinyproxy-bin  tinyproxy
 squid          squid
-wget           wget
 aria2          aria2c
 libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
 busybox        busybox
-openssl        openssl
 tcl            tclsh
 tcl-tls        /usr/share/doc/tcl-tls/copyright
 libssl-dev     /usr/include/openssl/ssl.h
 pkg-config     pkg-config
 valgrind       valgrind
-python3        python3
 python3-pip    /usr/lib/python3/dist-packages/pip
 python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client
 python3-gi     /usr/lib/python3/dist-packages/gi
 gir1.2-soup-3.0 /usr/share/doc/gir1.2-soup-3.0/copyright
 glib-networking /usr/share/doc/glib-networking/copyright
 liblwp-protocol-https-perl /usr/share/perl5/LWP/Protocol/https.pm
-git            git
 nodejs         node
 apt            /usr/lib/apt/methods/http
 apt-utils      apt-ftparchive
