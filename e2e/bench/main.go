@@ -50,6 +50,7 @@ var measurements = []struct {
 	{"relay", relayed},
 	{"relay memory", relayMemory},
 	{"supervisor", supervised},
+	{"aggregate", aggregated},
 }
 
 func main() {
