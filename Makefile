@@ -16,6 +16,8 @@ SHIM_CFLAGS := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -fPIC
 SHIM_LDFLAGS := -shared -Wl,-Bsymbolic-functions -Wl,-z,now,-z,relro,-z,noexecstack,-z,nodelete -Wl,--as-needed
 SHIM_SOURCES := $(wildcard shim/*/*.c)
 SHIM_OBJECTS := $(SHIM_SOURCES:shim/%.c=$(BUILD)/shim/%.o)
+# By a program of this machine, whatever is built for.
+MIRROR := env -u GOOS -u GOARCH CGO_ENABLED=0 $(GO) run ./cgo/mirror
 RELEASE_FLAGS := -X midstream/core/release.Version=$(VERSION)
 GO_SOURCES := $(shell find core cgo ctl -name '*.go' 2>/dev/null) go.mod go.sum
 
@@ -52,7 +54,7 @@ $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
 
 $(BUILD)/libmidstream-core.so: $(GO_SOURCES) cgo/abi.h cgo/why.def $(wildcard cgo/*.c) cgo/guest.go.in cgo/build.sh $(BUILD)/shim/process/version.o
-	$(GO) run ./cgo/mirror -check
+	$(MIRROR) -check
 	GO='$(GO)' sh cgo/build.sh $@ $(BUILD)/shim/process/version.o '$(RELEASE_FLAGS)'
 
 $(BUILD)/midstreamctl $(BUILD)/midstreamd: $(GO_SOURCES) $(BUILD)/settings
@@ -178,7 +180,7 @@ endif
 # What core/channel says of cgo/abi.h and cgo/why.def is made from those.
 .PHONY: mirror
 mirror:
-	$(GO) run ./cgo/mirror
+	$(MIRROR)
 
 SCRIPTS := $(wildcard package/*.sh) package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh shim/folders.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
@@ -189,7 +191,7 @@ SUPPRESS := $(addprefix --suppress=,ctuuninitvar uninitvar:shim/tls/membio.c aut
 
 .PHONY: check
 check:
-	$(GO) run ./cgo/mirror -check
+	$(MIRROR) -check
 	$(GO) vet ./cgo/... ./core/... ./ctl/... ./shim/... ./e2e/...
 	@unformatted=$$(gofmt -l cgo core ctl e2e shim); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.
