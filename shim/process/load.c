@@ -47,8 +47,9 @@ struct ms_shared shared;
 
 /* 1 once the helper has a table of its own, 2 when it failed to get one. */
 static _Atomic uint32_t separated;
-/* 1 once somebody waits for the core. */
-static _Atomic uint32_t hurried;
+/* Whether the helper waits for a moment before it opens the core, does it now, or not at all. Who takes it from SETTLING decides. */
+enum { SETTLING, OPENING, CALLED_OFF };
+static _Atomic uint32_t opening;
 /* 1 once there is a channel, or there will be none. */
 static _Atomic uint32_t channel_made;
 
@@ -108,10 +109,23 @@ static void wait_while(_Atomic uint32_t *word, uint32_t value, int64_t nanosecon
     }
 }
 
+static void decide(uint32_t what)
+{
+    uint32_t settling = SETTLING;
+    if (atomic_compare_exchange_strong(&opening, &settling, what)) {
+        REAL(syscall)(SYS_futex, &opening, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+}
+
+void load_call_off(void)
+{
+    decide(CALLED_OFF);
+}
+
 void load_wait(void)
 {
     int saved = errno;
-    set(&hurried, 1);
+    decide(OPENING);
     wait_while(&load_state, LOAD_STARTING, 1000000000);
     errno = saved;
 }
@@ -179,6 +193,7 @@ static bool open_core(int channel)
     if (!core_path(path, sizeof path) || (need_copy && !copy_core(path, sizeof path))) {
         return false;
     }
+    need_copy = true; /* the next time */
     void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     typedef __typeof__(midstream_core_start) entry;
     entry *start = core ? (entry *)dlsym(core, "midstream_core_start") : NULL;
@@ -205,9 +220,10 @@ static void *helper_main(void *unused)
     set(&separated, good ? 1 : 2);
     good = good && exit_watch();
     if (good) {
-        wait_while(&hurried, 0, SETTLING_NS);
+        wait_while(&opening, SETTLING, SETTLING_NS);
+        decide(OPENING);
     }
-    good = good && threads_prepare() && open_core(channel);
+    good = good && atomic_load(&opening) == OPENING && threads_prepare() && open_core(channel);
     if (!good && atomic_load(&separated) == 1) {
         REAL(syscall)(SYS_close, channel); /* the agent reads the end of the channel and ends */
     }
@@ -242,7 +258,7 @@ static bool start(void)
     core_end = own_lift(ends[1]);
     int event = own_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     atomic_store(&separated, 0);
-    atomic_store(&hurried, 0);
+    atomic_store(&opening, SETTLING);
     bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
     if (good) {
         atomic_store(&load_channel, shim_end);
@@ -295,14 +311,13 @@ bool load_start(void)
     return atomic_load(&load_state) != LOAD_FAILED;
 }
 
-/* Nothing of Midstream's uses its descriptors any more. The next core is a copy. */
+/* Nothing of Midstream's uses its descriptors any more. */
 static void drop_all(void)
 {
     own_close_all();
     atomic_store(&agent_there, 0);
     atomic_store(&namespace, 0);
     core_end = -1;
-    need_copy = true;
     atomic_store(&channel_made, 0);
     shared.control_path[0] = 0;
     atomic_store(&shared.guard_new, 0);

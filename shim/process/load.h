@@ -24,6 +24,9 @@ bool load_start(void);
 /* By the agent: the core's end of the channel is the core's alone, once it has a table of its own. */
 void load_part_with_core(void);
 
+/* By who is about to end the core: one that has not been opened yet will not be. */
+void load_call_off(void);
+
 /* Before a fork: waits, bounded, until the helper is not inside the loader. */
 void load_wait(void);
 

@@ -48,6 +48,7 @@ static bool end_core(bool by_force)
     if (!fork_is_mine() || !fork_same_process() || (!by_force && stream_is_relaying()) || atomic_exchange(&busy, 1)) {
         return false;
     }
+    load_call_off();
     for (int64_t until = now_ns() + PATIENCE_NS; atomic_load(&load_state) == LOAD_STARTING && now_ns() < until;) {
         load_wait();
     }
