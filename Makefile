@@ -127,14 +127,17 @@ demo:
 	$(MAKE) all
 	$(GO) run ./e2e/demo -record $(BUILD)/demo $(if $(TOGETHER),-together) $(if $(FAIL),-fail)
 
-# The end-to-end packages have a script of their own: a laboratory mostly waits, so two of them run side by side.
-# core/aggregate tries a simulator's hours, which take minutes under the race detector.
+# All tests and the analysers have a script of their own, which runs several of them side by side: a laboratory mostly waits.
 .PHONY: test
 test: setup
-	$(MAKE) all check
+	$(MAKE) all
+	GO='$(GO)' sh e2e/test.sh
+
+# core/aggregate tries a simulator's hours, which take minutes under the race detector.
+.PHONY: units
+units: all
 	$(GO) test -race $$($(GO) list ./core/... | grep -v /aggregate)
 	$(GO) test ./core/aggregate ./cgo/... ./ctl/... ./shim/...
-	GO='$(GO)' sh e2e/test.sh
 
 # One test, wherever it stands, as often as COUNT says, with all that it says: make one T=TestName
 COUNT ?= 1
@@ -153,6 +156,7 @@ help:
 	@echo 'make test               runs all tests: about ten minutes; installs what they need (Debian 12, 13)'
 	@echo 'make one T=TestName     runs one test; COUNT=20 runs it so often'
 	@echo 'make smoke [RELEASE=trixie]   a minute of tests, here or on another release of Debian'
+	@echo 'make units              the tests that need no networks of their own'
 	@echo 'make check              analysers and formatting'
 	@echo 'make mirror             makes the Go side of cgo/abi.h and cgo/why.def anew'
 	@echo 'make fuzz [FUZZTIME=5s] every fuzz target for so long'

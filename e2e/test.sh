@@ -1,6 +1,7 @@
 #!/bin/sh
 # test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, two more at a time than there are processors (three at least),
-# for a laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well.
+# for a laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well. The analysers and
+# the tests of single packages (make check, make units) are two parts more.
 #
 # What fails is run once more, alone, and named: programs, servers and networks of several processes on a busy machine
 # miss a moment now and then, and a second failure in a row is no such accident.
@@ -14,8 +15,9 @@ trap 'exit 1' INT TERM
 # A line a part: a package and, where that is run in several parts, the tests of this one. Those that take longest come
 # first, so that all lanes end at about the same time.
 parts() {
-	for package in tls failover matrix migration manager; do
+	for package in tls units check failover matrix migration manager; do
 		case $package in
+		units | check) echo "$package" ;;
 		tls) split tls 4 ;;
 		failover) split failover 3 ;;
 		*) split "$package" 1 ;;
@@ -41,6 +43,16 @@ split() {
 			}'
 }
 
+# Runs a package with these arguments, or a target of the Makefile's, which takes none.
+part() {
+	package=$1
+	shift
+	case $package in
+	units | check) make -s "GO=$go" "$package" ;;
+	*) "$go" test -timeout 20m "$@" "$package" ;;
+	esac
+}
+
 # One part: the name of its output ends in what became of it.
 run_one() {
 	out=$work/$1
@@ -49,7 +61,7 @@ run_one() {
 	shift 3
 	[ -z "$only" ] || set -- -run "$only" "$@"
 	begun=$(date +%s)
-	if "$go" test -timeout 20m "$@" "$package" >"$out" 2>&1; then
+	if part "$package" "$@" >"$out" 2>&1; then
 		became=passed
 	else
 		became=failed
@@ -95,7 +107,7 @@ for file in "$work"/*.failed; do
 	# Where the test's own program has broken down, it has named none.
 	failed=${failed:-$(echo "$only" | sed 's/^^(\(.*\))\$$/\1/')}
 	echo "test.sh: once more: $package ${failed:-, all of it}"
-	if "$go" test -count=1 -timeout 20m "$@" -run "^(${failed:-.*})\$" "$package"; then
+	if part "$package" -count=1 "$@" -run "^(${failed:-.*})\$"; then
 		repeated="$repeated ${failed:-$package}"
 	else
 		status=1
