@@ -30,17 +30,19 @@
 static bool signals_interrupt(void)
 {
     bool some = false;
+    int saved = errno; /* the C library keeps some of the signals to itself, and says EINVAL */
     for (int signal = 1; signal <= SIGRTMAX; signal++) {
         struct sigaction action;
         if (signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGURG || sigaction(signal, NULL, &action)
             || (!(action.sa_flags & SA_SIGINFO) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))) {
             continue;
         }
-        if (action.sa_flags & SA_RESTART) {
-            return false;
+        some = !(action.sa_flags & SA_RESTART);
+        if (!some) {
+            break;
         }
-        some = true;
     }
+    errno = saved;
     return some;
 }
 
