@@ -137,7 +137,8 @@ test: setup
 .PHONY: units
 units: all
 	$(GO) test -race $$($(GO) list ./core/... | grep -v /aggregate)
-	$(GO) test ./core/aggregate ./cgo/... ./ctl/... ./shim/...
+	$(GO) test ./core/aggregate ./cgo/...
+	$(GO) test -count=1 ./ctl/... ./shim/...
 
 # One test, wherever it stands, as often as COUNT says, with all that it says: make one T=TestName
 COUNT ?= 1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, two more at a time than there are processors (three at least),
-# for a laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well. The analysers and
+# test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, LANES at a time (two more than there are processors), for a
+# laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well. The analysers and
 # the tests of single packages (make check, make units) are two parts more.
 #
 # What fails is run once more, alone, and named: programs, servers and networks of several processes on a busy machine
@@ -43,13 +43,14 @@ split() {
 			}'
 }
 
-# Runs a package with these arguments, or a target of the Makefile's, which takes none.
+# Runs a package with these arguments, or a target of the Makefile's, which takes none. What go remembers of an earlier run does
+# not count: it knows nothing of the libraries and servers that a laboratory runs.
 part() {
 	package=$1
 	shift
 	case $package in
 	units | check) make -s "GO=$go" "$package" ;;
-	*) "$go" test -timeout 20m "$@" "$package" ;;
+	*) "$go" test -count=1 -timeout 20m "$@" "$package" ;;
 	esac
 }
 
@@ -74,7 +75,8 @@ run_one() {
 }
 
 parts >"$work/parts" || exit 1
-echo "test.sh: $(wc -l <"$work/parts") parts, $(($(nproc) + 2)) at a time; about eight minutes on two processors"
+lanes=${LANES:-$(($(nproc) + 2))}
+echo "test.sh: $(wc -l <"$work/parts") parts, $lanes at a time; about eight minutes on two processors"
 lane() {
 	while :; do
 		# A folder can be made only once: whoever makes it has the part.
@@ -90,7 +92,6 @@ lane() {
 		run_one "$number" "$next" "$only" "$@"
 	done
 }
-lanes=$(($(nproc) + 2))
 while [ "$lanes" -gt 1 ]; do
 	lane "$@" &
 	lanes=$((lanes - 1))
@@ -107,7 +108,7 @@ for file in "$work"/*.failed; do
 	# Where the test's own program has broken down, it has named none.
 	failed=${failed:-$(echo "$only" | sed 's/^^(\(.*\))\$$/\1/')}
 	echo "test.sh: once more: $package ${failed:-, all of it}"
-	if part "$package" -count=1 "$@" -run "^(${failed:-.*})\$"; then
+	if part "$package" "$@" -run "^(${failed:-.*})\$"; then
 		repeated="$repeated ${failed:-$package}"
 	else
 		status=1
