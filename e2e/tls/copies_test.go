@@ -120,6 +120,7 @@ func TestBlockedReader(t *testing.T) {
 	out := s.out("blocked")
 	p := s.Midstream(s.CC("copies", "-ldl"), host, "443", "/"+name, s.ca.certificate, "local", "libcrypto.so.3", "libssl.so.3", out).Start()
 	s.reached(p, out, size/2)
+	s.known(p)
 	moved := s.migrate("wwan0")
 	if r := p.Wait(); r.Status != 0 {
 		t.Errorf("%v", r)
