@@ -101,6 +101,10 @@ wait
 
 status=0
 repeated=
+if [ "$(find "$work" -name '*.done' | wc -l)" -ne "$(wc -l <"$work/parts")" ]; then
+	echo "test.sh: not all parts have come to an end"
+	status=1
+fi
 for file in "$work"/*.failed; do
 	[ -e "$file" ] || continue
 	read -r package only <"$file"
