@@ -192,7 +192,9 @@ func (s *stage) feeds(length int64, persistent bool, sent string) {
 	s.source.Framing = http1.Framing{Kind: http1.Length, Length: length}
 	s.source.Left = length
 	s.source.Content = NewContent(s.source.Conn, s.source.Framing)
-	io.WriteString(s.server, sent)
+	if sent != "" { // a write of nothing would wait for one that is under way
+		io.WriteString(s.server, sent)
+	}
 	s.relay.Feed(s.source, Exchange{Number: 7, Kind: http1.Length, Persistent: persistent}, channel.Position{Phase: channel.PhaseLength})
 }
 
