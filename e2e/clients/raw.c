@@ -15,8 +15,10 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 {
 #ifdef __x86_64__
     long result;
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    __asm__ volatile("syscall" : "=a"(result) : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    __asm__ volatile("mov %5, %%r10; mov %6, %%r8; mov %7, %%r9; syscall"
+                     : "=&a"(result)
+                     : "0"(number), "D"(a), "S"(b), "d"(c), "g"(d), "g"(e), "g"(f)
+                     : "rcx", "r8", "r9", "r10", "r11", "memory");
     return result;
 #else
     return syscall(number, a, b, c, d, e, f);

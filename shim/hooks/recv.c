@@ -161,7 +161,7 @@ static __attribute__((noinline)) bool await_answer(struct stream *s, int fd, int
         struct pollfd look = { .fd = fd, .events = POLLIN };
         int64_t left = attempts_left(), rest = bound ? begun + bound - coarse_now_ns() : left;
         left = waits ? (rest < left ? rest : left) : 0;
-        int found = REAL(poll)(&look, 1, left > INT_MAX * 1000000LL ? -1 : left > 0 ? (int)(left / 1000000) + 1 : 0);
+        int found = REAL(poll)(&look, 1, left >= INT_MAX * 1000000LL ? -1 : left > 0 ? (int)(left / 1000000) + 1 : 0);
         if (found < 0 && errno == EINTR && signals_interrupt()) {
             return false;
         }
