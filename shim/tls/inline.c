@@ -267,6 +267,19 @@ static bool plan(struct site *s, size_t size)
             from += 5;
             at = put_call(at, from + offset, from);
             over = true;
+        } else if (*from == JUMP && at + JUMP_SIZE <= end) { /* to the function that it hands its parameters on to */
+            int32_t offset;
+            memcpy(&offset, from + 1, sizeof offset);
+            from += JUMP_SIZE;
+            put_jump(at, from + offset);
+            over = true;
+        } else if (*from == 0x0f && (from[1] & 0xf0) == 0x80 && at + 6 <= end) { /* a long conditional jump */
+            int32_t offset;
+            memcpy(&offset, from + 2, sizeof offset);
+            memcpy(at, from, 2);
+            from += 6;
+            put_offset(at + 2, at + 6, from + offset);
+            at += 6;
         } else if ((*from & 0xf0) == 0x70 && at + 6 <= end) { /* a short conditional jump becomes a long one */
             at[0] = 0x0f;
             at[1] = 0x80 | (*from & 0x0f);
