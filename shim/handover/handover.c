@@ -309,12 +309,14 @@ static enum verdict is_possible(struct look *l)
 }
 
 /*
- * Whether a look ahead has shown the program what it has not read yet: another server's framing and fields are other octets, and of
- * content the new connection may have fewer for a moment, while the program reads as many as it has seen.
+ * Whether a look ahead has shown the program more than content: another server's framing and fields are other octets, and it may
+ * read as many as those were.
  */
-static bool has_shown_more(const struct stream *s)
+static bool has_shown_framing(const struct stream *s)
 {
-    return atomic_load(&((struct stream *)s)->shown);
+    uint64_t shown = atomic_load(&((struct stream *)s)->shown);
+    bool amid = s->in.phase == MS_LENGTH || s->in.phase == MS_CHUNK_DATA;
+    return shown && s->in.phase != MS_CLOSE && !(amid && shown <= s->in.left);
 }
 
 /* Whoever stands inside a trailer field can only go on with octets that are known to follow those. */
@@ -349,7 +351,7 @@ static enum verdict part_agrees(struct look *l)
     if (s->restores) {
         return GOES;
     }
-    if (may_reopen(s) && has_shown_more(s)) {
+    if (may_reopen(s) && has_shown_framing(s)) {
         return REOPENS; /* it is to read them first */
     }
     if (s->asked.place != MS_AT_END && over) {

@@ -72,10 +72,10 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
         call->error = ECONNRESET; /* nobody has brought the rest for as long as the gate waits */
     }
     if (stop != MS_NO_STOP && (atomic_load(&s->armed) || s->present.end != MS_NO_STOP)) {
-        /* Content is never longer than the octets that carry it, so this cannot pass the offset; unless the program has seen more. */
-        int64_t left = stop - (int64_t)s->in.content, shown = (int64_t)atomic_load_explicit(&s->shown, memory_order_relaxed);
+        /* Content is never longer than the octets that carry it, so this cannot pass the offset. */
+        int64_t left = stop - (int64_t)s->in.content;
         if (s->in.phase != MS_IDLE && left > 0) {
-            return (size_t)(peek || shown < left ? left : shown);
+            return (size_t)left;
         }
     }
     return SIZE_MAX;
