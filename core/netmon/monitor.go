@@ -21,6 +21,7 @@ type Monitor struct {
 
 	mu      sync.Mutex
 	state   *State
+	losses  []netif.Loss  // heard of since the kernel has begun to be asked
 	changed chan struct{} // closed and replaced at every change that Follow has heard of
 }
 
@@ -58,11 +59,19 @@ func (m *Monitor) Changed() <-chan struct{} {
 func (m *Monitor) Refresh() error {
 	m.looking.Lock()
 	defer m.looking.Unlock()
+	m.mu.Lock()
+	m.losses = nil
+	m.mu.Unlock()
 	s, err := look(m.State())
 	if err != nil {
 		return err
 	}
-	m.Use(s)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.losses { // what it has said may be older
+		s = s.without(l)
+	}
+	m.state = s
 	return nil
 }
 
@@ -80,6 +89,7 @@ func (m *Monitor) Use(s *State) {
 func (m *Monitor) Follow(ctx context.Context, heard func(whole bool)) error {
 	notices, err := netif.Follow(ctx, func(l netif.Loss) {
 		m.mu.Lock()
+		m.losses = append(m.losses, l)
 		if m.state != nil {
 			m.state = m.state.without(l)
 		}

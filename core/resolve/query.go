@@ -66,6 +66,10 @@ func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) (*dns.Msg
 	for {
 		select {
 		case <-silent.C:
+			if len(results) > 0 {
+				silent.Reset(0) // it is only that nobody has looked yet
+				continue
+			}
 			if finals == 0 {
 				return nil, fmt.Errorf("name server %v: %w for %v", servers[0], errSilent, r.Silence)
 			}

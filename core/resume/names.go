@@ -14,8 +14,12 @@ import (
 	"midstream/core/resolve"
 )
 
-// silence is for how long name servers may say nothing: one that is gone must not cost more.
-const silence = time.Second
+// Name servers that have said nothing for silence are taken for gone where an address is known to try instead. They may answer beside
+// it until unanswered: on a busy machine answers are late as well, and the address may be one that no way leads to.
+const (
+	silence    = time.Second
+	unanswered = 3 * time.Second
+)
 
 // Lookups lets streams that ask for the same name over the same interface at the same time share one answer, and
 // keeps it for its time to live.
@@ -24,12 +28,16 @@ type Lookups struct {
 	m  map[[2]string]*lookup
 }
 
+// lookup is one for all who ask meanwhile. It is nobody's: whoever leaves, because it has what it needs, takes nothing from the others.
 type lookup struct {
-	begun   time.Time
-	done    chan struct{}
+	begun time.Time
+
+	mu      sync.Mutex
 	answers []resolve.Answer
 	err     error
+	ended   bool
 	expires time.Time
+	changed chan struct{} // closed at the next change
 }
 
 // maxLookups bounds what is kept; maxKept bounds how long.
@@ -52,7 +60,7 @@ func (n *sharedNames) LookupEach(ctx context.Context, host string, each func(res
 	l := n.c.m[key]
 	mine := l == nil || l.over()
 	if mine {
-		l = &lookup{begun: time.Now(), done: make(chan struct{})}
+		l = &lookup{begun: time.Now(), changed: make(chan struct{})}
 		if n.c.m == nil || len(n.c.m) >= maxLookups {
 			n.c.m = map[[2]string]*lookup{}
 		}
@@ -60,35 +68,56 @@ func (n *sharedNames) LookupEach(ctx context.Context, host string, each func(res
 	}
 	n.c.mu.Unlock()
 	if mine {
-		l.err = n.resolver.LookupEach(ctx, host, func(a resolve.Answer) {
-			l.answers = append(l.answers, a)
+		guard.Go(func() { l.run(n.resolver, host) })
+	}
+	for told := 0; ; {
+		l.mu.Lock()
+		answers, ended, err, changed := l.answers[told:], l.ended, l.err, l.changed
+		l.mu.Unlock()
+		for _, a := range answers {
 			each(a)
-		})
-		l.expires = time.Now().Add(l.ttl())
-		close(l.done)
-		return l.err
+		}
+		told += len(answers)
+		if ended {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	select {
-	case <-l.done:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	for _, a := range l.answers {
-		each(a)
-	}
-	return l.err
+}
+
+func (l *lookup) run(r *resolve.Resolver, host string) {
+	err := errors.New("the look-up broke off")
+	defer func() {
+		l.change(func() { l.err, l.ended, l.expires = err, true, time.Now().Add(l.ttl()) })
+	}()
+	err = r.LookupEach(context.Background(), host, func(a resolve.Answer) {
+		l.change(func() { l.answers = append(l.answers, a) })
+	})
+}
+
+func (l *lookup) change(what func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	what()
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // over reports whether the answer is there and has expired, or has been due for so long that its question may be lost.
 func (l *lookup) over() bool {
-	select {
-	case <-l.done:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
 		return l.err != nil || time.Now().After(l.expires)
-	default:
-		return time.Since(l.begun) > lateLookup
 	}
+	return time.Since(l.begun) > lateLookup
 }
 
+// ttl is for how long the answers hold. With mu.
 func (l *lookup) ttl() time.Duration {
 	least := maxKept
 	for _, a := range l.answers {
@@ -103,7 +132,7 @@ func (l *lookup) ttl() time.Duration {
 
 // Over returns the names as the name servers have them that are asked over the interface.
 func (l *Lookups) Over(iface string, servers []netip.AddrPort) dial.Names {
-	return &sharedNames{c: l, iface: iface, resolver: &resolve.Resolver{Servers: servers, Device: iface, Silence: silence}}
+	return &sharedNames{c: l, iface: iface, resolver: &resolve.Resolver{Servers: servers, Device: iface, Silence: unanswered}}
 }
 
 // Lawful are names without the addresses to which no connection may be made over the interface.
@@ -159,38 +188,43 @@ const lateNames = 150 * time.Millisecond
 // LookupEach implements dial.Names. A name of which the servers say that it does not exist, or has no address, has none.
 func (n *Known) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
 	var mu sync.Mutex // each is called by one at a time
-	found, over := false, false
-	offer := func(addr netip.Addr) {
-		found = true
-		each(resolve.Answer{Addrs: []netip.Addr{addr}})
-	}
-	late := time.AfterFunc(lateNames, func() {
-		defer guard.Recover()
-		mu.Lock()
-		defer mu.Unlock()
+	answered, over := false, false
+	offered := map[netip.Addr]bool{}
+	offer := func(private bool) {
 		for _, addr := range n.Addrs {
-			if !over && ctx.Err() == nil && !Private(addr) {
-				offer(addr)
+			if !offered[addr] && (private || !Private(addr)) {
+				offered[addr] = true
+				each(resolve.Answer{Addrs: []netip.Addr{addr}})
 			}
 		}
-	})
-	defer late.Stop()
+	}
+	offerAfter := func(delay time.Duration, private bool) *time.Timer {
+		return time.AfterFunc(delay, func() {
+			defer guard.Recover()
+			mu.Lock()
+			defer mu.Unlock()
+			// What the servers have said of a private address holds for this network.
+			if !over && ctx.Err() == nil && !(private && answered) {
+				offer(private)
+			}
+		})
+	}
+	defer offerAfter(lateNames, false).Stop()
+	defer offerAfter(silence, true).Stop()
 	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
 		mu.Lock()
 		defer mu.Unlock()
-		found = true
+		answered = true
 		each(a)
 	})
 	mu.Lock()
 	defer mu.Unlock()
 	over = true
-	if err == nil || found || ctx.Err() != nil || errors.Is(err, resolve.ErrNXDomain) || errors.Is(err, resolve.ErrNoData) || errors.Is(err, resolve.ErrBadName) {
+	if err == nil || answered || ctx.Err() != nil || errors.Is(err, resolve.ErrNXDomain) || errors.Is(err, resolve.ErrNoData) || errors.Is(err, resolve.ErrBadName) {
 		return err
 	}
-	for _, addr := range n.Addrs {
-		offer(addr)
-	}
-	if found {
+	offer(true)
+	if len(offered) > 0 {
 		return nil
 	}
 	return err

@@ -15,9 +15,11 @@ type Turn struct {
 	changed func()
 
 	mu      sync.Mutex
-	movers  int                // that want it, or have it until they say otherwise
-	callOff context.CancelFunc // of the relay that yields; nil if none does
+	movers  int      // that want it, or have it until they say otherwise
+	yielded *yielded // the relay that yields; nil if none does
 }
+
+type yielded struct{ callOff context.CancelFunc }
 
 // New returns a turn that nobody has. changed is called, without any lock, when a mover does not want it any more.
 func New(changed func()) *Turn { return &Turn{C: make(chan struct{}, 1), changed: changed} }
@@ -27,8 +29,8 @@ func (t *Turn) First() (done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.movers++
-	if t.callOff != nil {
-		t.callOff()
+	if t.yielded != nil {
+		t.yielded.callOff()
 	}
 	return func() {
 		t.mu.Lock()
@@ -97,10 +99,13 @@ func (t *Turn) YieldUnlessWanted() (ctx context.Context, done func(), ok bool) {
 // yield is Yield. With mu.
 func (t *Turn) yield() (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	t.callOff = cancel
+	own := &yielded{cancel}
+	t.yielded = own
 	return ctx, func() {
 		t.mu.Lock()
-		t.callOff = nil
+		if t.yielded == own { // else another relay yields already, and is the one to call off
+			t.yielded = nil
+		}
 		t.mu.Unlock()
 		cancel()
 	}

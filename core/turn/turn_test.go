@@ -60,3 +60,16 @@ func TestWhoeverCannotWaitLeaves(t *testing.T) {
 		t.Error("nobody has it any more")
 	}
 }
+
+// A relay that ends does not stand for one that has begun to yield since.
+func TestAnOlderRelayDoesNotSpeakForTheNewer(t *testing.T) {
+	turn := New(func() {})
+	_, older := turn.Yield()
+	ctx, newer := turn.Yield()
+	defer newer()
+	older()
+	defer turn.First()()
+	if ctx.Err() == nil {
+		t.Error("the newer one has not been called off")
+	}
+}
