@@ -4,13 +4,23 @@
 # the tests of single packages (make check, make units) are two parts more.
 #
 # What fails is run once more, alone, and named: programs, servers and networks of several processes on a busy machine
-# miss a moment now and then, and a second failure in a row is no such accident.
+# miss a moment now and then, and a second failure in a row is no such accident. What the analysers and the race detector find is none.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 go=${GO:-go}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
+# The lanes in the background hear no interrupt of the terminal's.
+lane_ids=
+# shellcheck disable=SC2317 # it is called by the trap
+stop() {
+	for lane_id in $lane_ids; do
+		pkill -P "$lane_id"
+		kill "$lane_id"
+	done 2>/dev/null
+	exit 1
+}
+trap stop INT TERM
 
 # A line a part: a package and, where that is run in several parts, the tests of this one. Those that take longest come
 # first, so that all lanes end at about the same time.
@@ -94,6 +104,7 @@ lane() {
 }
 while [ "$lanes" -gt 1 ]; do
 	lane "$@" &
+	lane_ids="$lane_ids $!"
 	lanes=$((lanes - 1))
 done
 lane "$@"
@@ -109,7 +120,12 @@ for file in "$work"/*.failed; do
 	[ -e "$file" ] || continue
 	read -r package only <"$file"
 	failed=$(sed -n 's/^--- FAIL: \([A-Za-z0-9_]*\).*/\1/p' "${file%.failed}" | sort -u | tr '\n' '|' | sed 's/|$//')
-	# Where the test's own program has broken down, it has named none.
+	if [ "$package" = check ] || grep -q '^WARNING: DATA RACE' "${file%.failed}"; then
+		status=1
+		continue
+	fi
+	# Where the test's own program has broken down, it has named none, or not those that were still to come.
+	grep -Eq '^(panic|fatal error): ' "${file%.failed}" && failed=
 	failed=${failed:-$(echo "$only" | sed 's/^^(\(.*\))\$$/\1/')}
 	echo "test.sh: once more: $package ${failed:-, all of it}"
 	if part "$package" "$@" -run "^(${failed:-.*})\$"; then
