@@ -46,6 +46,8 @@ struct carried {
     struct end program, server;
     struct way up, down;
     int error; /* errno with which the server's end has failed: after all that has come, the program's does; CARRIED_FAILED: to be told */
+    bool asked;   /* CARRIED_FAILED: SO_ERROR of the program's socket, which the kernel tells once, has been read for it (names.c) */
+    bool owed;    /* and there was one */
     bool queued;  /* in the list of those that have more to do (relay.c) */
     bool lingers; /* in that of those that wait for their end (relay.c) */
 

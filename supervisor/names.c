@@ -75,15 +75,19 @@ void names_error(struct notice *n)
     bool known = c && c->state == CARRIED_FAILED;
     int error = 0;
     socklen_t length = sizeof error;
-    if (known) {
+    if (known && !c->asked) {
         syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &length); /* that of loopback, which is told once as well */
-        error = error ? c->error : 0;
-        carried_forget(c);
+        c->asked = true;
+        c->owed = error != 0;
     }
+    error = known && c->owed ? c->error : 0;
     target_give_back(fd);
-    if (known && notice_is_valid(n)) {
-        notice_answer(n, give(t, notice_address(n, 3), notice_address(n, 4), &error, sizeof error));
-    } else {
+    if (!known || !notice_is_valid(n)) {
         notice_pass(n);
+        return;
+    }
+    /* A signal may take the thread out of the call, which is made again: only what has been told is forgotten. */
+    if (notice_answer(n, give(t, notice_address(n, 3), notice_address(n, 4), &error, sizeof error))) {
+        carried_forget(c);
     }
 }

@@ -360,6 +360,7 @@ int relay_look(void)
     struct carried *all = queue, *waiting = lingering;
     queue = NULL;
     queue_end = &queue;
+    lingering = NULL; /* before the first is carried: what that adds stays */
     while (all) {
         struct carried *c = all;
         all = c->more;
@@ -368,7 +369,6 @@ int relay_look(void)
             carry_both(c);
         }
     }
-    lingering = NULL;
     while (waiting) {
         struct carried *c = waiting;
         waiting = c->more;

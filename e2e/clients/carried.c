@@ -5,6 +5,7 @@
  *     carried IPV4 IPV6 SILENT UNREACHABLE
  *     carried --outlive IPV4      says "ready" when it has a connection, and goes on when that has ended
  *     carried --storm IPV4 SILENT
+ *     carried --late-resets IPV4
  *     carried --give-up ADDRESS...  begins connections, and closes their sockets
  *
  * The two addresses are those of the servers in e2e/supervisor/servers_test.go; SILENT answers nothing, UNREACHABLE cannot be reached.
@@ -27,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ECHO = 7001, GREETS, RESETS, SENDS, WHO, ENDS, COUNTS, CLOSED = 7099 };
+enum { ECHO = 7001, GREETS, RESETS, SENDS, WHO, ENDS, COUNTS, LATE, CLOSED = 7099 };
 
 union address {
     struct sockaddr any;
@@ -689,6 +690,30 @@ static int storm(const char *host, const char *silent_host)
     return 0;
 }
 
+/* Connections that are reset amid a flood: each is to end, whatever of the flood has come. */
+static int late_resets(const char *host)
+{
+    static char flood[1 << 20];
+    int reset = 0;
+    for (int i = 0; i < 60; i++) {
+        union address to = at(host, LATE);
+        struct timeval limit = { 10, 0 };
+        int fd = make(&to, 0);
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        connect(fd, &to.any, size_of(&to));
+        ssize_t n;
+        while ((n = read(fd, flood, sizeof flood)) > 0) {
+        }
+        reset += n < 0 && errno == ECONNRESET;
+        if (n < 0 && errno == EAGAIN) {
+            break;
+        }
+        close(fd);
+    }
+    printf("late resets: %d\n", reset);
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -707,6 +732,9 @@ int main(int count, char **arguments)
     }
     if (count == 4 && !strcmp(arguments[1], "--storm")) {
         return storm(arguments[2], arguments[3]);
+    }
+    if (count == 3 && !strcmp(arguments[1], "--late-resets")) {
+        return late_resets(arguments[2]);
     }
     if (count == 3 && !strcmp(arguments[1], "--continue")) {
         talk("exec", atoi(arguments[2]), "in another program");

@@ -157,3 +157,10 @@ func TestStormsOfConnections(t *testing.T) {
 	native, under := g.Both(nil, g.client, "--storm", g.Content(), silent)
 	lab.Compare(t, native, under)
 }
+
+// A program hears of a reset that comes while the supervisor still has much for it.
+func TestResetsAmidAFlood(t *testing.T) {
+	g := newGround(t)
+	native, under := g.Both(nil, g.client, "--late-resets", g.Content())
+	lab.Compare(t, native, under)
+}

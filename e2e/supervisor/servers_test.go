@@ -67,6 +67,10 @@ func serve(t lab.T, n *lab.Network) {
 			}
 			fmt.Fprint(c, seen.Swap(""))
 		},
+		func(c net.Conn) { // LATE
+			c.Write(make([]byte, 12<<20))
+			c.(*net.TCPConn).SetLinger(0)
+		},
 	}
 	for i, answer := range answers {
 		for _, address := range []string{n.Content(), n.Content6()} {
