@@ -120,11 +120,15 @@ func (s *Stream) recover(cause string) {
 	s.mu.Lock()
 	s.recovering = false
 	again = again || s.failed != nil && s.failed.pending() && !s.closed
+	idle := s.current() == nil
 	s.flow.Restart(time.Now())
 	s.mu.Unlock()
-	if again {
+	switch {
+	case again:
 		// It failed anew after the recovery had looked for the last time.
 		guard.Go(func() { s.recover(cause) })
+	case idle:
+		s.lookAtPath() // the response has come to its end meanwhile, and the connection may be of no use for the next
 	}
 }
 

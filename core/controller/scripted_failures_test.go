@@ -3,6 +3,7 @@ package controller
 
 import (
 	"net/http"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -53,6 +54,7 @@ func TestFailuresOfAScriptedShim(t *testing.T) {
 			}
 		})
 	}
+	t.Run("idle on a path that was lost before", func(t *testing.T) { testIdleOnALostPath(t, w) })
 	t.Run("before the answer", func(t *testing.T) { testBeforeTheAnswer(t, w, film) })
 	t.Run("an unanswered request", func(t *testing.T) { testUnanswered(t, w, film) })
 }
@@ -193,4 +195,25 @@ func testUnanswered(t *testing.T, w *world, film []byte) {
 		t.Error(m.error)
 	}
 	p.readAll(film)
+}
+
+// The path is lost while the response is still the stream's, which is told of that loss alone, and has come to its end before anything
+// was done about it.
+func testIdleOnALostPath(t *testing.T, w *world) {
+	short := content(100_000)
+	w.answers(file(short, etag))
+	p := newScripted(t, w, settings())
+	p.get()
+	p.head()
+	lost := *p.c.networks.State()
+	lost.Interfaces = slices.Clone(lost.Interfaces)
+	for i := range lost.Interfaces {
+		if lost.Interfaces[i].Name == "wlan0" {
+			lost.Interfaces[i].Carrier = false
+		}
+	}
+	p.c.networks.Use(&lost)
+	p.readAll(short)
+	o := p.next(channel.Arm)
+	p.refuse(o, channel.WhyClosed)
 }

@@ -236,7 +236,11 @@ func (s *Stream) done(m channel.Message) {
 		s.last = e
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
 		s.publish(control.EventDone, "received all of "+e.url(s.opened.Peer.String()), map[string]any{"received": m.A})
-		return
+		break
+	}
+	if s.current() == nil && s.pathLost() != "" {
+		// While the response was still being read the loss concerned that. Nobody will tell of it again.
+		guard.Go(s.lookAtPath)
 	}
 }
 
