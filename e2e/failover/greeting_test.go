@@ -261,3 +261,64 @@ open("out", "wb").write(f.read())`
 		})
 	}
 }
+
+// Whoever shares the descriptor while another connection stands in for a slow one shares the program's own, on which the handshake then
+// goes on.
+func TestAHandshakeWhoseDescriptorIsShared(t *testing.T) {
+	const script = `import os, socket, ssl, sys, threading
+context = ssl.create_default_context(cafile=sys.argv[1])
+s = context.wrap_socket(socket.create_connection(("` + host + `", 443)), server_hostname="` + host + `", do_handshake_on_connect=False)
+t = threading.Thread(target=s.do_handshake)
+t.start()
+sys.stdin.readline()
+SHARE
+print("shared", flush=True)
+t.join()
+s.sendall(b"GET /film.mkv HTTP/1.0\r\nHost: ` + host + `\r\n\r\n")
+f = s.makefile("rb")
+while (line := f.readline()) != b"\r\n":
+    assert line, "no answer"
+open("out", "wb").write(f.read())`
+	ways := map[string]string{
+		"fork":       "os.waitpid(os.fork() or os._exit(0), 0)",
+		"dup":        "os.dup(s.fileno())",
+		"dup2":       "os.dup2(s.fileno(), 100)",
+		"SCM_RIGHTS": "pair = socket.socketpair(); socket.send_fds(pair[0], [b'x'], [s.fileno()])",
+	}
+	var slow *lab.Server
+	s := secureSite(t, func(s *site, n *lab.Network, options lab.ServerOptions) { slow = n.Paced(s.root, options) })
+	s.web["wwan0"].Kill()
+	asked := make(chan bool, len(ways))
+	s.mute(s.Network("wwan0"), func(c net.Conn) {
+		asked <- true
+		c.Read(make([]byte, 1))
+	})
+	slow.Freeze()
+	var all []*download
+	var ins []io.Writer
+	for name, share := range ways {
+		d := s.greets(true, program{"", []string{"timeout", "20", "python3", "-W", "ignore", "-c", strings.ReplaceAll(script, "SHARE", share), "CA"}, nil}).named(name)
+		in, err := d.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Start()
+		all, ins = append(all, d), append(ins, in)
+	}
+	for range ways {
+		<-asked
+	}
+	for i, d := range all {
+		ins[i].Write([]byte("\n"))
+		s.Await("the sharing by "+d.name, lab.Patience, func() bool { out, _ := d.Output(); return strings.Contains(out, "shared") })
+	}
+	slow.Thaw()
+	for _, d := range all {
+		if r := d.Wait(); r.Status != 0 || r.Stderr != "" || lab.Sum(d.out()) != s.sum {
+			t.Errorf("%s: %v", d.name, r)
+		}
+	}
+	if n := len(slow.Requests()); n != len(ways) {
+		t.Errorf("%d requests", n)
+	}
+}

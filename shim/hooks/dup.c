@@ -13,6 +13,7 @@
 #include "process/calls.h"
 #include "close.h"
 #include "process/fork.h"
+#include "stream/attempt.h"
 #include "stream/gate.h"
 #include "process/agent.h"
 #include "process/load.h"
@@ -22,11 +23,12 @@
 #include "stream/unchunk.h"
 
 
-/* Called before `fd` gets a twin, which is not read by way of a record. */
+/* Called before `fd` gets a twin, which is not read by way of a record, and behind which nothing else is ever put. */
 static void prepare(int fd)
 {
     struct stream *s = stream_of(fd);
     if (s) {
+        attempt_withdraw(s);
         unchunk_end(s);
     }
 }

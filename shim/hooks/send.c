@@ -10,6 +10,7 @@
 #include "process/calls.h"
 #include "connect.h"
 #include "process/memory.h"
+#include "stream/attempt.h"
 #include "stream/names.h"
 #include "stream/call.h"
 #include "stream/unchunk.h"
@@ -65,10 +66,16 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
     return result;
 }
 
+/* There are descriptors behind which something else may be put. */
+static bool may_matter(void)
+{
+    return atomic_load_explicit(&stream_open_count, memory_order_relaxed) || attempts_are_open();
+}
+
 /* A descriptor passed to another process (SCM_RIGHTS) has a second owner from now on. */
 static void note_passed(const struct msghdr *message)
 {
-    if (!message->msg_controllen || !atomic_load_explicit(&stream_open_count, memory_order_relaxed)) {
+    if (!message->msg_controllen || !may_matter()) {
         return;
     }
     int saved = errno;
@@ -94,9 +101,10 @@ static void before_passing(int fd, const struct msghdr *message)
 {
     int saved = errno, domain = 0;
     socklen_t length = sizeof domain;
-    if (atomic_load_explicit(&stream_open_count, memory_order_relaxed) && message->msg_controllen
+    if (may_matter() && message->msg_controllen
         && !REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) && domain == AF_UNIX) {
         unchunk_end_all();
+        attempts_withdraw();
     }
     errno = saved;
 }
@@ -104,7 +112,7 @@ static void before_passing(int fd, const struct msghdr *message)
 /* The message will be looked into before the kernel has, and cannot be. */
 static bool is_out_of_reach(int fd, const void *message, size_t length)
 {
-    return (stream_entry(fd) || atomic_load_explicit(&stream_open_count, memory_order_relaxed)) && !memory_is_readable(message, length);
+    return (stream_entry(fd) || may_matter()) && !memory_is_readable(message, length);
 }
 
 /* The kernel has accepted a message on a descriptor that is not followed. */

@@ -11,6 +11,9 @@
 /* Before a fork, or before Midstream withdraws: no connection needs its framing taken out any more (stream/unchunk.c). */
 void unchunk_end_all(void);
 
+/* Likewise: handshakes go on where the program has begun them (stream/attempt.c). */
+void attempts_withdraw(void);
+
 /* In a forked child: nothing of the parent's is followed. */
 void stream_forget_all(void);
 void caller_forget(void);

@@ -21,6 +21,7 @@ static void before(void)
 {
     load_wait();
     unchunk_end_all();
+    attempts_withdraw();
 }
 
 static void in_child(void)

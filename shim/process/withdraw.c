@@ -87,6 +87,7 @@ void withdraw_silently(void)
     int saved = errno;
     if (!atomic_exchange(&withdraw_silent, 1)) {
         end_core(true);
+        attempts_withdraw();
         stream_forget_plain();
     }
     errno = saved;

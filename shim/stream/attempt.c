@@ -106,11 +106,11 @@ void attempt_forget(struct stream *s)
     }
 }
 
-/* Puts a socket of Midstream's on the descriptor. */
+/* Puts a socket on the descriptor; one of Midstream's, only where all sets that the descriptor is in are known. */
 static bool put(struct stream *s, int *socket)
 {
     int flags = (int)REAL(syscall)(SYS_fcntl, s->fd, F_GETFD);
-    if (epoll_know(s)) {
+    if (epoll_know(s) && socket != &s->kept.fd) {
         drop(socket);
         return false;
     }
@@ -120,6 +120,20 @@ static bool put(struct stream *s, int *socket)
     s->present.inode = socket_inode(s->fd);
     epoll_join(s, s->fd);
     return done;
+}
+
+/* The program's own connection comes back. */
+static bool put_back(struct stream *s)
+{
+    s->moved = false;
+    return put(s, &s->kept.fd);
+}
+
+/* The program may have asked already who is at both ends of its connection. */
+static void keep_names(struct stream *s)
+{
+    socklen_t length = sizeof s->local;
+    s->moved = !REAL(getsockname)(s->kept.fd, (struct sockaddr *)&s->local, &length);
 }
 
 /* Goes over the next interface that takes the attempt. */
@@ -151,6 +165,9 @@ static bool try_next(struct stream *s)
             }
             own_add(own);
             s->kept.fd = own;
+            if (s->flight) {
+                keep_names(s);
+            }
         }
         if (put(s, &other)) {
             s->attempt_since = coarse_now_ns();
@@ -213,37 +230,9 @@ static bool go_on(struct stream *s)
     if (try_next(s)) {
         return true;
     }
-    bool back = s->kept.fd >= 0 && put(s, &s->kept.fd);
+    bool back = s->kept.fd >= 0 && put_back(s);
     attempt_over(s);
     return back;
-}
-
-enum turn { MINE, NOT_NOW, NEVER };
-
-/* Closes the gate. NOT_NOW: another thread has dealt with it meanwhile. NEVER: it is not followed any more. */
-static enum turn take_turn(struct stream *s)
-{
-    if (!fork_is_mine() || !fork_same_process()) {
-        return NEVER;
-    }
-    if (!gate_close(s)) {
-        gate_wait(s);
-        return NOT_NOW;
-    }
-    for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
-        sched_yield();
-    }
-    bool follows = !atomic_load(&s->inside) && attempt_is_open(s) && stream_of(s->fd) == s
-        && atomic_load(&s->stage) == STAGE_CANDIDATE && fork_children() == s->forks;
-    bool replaced = follows && socket_inode(s->fd) != s->present.inode;
-    if (!follows || replaced) {
-        gate_open(s);
-        if (replaced) {
-            stream_closed(s); /* the number was closed and used again without any hook seeing it */
-        }
-        return NEVER;
-    }
-    return MINE;
 }
 
 /* What has become of a ClientHello on a connection. */
@@ -261,6 +250,61 @@ static enum answer answer_on(int fd)
     return ANSWER_CONNECTED;
 }
 
+/*
+ * A handshake is not followed any more: unless another connection has been answered, it goes on where the program began it, and never on
+ * one that has not even had the ClientHello. With the gate closed.
+ */
+static void stand_back(struct stream *s)
+{
+    if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && s->kept.fd >= 0 && answer_on(s->fd) != ANSWER_THERE) {
+        put_back(s);
+    }
+    attempt_over(s);
+}
+
+/* With the gate closed: calls that are inside leave. Not those that sleep there, nor one that this thread is within. */
+static void await_nobody(const struct stream *s)
+{
+    for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+        sched_yield();
+    }
+}
+
+static bool is_followed(const struct stream *s)
+{
+    return attempt_is_open(s) && stream_of(s->fd) == s && atomic_load(&s->stage) == STAGE_CANDIDATE;
+}
+
+enum turn { MINE, NOT_NOW, NEVER };
+
+/* Closes the gate. NOT_NOW: it has been dealt with meanwhile. NEVER: it is not followed any more. */
+static enum turn take_turn(struct stream *s)
+{
+    if (!fork_is_mine() || !fork_same_process()) {
+        return NEVER;
+    }
+    if (!gate_close(s)) {
+        gate_wait(s);
+        return NOT_NOW;
+    }
+    await_nobody(s);
+    bool shared = fork_children() != s->forks, follows = !atomic_load(&s->inside) && is_followed(s) && (!shared || attempt_is_greeted(s));
+    bool replaced = follows && socket_inode(s->fd) != s->present.inode;
+    if (follows && !replaced && shared) {
+        stand_back(s); /* a child has been made after attempts_withdraw() */
+        gate_open(s);
+        return NOT_NOW;
+    }
+    if (!follows || replaced) {
+        gate_open(s);
+        if (replaced) {
+            stream_closed(s); /* the number was closed and used again without any hook seeing it */
+        }
+        return NEVER;
+    }
+    return MINE;
+}
+
 /* No octet of an answer has been read, by whatever way. The kernel counts FIN as one. */
 static bool is_unread(const struct stream *s)
 {
@@ -268,24 +312,16 @@ static bool is_unread(const struct stream *s)
     return taken == 0 || taken == 1;
 }
 
-/* The program may have asked already who is at both ends of its connection. */
-static void keep_names(struct stream *s)
-{
-    socklen_t length = sizeof s->local;
-    s->moved = s->kept.fd >= 0 && !REAL(getsockname)(s->kept.fd, (struct sockaddr *)&s->local, &length);
-}
-
 /* Takes a connection over another interface a step on. True: something else is on the descriptor now. With the gate closed. */
 static bool step(struct stream *s, int64_t now)
 {
     enum answer answer = answer_on(s->fd);
     if (s->kept.fd >= 0 && answer != ANSWER_THERE && answer_on(s->kept.fd) == ANSWER_THERE) {
-        put(s, &s->kept.fd); /* the first has answered after all */
+        put_back(s); /* the first has answered after all */
         attempt_over(s);
         return true;
     }
     if (answer == ANSWER_THERE) {
-        keep_names(s);
         attempt_over(s);
         return false;
     }
@@ -309,19 +345,36 @@ static bool greeting_shown(struct stream *s, uint32_t events)
     return answer == ANSWER_ENDED && go_on(s);
 }
 
+/* Another thread may be at it. False: it does not come to an end. */
+static bool close_in_turn(struct stream *s)
+{
+    while (!gate_close(s)) {
+        if (!gate_wait(s)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void attempt_withdraw(struct stream *s)
 {
     int saved = errno;
-    if (atomic_load(&s->attempt) == ATTEMPT_GREETED) {
-        attempt_over(s);
-    } else if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && take_turn(s) == MINE) {
-        if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && answer_on(s->fd) != ANSWER_THERE && s->kept.fd >= 0) {
-            put(s, &s->kept.fd);
+    if (attempt_is_greeted(s) && fork_is_mine() && fork_same_process() && close_in_turn(s)) {
+        await_nobody(s);
+        if (is_followed(s) && attempt_is_greeted(s) && socket_inode(s->fd) == s->present.inode) {
+            stand_back(s);
         }
-        attempt_over(s);
         gate_open(s);
     }
     errno = saved;
+}
+
+void attempts_withdraw(void)
+{
+    uint32_t used = attempts_are_open() ? stream_slots_used() : 0;
+    for (uint32_t slot = 0; slot < used; slot++) {
+        attempt_withdraw(stream_slot(slot));
+    }
 }
 
 static short events_of(int fd)

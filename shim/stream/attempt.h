@@ -26,8 +26,14 @@ void attempt_begin(struct stream *s);
 /* So it is, and this is the first that the program has sent on it. Within the call. */
 void attempt_greeted(struct stream *s, const uint8_t *octets, size_t count);
 
-/* The program sends more without an answer: that is for the connection on which it has sent the rest. Not within the gate. */
+/*
+ * The program sends more without an answer: that is for the connection on which it has sent the rest. Or the descriptor is about to be
+ * shared, or left. A handshake is not followed any more, and where nobody has answered the program's own connection is back. Keeps errno.
+ */
 void attempt_withdraw(struct stream *s);
+
+/* All handshakes: any descriptor may be about to be shared. Keeps errno. */
+void attempts_withdraw(void);
 
 /* The connection is made, or nobody follows it any more. By a thread inside the gate, or before there is another. */
 void attempt_over(struct stream *s);

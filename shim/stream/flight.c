@@ -45,8 +45,8 @@ bool flight_keep(struct stream *s, const uint8_t *octets, size_t count)
 
 bool flight_send(const struct stream *s, int fd)
 {
-    const struct flight *f = &flights[s->flight - 1];
-    return REAL(send)(fd, f->octets, f->length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)f->length;
+    const struct flight *f = s->flight ? &flights[s->flight - 1] : NULL;
+    return f && REAL(send)(fd, f->octets, f->length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)f->length;
 }
 
 unsigned flight_find(struct stream *s)

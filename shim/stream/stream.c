@@ -329,6 +329,7 @@ void stream_leave(struct stream *s, enum ms_why why)
         quiet_tell(s);
         channel_send_why(s, MS_LEFT, atomic_load(&s->counters->exchange), 0, 0, why);
     } else {
+        attempt_withdraw(s);
         stream_abandon(s);
     }
 }
