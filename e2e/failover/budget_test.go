@@ -213,6 +213,8 @@ func TestServersThatPaceThemselvesByTheSecond(t *testing.T) {
 			if len(last) != 1 || last[0].To.Interface != "wwan0" {
 				t.Errorf("%+v", last)
 			}
+			// lighttpd writes a request down when it turns to the connection for the next time, which it does by the second.
+			s.Await("the request over wlan0 to be written down", lab.Patience, func() bool { return len(s.web["wlan0"].Requests()) > 0 })
 			if n := len(s.web["wlan0"].Requests()); n != 1 {
 				t.Errorf("%d requests over wlan0", n)
 			}
