@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"midstream/core/guard"
 	"midstream/core/http1"
 )
 
@@ -97,11 +98,12 @@ type Assembler struct {
 	closed   bool
 	timer    *time.Timer
 	deadline time.Time
-	tail     net.Conn // brings what comes from end on
-	tailHad  []byte   // of which this has been read already
-	tailRead int64    // octets that the reader has had of it
-	taken    bool     // it has been given to somebody else
-	asleep   int      // paths that wait until the program has not enough
+	alarm    *time.Timer // has the reader look when it is over
+	tail     net.Conn    // brings what comes from end on
+	tailHad  []byte      // of which this has been read already
+	tailRead int64       // octets that the reader has had of it
+	taken    bool        // it has been given to somebody else
+	asleep   int         // paths that wait until the program has not enough
 	proved   map[string]http1.Validators
 	single   map[string]bool // servers that are asked one at a time
 	barren   []time.Duration // when something was asked that brought nothing
@@ -114,6 +116,7 @@ func New(o Options) *Assembler {
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.s = NewScheduler(0, o.First, o.End)
 	a.timer = time.AfterFunc(time.Hour, func() {
+		defer guard.Recover()
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.plan()
@@ -125,7 +128,7 @@ func New(o Options) *Assembler {
 	}
 	for _, f := range a.feeders {
 		a.done.Add(1)
-		go f.run()
+		guard.Go(f.run)
 	}
 	return a
 }
@@ -339,11 +342,15 @@ func (a *Assembler) hopeless() {
 
 // wakes has whoever waits look again when ctx ends.
 func (a *Assembler) wakes(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.changed.Broadcast()
-	})
+	return context.AfterFunc(ctx, a.wake)
+}
+
+// wake has whoever waits look again. With the lock, lest it goes by one who is about to wait.
+func (a *Assembler) wake() {
+	defer guard.Recover()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changed.Broadcast()
 }
 
 // Begun waits until there is something to read. It reports whether there is.
@@ -442,6 +449,9 @@ func (a *Assembler) Close() error {
 	a.closed = true
 	a.cancel()
 	a.timer.Stop()
+	if a.alarm != nil {
+		a.alarm.Stop()
+	}
 	for _, f := range a.feeders {
 		f.abandon()
 	}
@@ -473,8 +483,12 @@ func (a *Assembler) SetReadDeadline(t time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.deadline = t
+	if a.alarm != nil {
+		a.alarm.Stop()
+		a.alarm = nil
+	}
 	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), func() { a.changed.Broadcast() })
+		a.alarm = time.AfterFunc(time.Until(t), a.wake)
 	}
 	a.changed.Broadcast()
 	if a.tail != nil {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"midstream/core/guard"
 	"midstream/core/http1"
 )
 
@@ -40,10 +41,13 @@ type server struct {
 	cut func() int64
 	// mangles an answer's head, if set.
 	mangles func(head []byte)
+	// greets is how many connections are served; later ones are closed at once. 0: all.
+	greets int
 	// silent: nothing is sent any more.
 	silent atomic.Bool
 
 	listener net.Listener
+	accepted atomic.Int64
 	requests atomic.Int64
 	octets   atomic.Int64
 	mu       sync.Mutex
@@ -66,8 +70,11 @@ func (s *server) start(t testing.TB) *server {
 			if err != nil {
 				return
 			}
+			n := s.accepted.Add(1)
 			s.mu.Lock()
-			if s.down {
+			if s.greets > 0 && n > int64(s.greets) {
+				conn.Close()
+			} else if s.down {
 				reset(conn)
 			} else {
 				s.conns[conn] = true
@@ -368,6 +375,74 @@ func TestWhatOneServerRefusesAnotherBrings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A path that is not asked has connections made rarely to a server that closes them at once.
+func TestAServerThatClosesWhatIsNotAskedIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	content := octets(11, 8<<20)
+	one, two := (&server{content: content, rate: 4e6}).start(t), (&server{content: content, greets: 1, ends: 2, rate: someRate}).start(t)
+	o := options(content, 0, one, two)
+	o.Paths[1].Rules.Share = 0.001
+	a := New(o)
+	defer a.Close()
+	if err := fetch(t, a, content); err != nil {
+		t.Fatal(err, a.States())
+	}
+	if n := two.accepted.Load(); n < 2 || n > 12 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// What brings nothing is counted, and has the next attempt wait; a connection that has brought something may end at any time.
+func TestWhatBringsNothingIsCounted(t *testing.T) {
+	t.Parallel()
+	for err, barren := range map[error]int{errGivenUp: 1, errIdle: 0, errClosing: 0, io.ErrUnexpectedEOF: 1} {
+		for _, brought := range []bool{false, true} {
+			a := New(Options{End: 1 << 20})
+			f := &feeder{a: a, n: a.s.AddPath(PathRules{}), wire: &wire{brought: brought, given: true}}
+			a.feeders = append(a.feeders, f)
+			if !f.ended(err) {
+				t.Errorf("%v: no more attempts", err)
+			}
+			if want := barren; brought && len(a.barren) != 0 || !brought && len(a.barren) != want {
+				t.Errorf("%v, something brought %t: counted %d", err, brought, len(a.barren))
+			}
+			if waits := !brought && err != errClosing; waits != (f.fails == 1) {
+				t.Errorf("%v, something brought %t: the next attempt waits: %t", err, brought, f.fails == 1)
+			}
+			a.Close()
+		}
+	}
+}
+
+// frail is a way that breaks.
+type frail struct {
+	way
+	dials *atomic.Int64
+}
+
+func (w frail) Dial(ctx context.Context) (net.Conn, error) {
+	if w.dials.Add(1) > 1 {
+		panic("a mistake")
+	}
+	return w.way.Dial(ctx)
+}
+
+// A mistake on a path ends that path's work, and not the program.
+func TestAMistakeEndsNoProgram(t *testing.T) {
+	content := octets(12, 2<<20)
+	mistakes := make(chan any, 8)
+	guard.OnPanic(func(value any, _ []byte) { mistakes <- value })
+	one, two := (&server{content: content, rate: someRate}).start(t), (&server{content: content, ends: 2, told: true, rate: someRate}).start(t)
+	o := options(content, 0, one, two)
+	o.Paths[1].Way = frail{o.Paths[1].Way.(way), new(atomic.Int64)}
+	a := New(o)
+	defer a.Close()
+	if err := fetch(t, a, content); err != nil {
+		t.Error(err, a.States())
+	}
+	<-mistakes
 }
 
 // A server that lies is found out where something is fetched twice; what was delivered before cannot be taken back.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"midstream/core/guard"
 	"midstream/core/http1"
 )
 
@@ -125,7 +126,11 @@ func (f *feeder) ended(err error) bool {
 		f.failing = true
 		f.fails++
 		a.barren = append(a.barren, a.now())
-	case err == errClosing, err == errDropped, err == errIdle, err == errGivenUp:
+	case err == errClosing, err == errDropped, brought && (err == errIdle || err == errGivenUp):
+	case err == errIdle:
+		// It has not been asked: that says nothing of the path, but another connection is not made at once.
+		wait = min(firstBackOff<<min(f.fails, 8), lastBackOff)
+		f.fails++
 	case brought:
 		f.fails = 0
 	default:
@@ -282,7 +287,10 @@ func (f *feeder) connect() dialled {
 	a.mu.Unlock()
 	if !proved {
 		// Whoever ends it all interrupts this.
-		stop := context.AfterFunc(a.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+		stop := context.AfterFunc(a.ctx, func() {
+			defer guard.Recover()
+			conn.SetDeadline(time.Unix(1, 0))
+		})
 		conn.SetDeadline(time.Now().Add(proofTimeout))
 		rtt, err = f.prove(w)
 		if !stop() && err == nil {
@@ -300,6 +308,17 @@ func (f *feeder) connect() dialled {
 		}
 	}
 	return dialled{wire: w, rtt: rtt, answered: !proved}
+}
+
+// connecting makes a connection meanwhile.
+func (f *feeder) connecting() chan dialled {
+	c := make(chan dialled, 1)
+	guard.Go(func() {
+		d := dialled{err: errGivenUp} // whatever happens, who waits for it goes on
+		defer func() { c <- d }()
+		d = f.connect()
+	})
+	return c
 }
 
 // place names a server as it is reached over the path's interface: another network may lead elsewhere.
@@ -469,7 +488,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 	f.wire, f.why, f.failing = w, "", false
 	a.s.Ready(a.now(), f.n, d.rtt, 0)
 	a.s.Ahead(f.n, d.answered && !a.single[f.place(w)])
-	go w.send(f, done)
+	guard.Go(func() { w.send(f, done) })
 	a.plan()
 	a.changed.Broadcast()
 	a.mu.Unlock()
@@ -541,8 +560,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 			return next, errGivenUp
 		}
 		if closing && next == nil {
-			next = make(chan dialled, 1)
-			go func(c chan dialled) { c <- f.connect() }(next)
+			next = f.connecting()
 		}
 		err = w.content(framing, slab, func(n int) bool {
 			a.mu.Lock()
