@@ -109,6 +109,13 @@ type mark struct {
 	bad   bool
 }
 
+// Samples that are closer than this, and those after that time, are left out, in seconds: what record writes has none, and neither rates nor
+// axes are to become infinite.
+const (
+	closest = 0.001
+	latest  = 1e9
+)
+
 func newFigure(entries []entry) *figure {
 	f := &figure{totals: map[string][]float64{}}
 	byID := map[string]*course{}
@@ -117,8 +124,8 @@ func newFigure(entries []entry) *figure {
 		switch {
 		case e.Event != nil:
 			f.mark(e)
-		case len(e.Sample) > 0 && e.At >= 0:
-			if n := len(f.times); n > 0 && e.At <= f.times[n-1] {
+		case len(e.Sample) > 0 && e.At >= 0 && e.At < latest:
+			if n := len(f.times); n > 0 && e.At < f.times[n-1]+closest {
 				continue
 			}
 			for _, s := range e.Sample {

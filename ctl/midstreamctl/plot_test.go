@@ -150,3 +150,22 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// What no recorder writes draws a picture as well, and soon.
+func TestPlotOfUnlikelyTimes(t *testing.T) {
+	folder := t.TempDir()
+	from, to := filepath.Join(folder, "r"), filepath.Join(folder, "r.svg")
+	one := func(at string, n string) string {
+		return `{"t":` + at + `,"sessions":[{"id":"1-1","received":` + n + `,"parts":{"wlan0":` + n + `}}]}` + "\n"
+	}
+	text := `{"midstream_record":1,"begun":"2026-01-01T00:00:00Z"}` + "\n" + one("0", "1") + one("1e-310", "9000000000000000000") + one("1e300", "2") + one("-1e300", "2")
+	if err := os.WriteFile(from, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := plot(from, to, "", false); err != nil {
+		t.Error(err)
+	}
+	if picture, _ := os.ReadFile(to); len(picture) == 0 || len(picture) > 1<<16 {
+		t.Errorf("%d octets", len(picture))
+	}
+}

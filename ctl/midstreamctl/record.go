@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"time"
 
@@ -160,6 +161,7 @@ func (r *recorder) sample() (active bool, err error) {
 	}
 	changed = changed || len(now) != len(r.before)
 	r.before = now
+	maps.DeleteFunc(r.parts, func(id string, _ map[string]int64) bool { _, there := now[id]; return !there })
 	if !changed {
 		return active, nil
 	}
