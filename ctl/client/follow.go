@@ -24,9 +24,9 @@ type Follower struct {
 	More func() []Process
 
 	wg       sync.WaitGroup
-	mu       sync.Mutex // for what is below, and for the functions
-	followed map[int]bool
-	named    map[int]bool // whose failure has been told
+	mu       sync.Mutex      // for what is below, and for the functions
+	followed map[string]bool // by Path: two users may both say that they have a number
+	named    map[string]bool // whose failure has been told
 	ended    bool
 }
 
@@ -35,7 +35,7 @@ func (f *Follower) Follow(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer f.wg.Wait()
 	defer stop()
-	f.followed, f.named = map[int]bool{}, map[int]bool{}
+	f.followed, f.named = map[string]bool{}, map[string]bool{}
 	tick := time.NewTicker(rescan)
 	defer tick.Stop()
 	for {
@@ -48,8 +48,8 @@ func (f *Follower) Follow(ctx context.Context) error {
 		}
 		for _, p := range all {
 			f.mu.Lock()
-			begin := !f.followed[p.PID]
-			f.followed[p.PID] = true
+			begin := !f.followed[p.Path]
+			f.followed[p.Path] = true
 			f.mu.Unlock()
 			if begin {
 				f.wg.Go(func() { f.one(ctx, p, stop) })
@@ -69,9 +69,9 @@ func (f *Follower) one(ctx context.Context, p Process, stop func()) {
 	err := f.events(ctx, p, stop)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.followed, p.PID)
-	if err != nil && ctx.Err() == nil && !f.named[p.PID] {
-		f.named[p.PID] = true
+	delete(f.followed, p.Path)
+	if err != nil && ctx.Err() == nil && !f.named[p.Path] {
+		f.named[p.Path] = true
 		if f.Failed != nil {
 			f.Failed(p, err)
 		}
@@ -101,7 +101,7 @@ func (f *Follower) events(ctx context.Context, p Process, stop func()) error {
 		if err != nil {
 			return nil // it has ended, which is no failure
 		}
-		if r.Method == control.MethodEvent && !f.pass(ctx, r.Params) {
+		if r.Method == control.MethodEvent && p.hasEvent(r.Params) && !f.pass(ctx, r.Params) {
 			stop()
 			return nil
 		}

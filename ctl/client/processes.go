@@ -4,6 +4,7 @@ package client
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,9 @@ const (
 
 // allOthers is how many octets the answers of one other user's processes may have together.
 const allOthers = 32 << 20
+
+// othersMove is how long another user's process may go on moving downloads beyond its limit: it could say so for ever.
+const othersMove = time.Minute
 
 // UnitsFolder is below /run, with a folder for each service that has its own /tmp: midstreamctl enable.
 const UnitsFolder = "midstream-units"
@@ -86,7 +90,7 @@ func list(dir string, uid int) ([]Process, error) {
 	for _, entry := range entries {
 		name, isSocket := strings.CutSuffix(entry.Name(), ".sock")
 		pid, err := strconv.Atoi(name)
-		if isSocket && err == nil && pid > 0 && entry.Type() == fs.ModeSocket {
+		if isSocket && err == nil && pid > 0 && entry.Type() == fs.ModeSocket && (uid == os.Geteuid() || mayBe(pid, uid)) {
 			all = append(all, Process{pid, control.SocketPath(dir, pid), uid})
 		}
 	}
@@ -190,7 +194,8 @@ func Ask[T any](ctx context.Context, p Process, limit time.Duration, method stri
 	defer cancel(nil)
 	moves := method == control.MethodMigrate || method == control.MethodUse
 	defer time.AfterFunc(limit, func() {
-		for moves && p.isMoving(ctx) {
+		end := time.Now().Add(othersMove)
+		for moves && (p.UID == os.Geteuid() || time.Now().Before(end)) && p.isMoving(ctx) {
 			time.Sleep(AnswerLimit)
 		}
 		cancel(context.DeadlineExceeded)
@@ -202,8 +207,12 @@ func Ask[T any](ctx context.Context, p Process, limit time.Duration, method stri
 	}
 	if err == nil {
 		defer c.Close()
-		err = c.Call(method, params, &a.Result)
+		var answer json.RawMessage
+		err = c.Call(method, params, &answer)
 		octets = len(c.in.Bytes())
+		if err == nil {
+			err = json.Unmarshal(p.believed(method, answer), &a.Result)
+		}
 	}
 	switch {
 	case err == nil:

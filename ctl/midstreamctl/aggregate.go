@@ -26,7 +26,7 @@ func aggregateCommand(e *environment) *cobra.Command {
 	asJSON := jsonFlag(c, "one JSON object: streams, and unanswered with each process that gave no answer")
 	completes(c, map[string]completer{"pid": e.completePIDs, "session": e.completeSessions}, func([]string) []string { return []string{"on", "off"} })
 	return e.command(c, "0 all done; 1 some could not; 2 wrong usage or configuration; 3 nothing matched", func(c *cobra.Command, args []string) int {
-		owner, ok := sessionPID(*session)
+		owner, ok := client.SessionPID(*session)
 		switch {
 		case args[0] != "on" && args[0] != "off":
 			return e.wrong(c, "%q is neither on nor off", args[0])

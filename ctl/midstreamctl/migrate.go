@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,7 +64,7 @@ type outcome struct {
 
 func migrate(e *environment, c *cobra.Command, to string, pid int, session string, timeout time.Duration, asJSON bool) int {
 	given := c.Flags().Changed
-	owner, isSession := sessionPID(session)
+	owner, isSession := client.SessionPID(session)
 	wrong := ""
 	switch {
 	case to == "":
@@ -150,11 +148,3 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 }
 
 func end(e control.End) string { return e.Interface + " " + e.Server }
-
-// sessionPID returns the process that a session's id, <pid>-<n>, belongs to.
-func sessionPID(id string) (pid int, ok bool) {
-	left, right, found := strings.Cut(id, "-")
-	pid, err := strconv.Atoi(left)
-	_, err2 := strconv.ParseUint(right, 10, 64)
-	return pid, found && err == nil && err2 == nil && pid > 0
-}

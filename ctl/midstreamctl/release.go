@@ -29,7 +29,7 @@ func releaseCommand(e *environment) *cobra.Command {
 	return e.command(c, "0 all released; 1 some were not held; 2 wrong usage or configuration; 3 nothing is held",
 		func(c *cobra.Command, args []string) int {
 			for _, id := range args {
-				if owner, ok := sessionPID(id); !ok || *pid > 0 && owner != *pid {
+				if owner, ok := client.SessionPID(id); !ok || *pid > 0 && owner != *pid {
 					return e.wrong(c, "%q is no session; midstreamctl sessions lists them", id)
 				}
 			}
@@ -61,7 +61,7 @@ func releaseHeld(e *environment, ids []string, pid int, asJSON bool) int {
 	}
 	o := outcome{[]json.RawMessage{}, []unanswered{}}
 	for _, id := range ids {
-		owner, _ := sessionPID(id)
+		owner, _ := client.SessionPID(id)
 		var selected []client.Process
 		for _, p := range all {
 			if (pid == 0 || p.PID == pid) && (id == "" || p.PID == owner) {

@@ -367,7 +367,7 @@ func (t *top) silently(otherwise string, run func(*environment) int) string {
 }
 
 func (t *top) moves(id, to string) string {
-	owner, _ := sessionPID(id)
+	owner, _ := client.SessionPID(id)
 	all, err := client.Processes()
 	if err != nil {
 		return err.Error()

@@ -253,12 +253,12 @@ func TestHostDaemonBelievesAUserForThatUserOnly(t *testing.T) {
 	all[users[0]].whole()
 }
 
-// pretend serves control sockets of a user's that answer with another user's session, with too much, and without an end.
+// pretend serves control sockets of a user's that answer with another user's session, under that one's number too, with too much, and without an end.
 const pretend = `import json, os, socket, sys, threading
 folder, victim = sys.argv[1], int(sys.argv[2])
 os.makedirs(folder, 0o700, exist_ok=True)
 lie = [{"id": "%d-1" % victim, "pid": victim, "command": "lie", "url": "http://lie/"}, {"id": "900001-7", "pid": 900001, "command": "own", "url": "\u202e\u001b[2J"}]
-say = {900001: json.dumps(lie), 900002: json.dumps([{"id": "900002-1", "pid": 900002, "url": "x" * 9000000}]), 900003: None}
+say = {900001: json.dumps(lie), victim: json.dumps(lie), 900002: json.dumps([{"id": "900002-1", "pid": 900002, "url": "x" * 9000000}]), 900003: None}
 def serve(s, text):
     while True:
         c, _ = s.accept()
@@ -293,8 +293,14 @@ func TestRootIsNotFooledByAUsersProcesses(t *testing.T) {
 	defer input.Close()
 	p.Start()
 	h.Await("the sockets", limit, func() bool { out, _ := p.Output(); return out != "" })
-	for _, args := range [][]string{{"sessions"}, {"sessions", "--json"}} {
+	for _, args := range [][]string{{"sessions"}, {"sessions", "--json"}, {"top", "--once"}} {
 		r := h.ctl(0, args...)
+		if args[0] == "top" {
+			if strings.Contains(r.Stdout, "lie") || !strings.Contains(r.Stdout, "film") {
+				t.Errorf("%v", r)
+			}
+			continue
+		}
 		if r.Status != 1 || strings.Contains(r.Stdout, "lie") || !strings.Contains(r.Stdout, fmt.Sprint(victim.Pid(), "-")) ||
 			!strings.Contains(r.Stdout, "900001-7") || strings.ContainsAny(r.Stdout+r.Stderr, "\u202e\x1b") {
 			t.Errorf("%v", r)
