@@ -28,6 +28,9 @@ const shortfall = 100 * time.Millisecond
 // maxAttempts bounds how often a migration starts anew because the exchange has moved on meanwhile.
 const maxAttempts = 4
 
+// meteredSkip is how many octets are skipped at most where they cost, and the old connection goes on.
+const meteredSkip = 4_000_000
+
 // migrate moves the stream to the interface. One migration of a stream at a time; a second one waits, and so does one of a
 // request that has not been answered. A stream that is there already stays: there is no migration then, and no error.
 func (s *Stream) migrate(ctx context.Context, to, trigger string) (*control.Migration, error) {
@@ -56,7 +59,7 @@ func (s *Stream) migrateOnce(ctx context.Context, to, trigger string) (*control.
 		s.mu.Unlock()
 		return nil, nil
 	}
-	s.delay, s.late = 0, 0
+	s.delay, s.late, s.vain = 0, 0, false
 	s.setMigrating(true)
 	defer s.setMigrating(false)
 	from := s.end()
@@ -227,6 +230,8 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	var done *outcome
 	h := s.asker(e)
 	overlap, exact := int64(0), false
+	skipped := e.Skips()
+	defer func() { s.vain = s.vain || e.Skips() != skipped }()
 	err = s.overServers(ctx, e, rt, nil, func(rt resume.Destination, conn *dial.Conn) error {
 		if !s.headComes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
 			// Nothing of the response is lost by asking anew.
@@ -287,7 +292,8 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			overlap = resume.OverlapStrong // of a mirror that has been proved
 		}
 		asked := time.Now()
-		q := resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Had: had, Exact: exactly, Sound: sound}
+		q := resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Had: had, Exact: exactly, Sound: sound,
+			Skips: s.maySkip(to, s.vain || e.Skips() != skipped)}
 		if at > now && rate > 0 {
 			q.Expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
@@ -325,6 +331,19 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		return s.takeOver(ctx, to, e)
 	}
 	return done, err
+}
+
+// maySkip is how many octets of content may be skipped over the interface while the old connection goes on. A migration skips once: vain
+// says that it has.
+func (s *Stream) maySkip(to string, vain bool) int64 {
+	limit := s.c.config.Migration.SkipLimit
+	switch {
+	case vain:
+		return -1
+	case s.c.metered(to):
+		return min(limit, meteredSkip)
+	}
+	return limit
 }
 
 // whileSound returns a context that ends when the stream's connection fails, or its path is lost.

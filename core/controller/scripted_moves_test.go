@@ -49,6 +49,7 @@ func TestMigrationsOfAScriptedShim(t *testing.T) {
 			}
 		})
 	}
+	t.Run("skipped in vain", func(t *testing.T) { testSkippedInVain(t, w, film) })
 	t.Run("relayed", func(t *testing.T) { testRelayed(t, w, film[:1<<20]) })
 	t.Run("broken before it is made", func(t *testing.T) { testBrokenFirst(t, w, film) })
 }
@@ -224,6 +225,25 @@ func testOtherContent(t *testing.T, p *scripted) {
 		t.Errorf("%+v, %v", m.Migration, m.error)
 	}
 	p.nothing()
+}
+
+// A server that ignores Range is not read from the beginning again and again, because the exchange moves on each time.
+func testSkippedInVain(t *testing.T, w *world, film []byte) {
+	w.answers(file(film, etag), whole(film, etag))
+	p := newScripted(t, w, settings())
+	p.get()
+	p.head()
+	p.read(100_000)
+	done := p.migrate("wwan0")
+	o, _ := p.armed()
+	p.refuse(o, channel.WhyForked)
+	if m := p.await(done); m.error == nil || !strings.Contains(m.Error(), "skipped in vain") {
+		t.Errorf("%+v, %v", m.Migration, m.error)
+	}
+	if n := len(w.networks[1].requests()); n > 2 {
+		t.Errorf("%d requests to the new server", n)
+	}
+	p.readAll(film)
 }
 
 // The new server sends chunks where the program reads a Content-Length: one end of a pair is put there, which the core feeds.

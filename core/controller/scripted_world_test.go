@@ -130,6 +130,14 @@ func file(content []byte, etag string) http.HandlerFunc {
 	}
 }
 
+// whole answers as file does, and ignores Range.
+func whole(content []byte, etag string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Range")
+		file(content, etag)(w, r)
+	}
+}
+
 // chunked answers as file does, without a Content-Length.
 func chunked(content []byte, etag string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

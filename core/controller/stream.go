@@ -37,6 +37,7 @@ type Stream struct {
 	turn  *turn.Turn
 	delay time.Duration // how long the new server took to answer, if it was too long; of that migration
 	late  int           // how often that was so
+	vain  bool          // it has skipped, and nothing came of that
 	// arming is held from a message that arms the shim to its answer.
 	arming chan struct{}
 	// confirm, if set, has the last word before the program is given another connection at once. With the turn.

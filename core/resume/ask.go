@@ -165,10 +165,13 @@ func (a *Asked) rest(ctx context.Context) (*Rest, error) {
 		if err := prove(e.Proof, was, is, q.At, q); err != nil && !(errors.As(err, &more) && more.More) {
 			return nil, err
 		}
-		if skip > h.SkipLimit {
+		if limit := h.skipLimit(q); skip > limit {
 			why := "the new server ignores Range"
 			if insideField(q.Read) {
 				why = "the program is inside a trailer field, which only comes again with all of the content"
+			}
+			if limit < 0 {
+				return nil, refusal.New(why + ", and what was skipped once already was skipped in vain")
 			}
 			return nil, refusal.New(fmt.Sprintf("%s, and %d octets are more than may be skipped", why, skip))
 		}

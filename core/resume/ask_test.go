@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,6 +166,31 @@ func TestSeveralPartsAreAskedForAheadOnOneConnection(t *testing.T) {
 		}
 		if got := read(t, r); !bytes.Equal(got, content[parts[i]:parts[i+1]]) || !r.Reusable {
 			t.Errorf("part %d: %d octets from %d, reusable %t", i, len(got), r.At, r.Reusable)
+		}
+	}
+}
+
+// While the old connection goes on, less may be skipped, and nothing once that was in vain; where it has ended, there is no other way.
+func TestASkipIsSparing(t *testing.T) {
+	for _, c := range []struct {
+		sound context.Context
+		skips int64
+		why   string
+	}{
+		{t.Context(), 1 << 20, ""},
+		{t.Context(), 50_000, "more than may be skipped"},
+		{t.Context(), -1, "in vain"},
+		{nil, -1, ""},
+	} {
+		h, conn := asks(t, 100_000, 1<<20), connect(t, serve(t, `"a"`, content, false))
+		q := h.question(100_000)
+		q.Sound, q.Skips = c.sound, c.skips
+		r, err := h.Ask(t.Context(), conn, q)
+		switch {
+		case c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why) || h.Skips() != 0):
+			t.Errorf("%d: %v, %d skips", c.skips, err, h.Skips())
+		case c.why == "" && (err != nil || h.Skips() != 1 || !bytes.Equal(read(t, r), content[100_000:])):
+			t.Errorf("%d: %v, %d skips", c.skips, err, h.Skips())
 		}
 	}
 }

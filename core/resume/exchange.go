@@ -27,6 +27,7 @@ type Exchange struct {
 
 	skipping atomic.Bool  // a connection skips what the program has had of it,
 	skipEnds atomic.Int64 // until then, by its pace: in ns since 1970
+	skips    atomic.Int32 // that have begun
 }
 
 // Length returns how many octets of content the response has, -1 where unknown.

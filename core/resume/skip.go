@@ -98,6 +98,7 @@ func (h *HTTP) skip(ctx context.Context, r *Rest, q *Question, at int64) error {
 		return refusal.Broken(ctx, err)
 	}
 	defer release()
+	e.skips.Add(1)
 	h.Log.Info().Stringer("server", r.Conn.Remote()).Int64("octets", q.At-q.Overlap-at).
 		Msg("the server ignores Range: what the program has had is skipped")
 	r.Conn.SetDeadline(time.Time{}) // the old connection may have failed just now
@@ -137,6 +138,17 @@ func (h *HTTP) skip(ctx context.Context, r *Rest, q *Question, at int64) error {
 			}
 		}
 	}
+}
+
+// Skips returns how many skips have begun.
+func (e *Exchange) Skips() int32 { return e.skips.Load() }
+
+// skipLimit is how many octets may be skipped of the answer to a question.
+func (h *HTTP) skipLimit(q Question) int64 {
+	if q.Sound != nil {
+		return min(q.Skips, h.SkipLimit)
+	}
+	return h.SkipLimit
 }
 
 // follower moves what a question asks for with the old connection.
