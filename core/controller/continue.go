@@ -7,15 +7,16 @@ import (
 
 	"midstream/core/budget"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/resume"
 )
 
 // asker asks servers for the rest of the exchange.
-func (s *Stream) asker(e *exchange) *resume.HTTP {
+func (s *Stream) asker(e *exchange.Exchange) *resume.HTTP {
 	return &resume.HTTP{
 		Exchange:  &e.Exchange,
-		Receiver:  receiver{s, e},
+		Receiver:  e,
 		SkipLimit: s.c.config.Migration.SkipLimit,
 		Log:       s.c.log.With().Str("session", s.name()).Logger(),
 		Permit: func(ctx context.Context, iface string, conn *dial.Conn) (budget.Permit, error) {
@@ -26,30 +27,10 @@ func (s *Stream) asker(e *exchange) *resume.HTTP {
 	}
 }
 
-// receiver is the program, as it receives the exchange's content.
-type receiver struct {
-	s *Stream
-	e *exchange
-}
-
-// Received implements resume.Receiver.
-func (r receiver) Received() int64 { return r.s.received(r.e) }
-
-// Tail implements resume.Receiver.
-func (r receiver) Tail(end int64, limit int) []byte {
-	return r.s.c.shim.Tail(r.s.slot, r.s.id, r.e.number, end, limit)
-}
-
-// Over implements resume.Receiver.
-func (r receiver) Over() bool { return r.s.isOver(r.e) }
-
-// Complete implements resume.Receiver.
-func (r receiver) Complete(request []byte) error { return r.s.complete(r.e, request) }
-
 // finder connects for the exchange, and follows redirects only to where the program's own answer may come from.
 type finder struct {
 	s *Stream
-	e *exchange
+	e *exchange.Exchange
 }
 
 // Open implements resume.Finder.
@@ -59,8 +40,8 @@ func (f finder) Open(ctx context.Context, d resume.Destination) (*dial.Conn, err
 
 // Follow implements resume.Finder.
 func (f finder) Follow(d resume.Destination, request *http1.Request, location string) (resume.Destination, *http1.Request, error) {
-	host, port := f.s.hostOf(f.e)
-	if f.e.secure {
+	host, port := f.s.hostOf(f.e.Asks())
+	if f.e.Secure {
 		var own bool
 		if location, own = resume.OwnLocation(location, host, port); !own {
 			return d, nil, errors.New("over TLS, it is not followed to another name")
@@ -73,7 +54,7 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 	if name, _ := request.Host(); !f.s.mayFollow(name, host) {
 		return d, nil, errors.New("it is not followed to another name")
 	}
-	if f.e.secure {
+	if f.e.Secure {
 		d.Form = http1.Form{Kind: http1.OriginForm}
 		return d, request, nil
 	}
@@ -82,7 +63,7 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 }
 
 // overServers is resume.OverServers; where one has answered, the interface does not lead to a login page.
-func (s *Stream) overServers(ctx context.Context, e *exchange, d resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error {
+func (s *Stream) overServers(ctx context.Context, e *exchange.Exchange, d resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error {
 	err := resume.OverServers(ctx, finder{s, e}, d, ready, do)
 	if err == nil {
 		s.c.manager.Captive(d.Interface, false)
@@ -91,6 +72,6 @@ func (s *Stream) overServers(ctx context.Context, e *exchange, d resume.Destinat
 }
 
 // obtain is resume.Obtain for the exchange.
-func (s *Stream) obtain(ctx context.Context, e *exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
+func (s *Stream) obtain(ctx context.Context, e *exchange.Exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
 	return resume.Obtain(ctx, finder{s, e}, s.asker(e), conn, q)
 }

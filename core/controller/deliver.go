@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/control"
+	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/relay"
 	"midstream/core/resume"
@@ -15,7 +16,7 @@ import (
 
 // direct reports whether the rest can be delivered by putting its connection on the descriptor: the program expects
 // exactly the octets that will come on it, and what it will write there needs no change.
-func direct(r *resume.Rest, e *exchange) bool {
+func direct(r *resume.Rest, e *exchange.Exchange) bool {
 	switch {
 	case !r.To.Untouched() || r.Elsewhere:
 		return false
@@ -32,17 +33,17 @@ func direct(r *resume.Rest, e *exchange) bool {
 
 // deliver hands the rest over to the program: now, or when it has come to the offset, for which it waits limit at
 // most. The connection is taken over.
-func (s *Stream) deliver(ctx context.Context, e *exchange, r *resume.Rest, when channel.When, limit time.Duration) (*outcome, error) {
+func (s *Stream) deliver(ctx context.Context, e *exchange.Exchange, r *resume.Rest, when channel.When, limit time.Duration) (*outcome, error) {
 	s.mu.Lock()
 	alone, secure := len(s.exchanges) <= 1, s.tls != nil
-	head := int64(len(e.answer))
+	head := int64(e.HeadLength())
 	s.mu.Unlock()
 	if secure {
 		return s.deliverTwin(ctx, e, r, when, limit)
 	}
 	if alone && direct(r, e) {
 		defer r.Conn.Close()
-		position, err := s.switchTo(ctx, r.Conn, e.number, channel.Handover{At: r.At, When: when}, limit)
+		position, err := s.switchTo(ctx, r.Conn, e.Number, channel.Handover{At: r.At, When: when}, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -61,22 +62,22 @@ func (s *Stream) deliver(ctx context.Context, e *exchange, r *resume.Rest, when 
 	if r.Ending != nil {
 		h.Place, h.At = channel.InTrailer, head+int64(len(r.Read))
 	}
-	put, err := s.putPair(ctx, e.number, h, limit)
+	put, err := s.putPair(ctx, e.Number, h, limit)
 	if err != nil {
 		r.Conn.Close()
 		return nil, err
 	}
-	relay.New(relayed{s}, upstream{s, rt}, put, e.number).Feed(&r.Source, s.relayedExchange(e), put.Position)
+	relay.New(relayed{s}, upstream{s, rt}, put, e.Number).Feed(&r.Source, s.relayedExchange(e), put.Position)
 	return &outcome{conn: r.Conn, offset: put.Position.Received, delivery: control.DeliveryRelayed, resumes: true}, nil
 }
 
 // relayIdle puts a pair on the descriptor between two exchanges.
-func (s *Stream) relayIdle(ctx context.Context, last *exchange, r *resume.Rest) (*outcome, error) {
-	put, err := s.putPair(ctx, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
+func (s *Stream) relayIdle(ctx context.Context, last *exchange.Exchange, r *resume.Rest) (*outcome, error) {
+	put, err := s.putPair(ctx, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
 	if err != nil {
 		r.Conn.Close()
 		return nil, err
 	}
-	relay.New(relayed{s}, upstream{s, r.To}, put, last.number).Pass(&r.Source, "")
+	relay.New(relayed{s}, upstream{s, r.To}, put, last.Number).Pass(&r.Source, "")
 	return &outcome{conn: r.Conn, offset: put.Position.Received, delivery: control.DeliveryRelayed}, nil
 }

@@ -12,13 +12,14 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/resume"
 )
 
 // destinationOf returns how the request's host is reached over the interface.
 func (s *Stream) destinationOf(iface string, request *http1.Request) (resume.Destination, error) {
-	host, port := s.hostOf(&exchange{Exchange: resume.Exchange{Request: request}})
+	host, port := s.hostOf(request)
 	scheme, absolute := "", false
 	if request != nil {
 		scheme, absolute = request.Absolute()
@@ -66,13 +67,14 @@ func (s *Stream) destinationOf(iface string, request *http1.Request) (resume.Des
 }
 
 // destinationFor returns what to connect to over the interface for an exchange: its server, or a proxy.
-func (s *Stream) destinationFor(iface string, e *exchange) resume.Destination {
-	if e != nil && e.Request != nil {
-		if r, err := s.destinationOf(iface, e.Request); err == nil {
+func (s *Stream) destinationFor(iface string, e *exchange.Exchange) resume.Destination {
+	request := e.Asks()
+	if request != nil {
+		if r, err := s.destinationOf(iface, request); err == nil {
 			return r
 		}
 	}
-	host, port := s.hostOf(e)
+	host, port := s.hostOf(request)
 	return resume.Destination{Interface: iface, Host: host, Port: port}
 }
 

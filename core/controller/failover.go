@@ -36,12 +36,12 @@ const (
 // guard tells the shim whether the program is to be held when the stream's connection fails. With s.mu.
 func (s *Stream) guard() {
 	e := s.current()
-	on := s.c.config.Failover.Enabled && e != nil && e.Request != nil && !netif.InHost(s.iface) && s.why() == ""
+	on := s.c.config.Failover.Enabled && e != nil && e.Asked() && !netif.InHost(s.iface) && s.why() == ""
 	if on == s.guarded {
 		return
 	}
 	s.guarded = on
-	if on || e != nil && e.Request != nil {
+	if on || e != nil && e.Asked() {
 		// Without one, it would be the next exchange's that is put out: the program may have begun it already.
 		s.c.shim.Guard(s.slot, s.id, on)
 	}
@@ -60,7 +60,7 @@ func (s *Stream) fail(m channel.Message) {
 		return
 	}
 	e := s.current()
-	if e == nil || e.Request == nil || !s.c.config.Failover.Enabled || s.why() != "" {
+	if e == nil || !e.Asked() || !s.c.config.Failover.Enabled || s.why() != "" {
 		s.giveUpHeld("it cannot be moved")
 		return
 	}

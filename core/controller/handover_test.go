@@ -11,6 +11,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/config"
+	"midstream/core/exchange"
 	"midstream/core/netif"
 	"midstream/core/netmon"
 	"midstream/core/relay"
@@ -25,6 +26,24 @@ func (c *silent) Send(m channel.Message, fd int) error {
 	c.sent = append(c.sent, m)
 	return nil
 }
+
+// counters is a shim with one stream.
+type counters struct {
+	channel.Snapshot
+	gone      bool
+	calledOff uint64
+}
+
+func (c *counters) Read(uint32, uint64) (channel.Snapshot, bool)   { return c.Snapshot, !c.gone }
+func (c *counters) Quiet(uint32, uint64) (uint64, bool)            { return 0, false }
+func (c *counters) ByIssuer(bool)                                  {}
+func (c *counters) Looks(bool)                                     {}
+func (c *counters) Guard(uint32, uint64, bool)                     {}
+func (c *counters) Keep(uint32, uint64, bool)                      {}
+func (c *counters) Tail(uint32, uint64, uint64, int64, int) []byte { return nil }
+func (c *counters) CallOff(_ uint32, _, arming uint64)             { c.calledOff = arming }
+func (c *counters) End()                                           {}
+func (c *counters) ControlPath(string)                             {}
 
 func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 	pair, err := relay.NewPair(syscall.AF_INET)
@@ -61,7 +80,9 @@ func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 
 func TestAnIdleStreamIsLeftLaterWhereARecoveryWasInTheWay(t *testing.T) {
 	s := newStream(New(&silent{}, &counters{}, 1, config.Default(), nil, zerolog.Nop()), channel.Message{}, channel.Opening{})
-	s.iface, s.last, s.recovering = "eth7", &exchange{done: true}, true
+	last := exchange.New(1, false, "", counted{s})
+	last.End(0)
+	s.iface, s.last, s.recovering = "eth7", last, true
 	s.c.networks.Use(netmon.Of([]netif.Interface{{Name: "eth7", Index: 7}}, nil)) // it is down
 	s.lookAtPath()
 	if s.leaving {

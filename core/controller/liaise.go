@@ -11,6 +11,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/control"
+	"midstream/core/exchange"
 	"midstream/core/lease"
 	"midstream/core/liaison"
 	"midstream/core/manager"
@@ -97,7 +98,7 @@ func (s *Stream) Carry(ctx context.Context, d manager.Decision) (m *control.Migr
 	if errors.As(err, &no) {
 		s.mu.Lock()
 		if e := s.current(); e != nil {
-			e.refuseOver(d.To, no.Why)
+			e.RefuseOver(d.To, no.Why)
 		}
 		s.mu.Unlock()
 	}
@@ -124,15 +125,7 @@ func (s *Stream) Refusals() (not map[string]string) {
 	if e == nil {
 		return nil
 	}
-	for iface, r := range e.refused {
-		if not == nil {
-			not = map[string]string{}
-		}
-		if time.Since(r.at) < refusedFor {
-			not[iface] = r.why
-		}
-	}
-	return not
+	return e.RefusedOver()
 }
 
 // roundTrip is what the path's RTT is by now. The kernel's own figure dates from the last request where nothing is sent
@@ -144,22 +137,6 @@ func (s *Stream) roundTrip(info channel.SocketInfo) time.Duration {
 		return max(info.RTT, info.ReceiveRTT)
 	}
 	return info.RTT
-}
-
-// refused is why an exchange could not be continued over an interface, and when that was found.
-type refused struct {
-	why string
-	at  time.Time
-}
-
-// refusedFor is how long a refusal is held against an interface: a captive portal, for one, may be opened.
-const refusedFor = time.Minute
-
-func (e *exchange) refuseOver(iface, why string) {
-	if e.refused == nil {
-		e.refused = map[string]refused{}
-	}
-	e.refused[iface] = refused{why, time.Now()}
 }
 
 // Busy implements liaison.Stream.
@@ -185,10 +162,10 @@ func (s *Stream) Need() manager.Stream {
 		e = s.last
 	}
 	if e != nil {
-		n.URL = e.url(s.opened.Peer.String())
-		n.Length, n.Received = e.Length(), s.received(e)
+		n.URL = e.URL(s.opened.Peer.String())
+		n.Length, n.Received = e.Length(), e.Received()
 	}
-	n.Host, n.Port = s.hostOf(e)
+	n.Host, n.Port = s.hostOf(e.Asks())
 	if k := len(s.history); k > 0 {
 		n.Moved = s.history[k-1].At.Time
 	}
@@ -196,7 +173,7 @@ func (s *Stream) Need() manager.Stream {
 }
 
 // excluded says why the configuration leaves the stream alone, "" if it does not. With s.mu.
-func (s *Stream) excluded(e *exchange) string {
+func (s *Stream) excluded(e *exchange.Exchange) string {
 	sessions := &s.c.config.Sessions
 	if len(sessions.Include)+len(sessions.Exclude) == 0 {
 		return ""
@@ -205,7 +182,7 @@ func (s *Stream) excluded(e *exchange) string {
 	if e != nil {
 		length = e.Length()
 	}
-	host, port := s.hostOf(e)
+	host, port := s.hostOf(e.Asks())
 	return sessions.Excluded(s.owner.command, host, port, length)
 }
 

@@ -11,6 +11,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/holders"
 	"midstream/core/http1"
@@ -149,7 +150,7 @@ func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
 	}
 	s.c.shim.Keep(s.slot, s.id, true)
 	defer s.c.shim.Keep(s.slot, s.id, false)
-	_, trailing := s.inTrailer(e)
+	_, trailing := e.InTrailer()
 	switch {
 	case s.c.config.Single(from, to):
 		return s.breakBeforeMake(ctx, to, e)
@@ -188,7 +189,7 @@ func (s *Stream) unshared(ctx context.Context) error {
 }
 
 // moveIdle replaces a kept-alive connection between two exchanges.
-func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outcome, error) {
+func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange.Exchange) (*outcome, error) {
 	rt, err := s.destinationOf(to, last.Request)
 	if err != nil {
 		return nil, err
@@ -201,15 +202,15 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange) (*outc
 		return s.relayIdle(ctx, last, &resume.Rest{Source: relay.Source{Conn: conn, Reusable: true}, To: rt})
 	}
 	defer conn.Close()
-	if _, err := s.switchTo(ctx, conn, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0); err != nil {
+	if _, err := s.switchTo(ctx, conn, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0); err != nil {
 		return nil, err
 	}
-	return &outcome{conn: conn, offset: last.received.Load(), delivery: control.DeliveryDirect}, nil
+	return &outcome{conn: conn, offset: last.Received(), delivery: control.DeliveryDirect}, nil
 }
 
 // makeBeforeBreak looks ahead: the new server is asked from where the old one will be when the answer comes, the
 // old one delivers up to exactly that octet.
-func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*outcome, error) {
+func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exchange) (*outcome, error) {
 	if err := s.requestComplete(ctx, e); err != nil {
 		return nil, err
 	}
@@ -226,7 +227,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 	rt.Fresh = true // what stands by is for failures: the old connection's own, too
 	sound, cancel := s.whileSound(ctx)
 	defer cancel()
-	begun, before := time.Now(), s.received(e)
+	begun, before := time.Now(), e.Received()
 	var done *outcome
 	h := s.asker(e)
 	overlap, exact := int64(0), false
@@ -249,7 +250,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		if err != nil {
 			return err
 		}
-		now, had := s.received(e), resume.Tail{}
+		now, had := e.Received(), resume.Tail{}
 		rate := e.Rate(now, now-before, time.Since(begun))
 		at, length := now, e.Length()
 		full := overlap == resume.OverlapFull || e.Least() == resume.OverlapFull
@@ -281,7 +282,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			if s.finishes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
 				return resume.ErrAgain
 			}
-			if at = s.received(e); at >= length && e.Framing.Kind == http1.Length {
+			if at = e.Received(); at >= length && e.Framing.Kind == http1.Length {
 				return resume.ErrAgain
 			}
 		}
@@ -303,7 +304,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 			if errors.As(err, &more) && more.More {
 				overlap, exact = resume.OverlapFull, exact || full
 			}
-			if s.isOver(e) {
+			if e.Over() {
 				return resume.ErrAgain
 			}
 			if more != nil && !exact && e.Length() < 0 {
@@ -323,7 +324,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange) (*
 		done, err = s.meet(sound, e, r, rate, time.Since(asked))
 		return err
 	})
-	if err != nil && s.isOver(e) {
+	if err != nil && e.Over() {
 		return nil, resume.ErrAgain // whatever the last server has said of it
 	}
 	if s.callableOff(err) || err != nil && sound.Err() != nil && ctx.Err() == nil {
@@ -358,7 +359,7 @@ func (s *Stream) whileSound(ctx context.Context) (context.Context, context.Cance
 }
 
 // meet hands over once the program has come to the offset of the rest. took is how long the answer took.
-func (s *Stream) meet(ctx context.Context, e *exchange, r *resume.Rest, rate float64, took time.Duration) (*outcome, error) {
+func (s *Stream) meet(ctx context.Context, e *exchange.Exchange, r *resume.Rest, rate float64, took time.Duration) (*outcome, error) {
 	if err := s.asker(e).CatchUp(r, rate, s.late); err != nil {
 		if err == resume.ErrLate {
 			s.delay = took
@@ -369,7 +370,7 @@ func (s *Stream) meet(ctx context.Context, e *exchange, r *resume.Rest, rate flo
 	}
 	limit := max(shortfall, 4*r.Conn.RTT())
 	if rate > 0 {
-		limit += time.Duration(float64(max(r.At-s.received(e), 0)) / rate * 2 * float64(time.Second))
+		limit += time.Duration(float64(max(r.At-e.Received(), 0)) / rate * 2 * float64(time.Second))
 	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -378,17 +379,17 @@ func (s *Stream) meet(ctx context.Context, e *exchange, r *resume.Rest, rate flo
 }
 
 // whileProgressing calls stop when the program has received nothing for that long.
-func (s *Stream) whileProgressing(ctx context.Context, stop func(), e *exchange, limit time.Duration) {
+func (s *Stream) whileProgressing(ctx context.Context, stop func(), e *exchange.Exchange, limit time.Duration) {
 	tick := time.NewTicker(limit / 4)
 	defer tick.Stop()
-	last, since := s.received(e), time.Now()
+	last, since := e.Received(), time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if now := s.received(e); now != last {
+		if now := e.Received(); now != last {
 			last, since = now, time.Now()
 		} else if time.Since(since) > limit {
 			stop()
@@ -413,7 +414,7 @@ func (s *Stream) again(err error) error {
 }
 
 // takeOver continues from where the program stands, without help of the old connection.
-func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome, error) {
+func (s *Stream) takeOver(ctx context.Context, to string, e *exchange.Exchange) (*outcome, error) {
 	r, done, err := s.askOver(ctx, to, nil, e, false)
 	if err == nil && done == nil {
 		done, err = s.deliver(ctx, e, r, channel.Now, 0)
@@ -427,7 +428,7 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange) (*outcome
 // askOver asks servers over the interface for what the program has not received yet, the one that ready leads to first, unless
 // that is nil. Where the program has not read the response's head, the request is repeated, and handed over already. brings:
 // an answer has to bring content as well.
-func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange, brings bool) (r *resume.Rest, done *outcome, err error) {
+func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange.Exchange, brings bool) (r *resume.Rest, done *outcome, err error) {
 	fail := func(err error) (*resume.Rest, *outcome, error) {
 		if ready != nil {
 			ready.Reset()
@@ -444,7 +445,7 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 	overlap := int64(0)
 	err = s.overServers(ctx, e, rt, ready, func(rt resume.Destination, conn *dial.Conn) error {
 		s.mu.Lock()
-		why, inHead := e.why, e.Response == nil && !e.done
+		why, inHead := e.Why(), !e.Answered() && !e.Done()
 		s.mu.Unlock()
 		if why != "" {
 			return errors.New(why)
@@ -453,15 +454,15 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 			done, err = s.restartOn(ctx, conn, rt, e)
 			return err
 		}
-		at := s.received(e)
-		if s.isOver(e) || e.Framing.Kind == http1.Length && at >= e.Length() {
+		at := e.Received()
+		if e.Over() || e.Framing.Kind == http1.Length && at >= e.Length() {
 			return resume.ErrAgain
 		}
 		overlap = max(overlap, e.Least())
 		if known, strong := s.asker(e).Mirror(conn.Remote()); known && !strong {
 			overlap = resume.OverlapFull
 		}
-		read, trailing := s.inTrailer(e)
+		read, trailing := e.InTrailer()
 		r, err = s.obtain(ctx, e, conn, resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Exact: true, Trailing: trailing, Read: read, Brings: brings})
 		if err != nil {
 			var more *refusal.Refusal
@@ -483,8 +484,8 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 
 // stirs reports whether an octet of the exchange's answer has come, or its request may be repeated: its connection has ended,
 // or its path is gone. With s.mu.
-func (s *Stream) stirs(e *exchange) bool {
-	return e.answering() || s.failed != nil || s.pathLost() != "" || e.gone
+func (s *Stream) stirs(e *exchange.Exchange) bool {
+	return e.Answering() || s.failed != nil || s.pathLost() != "" || e.PathLost()
 }
 
 // answerComes waits until the request that the stream waits with has been answered, or may be repeated. It reports whether that
@@ -507,7 +508,7 @@ func (s *Stream) answerComes(ctx context.Context) bool {
 			}
 			if s.lookForServer(ctx, silence.ProbeThinking) == silence.Dead {
 				s.mu.Lock()
-				e.gone = true
+				e.LosePath()
 				s.change()
 				s.mu.Unlock()
 				return
@@ -521,59 +522,53 @@ func (s *Stream) answerComes(ctx context.Context) bool {
 var errUnanswered = errors.New("its request has not been answered yet, and is not sent a second time")
 
 // requestComplete waits until the program has written the whole head of the request.
-func (s *Stream) requestComplete(ctx context.Context, e *exchange) error {
+func (s *Stream) requestComplete(ctx context.Context, e *exchange.Exchange) error {
 	return s.await(ctx, func() (bool, error) {
 		switch {
 		case s.closed:
 			return true, errClosed
-		case e.why != "":
-			return true, errors.New(e.why)
+		case e.Why() != "":
+			return true, errors.New(e.Why())
 		}
-		return e.Request != nil, nil
+		return e.Asked(), nil
 	})
 }
 
 // headComes waits, limit at most, for the response's head.
-func (s *Stream) headComes(ctx context.Context, e *exchange, limit time.Duration) bool {
+func (s *Stream) headComes(ctx context.Context, e *exchange.Exchange, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return s.await(ctx, func() (bool, error) {
-		return e.Response != nil || e.done || s.closed || e.why != "" || len(e.answer) > 0 || s.failed != nil, nil
+		return e.Answered() || e.Done() || s.closed || e.Why() != "" || e.HeadLength() > 0 || s.failed != nil, nil
 	}) == nil
 }
 
 // headComplete waits until the program has read the response's head, and says whether the exchange can be moved.
-func (s *Stream) headComplete(ctx context.Context, e *exchange) error {
+func (s *Stream) headComplete(ctx context.Context, e *exchange.Exchange) error {
 	err := s.await(ctx, func() (bool, error) {
 		switch {
 		case s.closed:
 			return true, errClosed
-		case e.why != "":
-			return true, errors.New(e.why)
-		case e.Response != nil || e.done:
+		case e.Why() != "":
+			return true, errors.New(e.Why())
+		case e.Answered() || e.Done():
 			return true, nil
 		case s.failed != nil:
 			return true, errors.New("its connection has ended")
 		}
 		return false, nil
 	})
-	if err == nil && s.isOver(e) {
+	if err == nil && e.Over() {
 		return resume.ErrAgain
 	}
 	return err
 }
 
 // finishes waits, limit at most, for the end of the exchange.
-func (s *Stream) finishes(ctx context.Context, e *exchange, limit time.Duration) bool {
+func (s *Stream) finishes(ctx context.Context, e *exchange.Exchange, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return s.await(ctx, func() (bool, error) { return e.done || s.closed, nil }) == nil
-}
-
-func (s *Stream) isOver(e *exchange) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return e.done || s.closed
+	return s.await(ctx, func() (bool, error) { return e.Done() || s.closed, nil }) == nil
 }
 
 // record notes a migration that took place, with its stall as soon as that is known.
@@ -608,7 +603,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 	e := s.current()
 	s.mu.Unlock()
 	if e != nil {
-		e.budget.HandedOver(m.Offset)
+		e.Budget.HandedOver(m.Offset)
 	}
 	s.c.log.Info().Str("session", s.name()).Str("to", to).Str("server", m.To.Server).Int64("offset", m.Offset).
 		Float64("stall_ms", m.StallMS).Msg("moved")

@@ -6,11 +6,12 @@ import (
 
 	"midstream/core/budget"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 )
 
 // permit takes one request to the connection's server out of the exchange's budget.
-func (s *Stream) permit(ctx context.Context, e *exchange, iface string, conn *dial.Conn) (budget.Permit, error) {
-	return e.budget.Permit(ctx, budget.PlaceOf(iface, conn), s.inNeed.Load(), func() int64 { return s.received(e) })
+func (s *Stream) permit(ctx context.Context, e *exchange.Exchange, iface string, conn *dial.Conn) (budget.Permit, error) {
+	return e.Permit(ctx, iface, conn, s.inNeed.Load())
 }
 
 // repeats takes the repetition of the request that the stream is waiting with, which has not been answered, out of its budget.
@@ -18,5 +19,5 @@ func (s *Stream) repeats(to budget.Place) bool {
 	s.mu.Lock()
 	e := s.current()
 	s.mu.Unlock()
-	return e != nil && e.budget.Repeat() == nil && e.budget.Ask(to, s.received(e)) == nil
+	return e != nil && e.Repeats(to)
 }

@@ -16,6 +16,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/lease"
 	"midstream/core/refusal"
@@ -70,7 +71,7 @@ type answered struct {
 // recovery is one run of recover.
 type recovery struct {
 	s        *Stream
-	e        *exchange
+	e        *exchange.Exchange
 	cause    string
 	at       int64 // content octets the program had when it began
 	ctx      context.Context
@@ -160,8 +161,8 @@ func (s *Stream) recoverOnce(cause string) bool {
 	s.setMigrating(true)
 	defer s.setMigrating(false)
 	s.forgetEvidence(r.dead)
-	r.at = s.received(r.e)
-	if pause := s.trouble.again(r.begun, r.e.number, r.at); pause > 0 && !s.unlessOver(r.e, nil, nil, pause/2+rand.N(pause)) {
+	r.at = r.e.Received()
+	if pause := s.trouble.again(r.begun, r.e.Number, r.at); pause > 0 && !s.unlessOver(r.e, nil, nil, pause/2+rand.N(pause)) {
 		s.tellIfHeld("the exchange cannot be moved any more")
 		return false
 	}
@@ -189,15 +190,15 @@ func (s *Stream) recoverOnce(cause string) bool {
 func (r *recovery) needed() bool {
 	s, h := r.s, &r.s.flow
 	e := s.current()
-	if e == nil || e.Request == nil || s.closed || s.why() != "" {
+	if e == nil || !e.Asked() || s.closed || s.why() != "" {
 		return false
 	}
-	r.e, r.early, r.silent, r.dead = e, e.Response == nil, h.Heard, h.Verdict == silence.Dead
+	r.e, r.early, r.silent, r.dead = e, !e.Answered(), h.Heard, h.Verdict == silence.Dead
 	held := s.failed != nil && s.failed.pending()
 	if !held && s.together != nil {
 		return false // while one of several paths lives, what happens to another is for who has them all to deal with
 	}
-	if !held && (e.budget.Over(s.received(e)) || !e.answering() && !e.budget.Repeatable()) {
+	if !held && (e.Budget.Over(e.Received()) || !e.Answering() && !e.Budget.Repeatable()) {
 		return false
 	}
 	switch {
@@ -206,10 +207,10 @@ func (r *recovery) needed() bool {
 	case r.cause == triggerPath:
 		return s.pathLost() != ""
 	case r.cause == triggerSilent:
-		if !h.Stands(e.number, r.early, s.received(e), len(e.answer)) {
+		if !h.Stands(e.Number, r.early, e.Received(), e.HeadLength()) {
 			return false // it has been answered meanwhile
 		}
-		return r.dead || e.answering()
+		return r.dead || e.Answering()
 	}
 	return false
 }
@@ -230,7 +231,7 @@ func (r *recovery) run() bool {
 	holding := false
 	for {
 		s.mu.Lock()
-		changed, done := s.changed, s.closed || r.e.done
+		changed, done := s.changed, s.closed || r.e.Done()
 		held := s.failed != nil && s.failed.pending()
 		given := s.failed != nil && s.failed.over
 		s.failed.tried(r.reason)
@@ -323,9 +324,9 @@ func (r *recovery) patience(held bool) time.Duration {
 // speaks reports whether the old connection, which is suspected only, delivers again.
 func (r *recovery) speaks() bool {
 	r.s.mu.Lock()
-	lost, answering := r.s.pathLost() != "", r.e.Response != nil
+	lost, answering := r.s.pathLost() != "", r.e.Answered()
 	r.s.mu.Unlock()
-	if !(r.s.received(r.e) > r.at || r.early && answering) || lost {
+	if !(r.e.Received() > r.at || r.early && answering) || lost {
 		return false
 	}
 	r.s.c.log.Debug().Str("session", r.s.name()).Msg("it speaks again")
@@ -371,7 +372,7 @@ func (r *recovery) hopeless(queue []candidate, held bool) string {
 	if len(r.asking) > 0 || len(r.ready) > 0 {
 		return ""
 	}
-	if r.finished || r.e.budget.Over(r.s.received(r.e)) {
+	if r.finished || r.e.Budget.Over(r.e.Received()) {
 		return "nothing more may be asked: " + fmt.Sprint(r.reason)
 	}
 	if !held {
@@ -501,7 +502,7 @@ func (r *recovery) askNext() {
 		t := r.ready[0]
 		r.ready = r.ready[1:]
 		at := budget.PlaceOf(t.candidate.iface, t.conn)
-		if r.asks(at) || time.Now().Before(r.e.budget.Until(at)) {
+		if r.asks(at) || time.Now().Before(r.e.Budget.Until(at)) {
 			t.conn.Reset()
 			continue
 		}
@@ -560,10 +561,10 @@ func (r *recovery) refuse(a answered, err error) {
 	r.s.c.log.Info().Str("session", r.s.name()).Str("to", a.candidate.iface).Err(err).Msg("not recovered there")
 	var no *refusal.Refusal
 	r.finished = r.finished || errors.As(err, &no) && no.Spent
-	if !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.s.isOver(r.e) {
+	if !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.e.Over() {
 		r.refused[a.candidate]++
 	}
-	r.until[a.candidate] = r.e.budget.Until(a.place)
+	r.until[a.candidate] = r.e.Budget.Until(a.place)
 }
 
 // confirm has the last word before the program's connection is replaced: a silent one that speaks again stays.
@@ -572,7 +573,7 @@ func (r *recovery) confirm() error {
 	s.mu.Lock()
 	held := s.failed != nil && s.failed.pending()
 	s.mu.Unlock()
-	if !held && r.cause == triggerSilent && s.received(r.e) > r.at {
+	if !held && r.cause == triggerSilent && r.e.Received() > r.at {
 		return errSpoke
 	}
 	return nil
@@ -580,14 +581,14 @@ func (r *recovery) confirm() error {
 
 // waitParked puts a quiet connection on the descriptor of a program that waits at the gate, which then waits as on a slow
 // network, with its own time-outs. The shim keeps the old connection.
-func (s *Stream) waitParked(f *failure, e *exchange) {
+func (s *Stream) waitParked(f *failure, e *exchange.Exchange) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	defer s.turn.First()() // only one socket is armed at a time
 	quiet := channel.Handover{When: channel.Now, Former: channel.Keep, Anywhere: true}
 	s.mu.Lock()
 	wanted := s.failed == f && f.held && !f.parked && !s.closed
-	begun := e.Response != nil
+	begun := e.Answered()
 	s.mu.Unlock()
 	if !begun {
 		quiet.Place = channel.InHead
@@ -595,7 +596,7 @@ func (s *Stream) waitParked(f *failure, e *exchange) {
 	if !wanted {
 		return
 	}
-	pair, _, err := s.switchToPair(ctx, e.number, quiet, 0)
+	pair, _, err := s.switchToPair(ctx, e.Number, quiet, 0)
 	if err != nil {
 		return // it waits at the gate, for as long as that waits
 	}
@@ -634,8 +635,8 @@ func (s *Stream) giveUpHeld(why string) {
 }
 
 // drop ends an idle connection for the program, as a server does that closes it.
-func (s *Stream) drop(ctx context.Context, last *exchange) error {
-	pair, _, err := s.switchToPair(ctx, last.number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
+func (s *Stream) drop(ctx context.Context, last *exchange.Exchange) error {
+	pair, _, err := s.switchToPair(ctx, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
 	if err == nil {
 		pair.Core.Close()
 	}

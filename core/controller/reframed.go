@@ -10,6 +10,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/refusal"
@@ -18,7 +19,7 @@ import (
 )
 
 // deliverTwin is deliver for a stream that carries TLS.
-func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *resume.Rest, when channel.When, limit time.Duration) (*outcome, error) {
+func (s *Stream) deliverTwin(ctx context.Context, e *exchange.Exchange, r *resume.Rest, when channel.When, limit time.Duration) (*outcome, error) {
 	defer r.Conn.Close()
 	h := channel.Handover{What: channel.Session, At: r.At, When: when,
 		Left: r.Left, Longer: r.Longer || r.Answer.Status == 416, Whole: r.Whole}
@@ -29,7 +30,7 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *resume.Rest, w
 			return nil, err
 		}
 		s.mu.Lock()
-		h.Place, h.At = channel.InTrailer, int64(len(e.answer)+len(r.Read))
+		h.Place, h.At = channel.InTrailer, int64(e.HeadLength()+len(r.Read))
 		s.mu.Unlock()
 		h.Left, delivery = 0, control.DeliveryReframed
 	case !direct(r, e):
@@ -40,7 +41,7 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *resume.Rest, w
 	if h.Sent, err = s.repeatWaiting(r.Conn, e, reusable); err != nil {
 		return nil, err
 	}
-	position, err := s.switchTo(ctx, r.Conn, e.number, h, limit)
+	position, err := s.switchTo(ctx, r.Conn, e.Number, h, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (s *Stream) deliverTwin(ctx context.Context, e *exchange, r *resume.Rest, w
 
 // restartTwin is the end of restartOn for a stream that carries TLS: the program has had so many octets of the head, and is
 // handed begin before the answer's content.
-func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, a *http1.Response, head, begin []byte, begun int64) (*outcome, error) {
+func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange.Exchange, a *http1.Response, head, begin []byte, begun int64) (*outcome, error) {
 	defer conn.Close()
 	f, err := a.Framing(e.Request.Method)
 	if err != nil {
@@ -68,7 +69,7 @@ func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, 
 	if h.Sent, err = s.repeatWaiting(conn, e, a.Persistent() && f.Kind != http1.Close); err != nil {
 		return nil, err
 	}
-	if _, err := s.switchTo(ctx, conn, e.number, h, 0); err != nil {
+	if _, err := s.switchTo(ctx, conn, e.Number, h, 0); err != nil {
 		return nil, err
 	}
 	return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
@@ -76,20 +77,20 @@ func (s *Stream) restartTwin(ctx context.Context, conn *dial.Conn, e *exchange, 
 
 // repeatWaiting has the requests that wait for their answers behind the exchange sent with the hand-over, and returns the number of the last. To a
 // server that will not answer them it sends none: the connection then fails with them outstanding, and is recovered.
-func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange, reusable bool) (last uint64, err error) {
+func (s *Stream) repeatWaiting(conn *dial.Conn, e *exchange.Exchange, reusable bool) (last uint64, err error) {
 	s.mu.Lock()
-	last = e.number
+	last = e.Number
 	var octets []byte
 	for _, later := range s.exchanges {
-		if later.number <= e.number {
+		if later.Number <= e.Number {
 			continue
 		}
-		if later.Request == nil {
+		if !later.Asked() {
 			s.mu.Unlock()
 			return 0, resume.ErrAgain // it is being written
 		}
-		octets = append(octets, later.octets...)
-		last = later.number
+		octets = later.AppendRequest(octets)
+		last = later.Number
 	}
 	s.mu.Unlock()
 	defer clear(octets)
@@ -115,14 +116,14 @@ func handFirst(conn *dial.Conn, octets []byte) error {
 }
 
 // renew gives a stream whose connection serves this exchange only another one for the next.
-func (s *Stream) renew(e *exchange) {
+func (s *Stream) renew(e *exchange.Exchange) {
 	ctx := context.Background()
 	if err := s.await(ctx, func() (bool, error) {
 		if s.closed || s.left.Why != 0 {
 			return true, errClosed
 		}
-		return e.done, nil
-	}); err != nil || !e.persistent() {
+		return e.Done(), nil
+	}); err != nil || !e.Persistent() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)

@@ -10,6 +10,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/relay"
 	"midstream/core/resume"
@@ -22,10 +23,10 @@ type relayed struct{ s *Stream }
 var _ relay.Stream = relayed{}
 
 // relayedExchange describes the exchange for a relay.
-func (s *Stream) relayedExchange(e *exchange) relay.Exchange {
+func (s *Stream) relayedExchange(e *exchange.Exchange) relay.Exchange {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return relay.Exchange{Number: e.number, Kind: e.Framing.Kind, Persistent: e.persistent()}
+	return relay.Exchange{Number: e.Number, Kind: e.Framing.Kind, Persistent: e.Persistent()}
 }
 
 // Turn implements relay.Stream.
@@ -80,11 +81,11 @@ func (r relayed) Adopt(exchange uint64) (all []relay.Later) {
 	r.s.bounded = false
 	for _, later := range r.s.exchanges {
 		switch {
-		case later.number <= exchange:
-		case later.Request == nil:
+		case later.Number <= exchange:
+		case !later.Asked():
 			all = append(all, relay.Later{})
 		default:
-			all = append(all, relay.Later{Method: later.Request.Method, Repeatable: later.immovable() == ""})
+			all = append(all, relay.Later{Method: later.Request.Method, Repeatable: later.Immovable() == ""})
 		}
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/exchange"
 )
 
 // collecting is how long the old connection is kept for more to be compared with the new one's content.
@@ -15,7 +16,7 @@ const collecting = 100 * time.Millisecond
 
 // breakBeforeMake closes the old connection first. Until the new one is there the program is held as by a slow network:
 // its descriptor has one end of a pair on which nothing comes.
-func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*outcome, error) {
+func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange.Exchange) (*outcome, error) {
 	if err := s.headComplete(ctx, e); err != nil {
 		return nil, err
 	}
@@ -44,8 +45,8 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange) (*
 }
 
 // park puts one end of a quiet pair on the descriptor; the other end is kept open until the stream moves on.
-func (s *Stream) park(ctx context.Context, e *exchange) error {
-	pair, _, err := s.switchToPair(ctx, e.number, channel.Handover{When: channel.Now}, 0)
+func (s *Stream) park(ctx context.Context, e *exchange.Exchange) error {
+	pair, _, err := s.switchToPair(ctx, e.Number, channel.Handover{When: channel.Now}, 0)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/silence"
 )
@@ -119,14 +120,14 @@ func (s *Stream) sample(now time.Time) (guarded bool, next time.Duration) {
 }
 
 // judge does what the stream's flow calls for. With s.mu.
-func (s *Stream) judge(e *exchange, now time.Time) {
+func (s *Stream) judge(e *exchange.Exchange, now time.Time) {
 	h := &s.flow
 	if s.recovering || s.migrating || s.failed != nil {
 		h.Restart(now)
 		return
 	}
-	if e.Response == nil {
-		if h.AwaitsHead(e.number, len(e.answer), e.Request != nil, now) {
+	if !e.Answered() {
+		if h.AwaitsHead(e.Number, e.HeadLength(), e.Asked(), now) {
 			return
 		}
 	} else {
@@ -152,10 +153,10 @@ func (s *Stream) judge(e *exchange, now time.Time) {
 }
 
 // flows takes the counters of a stream whose response has begun. With s.mu.
-func (s *Stream) flows(e *exchange, now time.Time) {
+func (s *Stream) flows(e *exchange.Exchange, now time.Time) {
 	h := &s.flow
-	received := s.received(e)
-	h.Has(e.number, received, now)
+	received := e.Received()
+	h.Has(e.Number, received, now)
 	if !h.Standby && (now.Sub(h.Begun) > longEnough || e.Length()-received > largeEnough && now.Sub(h.Begun) > 4*silence.Tick) {
 		if s.c.standbys.Add(1) <= maxStandbys {
 			h.Standby = true

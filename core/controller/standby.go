@@ -12,6 +12,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/resume"
 )
@@ -121,7 +122,7 @@ func (s *Stream) standbys() (list []candidate) {
 }
 
 // openStandby connects to the first of the candidates that can be connected to.
-func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
+func (s *Stream) openStandby(e *exchange.Exchange, list []candidate) (*standby, error) {
 	var failed error
 	for _, c := range list {
 		ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
@@ -138,7 +139,7 @@ func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
 			s.c.log.Debug().Str("session", s.name()).Str("over", c.iface).Bool("other", c.other).Err(err).Msg("no standby")
 			failed = err
 		}
-		if s.isOver(e) {
+		if e.Over() {
 			break
 		}
 	}
@@ -146,7 +147,7 @@ func (s *Stream) openStandby(e *exchange, list []candidate) (*standby, error) {
 }
 
 // keepStandby keeps one until the exchange is over.
-func (s *Stream) keepStandby(e *exchange) {
+func (s *Stream) keepStandby(e *exchange.Exchange) {
 	defer func() {
 		s.c.standbys.Add(-1)
 		s.mu.Lock()
@@ -156,7 +157,7 @@ func (s *Stream) keepStandby(e *exchange) {
 		s.mu.Unlock()
 	}()
 	pause := firstRenewal
-	for !s.isOver(e) {
+	for !e.Over() {
 		news := s.c.networks.Changed()
 		list := s.standbys()
 		begun := time.Now()
@@ -233,12 +234,12 @@ func (s *Stream) standbyStands(b *standby, then []candidate) bool {
 }
 
 // unlessOver waits for one of the channels, or limit; false when the exchange is over.
-func (s *Stream) unlessOver(e *exchange, a, b <-chan struct{}, limit time.Duration) bool {
+func (s *Stream) unlessOver(e *exchange.Exchange, a, b <-chan struct{}, limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
 		s.mu.Lock()
-		over, changed := e.done || s.closed || !s.guarded, s.changed
+		over, changed := e.Done() || s.closed || !s.guarded, s.changed
 		s.mu.Unlock()
 		if over {
 			return false

@@ -10,8 +10,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/config"
-	"midstream/core/http1"
-	"midstream/core/resume"
+	"midstream/core/exchange"
 	"midstream/core/silence"
 )
 
@@ -20,9 +19,12 @@ func TestAProgramThatDoesNotReadIsToldOfWhenItDoes(t *testing.T) {
 	shim := &counters{}
 	c := New(nil, shim, 1, config.Default(), nil, zerolog.Nop())
 	s := newStream(c, channel.Message{Stream: 1}, channel.Opening{Peer: netip.MustParseAddrPort("192.0.2.1:80")})
-	e := &exchange{number: 1, Exchange: resume.Exchange{Last: 999, Request: &http1.Request{Method: "GET", Target: "/"}, Response: &http1.Response{}}}
+	e := exchange.New(1, false, config.ProofTrust, counted{s})
+	e.AddRequest([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), true)
+	e.AddAnswer([]byte("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"))
+	e.EndHead(channel.PhaseLength, 1000)
 	shim.Snapshot = channel.Snapshot{Exchange: 1, Received: 5000}
-	s.exchanges, s.guarded, s.flow.Standby = []*exchange{e}, true, true
+	s.exchanges, s.guarded, s.flow.Standby = []*exchange.Exchange{e}, true, true
 	now := time.Now()
 	if on, next := s.sample(now); !on || next != silence.Tick {
 		t.Fatalf("%v, %v", on, next)

@@ -13,7 +13,9 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/exchange"
 	"midstream/core/guard"
+	"midstream/core/http1"
 	"midstream/core/relay"
 	"midstream/core/silence"
 	"midstream/core/turn"
@@ -48,9 +50,9 @@ type Stream struct {
 	decided sync.Mutex
 
 	mu         sync.Mutex
-	changed    chan struct{} // closed and replaced at every change
-	exchanges  []*exchange   // requests not yet answered in full, in order; the first is being answered
-	last       *exchange     // the last one that is done
+	changed    chan struct{}        // closed and replaced at every change
+	exchanges  []*exchange.Exchange // requests not yet answered in full, in order; the first is being answered
+	last       *exchange.Exchange   // the last one that is done
 	iface      string
 	server     netip.AddrPort
 	left       channel.Reason // why it is left alone
@@ -111,6 +113,17 @@ func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 	return s
 }
 
+// counted are the shim's counters of a stream.
+type counted struct{ s *Stream }
+
+// Read implements exchange.Counters.
+func (c counted) Read() (channel.Snapshot, bool) { return c.s.c.shim.Read(c.s.slot, c.s.id) }
+
+// Tail implements exchange.Counters.
+func (c counted) Tail(exchange uint64, end int64, limit int) []byte {
+	return c.s.c.shim.Tail(c.s.slot, c.s.id, exchange, end, limit)
+}
+
 func (s *Stream) name() string { return s.c.sessionName(s.id) }
 
 // message addresses one to this stream.
@@ -132,35 +145,31 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Request:
 		e := s.exchange(m.Exchange)
 		if e == nil {
-			e = &exchange{number: m.Exchange, secure: s.tls != nil}
-			e.Last, e.Total, e.Proof = -1, -1, s.c.config.Migration.Proof
+			e = exchange.New(m.Exchange, s.tls != nil, s.c.config.Migration.Proof, counted{s})
 			s.exchanges = append(s.exchanges, e)
 		}
-		e.octets = appendSecret(e.octets, m.Data)
-		clear(m.Data)
+		e.AddRequest(m.Data, m.Flags&channel.Last != 0)
 		s.c.sampler.wake(s.c)
 		if m.Flags&channel.Last != 0 {
-			e.requested()
-			if e.Request != nil && e.Request.BoundToConnection() {
+			if e.Asked() && e.Request.BoundToConnection() {
 				s.bound = true
 			}
 			if s.bound {
-				e.refuse("the authentication is bound to the connection")
+				e.Refuse("the authentication is bound to the connection")
 			}
-			s.publish(control.EventExchange, "request for "+e.url(s.opened.Peer.String()), nil)
+			s.publish(control.EventExchange, "request for "+e.URL(s.opened.Peer.String()), nil)
 		}
 	case channel.Response:
 		e := s.exchange(m.Exchange)
 		if e == nil {
 			return
 		}
-		e.answer = append(e.answer, m.Data...)
+		e.AddAnswer(m.Data)
 		if m.Flags&channel.Interim != 0 {
-			e.answer = nil
-			e.interims++
+			e.EndInterim()
 		} else if m.Flags&channel.Last != 0 {
-			e.responded(channel.Phase(m.A), m.B)
-			if s.when() != config.TogetherNever && s.tls == nil && e.why == "" {
+			e.EndHead(channel.Phase(m.A), m.B)
+			if s.when() != config.TogetherNever && s.tls == nil && e.Why() == "" {
 				guard.Go(func() { s.gathers(e) })
 			}
 		}
@@ -168,7 +177,7 @@ func (s *Stream) handle(m channel.Message) {
 		s.c.sampler.wake(s.c)
 	case channel.TrailerOctets:
 		if e := s.exchange(m.Exchange); e != nil {
-			e.trailer = append(e.trailer, m.Data...)
+			e.AddTrailer(m.Data)
 		}
 	case channel.Done:
 		s.done(m)
@@ -178,7 +187,9 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Closed:
 		s.closed = true
 		s.twins.Close()
-		s.forgetSecrets()
+		for _, e := range s.exchanges {
+			e.Close()
+		}
 		if s.pair != nil {
 			s.pair.Core.Close()
 			s.pair = nil
@@ -198,8 +209,8 @@ func (s *Stream) handle(m channel.Message) {
 			s.reply = &m
 			s.waiting = nil
 			for _, e := range s.exchanges {
-				if e.number > m.Exchange {
-					s.waiting = append(s.waiting, e.octets...)
+				if e.Number > m.Exchange {
+					s.waiting = e.AppendRequest(s.waiting)
 				}
 			}
 		}
@@ -227,16 +238,13 @@ func (s *Stream) handle(m channel.Message) {
 
 func (s *Stream) done(m channel.Message) {
 	for i, e := range s.exchanges {
-		if e.number != m.Exchange {
+		if e.Number != m.Exchange {
 			continue
 		}
-		e.done = true
-		e.received.Store(m.A)
-		clear(e.octets)
-		e.octets, e.answer, e.trailer = nil, nil, nil
+		e.End(m.A)
 		s.last = e
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
-		s.publish(control.EventDone, "received all of "+e.url(s.opened.Peer.String()), map[string]any{"received": m.A})
+		s.publish(control.EventDone, "received all of "+e.URL(s.opened.Peer.String()), map[string]any{"received": m.A})
 		break
 	}
 	if s.current() == nil && s.pathLost() != "" {
@@ -251,9 +259,9 @@ func (s *Stream) change() {
 	s.changed = make(chan struct{})
 }
 
-func (s *Stream) exchange(number uint64) *exchange {
+func (s *Stream) exchange(number uint64) *exchange.Exchange {
 	for _, e := range s.exchanges {
-		if e.number == number {
+		if e.Number == number {
 			return e
 		}
 	}
@@ -270,7 +278,7 @@ func (s *Stream) answers(m channel.Message) bool {
 }
 
 // current returns the exchange being answered, nil between exchanges. With s.mu.
-func (s *Stream) current() *exchange {
+func (s *Stream) current() *exchange.Exchange {
 	if len(s.exchanges) == 0 {
 		return nil
 	}
@@ -296,32 +304,17 @@ func (s *Stream) why() string {
 		return "no request has been sent"
 	case e == nil:
 		return ""
-	case e.immovable() != "":
-		return e.immovable()
+	case e.Immovable() != "":
+		return e.Immovable()
 	case s.excluded(e) != "":
 		return s.excluded(e)
 	}
 	for _, later := range s.exchanges[1:] {
-		if why := later.immovable(); why != "" {
+		if why := later.Immovable(); why != "" {
 			return "a request that waits for its answer cannot be repeated: " + why
 		}
 	}
 	return ""
-}
-
-// received returns the octets of content of the exchange that the program has been handed by now. It never falls: the
-// counters are another exchange's, or another stream's, before the message comes that this one is done.
-func (s *Stream) received(e *exchange) int64 {
-	n, ok := s.c.shim.Read(s.slot, s.id)
-	for {
-		most := e.received.Load()
-		if !ok || n.Exchange != e.number || n.Received <= most {
-			return most
-		}
-		if e.received.CompareAndSwap(most, n.Received) {
-			return n.Received
-		}
-	}
 }
 
 // session describes the stream for lists.
@@ -353,8 +346,8 @@ func (s *Stream) session() control.Session {
 		e = s.last
 	}
 	if e != nil {
-		out.URL = e.url(s.opened.Peer.String())
-		out.Received = s.received(e)
+		out.URL = e.URL(s.opened.Peer.String())
+		out.Received = e.Received()
 		if n := e.Length(); n >= 0 {
 			out.Length = &n
 		}
@@ -382,14 +375,14 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-// hostOf returns the host and port that an exchange is about; the port is the one the program connected to.
-func (s *Stream) hostOf(e *exchange) (host string, port uint16) {
+// hostOf returns the host and port that a request is about, or, without one, the stream; the port is the one the program connected to.
+func (s *Stream) hostOf(request *http1.Request) (host string, port uint16) {
 	port = s.opened.Peer.Port()
 	if p, ok := s.tls.tunnelPort(); ok {
 		port = p
 	}
-	if e != nil && e.Request != nil {
-		host, _ = e.Request.Host()
+	if request != nil {
+		host, _ = request.Host()
 	}
 	if host == "" && s.tls != nil && s.tls.tunnel != "" {
 		host, _, _ = net.SplitHostPort(s.tls.tunnel)

@@ -16,6 +16,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/relay"
@@ -49,20 +50,20 @@ func (s *Stream) when() config.Together {
 }
 
 // gathers lets several networks feed the exchange for as long as that is worth it. It ends with the exchange.
-func (s *Stream) gathers(e *exchange) {
-	if !e.fed.CompareAndSwap(false, true) {
+func (s *Stream) gathers(e *exchange.Exchange) {
+	if !e.ClaimFeeding() {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	for !s.isOver(e) {
+	for !e.Over() {
 		s.finishes(ctx, e, lookTogether)
 		s.mu.Lock()
 		t, waits, when := s.together, !s.flow.Unread, s.when()
 		f := aggregate.Facts{Movable: s.why() == "" && s.tls == nil && s.current() == e, Age: time.Since(e.Begun), Waits: waits, Left: -1}
 		s.mu.Unlock()
 		if n := e.Length(); n >= 0 {
-			f.Left = n - s.received(e)
+			f.Left = n - e.Received()
 		}
 		if t != nil {
 			if reason := t.Leave(t.before); reason != aggregate.Stay && f.Left > leastTogether {
@@ -147,7 +148,7 @@ func (s *Stream) feeders(own string) (list []string) {
 }
 
 // gather lets several networks feed the exchange. The old connection delivers up to the octet where they begin.
-func (s *Stream) gather(ctx context.Context, e *exchange) error {
+func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 	ctx, cancel := context.WithTimeout(ctx, togetherLimit)
 	defer cancel()
 	if s.turn.Take(ctx) != nil {
@@ -160,10 +161,10 @@ func (s *Stream) gather(ctx context.Context, e *exchange) error {
 	switch {
 	case why != "":
 		return errors.New(why)
-	case current != e || e.Response == nil:
+	case current != e || !e.Answered():
 		return resume.ErrAgain
 	}
-	if _, trailing := s.inTrailer(e); trailing {
+	if _, trailing := e.InTrailer(); trailing {
 		return resume.ErrAgain
 	}
 	if err := s.unshared(ctx); err != nil {
@@ -176,14 +177,14 @@ func (s *Stream) gather(ctx context.Context, e *exchange) error {
 	if err != nil {
 		return err
 	}
-	begun, before := time.Now(), s.received(e)
+	begun, before := time.Now(), e.Received()
 	// The first of them says how far away servers are.
 	first, err := s.open(ctx, ways[0].to)
 	if err != nil {
 		return err
 	}
 	ways[0].ready = first
-	now := s.received(e)
+	now := e.Received()
 	rate := e.Rate(now, now-before, time.Since(begun))
 	h := s.asker(e)
 	known := h.Collect(ctx, time.Second)
@@ -225,12 +226,12 @@ func (s *Stream) gather(ctx context.Context, e *exchange) error {
 }
 
 // enter hands over to what feeds from several networks, from the octet at on.
-func (s *Stream) enter(ctx context.Context, e *exchange, t *together, at int64, to resume.Destination, first *dial.Conn) (*outcome, error) {
+func (s *Stream) enter(ctx context.Context, e *exchange.Exchange, t *together, at int64, to resume.Destination, first *dial.Conn) (*outcome, error) {
 	if !t.Begun(ctx) {
 		return nil, errors.New("no network has brought anything")
 	}
 	// What the old connection has delivered beyond is not needed any more.
-	for behind := s.received(e) - at; behind > 0; behind = s.received(e) - at {
+	for behind := e.Received() - at; behind > 0; behind = e.Received() - at {
 		n, err := io.CopyN(io.Discard, t.Assembler, behind)
 		if at += n; err != nil {
 			return nil, err
@@ -238,7 +239,7 @@ func (s *Stream) enter(ctx context.Context, e *exchange, t *together, at int64, 
 	}
 	left := e.Length() - at
 	framing := http1.Framing{Kind: http1.Length, Length: left}
-	put, err := s.putPair(ctx, e.number, channel.Handover{At: at, When: channel.Then}, togetherLimit)
+	put, err := s.putPair(ctx, e.Number, channel.Handover{At: at, When: channel.Then}, togetherLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +257,7 @@ func (s *Stream) enter(ctx context.Context, e *exchange, t *together, at int64, 
 		s.tellTogether(t)
 		t.Close()
 	})
-	relay.New(relayed{s}, upstream{s, to}, put, e.number).Feed(src, s.relayedExchange(e), put.Position)
+	relay.New(relayed{s}, upstream{s, to}, put, e.Number).Feed(src, s.relayedExchange(e), put.Position)
 	return &outcome{conn: first, offset: put.Position.Received, delivery: control.DeliveryTogether, resumes: true}, nil
 }
 
@@ -301,7 +302,7 @@ func (s *Stream) alone(ctx context.Context, t *together, reason string) error {
 }
 
 // ways are those to the exchange's servers: over the stream's own interface first.
-func (s *Stream) ways(e *exchange, own string) (ways []*wayTo, rules []aggregate.PathRules, err error) {
+func (s *Stream) ways(e *exchange.Exchange, own string) (ways []*wayTo, rules []aggregate.PathRules, err error) {
 	others := s.feeders(own)
 	if len(others) == 0 {
 		return nil, nil, errors.New("no other network may be used")
@@ -324,7 +325,7 @@ func (s *Stream) ways(e *exchange, own string) (ways []*wayTo, rules []aggregate
 // wayTo is a path's way to a server. It implements aggregate.Way.
 type wayTo struct {
 	s     *Stream
-	e     *exchange
+	e     *exchange.Exchange
 	to    resume.Destination
 	ready *dial.Conn // the first connection, if it has been made already
 }
@@ -345,7 +346,7 @@ func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
 
 func (w *wayTo) Request(first, last int64) []byte {
 	octets := http1.ResumeRequest(w.e.Request, first, last, "", w.to.Form)
-	if octets == nil || w.s.complete(w.e, octets) != nil {
+	if octets == nil || w.e.Complete(octets) != nil {
 		return nil
 	}
 	return octets
