@@ -1,7 +1,7 @@
 #!/bin/sh
 # test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, LANES at a time (two more than there are processors), for a
 # laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well. The analysers and
-# the tests of single packages (make check, make units) are two parts more.
+# the tests of single packages (make check, make units) are two parts more; SMOKE=CODENAME is another, make smoke on that release.
 #
 # What fails is run once more, alone, and named: programs, servers and networks of several processes on a busy machine
 # miss a moment now and then, and a second failure in a row is no such accident. What the analysers and the race detector find is none.
@@ -25,11 +25,13 @@ trap stop INT TERM
 # A line a part: a package and, where that is run in several parts, the tests of this one. Those that take longest come
 # first, so that all lanes end at about the same time.
 parts() {
+	[ -z "${SMOKE-}" ] || echo smoke
 	for package in tls units check failover matrix migration manager; do
 		case $package in
 		units | check) echo "$package" ;;
 		tls) split tls 4 ;;
 		failover) split failover 3 ;;
+		matrix | migration) split "$package" 2 ;;
 		*) split "$package" 1 ;;
 		esac
 	done
@@ -60,6 +62,7 @@ part() {
 	shift
 	case $package in
 	units | check) make -s "GO=$go" "$package" ;;
+	smoke) sh e2e/release.sh "$SMOKE" make -s smoke || { [ $? = 3 ] && echo "test.sh: no smoke run: there can be no $SMOKE here"; } ;;
 	*) "$go" test -count=1 -timeout 20m "$@" "$package" ;;
 	esac
 }
