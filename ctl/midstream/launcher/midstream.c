@@ -301,7 +301,12 @@ static void check_configuration(const char *folder, char *ports)
     if (snprintf(control, sizeof control, "%s/midstreamctl", folder) >= PATH_MAX || access(control, X_OK)) {
         die(125, "%s/midstreamctl is missing: build or install Midstream again", folder);
     }
-    if (pipe2(errors, O_CLOEXEC) || pipe2(output, O_CLOEXEC)) {
+    if (pipe2(errors, O_CLOEXEC)) {
+        return;
+    }
+    if (pipe2(output, O_CLOEXEC)) {
+        close(errors[0]);
+        close(errors[1]);
         return;
     }
     pid_t child = fork();

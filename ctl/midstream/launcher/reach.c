@@ -94,10 +94,14 @@ __attribute__((format(printf, 2, 3))) static bool refuse(struct reach *r, const 
 __attribute__((noreturn)) static void become_supervisor(const struct reach *r, const char *file, int channel)
 {
     char number[16];
-    int high = fcntl(channel, F_DUPFD, 64), null = open("/dev/null", O_RDWR);
+    int high = fcntl(channel, F_DUPFD, 64), null = fcntl(open("/dev/null", O_RDWR), F_DUPFD, 64);
     snprintf(number, sizeof number, "%d", CHANNEL);
-    if (high < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || dup2(high, CHANNEL) < 0
-        || setenv("LD_PRELOAD", r->library, 1)) {
+    bool is_ready = high >= 0 && null >= 0 && !setenv("LD_PRELOAD", r->library, 1);
+    for (int fd = 0; is_ready && fd <= CHANNEL; fd++) {
+        close(fd);
+        is_ready = fcntl(fd == CHANNEL ? high : null, F_DUPFD, fd) == fd;
+    }
+    if (!is_ready) {
         _exit(1);
     }
     if (syscall(SYS_close_range, CHANNEL + 1, ~0U, 0)) {
