@@ -282,9 +282,16 @@ sys.stdin.read()
 
 // Who lists the sessions of all users is shown of each user's processes what is theirs, and is not kept by them.
 func TestRootIsNotFooledByAUsersProcesses(t *testing.T) {
-	h := newHost(t, "")
+	const metrics = "/run/midstream-test.metrics"
+	h := newHost(t, "[metrics]\nlisten = \"unix:"+metrics+"\"\n")
 	victim := h.download(users[0])
 	h.on("wlan0", map[int]*download{users[0]: victim})
+	// With the one capability that midstreamd(8) names, the host's daemon counts it.
+	t.Cleanup(func() { os.Remove(metrics) })
+	h.as(0, "setpriv", "--bounding-set=-all,+dac_override", lab.Build(t, "midstreamd"), "--host").Start()
+	h.Await("the download in the metrics", limit, func() bool {
+		return strings.Contains(h.as(0, "curl", "-s", "--unix-socket", metrics, "http://localhost/metrics").Run().Stdout, `midstream_sessions{state="active"} 1`)
+	})
 	p := h.as(users[1], "/usr/bin/python3", "-c", pretend, fmt.Sprintf("/run/user/%d/midstream", users[1]), strconv.Itoa(victim.Pid()))
 	input, err := p.StdinPipe()
 	if err != nil {
