@@ -25,7 +25,8 @@ sandbox, its user.
 
 With --user-session it is all programs of this user's, from the next login on, by
 environment.d(5). Programs of another architecture then say at their start that the library
-cannot be preloaded, and go on.`
+cannot be preloaded, and go on. Disable it before Midstream is removed: a package knows nothing of
+it, and every program would say at its start that the library is gone.`
 
 const disableLong = `Takes back what "midstreamctl enable" has done. What runs goes on as it is until it is
 started again.`
@@ -275,24 +276,86 @@ func (s services) judge(p map[string]string) (against, notes, lines []string) {
 	if !s.user && (isOn(p["PrivateTmp"]) || isOn(p["DynamicUser"]) || p["ProtectSystem"] == "strict") {
 		// Its /tmp is its own: the control socket goes where root finds it.
 		lines = append(lines, "RuntimeDirectory="+client.UnitsFolder+"/%n", "Environment=MIDSTREAM_RUNTIME_DIR=%t/"+client.UnitsFolder+"/%n/midstream")
+		if own := runtimeDirectories(p["RuntimeDirectory"]); own != "" {
+			lines = append(lines, "Environment=RUNTIME_DIRECTORY="+own)
+		}
 		notes = append(notes, "its sockets are in "+filepath.Join("/run", client.UnitsFolder)+", where root's midstreamctl finds them")
 	}
 	preload := s.library
-	for _, word := range strings.Fields(p["Environment"]) {
-		if value, ok := strings.CutPrefix(strings.Trim(word, `"`), "LD_PRELOAD="); ok && value != "" && !strings.Contains(value, libraries.Names[0]) {
-			preload += ":" + value
+	for _, library := range preloadsOf(p["Environment"]) {
+		if filepath.Base(library) != libraries.Names[0] {
+			preload += ":" + library
 		}
 	}
 	return against, notes, append(lines, "Environment=LD_PRELOAD="+preload)
 }
 
+// runtimeDirectories is what systemd says in RUNTIME_DIRECTORY of a service that asks for these folders: ours beside them is not for the program.
+func runtimeDirectories(asked string) string {
+	var all []string
+	for _, folder := range strings.Fields(asked) {
+		folder, _, _ = strings.Cut(folder, ":") // what follows is a link to it
+		all = append(all, "%t/"+folder)
+	}
+	return strings.Join(all, ":")
+}
+
+// preloadsOf are the libraries of the last LD_PRELOAD in Environment=, where words may stand in quotes: systemd.exec(5), ld.so(8).
+func preloadsOf(environment string) (all []string) {
+	quote := rune(0)
+	words := strings.FieldsFunc(environment, func(r rune) bool {
+		switch {
+		case quote == 0 && (r == '"' || r == '\''):
+			quote = r
+			return true
+		case r == quote:
+			quote = 0
+			return true
+		}
+		return quote == 0 && (r == ' ' || r == '\t')
+	})
+	for _, word := range words {
+		if value, ok := strings.CutPrefix(word, "LD_PRELOAD="); ok {
+			all = strings.FieldsFunc(value, func(r rune) bool { return r == ':' || r == ' ' })
+		}
+	}
+	return all
+}
+
+// withoutOurs are the properties of a unit without the drop-in that an earlier enable has left: from the whole it could not be told what
+// the unit itself says. putBack restores that drop-in.
+func (s services) withoutOurs(unit string) (p map[string]string, putBack func(), err error) {
+	file := s.dropIn(unit)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		p, err = s.properties(unit)
+		return p, func() {}, err
+	}
+	if err == nil {
+		err = os.Remove(file)
+	}
+	if err != nil {
+		return nil, func() {}, err
+	}
+	s.reload()
+	putBack = func() {
+		writeFile(file, string(text)) // which it was possible to remove
+		s.reload()
+	}
+	if p, err = s.properties(unit); err != nil {
+		putBack()
+	}
+	return p, putBack, err
+}
+
 func (e *environment) enable(s services, unit string) int {
-	p, err := s.properties(unit)
+	p, putBack, err := s.withoutOurs(unit)
 	switch {
 	case err != nil:
-		e.complain("enable: %v", err)
+		e.complain("enable: %v%s", err, asRoot(err, "enable "+unit))
 		return exitFailed
 	case p == nil:
+		putBack()
 		e.complain("enable: there is no service %s; systemctl list-unit-files lists them", unit)
 		return exitNone
 	}
@@ -301,6 +364,7 @@ func (e *environment) enable(s services, unit string) int {
 		e.complain("enable: %s cannot work under Midstream: %s", unit, a)
 	}
 	if len(against) > 0 {
+		putBack()
 		return exitFailed
 	}
 	text := "# Made by midstreamctl enable; midstreamctl disable takes it away.\n[Service]\n" + strings.Join(lines, "\n") + "\n"

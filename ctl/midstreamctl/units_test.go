@@ -41,6 +41,8 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 		"no netlink":       {"ExecStart=/bin/cat\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", exitOK, "allows it AF_NETLINK as well", []string{"RestrictAddressFamilies=AF_NETLINK"}, "AF_UNIX", ""},
 		"families denied":  {"ExecStart=/bin/cat\nRestrictAddressFamilies=~AF_PACKET", exitOK, "restart", nil, "Restrict", ""},
 		"another preload":  {"ExecStart=/bin/cat\nEnvironment=A=b LD_PRELOAD=/lib/other.so", exitOK, "", []string{"Environment=LD_PRELOAD=/usr/lib/midstream/libmidstream.so:/lib/other.so"}, "", ""},
+		"its own folders":  {"ExecStart=/bin/cat\nPrivateTmp=yes\nRuntimeDirectory=d d/e:f", exitOK, "", []string{"Environment=RUNTIME_DIRECTORY=%t/d:%t/d/e"}, "", ""},
+		"preloaded twice":  {"ExecStart=/bin/cat\nEnvironment=\"A=LD_PRELOAD=x y\" \"LD_PRELOAD=/a/b.so /old/libmidstream.so:c.so\"", exitOK, "", []string{"Environment=LD_PRELOAD=/usr/lib/midstream/libmidstream.so:/a/b.so:c.so"}, "", ""},
 		"filtered":         {"ExecStart=/bin/cat\nSystemCallFilter=@system-service", exitOK, "it stays out", nil, "", ""},
 		"no network":       {"ExecStart=/bin/cat\nPrivateNetwork=true", exitFailed, "", nil, "", "it has no network"},
 		"another root":     {"ExecStart=/bin/cat\nRootDirectory=/srv/x", exitFailed, "", nil, "", "a root folder of its own"},
@@ -95,6 +97,36 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(filepath.Join(s.home, "environment.d", dropInName)); !strings.Contains(string(text), "\nLD_PRELOAD=/usr/lib/midstream/libmidstream.so${LD_PRELOAD:+:$LD_PRELOAD}\n") {
 		t.Errorf("%s", text)
+	}
+}
+
+// systemctl show merges a unit with its drop-ins, ours among them: who enables twice, after an upgrade for example, has to get the same again.
+func TestAServiceIsEnabledAgain(t *testing.T) {
+	s, call := aHost(t, map[string]string{"d.service": "ExecStart=/bin/cat\nPrivateTmp=yes\nRuntimeDirectory=d\nRestrictAddressFamilies=AF_INET AF_INET6\nEnvironment=LD_PRELOAD=/lib/other.so"})
+	show := filepath.Join(s.root, "systemctl")
+	script := "#!/bin/sh\n[ \"$1\" != show ] || cat " + s.root + "/usr/lib/systemd/system/$3 " + s.folder() + "/$3.d/*.conf 2>/dev/null || true\n"
+	if err := os.WriteFile(show, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.run = []string{show}
+	enable := func() (int, string) {
+		status, out, errs := call(func(e *environment) int { return e.enable(s, "d.service") })
+		text, _ := os.ReadFile(s.dropIn("d.service"))
+		return status, out + errs + string(text)
+	}
+	status, first := enable()
+	if status != exitOK || !strings.Contains(first, "RestrictAddressFamilies=AF_NETLINK AF_UNIX") || !strings.Contains(first, "libmidstream.so:/lib/other.so") {
+		t.Errorf("status %d: %s", status, first)
+	}
+	if status, again := enable(); status != exitOK || again != first {
+		t.Errorf("status %d, the second time: %s\nthe first time: %s", status, again, first)
+	}
+	// One that cannot work under Midstream any more is left as it was.
+	before, _ := os.ReadFile(s.dropIn("d.service"))
+	unit := filepath.Join(s.root, "usr/lib/systemd/system/d.service")
+	os.WriteFile(unit, []byte("[Service]\nExecStart=/bin/cat\nPrivateNetwork=yes\n"), 0o644)
+	if status, said := enable(); status != exitFailed || !strings.HasSuffix(said, string(before)) {
+		t.Errorf("status %d: %s", status, said)
 	}
 }
 
