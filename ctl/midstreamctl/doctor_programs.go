@@ -18,20 +18,17 @@ var usual = []string{
 	"firefox", "firefox-esr", "chromium", "google-chrome", "steam", "flatpak", "snap", "docker", "podman", "rclone", "skopeo", "kubectl", "gh",
 }
 
-// partly are programs of which something is known that cannot be seen in their files.
+// partly are programs of which something is known that cannot be seen in their files: docs/programs.md.
 var partly = map[string]string{
 	"git":           "only what it fetches by GET (from plain web servers) can be moved, not the usual exchange with POST",
 	"rsync":         "it speaks no HTTP",
-	"wget2":         "nothing of it can be moved: it connects by TCP Fast Open, which is not followed",
 	"npm":           "what comes over TLS cannot be moved: its TLS library is linked in",
 	"node":          "what comes over TLS cannot be moved: its TLS library is linked in, or works on memory",
-	"cargo":         "nothing of it can be moved: its TLS library is linked in, and it asks for HTTP/2",
 	"java":          "what comes over TLS cannot be moved: Java has TLS of its own",
 	"firefox":       "what comes over TLS cannot be moved: its TLS library, NSS, is not known",
 	"firefox-esr":   "what comes over TLS cannot be moved: its TLS library, NSS, is not known",
 	"chromium":      "what comes over TLS cannot be moved: its TLS library is linked in",
 	"google-chrome": "what comes over TLS cannot be moved: its TLS library is linked in",
-	"vlc":           "what comes over TLS cannot be moved: it hands records on in pieces",
 }
 
 // installed are the usual programs that there are.

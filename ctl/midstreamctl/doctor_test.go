@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +100,44 @@ func TestDoctor(t *testing.T) {
 		host, port, ok := hostAndPort(text)
 		if got := strings.TrimSpace(strings.Join([]string{host, strconv.Itoa(int(port)), map[bool]string{true: "true", false: "false"}[ok]}, " ")); got != strings.TrimSpace(want) {
 			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
+// What is said of programs without a look at them is what was found when they were tried.
+func TestDoctorSaysOfProgramsWhatWasFound(t *testing.T) {
+	text, err := os.ReadFile("../../docs/programs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string][]string{} // what became of it: "y n n" and the like
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 7 {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(cells[1])), " ")
+		name = strings.TrimSuffix(name, ",")
+		for _, cell := range cells[2:6] {
+			if cell = strings.TrimSpace(cell); len(cell) >= 5 && (cell[0] == 'y' || cell[0] == 'n') {
+				tried[name] = append(tried[name], cell[:5])
+			}
+		}
+	}
+	if len(tried) < 30 {
+		t.Fatalf("%d programs", len(tried))
+	}
+	same := map[string]string{"firefox-esr": "firefox"}
+	for name, says := range partly {
+		if same[name] != "" {
+			name = same[name]
+		}
+		found := tried[name]
+		if len(found) > 0 && !slices.ContainsFunc(found, func(f string) bool { return f[2] == 'n' }) {
+			t.Errorf("%s: %q, and yet all of it was moved", name, says)
+		}
+		if strings.Contains(says, "nothing of it") && slices.ContainsFunc(found, func(f string) bool { return f[2] == 'y' }) {
+			t.Errorf("%s: %q, and yet some of it was moved", name, says)
 		}
 	}
 }
