@@ -15,6 +15,11 @@ PREFIX=/usr/local DESTDIR=$PWD/$stage/tar sh package/install.sh install
 mv "$stage/tar/usr/local" "$stage/midstream-$version"
 tar -C "$stage" --owner=0 --group=0 -czf "build/packages/midstream-$version-linux-$machine.tar.gz" "midstream-$version"
 
+# As the Debian package does when it goes, but not when it is upgraded.
+# shellcheck disable=SC2016 # $1 is for the script
+sed -e 's/"[$]1" = remove/"$1" = 0/' -e '/#DEBHELPER#/d' debian/midstream.prerm >"$stage/preun"
+grep -qF '= 0 ]' "$stage/preun"
+
 cat >"$stage/nfpm.yaml" <<CONF
 name: midstream
 arch: $("$go" env GOARCH)
@@ -32,6 +37,8 @@ contents:
   - src: $stage/rpm/usr
     dst: /usr
     type: tree
+scripts:
+  preremove: $stage/preun
 CONF
 "$go" run "$nfpm" package --config "$stage/nfpm.yaml" --packager rpm --target build/packages
 rm -rf "$stage"
