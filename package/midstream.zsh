@@ -5,6 +5,7 @@ _arguments -S \
     '--log=[what is logged]:level:(off error warn info debug trace)' \
     '--reach=[have connections carried by a supervisor]:where:(auto all off)' \
     '--strict[refuse to start what cannot be reached]' \
+    '--aggregate[let all networks feed each download]' \
     '(- *)--version[print the versions]' \
     '(- *)'{-h,--help}'[print help]' \
     '(-):command:_command_names -e' \
