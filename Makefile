@@ -187,7 +187,7 @@ endif
 mirror:
 	$(MIRROR)
 
-SCRIPTS := $(wildcard package/*.sh) package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh shim/folders.sh .ci/run
+SCRIPTS := $(wildcard package/*.sh) package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/roots.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh shim/folders.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 
@@ -203,7 +203,7 @@ check:
 	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' -Ishim $(SHIM_SOURCES) shim/tests/framing ctl/midstream/launcher supervisor e2e/clients
 	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c supervisor/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
 	sh shim/folders.sh
-	shellcheck $(SCRIPTS)
+	shellcheck -x $(SCRIPTS)
 	$(MAKE) -s pages
 	mandoc -T lint -W warning docs/man/* $(filter %.1 %.5,$(MADE))
 

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2016 # what is quoted so is for apt, or for a shell within
 set -eu
 cd "$(dirname "$0")/.."
+. e2e/roots.sh
 
 say() { echo "release: $*" >&2; }
 
@@ -21,25 +22,14 @@ fi
 
 root=$PWD/build/releases/$release
 if [ ! -e "$root/complete" ]; then
-    command -v debootstrap >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends debootstrap; } >&2
-    say "filling $root; this takes a minute"
-    rm -rf "$root"
-    mkdir -p "$root"
-    # The machine's own source of packages, wherever that is.
-    source=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
-    debootstrap --variant=minbase --include=make,git,ca-certificates "$release" "$root" "${source:-http://deb.debian.org/debian}" >"$root.log" 2>&1 || {
-        tail -n 20 "$root.log" >&2
-        exit 3
-    }
-    cp /etc/apt/apt.conf.d/* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
+    fill_root "$root" "$release" --include=make,git,ca-certificates || exit 3
     touch "$root/complete"
 fi
 
 # What git knows of the checkout, as it stands; build/ of that release is kept.
 mkdir -p "$root/midstream"
 find "$root/midstream" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh |
-    tar -c --null -T - | tar -x -C "$root/midstream"
+copy_checkout "$root/midstream"
 
 go_root=$(go env GOROOT)
 go_modules=$(go env GOMODCACHE)

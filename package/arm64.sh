@@ -6,15 +6,13 @@
 # shellcheck disable=SC2016 # what is quoted so is for apt, or for a shell within
 set -eu
 cd "$(dirname "$0")/.."
+. e2e/roots.sh
 deb=$PWD/build/packages/midstream_$(cat VERSION)_arm64.deb
 [ -f "$deb" ] || { echo "arm64: there is no $deb: make deb" >&2; exit 1; }
 [ -x build/midstreamctl ] || { echo "arm64: make" >&2; exit 1; }
 base=$PWD/build/packages/roots/arm64
 if [ ! -e "$base.complete" ]; then
-    rm -rf "$base"
-    mkdir -p "$base"
-    source=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
-    debootstrap --arch=arm64 --foreign --variant=minbase --include=curl,wget,ca-certificates bookworm "$base" "${source:-http://deb.debian.org/debian}" >"$base.log" 2>&1
+    fill_root "$base" bookworm --arch=arm64 --foreign --include=curl,wget,ca-certificates
     # Not installed, which would need their own programs to run: only unpacked, as qemu looks for libraries.
     for one in "$base"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$one" "$base"; done
     touch "$base.complete"
@@ -28,19 +26,7 @@ exec unshare --mount --net --pid --fork --kill-child sh -euc '
     mkdir -m 700 "$work/run" "$work/www"
     head -c 4000000 /dev/urandom >"$work/www/film.mkv"
     chmod 755 "$work" "$work/www"
-    ip link set lo up
-    unshare --net sleep 300 &
-    far=$!
-    sleep 1
-    for n in 1 2; do
-        name=$(echo "wlan0 wwan0" | cut -d " " -f $n)
-        ip link add "$name" type veth peer name far$n
-        ip link set far$n netns $far
-        ip address add 10.77.$n.2/24 dev "$name"
-        ip link set "$name" up
-        nsenter -t $far -n sh -c "ip link set lo up; ip address add 10.77.$n.80/24 dev far$n; ip link set far$n up"
-        ip route add default via 10.77.$n.80 dev "$name" metric ${n}00
-    done
+    . package/networks.sh
     openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key" -out "$work/certificate" -subj /CN=10.77.1.80 -addext subjectAltName=IP:10.77.1.80 -days 2 2>/dev/null
     cat >"$work/nginx.conf" <<CONF
 user root; pid $work/nginx.pid; error_log $work/nginx.log; events {}

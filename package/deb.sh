@@ -3,6 +3,7 @@
 # For another architecture than this machine's, by the cross compiler of Debian (crossbuild-essential-arm64, or gcc-aarch64-linux-gnu).
 set -eu
 cd "$(dirname "$0")/.."
+. e2e/roots.sh
 go=${GO:-go}
 version=$(cat VERSION)
 grep -q "^midstream ($version)" debian/changelog || { echo "deb: debian/changelog is not of version $version" >&2; exit 1; }
@@ -11,9 +12,7 @@ for architecture; do
     copy=build/packages/$architecture/midstream-$version
     rm -rf "build/packages/$architecture"
     mkdir -p "$copy"
-    # shellcheck disable=SC2016 # it is for a shell within
-    git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh |
-        tar -c --null -T - | tar -x -C "$copy"
+    copy_checkout "$copy"
     # -d: Go may be one that apt does not know of.
     (cd "$copy" && PATH="$(dirname "$(command -v "$go")"):$PATH" GO=$go dpkg-buildpackage -b -uc -us -d -a "$architecture") >"build/packages/$architecture.log" 2>&1 || {
         tail -n 30 "build/packages/$architecture.log" >&2

@@ -29,21 +29,10 @@ systemd-analyze --man=no verify /usr/lib/systemd/system/midstreamd-host.service 
 [ ! -e /etc/systemd/system/multi-user.target.wants/midstreamd-host.service ] || fail "a daemon was enabled unasked"
 say "versions, pages, completions, units"
 
-# Two networks with a server each, which have the same file.
+# Two networks, with a server that has the same file in both.
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2>/dev/null || true
-ip link set lo up
-unshare --net sleep 600 &
-far=$!
-sleep 1
-for n in 1 2; do
-    name=$(echo "wlan0 wwan0" | cut -d ' ' -f $n)
-    ip link add "$name" type veth peer name far$n
-    ip link set far$n netns $far
-    ip address add 10.77.$n.2/24 dev "$name"
-    ip link set "$name" up
-    nsenter -t $far -n sh -c "ip link set lo up; ip address add 10.77.$n.80/24 dev far$n; ip link set far$n up"
-    ip route add default via 10.77.$n.80 dev "$name" metric ${n}00
-done
+# shellcheck source=package/networks.sh
+. /tmp/networks.sh
 mkdir -p /tmp/www
 head -c 24000000 /dev/urandom >/tmp/www/film.mkv
 chmod -R a+rX /tmp/www

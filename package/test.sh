@@ -4,6 +4,7 @@
 # shellcheck disable=SC2016 # what is quoted so is for apt, or for a shell within
 set -eu
 cd "$(dirname "$0")/.."
+. e2e/roots.sh
 [ "$(id -u)" = 0 ] || { echo "test: this needs root: only root may enter another release's root folder" >&2; exit 1; }
 [ $# -gt 0 ] || set -- bookworm trixie
 architecture=$(dpkg --print-architecture)
@@ -12,16 +13,7 @@ deb=$PWD/build/packages/midstream_$(cat VERSION)_$architecture.deb
 for release; do
     base=$PWD/build/packages/roots/$release
     if [ ! -e "$base.complete" ]; then
-        command -v debootstrap >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends debootstrap; } >&2
-        echo "test: filling $base; this takes a minute" >&2
-        rm -rf "$base"
-        mkdir -p "$base"
-        source=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
-        debootstrap --variant=minbase "$release" "$base" "${source:-http://deb.debian.org/debian}" >"$base.log" 2>&1 || {
-            tail -n 20 "$base.log" >&2
-            exit 1
-        }
-        cp /etc/apt/apt.conf.d/* "$base/etc/apt/apt.conf.d/" 2>/dev/null || true
+        fill_root "$base" "$release"
         # What the test itself needs, before the machine is looked at.
         cp -L /etc/resolv.conf "$base/etc/resolv.conf"
         DEBIAN_FRONTEND=noninteractive chroot "$base" sh -ec '
@@ -33,13 +25,14 @@ for release; do
         touch "$base.complete"
     fi
     echo "test: $release"
-    export base deb
+    work=$(mktemp -d)
+    trap 'rmdir "$work"' EXIT # what is mounted there goes with its namespace
+    export base deb work
     unshare --mount --pid --net --fork --kill-child --propagation private sh -ec '
-        work=$(mktemp -d)
         mount -t tmpfs tmpfs "$work"
         mkdir "$work/upper" "$work/work" "$work/root"
         mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/work" "$work/root"
-        cp "$deb" package/test-within.sh "$work/root/tmp/"
+        cp "$deb" package/networks.sh package/test-within.sh "$work/root/tmp/"
         cd "$work/root"
         mount -t proc proc proc
         mount --rbind /sys sys
@@ -50,4 +43,6 @@ for release; do
         rmdir /old
         exec env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -eu /tmp/test-within.sh
     '
+    rmdir "$work"
+    trap - EXIT
 done

@@ -1,0 +1,28 @@
+#!/bin/sh
+# roots.sh: what the scripts share that work in root folders of other Debians. It is sourced, with the checkout as the present folder.
+
+# fill_root ROOT CODENAME [OPTION…]: has debootstrap, with these options, fill ROOT from the machine's own source of packages, wherever
+# that is. ROOT.log says what went wrong, of which the end is shown.
+fill_root() {
+    fill_to=$1
+    fill_release=$2
+    shift 2
+    command -v debootstrap >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends debootstrap; } >&2 || return 1
+    echo "filling $fill_to; this takes a minute" >&2
+    rm -rf "$fill_to"
+    mkdir -p "$fill_to" || return 1
+    # shellcheck disable=SC2016 # it is for apt
+    fill_from=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
+    debootstrap --variant=minbase "$@" "$fill_release" "$fill_to" "${fill_from:-http://deb.debian.org/debian}" >"$fill_to.log" 2>&1 || {
+        tail -n 20 "$fill_to.log" >&2
+        return 1
+    }
+    cp /etc/apt/apt.conf.d/* "$fill_to/etc/apt/apt.conf.d/" 2>/dev/null || true
+}
+
+# copy_checkout FOLDER: what git knows of the checkout, as it stands.
+copy_checkout() {
+    # shellcheck disable=SC2016 # it is for a shell within
+    git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh |
+        tar -c --null -T - | tar -x -C "$1"
+}
