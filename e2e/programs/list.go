@@ -4,7 +4,7 @@ package main
 
 // program is one way of downloading. Its line is run by sh, in an empty folder, with these variables: URL of the file, BASE of the
 // server, SCHEME ("http" or "https"), HOST the server's name, NAME of the file, OUT where the content is to be put, CA the file of the
-// authority, TOOLS a folder of what has been compiled.
+// authority, TOOLS a folder of what has been compiled, and UNDER what is put before the program where that is `direct`.
 type program struct {
 	name     string
 	packages string // of Debian, all of which -install installs
@@ -12,7 +12,8 @@ type program struct {
 	file     string // what it downloads; film.bin if empty
 	line     string
 	plain    bool // it is not for https
-	reach    bool // with its connections carried, as no library can be preloaded into it
+	reach    bool // with --reach=all: its connections are carried, as no library can be preloaded into it
+	direct   bool // the launcher starts the program itself, as a person does, not sh: it looks at what it starts
 }
 
 var programs = []program{
@@ -247,16 +248,18 @@ export CARGO_HOME="$PWD/cargo" GIT_SSL_CAINFO="$CA"
 	{name: "Java URLConnection", packages: "default-jdk-headless", needs: "javac", line: java(`new java.net.URL(args[0]).openStream()`)},
 	{name: "Java HttpClient", packages: "default-jdk-headless", needs: "javac",
 		line: java(`java.net.http.HttpClient.newHttpClient().send(java.net.http.HttpRequest.newBuilder(java.net.URI.create(args[0])).build(), java.net.http.HttpResponse.BodyHandlers.ofInputStream()).body()`)},
-	{name: "rclone", packages: "rclone", needs: "rclone", line: `rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
-	{name: "rclone, --reach=all", packages: "rclone", needs: "rclone", reach: true, line: `rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
-	{name: "go mod download", needs: "go", file: "go/films.example/film/@v/v1.0.0.zip",
+	{name: "rclone", packages: "rclone", needs: "rclone", direct: true, line: `$UNDER rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
+	{name: "rclone in a script", packages: "rclone", needs: "rclone", line: `rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
+	{name: "rclone in a script, --reach=all", packages: "rclone", needs: "rclone", reach: true, line: `rclone -q --retries 1 --low-level-retries 1 --config "$PWD/none" copyurl "$URL" "$OUT"`},
+	{name: "go mod download", needs: "go", direct: true, file: "go/films.example/film/@v/v1.0.0.zip",
 		line: `printf 'module show\ngo 1.21\n' >go.mod
 export GOPATH="$PWD/path" GOMODCACHE="$PWD/path/mod" GOCACHE="$PWD/cache" GOPROXY="$BASE/go" GONOSUMDB='*' GOFLAGS=-modcacherw GOTOOLCHAIN=local GOSUMDB=off
-go mod download "$HOST/film@v1.0.0" && mv "$GOMODCACHE/$HOST/film@v1.0.0/film.bin" "$OUT"`},
-	{name: "Go, static", needs: "go", line: `"$TOOLS/static" "$URL" "$OUT"`},
-	{name: "Go, static, --reach=all", needs: "go", reach: true, line: `"$TOOLS/static" "$URL" "$OUT"`},
-	{name: "Go, linked dynamically", needs: "go", line: `"$TOOLS/dynamic" "$URL" "$OUT"`},
-	{name: "Go, linked dynamically, --reach=all", needs: "go", reach: true, line: `"$TOOLS/dynamic" "$URL" "$OUT"`},
+$UNDER go mod download "$HOST/film@v1.0.0" && mv "$GOMODCACHE/$HOST/film@v1.0.0/film.bin" "$OUT"`},
+	{name: "Go, static", needs: "go", direct: true, line: `$UNDER "$TOOLS/static" "$URL" "$OUT"`},
+	{name: "Go, static, in a script", needs: "go", line: `"$TOOLS/static" "$URL" "$OUT"`},
+	{name: "Go, static, in a script, --reach=all", needs: "go", reach: true, line: `"$TOOLS/static" "$URL" "$OUT"`},
+	{name: "Go, linked dynamically", needs: "go", direct: true, line: `$UNDER "$TOOLS/dynamic" "$URL" "$OUT"`},
+	{name: "Go, linked dynamically, in a script, --reach=all", needs: "go", reach: true, line: `"$TOOLS/dynamic" "$URL" "$OUT"`},
 }
 
 // browsed waits for the end of a browser's download, or for one that goes no further, and ends the browser.

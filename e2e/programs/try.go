@@ -158,11 +158,14 @@ func (t *table) run(p program, scheme string, e event, under bool) (r run) {
 	}
 	base := scheme + "://" + host
 	command := t.Command("sh", "-c", p.line)
-	if under {
+	launcher := lab.Build(t.t, "midstream")
+	switch {
+	case under && p.direct:
+		command.Env = append(command.Env, "UNDER="+launcher+" --")
+	case under && p.reach:
+		command = t.Command(launcher, "--reach=all", "--", "sh", "-c", p.line)
+	case under:
 		command = t.Midstream("sh", "-c", p.line)
-		if p.reach {
-			command = t.Command(lab.Build(t.t, "midstream"), "--reach=all", "--", "sh", "-c", p.line)
-		}
 	}
 	out := filepath.Join(folder, "out")
 	command.Dir = folder
