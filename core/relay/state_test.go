@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/dial"
+	"midstream/core/dial/dialtest"
 	"midstream/core/http1"
 	"midstream/core/turn"
 )
@@ -108,27 +108,6 @@ type stage struct {
 	more   chan struct{}
 }
 
-// connection returns one, and the server's end of it.
-func connection(t *testing.T) (*dial.Conn, net.Conn) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	at := netip.MustParseAddrPort(listener.Addr().String())
-	conn, err := dial.Race(t.Context(), dial.Candidates(at), at, dial.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(); server.Close() })
-	return conn, server
-}
-
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	pair, err := NewPair(syscall.AF_INET)
@@ -136,7 +115,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(pair.Close)
-	conn, server := connection(t)
+	conn, server := dialtest.Pair(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	s := &scripted{t: t, turn: turn.New(func() {}), ctx: ctx, close: cancel, log: zerolog.Nop(), answered: make(chan struct{}),
@@ -153,7 +132,7 @@ func newStage(t *testing.T) *stage {
 
 // connects has the server accept another connection.
 func (s *stage) connects() {
-	conn, server := connection(s.t)
+	conn, server := dialtest.Pair(s.t)
 	s.script.Lock()
 	defer s.script.Unlock()
 	s.next, s.server = conn, server

@@ -17,6 +17,7 @@ import (
 
 	"midstream/core/budget"
 	"midstream/core/dial"
+	"midstream/core/dial/dialtest"
 	"midstream/core/http1"
 	"midstream/core/refusal"
 )
@@ -66,16 +67,6 @@ func serve(t *testing.T, etag string, body []byte, ranges bool) netip.AddrPort {
 		}
 	}()
 	return netip.MustParseAddrPort(listener.Addr().String())
-}
-
-func connect(t *testing.T, to netip.AddrPort) *dial.Conn {
-	t.Helper()
-	conn, err := dial.Race(t.Context(), dial.Candidates(to), to, dial.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
 }
 
 // program has received so many octets of the content.
@@ -131,7 +122,7 @@ func read(t *testing.T, r *Rest) []byte {
 func TestTheRestBeginsWhereItWasAskedFor(t *testing.T) {
 	for name, ranges := range map[string]bool{"a part": true, "all of it, skipped": false} {
 		t.Run(name, func(t *testing.T) {
-			h, conn := asks(t, 100_000, 1<<20), connect(t, serve(t, `"a"`, content, ranges))
+			h, conn := asks(t, 100_000, 1<<20), dialtest.Connect(t, serve(t, `"a"`, content, ranges))
 			r, err := h.Ask(t.Context(), conn, h.question(100_000))
 			if err != nil {
 				t.Fatal(err)
@@ -144,7 +135,7 @@ func TestTheRestBeginsWhereItWasAskedFor(t *testing.T) {
 }
 
 func TestSeveralPartsAreAskedForAheadOnOneConnection(t *testing.T) {
-	h, conn := asks(t, 100_000, 0), connect(t, serve(t, `"a"`, content, true))
+	h, conn := asks(t, 100_000, 0), dialtest.Connect(t, serve(t, `"a"`, content, true))
 	var asked []*Asked
 	parts := []int64{100_000, 150_000, 170_001, int64(len(content))}
 	for i, at := range parts[:3] {
@@ -182,7 +173,7 @@ func TestASkipIsSparing(t *testing.T) {
 		{t.Context(), -1, "in vain"},
 		{nil, -1, ""},
 	} {
-		h, conn := asks(t, 100_000, 1<<20), connect(t, serve(t, `"a"`, content, false))
+		h, conn := asks(t, 100_000, 1<<20), dialtest.Connect(t, serve(t, `"a"`, content, false))
 		q := h.question(100_000)
 		q.Sound, q.Skips = c.sound, c.skips
 		r, err := h.Ask(t.Context(), conn, q)
@@ -209,7 +200,7 @@ func TestOtherContentIsRefused(t *testing.T) {
 		"another validator":   {`"b"`, content, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, conn := asks(t, 100_000, 10_000), connect(t, serve(t, c.etag, c.body, c.ranges))
+			h, conn := asks(t, 100_000, 10_000), dialtest.Connect(t, serve(t, c.etag, c.body, c.ranges))
 			_, err := h.Ask(t.Context(), conn, h.question(100_000))
 			var no *refusal.Refusal
 			if !errors.As(err, &no) || !no.Server {
@@ -225,7 +216,7 @@ func TestAServerThatSaysNothingIsNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	h, conn := asks(t, 100_000, 0), connect(t, netip.MustParseAddrPort(listener.Addr().String()))
+	h, conn := asks(t, 100_000, 0), dialtest.Connect(t, netip.MustParseAddrPort(listener.Addr().String()))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var no *refusal.Refusal

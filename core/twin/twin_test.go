@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"net/netip"
 	"testing"
 
 	"midstream/core/channel"
 	"midstream/core/dial"
+	"midstream/core/dial/dialtest"
 )
 
 // shim answers messages as the test says.
@@ -35,18 +34,7 @@ func newShim(reply func(m channel.Message) (channel.Message, bool)) *shim {
 }
 
 func connection(t *testing.T) *dial.Conn {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	at := netip.MustParseAddrPort(listener.Addr().String())
-	conn, err := dial.Race(t.Context(), dial.Candidates(at), at, dial.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
+	conn, _ := dialtest.Pair(t)
 	return conn
 }
 
