@@ -34,7 +34,10 @@ void target_give_back(int fd);
 /* The same, of a process of which only the number is known. */
 int target_take_of(pid_t process, int fd);
 
-/* The program's memory. False where it is not there, or not to be written to. */
+/*
+ * The program's memory. False where it is not there, or not to be written to. By the thread's number, which the call is known to be of:
+ * that of the process is its first thread's, which may have ended before the others, and has no memory then.
+ */
 bool target_read(const struct target *t, uint64_t address, void *to, size_t size);
 bool target_write(const struct target *t, uint64_t address, const void *from, size_t size);
 
