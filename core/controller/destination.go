@@ -17,8 +17,8 @@ import (
 	"midstream/core/resume"
 )
 
-// destinationOf returns how the request's host is reached over the interface.
-func (s *Stream) destinationOf(iface string, request *http1.Request) (resume.Destination, error) {
+// Destination returns how the request's host is reached over the interface.
+func (s *Stream) Destination(iface string, request *http1.Request) (resume.Destination, error) {
 	host, port := s.hostOf(request)
 	scheme, absolute := "", false
 	if request != nil {
@@ -70,7 +70,7 @@ func (s *Stream) destinationOf(iface string, request *http1.Request) (resume.Des
 func (s *Stream) destinationFor(iface string, e *exchange.Exchange) resume.Destination {
 	request := e.Asks()
 	if request != nil {
-		if r, err := s.destinationOf(iface, request); err == nil {
+		if r, err := s.Destination(iface, request); err == nil {
 			return r
 		}
 	}
@@ -90,7 +90,7 @@ func (s *Stream) bore(ctx context.Context, conn *dial.Conn, t *resume.Tunnel, if
 		conn.Reset()
 		return errOver
 	}
-	p, err := s.permit(ctx, e, iface, conn)
+	p, err := s.Permit(ctx, e, iface, conn)
 	if err == nil {
 		err = p.Refused(t.Ask(ctx, conn, iface, p))
 	}

@@ -1,6 +1,5 @@
 // The hand-over: the new connection is given to the shim, which puts it on the program's descriptor. Of the three verbs for a path this is
-// the last: to probe one is lookForServer (probe.go), to prove one is obtain (continue.go), to switch to one is switchTo, and whatever
-// puts something on a descriptor does it by that.
+// the last: Probe (probe.go), Prove (prove.go), and Switch, by which whatever puts something on a descriptor does it.
 package controller
 
 import (
@@ -9,7 +8,9 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/delivery"
 	"midstream/core/dial"
+	"midstream/core/exchange"
 	"midstream/core/relay"
 	"midstream/core/twin"
 )
@@ -19,10 +20,10 @@ var (
 	errOver   = errors.New("the exchange has ended meanwhile")
 )
 
-// switchTo puts the connection on the program's descriptor as h says, which holds for the exchange, and returns where the program stood
-// then. It waits until the program has come there, limit at most, unless that is 0. An ErrAgain says that the exchange has moved on;
-// the shim's refusal is an *unmovedError. It is called by whoever has the stream's turn.
-func (s *Stream) switchTo(ctx context.Context, conn *dial.Conn, exchange uint64, h channel.Handover, limit time.Duration) (channel.Position, error) {
+var _ delivery.Stream = (*Stream)(nil)
+
+// Switch implements delivery.Stream. The shim's refusal, where it is no resume.ErrAgain, is an *unmovedError.
+func (s *Stream) Switch(ctx context.Context, conn *dial.Conn, exchange uint64, h channel.Handover, limit time.Duration) (channel.Position, error) {
 	if err := s.arm(conn, exchange, h); err != nil {
 		return channel.Position{}, err
 	}
@@ -30,14 +31,14 @@ func (s *Stream) switchTo(ctx context.Context, conn *dial.Conn, exchange uint64,
 	return position, s.again(err)
 }
 
-// switchToPair is switchTo for one end of a new pair; the core's end is the caller's.
-func (s *Stream) switchToPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration) (*relay.Pair, channel.Position, error) {
+// placePair is Switch for one end of a new pair; the core's end is the caller's.
+func (s *Stream) placePair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration) (*relay.Pair, channel.Position, error) {
 	pair, err := relay.NewPair(s.opened.Domain)
 	if err != nil {
 		return nil, channel.Position{}, err
 	}
 	h.What = channel.Pair
-	position, err := s.switchTo(ctx, pair.Program, exchange, h, limit)
+	position, err := s.Switch(ctx, pair.Program, exchange, h, limit)
 	pair.Program.Close()
 	if err != nil {
 		pair.Core.Close()
@@ -46,9 +47,9 @@ func (s *Stream) switchToPair(ctx context.Context, exchange uint64, h channel.Ha
 	return pair, position, nil
 }
 
-// putPair is switchToPair for a relay.
-func (s *Stream) putPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration) (relay.Put, error) {
-	pair, position, err := s.switchToPair(ctx, exchange, h, limit)
+// SwitchToPair implements delivery.Stream.
+func (s *Stream) SwitchToPair(ctx context.Context, exchange uint64, h channel.Handover, limit time.Duration) (relay.Put, error) {
+	pair, position, err := s.placePair(ctx, exchange, h, limit)
 	if err != nil {
 		return relay.Put{}, err
 	}
@@ -223,4 +224,30 @@ func (s *Stream) await(ctx context.Context, ready func() (bool, error)) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// Alone implements delivery.Stream.
+func (s *Stream) Alone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.exchanges) <= 1
+}
+
+// Later implements delivery.Stream.
+func (s *Stream) Later(e *exchange.Exchange) (all []*exchange.Exchange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, later := range s.exchanges {
+		if later.Number > e.Number {
+			all = append(all, later)
+		}
+	}
+	return all
+}
+
+// Secure implements delivery.Stream.
+func (s *Stream) Secure() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tls != nil
 }

@@ -10,6 +10,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/delivery"
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/guard"
@@ -66,7 +67,7 @@ func (s *Stream) migrateOnce(ctx context.Context, to, trigger string) (*control.
 	from := s.end()
 	var err error
 	for attempt := 0; attempt < maxAttempts; attempt++ {
-		var done *outcome
+		var done *delivery.Outcome
 		done, err = s.attempt(ctx, to)
 		if err == nil {
 			return s.record(ctx, from, to, trigger, done), nil
@@ -100,14 +101,6 @@ func (s *Stream) isAt(ctx context.Context, to string) bool {
 	return s.c.preferred(ctx, s.c.resolver(to), to, r.Host, server) == server
 }
 
-// outcome is what a hand-over came to.
-type outcome struct {
-	conn     *dial.Conn // closed here by now, its addresses remain
-	offset   int64
-	delivery string
-	resumes  bool // the program will read on: a stall is to be reported
-}
-
 func (s *Stream) end() control.End {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +114,7 @@ func (s *Stream) setMigrating(on bool) {
 }
 
 // attempt moves the stream in the way its present state asks for.
-func (s *Stream) attempt(ctx context.Context, to string) (*outcome, error) {
+func (s *Stream) attempt(ctx context.Context, to string) (*delivery.Outcome, error) {
 	s.askQuiet(ctx)
 	s.mu.Lock()
 	why, e, last := s.why(), s.current(), s.last
@@ -189,8 +182,8 @@ func (s *Stream) unshared(ctx context.Context) error {
 }
 
 // moveIdle replaces a kept-alive connection between two exchanges.
-func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange.Exchange) (*outcome, error) {
-	rt, err := s.destinationOf(to, last.Request)
+func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange.Exchange) (*delivery.Outcome, error) {
+	rt, err := s.Destination(to, last.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -198,19 +191,45 @@ func (s *Stream) moveIdle(ctx context.Context, to string, last *exchange.Exchang
 	if err != nil {
 		return nil, err
 	}
-	if !rt.Untouched() {
-		return s.relayIdle(ctx, last, &resume.Rest{Source: relay.Source{Conn: conn, Reusable: true}, To: rt})
+	return delivery.Idle(ctx, s, last, conn, rt)
+}
+
+// RenewAfter implements delivery.Stream.
+func (s *Stream) RenewAfter(e *exchange.Exchange) { guard.Go(func() { s.renew(e) }) }
+
+// renew gives a stream whose connection serves this exchange only another one for the next.
+func (s *Stream) renew(e *exchange.Exchange) {
+	ctx := context.Background()
+	if err := s.await(ctx, func() (bool, error) {
+		if s.closed || s.left.Why != 0 {
+			return true, errClosed
+		}
+		return e.Done(), nil
+	}); err != nil || !e.Persistent() {
+		return
 	}
-	defer conn.Close()
-	if _, err := s.switchTo(ctx, conn, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0); err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(ctx, s.c.config.Migration.Timeout)
+	defer cancel()
+	select {
+	case s.turn.C <- struct{}{}:
+		defer s.turn.Give()
+	case <-ctx.Done():
+		return
 	}
-	return &outcome{conn: conn, offset: last.Received(), delivery: control.DeliveryDirect}, nil
+	s.mu.Lock()
+	idle, iface := s.current() == nil && s.last == e && s.why() == "", s.iface
+	s.mu.Unlock()
+	if !idle {
+		return
+	}
+	if _, err := s.moveIdle(ctx, iface, e); err != nil && !errors.Is(err, resume.ErrAgain) {
+		s.c.log.Debug().Str("session", s.name()).Err(err).Msg("the idle connection was not replaced")
+	}
 }
 
 // makeBeforeBreak looks ahead: the new server is asked from where the old one will be when the answer comes, the
 // old one delivers up to exactly that octet.
-func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exchange) (*outcome, error) {
+func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exchange) (*delivery.Outcome, error) {
 	if err := s.requestComplete(ctx, e); err != nil {
 		return nil, err
 	}
@@ -220,7 +239,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exc
 	if unanswered {
 		return nil, errUnanswered
 	}
-	rt, err := s.destinationOf(to, e.Request)
+	rt, err := s.Destination(to, e.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -228,15 +247,15 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exc
 	sound, cancel := s.whileSound(ctx)
 	defer cancel()
 	begun, before := time.Now(), e.Received()
-	var done *outcome
-	h := s.asker(e)
+	var done *delivery.Outcome
+	h := s.Asker(e)
 	overlap, exact := int64(0), false
 	skipped := e.Skips()
 	defer func() { s.vain = s.vain || e.Skips() != skipped }()
 	err = s.overServers(ctx, e, rt, nil, func(rt resume.Destination, conn *dial.Conn) error {
 		if !s.headComes(ctx, e, 2*conn.RTT()+200*time.Millisecond) {
 			// Nothing of the response is lost by asking anew.
-			done, err = s.restartOn(ctx, conn, rt, e)
+			done, err = delivery.Restart(ctx, s, conn, rt, e)
 			return err
 		}
 		reading, cancel := context.WithTimeout(ctx, 2*conn.RTT()+200*time.Millisecond)
@@ -244,7 +263,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exc
 		cancel()
 		if err != nil && reading.Err() != nil && ctx.Err() == nil {
 			// The old server has fallen silent within it.
-			done, err = s.restartOn(ctx, conn, rt, e)
+			done, err = delivery.Restart(ctx, s, conn, rt, e)
 			return err
 		}
 		if err != nil {
@@ -298,7 +317,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exc
 		if at > now && rate > 0 {
 			q.Expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
-		r, err := s.obtain(ctx, e, conn, q)
+		r, err := s.Prove(ctx, e, conn, q)
 		if err != nil {
 			var more *refusal.Refusal
 			if errors.As(err, &more) && more.More {
@@ -318,7 +337,7 @@ func (s *Stream) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exc
 		}
 		if r.Skipped && sound.Err() != nil {
 			// The old connection has ended, and this one begins where.
-			done, err = s.deliver(ctx, e, r, channel.Now, 0)
+			done, err = delivery.Rest(ctx, s, e, r, channel.Now, 0)
 			return err
 		}
 		done, err = s.meet(sound, e, r, rate, time.Since(asked))
@@ -359,8 +378,8 @@ func (s *Stream) whileSound(ctx context.Context) (context.Context, context.Cance
 }
 
 // meet hands over once the program has come to the offset of the rest. took is how long the answer took.
-func (s *Stream) meet(ctx context.Context, e *exchange.Exchange, r *resume.Rest, rate float64, took time.Duration) (*outcome, error) {
-	if err := s.asker(e).CatchUp(r, rate, s.late); err != nil {
+func (s *Stream) meet(ctx context.Context, e *exchange.Exchange, r *resume.Rest, rate float64, took time.Duration) (*delivery.Outcome, error) {
+	if err := s.Asker(e).CatchUp(r, rate, s.late); err != nil {
 		if err == resume.ErrLate {
 			s.delay = took
 			s.late++
@@ -375,7 +394,7 @@ func (s *Stream) meet(ctx context.Context, e *exchange.Exchange, r *resume.Rest,
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	guard.Go(func() { s.whileProgressing(waiting, cancel, e, r.Conn.RTT()+resume.Standstill) })
-	return s.deliver(waiting, e, r, channel.Then, min(limit, 5*time.Second))
+	return delivery.Rest(waiting, s, e, r, channel.Then, min(limit, 5*time.Second))
 }
 
 // whileProgressing calls stop when the program has received nothing for that long.
@@ -414,10 +433,10 @@ func (s *Stream) again(err error) error {
 }
 
 // takeOver continues from where the program stands, without help of the old connection.
-func (s *Stream) takeOver(ctx context.Context, to string, e *exchange.Exchange) (*outcome, error) {
+func (s *Stream) takeOver(ctx context.Context, to string, e *exchange.Exchange) (*delivery.Outcome, error) {
 	r, done, err := s.askOver(ctx, to, nil, e, false)
 	if err == nil && done == nil {
-		done, err = s.deliver(ctx, e, r, channel.Now, 0)
+		done, err = delivery.Rest(ctx, s, e, r, channel.Now, 0)
 	}
 	if err != nil {
 		return nil, s.again(err)
@@ -428,8 +447,8 @@ func (s *Stream) takeOver(ctx context.Context, to string, e *exchange.Exchange) 
 // askOver asks servers over the interface for what the program has not received yet, the one that ready leads to first, unless
 // that is nil. Where the program has not read the response's head, the request is repeated, and handed over already. brings:
 // an answer has to bring content as well.
-func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange.Exchange, brings bool) (r *resume.Rest, done *outcome, err error) {
-	fail := func(err error) (*resume.Rest, *outcome, error) {
+func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *exchange.Exchange, brings bool) (r *resume.Rest, done *delivery.Outcome, err error) {
+	fail := func(err error) (*resume.Rest, *delivery.Outcome, error) {
 		if ready != nil {
 			ready.Reset()
 		}
@@ -438,7 +457,7 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 	if err := s.requestComplete(ctx, e); err != nil {
 		return fail(err)
 	}
-	rt, err := s.destinationOf(to, e.Request)
+	rt, err := s.Destination(to, e.Request)
 	if err != nil {
 		return fail(err)
 	}
@@ -451,7 +470,7 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 			return errors.New(why)
 		}
 		if inHead {
-			done, err = s.restartOn(ctx, conn, rt, e)
+			done, err = delivery.Restart(ctx, s, conn, rt, e)
 			return err
 		}
 		at := e.Received()
@@ -459,11 +478,11 @@ func (s *Stream) askOver(ctx context.Context, to string, ready *dial.Conn, e *ex
 			return resume.ErrAgain
 		}
 		overlap = max(overlap, e.Least())
-		if known, strong := s.asker(e).Mirror(conn.Remote()); known && !strong {
+		if known, strong := s.Asker(e).Mirror(conn.Remote()); known && !strong {
 			overlap = resume.OverlapFull
 		}
 		read, trailing := e.InTrailer()
-		r, err = s.obtain(ctx, e, conn, resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Exact: true, Trailing: trailing, Read: read, Brings: brings})
+		r, err = s.Prove(ctx, e, conn, resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Exact: true, Trailing: trailing, Read: read, Brings: brings})
 		if err != nil {
 			var more *refusal.Refusal
 			if errors.As(err, &more) && more.More {
@@ -506,7 +525,7 @@ func (s *Stream) answerComes(ctx context.Context) bool {
 				return
 			case <-time.After(silence.Thinking * s.c.config.Failover.SuspectAfter):
 			}
-			if s.lookForServer(ctx, silence.ProbeThinking) == silence.Dead {
+			if s.Probe(ctx, silence.ProbeThinking) == silence.Dead {
 				s.mu.Lock()
 				e.LosePath()
 				s.change()
@@ -572,14 +591,14 @@ func (s *Stream) finishes(ctx context.Context, e *exchange.Exchange, limit time.
 }
 
 // record notes a migration that took place, with its stall as soon as that is known.
-func (s *Stream) record(ctx context.Context, from control.End, to, trigger string, o *outcome) *control.Migration {
+func (s *Stream) record(ctx context.Context, from control.End, to, trigger string, o *delivery.Outcome) *control.Migration {
 	m := control.Migration{
 		At: control.Now(), Trigger: trigger, From: from,
-		To:       control.End{Interface: to, Server: o.conn.Remote().String()},
-		Offset:   o.offset,
-		Delivery: o.delivery,
+		To:       control.End{Interface: to, Server: o.Conn.Remote().String()},
+		Offset:   o.Offset,
+		Delivery: o.How,
 	}
-	if o.resumes {
+	if o.Resumes {
 		// The program may take its time before it reads on.
 		waiting, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
 		s.await(waiting, func() (bool, error) { return s.resumed >= 0 || s.closed, nil })
@@ -589,7 +608,7 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 	if s.resumed >= 0 {
 		m.StallMS = milliseconds(s.resumed)
 	}
-	s.iface, s.local, s.server = to, o.conn.Local(), o.conn.Remote()
+	s.iface, s.local, s.server = to, o.Conn.Local(), o.Conn.Remote()
 	s.keepWord(to, trigger)
 	// A failure that is known by now is the new connection's: that of the old one was forgotten with the hand-over.
 	if s.pair != nil {

@@ -9,8 +9,8 @@ import (
 	"midstream/core/exchange"
 )
 
-// permit takes one request to the connection's server out of the exchange's budget.
-func (s *Stream) permit(ctx context.Context, e *exchange.Exchange, iface string, conn *dial.Conn) (budget.Permit, error) {
+// Permit takes one request to the connection's server out of the exchange's budget.
+func (s *Stream) Permit(ctx context.Context, e *exchange.Exchange, iface string, conn *dial.Conn) (budget.Permit, error) {
 	return e.Permit(ctx, iface, conn, s.inNeed.Load())
 }
 

@@ -10,11 +10,11 @@ import (
 	"midstream/core/silence"
 )
 
-// probe looks for the server's host over the stream's interface, and has the stream judged anew. With s.mu.
-func (s *Stream) probe(limit time.Duration) {
+// probeAndJudge looks for the server's host over the stream's interface, and has the stream judged anew. With s.mu.
+func (s *Stream) probeAndJudge(limit time.Duration) {
 	found := s.flow.Probes(time.Now())
 	guard.Go(func() {
-		v := s.lookForServer(context.Background(), limit)
+		v := s.Probe(context.Background(), limit)
 		s.mu.Lock()
 		found(v)
 		s.mu.Unlock()
@@ -22,8 +22,8 @@ func (s *Stream) probe(limit time.Duration) {
 	})
 }
 
-// lookForServer makes a connection to the server in use, over the interface in use, and ends it without a word.
-func (s *Stream) lookForServer(ctx context.Context, limit time.Duration) silence.Verdict {
+// Probe makes a connection to the server in use, over the interface in use, and ends it without a word.
+func (s *Stream) Probe(ctx context.Context, limit time.Duration) silence.Verdict {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	iface, server := s.where()

@@ -15,6 +15,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/control"
+	"midstream/core/delivery"
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/guard"
@@ -63,8 +64,8 @@ type tried struct {
 type answered struct {
 	candidate candidate
 	place     budget.Place
-	rest      *resume.Rest // to be handed over, or
-	done      *outcome     // that of a request that was repeated whole, or
+	rest      *resume.Rest      // to be handed over, or
+	done      *delivery.Outcome // that of a request that was repeated whole, or
 	err       error
 }
 
@@ -547,7 +548,7 @@ func (r *recovery) take(a answered) error {
 	from, o := s.end(), a.done
 	if o == nil {
 		var err error
-		if o, err = s.deliver(r.ctx, r.e, a.rest, channel.Now, 0); err != nil {
+		if o, err = delivery.Rest(r.ctx, s, r.e, a.rest, channel.Now, 0); err != nil {
 			return s.again(err)
 		}
 	}
@@ -596,7 +597,7 @@ func (s *Stream) waitParked(f *failure, e *exchange.Exchange) {
 	if !wanted {
 		return
 	}
-	pair, _, err := s.switchToPair(ctx, e.Number, quiet, 0)
+	pair, _, err := s.placePair(ctx, e.Number, quiet, 0)
 	if err != nil {
 		return // it waits at the gate, for as long as that waits
 	}
@@ -636,7 +637,7 @@ func (s *Stream) giveUpHeld(why string) {
 
 // drop ends an idle connection for the program, as a server does that closes it.
 func (s *Stream) drop(ctx context.Context, last *exchange.Exchange) error {
-	pair, _, err := s.switchToPair(ctx, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
+	pair, _, err := s.placePair(ctx, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
 	if err == nil {
 		pair.Core.Close()
 	}

@@ -10,7 +10,6 @@ import (
 	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/dial"
-	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/relay"
 	"midstream/core/resume"
@@ -22,11 +21,9 @@ type relayed struct{ s *Stream }
 
 var _ relay.Stream = relayed{}
 
-// relayedExchange describes the exchange for a relay.
-func (s *Stream) relayedExchange(e *exchange.Exchange) relay.Exchange {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return relay.Exchange{Number: e.Number, Kind: e.Framing.Kind, Persistent: e.Persistent()}
+// Relay implements delivery.Stream.
+func (s *Stream) Relay(put relay.Put, to resume.Destination, number uint64) *relay.Relay {
+	return relay.New(relayed{s}, upstream{s, to}, put, number)
 }
 
 // Turn implements relay.Stream.
@@ -51,13 +48,13 @@ func (r relayed) Gone() bool {
 
 // GiveBack implements relay.Stream.
 func (r relayed) GiveBack(ctx context.Context, conn *dial.Conn, exchange uint64) error {
-	_, err := r.s.switchTo(ctx, conn, exchange, channel.Handover{Place: channel.AtEnd}, 0)
+	_, err := r.s.Switch(ctx, conn, exchange, channel.Handover{Place: channel.AtEnd}, 0)
 	return err
 }
 
 // CutThrough implements relay.Stream.
 func (r relayed) CutThrough(ctx context.Context, conn *dial.Conn, exchange uint64, at, until, chunk int64) error {
-	_, err := r.s.switchTo(ctx, conn, exchange, channel.Handover{At: at, Until: until, Chunk: chunk}, 0)
+	_, err := r.s.Switch(ctx, conn, exchange, channel.Handover{At: at, Until: until, Chunk: chunk}, 0)
 	return err
 }
 
@@ -71,7 +68,7 @@ func (r relayed) Bound() (moves int) {
 
 // Rejoin implements relay.Stream.
 func (r relayed) Rejoin(ctx context.Context, exchange uint64, at int64) (relay.Put, error) {
-	return r.s.putPair(ctx, exchange, channel.Handover{At: at, Former: channel.Spare}, 0)
+	return r.s.SwitchToPair(ctx, exchange, channel.Handover{At: at, Former: channel.Spare}, 0)
 }
 
 // Adopt implements relay.Stream.
@@ -136,7 +133,7 @@ func (u upstream) MayRepeat(conn *dial.Conn) bool {
 
 // For implements relay.Upstream.
 func (u upstream) For(request *http1.Request) (relay.Upstream, bool, error) {
-	to, err := u.s.destinationOf(u.to.Interface, request)
+	to, err := u.s.Destination(u.to.Interface, request)
 	if err != nil {
 		return nil, false, err
 	}

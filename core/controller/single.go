@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/delivery"
 	"midstream/core/exchange"
 )
 
@@ -16,11 +17,11 @@ const collecting = 100 * time.Millisecond
 
 // breakBeforeMake closes the old connection first. Until the new one is there the program is held as by a slow network:
 // its descriptor has one end of a pair on which nothing comes.
-func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange.Exchange) (*outcome, error) {
+func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange.Exchange) (*delivery.Outcome, error) {
 	if err := s.headComplete(ctx, e); err != nil {
 		return nil, err
 	}
-	s.asker(e).Collect(ctx, collecting)
+	s.Asker(e).Collect(ctx, collecting)
 	if err := s.park(ctx, e); err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func (s *Stream) breakBeforeMake(ctx context.Context, to string, e *exchange.Exc
 
 // park puts one end of a quiet pair on the descriptor; the other end is kept open until the stream moves on.
 func (s *Stream) park(ctx context.Context, e *exchange.Exchange) error {
-	pair, _, err := s.switchToPair(ctx, e.Number, channel.Handover{When: channel.Now}, 0)
+	pair, _, err := s.placePair(ctx, e.Number, channel.Handover{When: channel.Now}, 0)
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func (s *Stream) judge(e *exchange.Exchange, now time.Time) {
 		h.Asked = now
 		s.c.send(s.message(channel.Ask), -1)
 	case silence.Look:
-		s.probe(h.AnswerWithin(s.slow))
+		s.probeAndJudge(h.AnswerWithin(s.slow))
 	case silence.LeavePath:
 		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.Heard)).Int64("received", h.Received).Msg("its path is dead")
 		guard.Go(func() { s.recover(triggerSilent) })

@@ -15,6 +15,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/delivery"
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/guard"
@@ -186,7 +187,7 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 	ways[0].ready = first
 	now := e.Received()
 	rate := e.Rate(now, now-before, time.Since(begun))
-	h := s.asker(e)
+	h := s.Asker(e)
 	known := h.Collect(ctx, time.Second)
 	// A connection is there; one round trip for the proof, one for the first octets, and one for them to become many.
 	at := known.End + int64(rate*(3*first.RTT()+20*time.Millisecond).Seconds())
@@ -226,7 +227,7 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 }
 
 // enter hands over to what feeds from several networks, from the octet at on.
-func (s *Stream) enter(ctx context.Context, e *exchange.Exchange, t *together, at int64, to resume.Destination, first *dial.Conn) (*outcome, error) {
+func (s *Stream) enter(ctx context.Context, e *exchange.Exchange, t *together, at int64, to resume.Destination, first *dial.Conn) (*delivery.Outcome, error) {
 	if !t.Begun(ctx) {
 		return nil, errors.New("no network has brought anything")
 	}
@@ -239,7 +240,7 @@ func (s *Stream) enter(ctx context.Context, e *exchange.Exchange, t *together, a
 	}
 	left := e.Length() - at
 	framing := http1.Framing{Kind: http1.Length, Length: left}
-	put, err := s.putPair(ctx, e.Number, channel.Handover{At: at, When: channel.Then}, togetherLimit)
+	put, err := s.SwitchToPair(ctx, e.Number, channel.Handover{At: at, When: channel.Then}, togetherLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -257,8 +258,7 @@ func (s *Stream) enter(ctx context.Context, e *exchange.Exchange, t *together, a
 		s.tellTogether(t)
 		t.Close()
 	})
-	relay.New(relayed{s}, upstream{s, to}, put, e.Number).Feed(src, s.relayedExchange(e), put.Position)
-	return &outcome{conn: first, offset: put.Position.Received, delivery: control.DeliveryTogether, resumes: true}, nil
+	return delivery.Several(s, e, put, src, to), nil
 }
 
 // tellTogether logs what came of it.
@@ -297,7 +297,7 @@ func (s *Stream) alone(ctx context.Context, t *together, reason string) error {
 	if gone || !ok || e == nil {
 		return resume.ErrAgain
 	}
-	s.record(ctx, from, t.names[best], triggerAlone+reason, &outcome{conn: own, offset: at - e.First, delivery: control.DeliveryRelayed})
+	s.record(ctx, from, t.names[best], triggerAlone+reason, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
 	return nil
 }
 
@@ -308,7 +308,7 @@ func (s *Stream) ways(e *exchange.Exchange, own string) (ways []*wayTo, rules []
 		return nil, nil, errors.New("no other network may be used")
 	}
 	for _, iface := range append([]string{own}, others...) {
-		to, err := s.destinationOf(iface, e.Request)
+		to, err := s.Destination(iface, e.Request)
 		if err != nil {
 			return nil, nil, err
 		}

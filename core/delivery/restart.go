@@ -1,5 +1,5 @@
 // Exchanges of whose response the program has read nothing yet, or part of the head only.
-package controller
+package delivery
 
 import (
 	"context"
@@ -16,26 +16,23 @@ import (
 	"midstream/core/resume"
 )
 
-// restartOn repeats the request and delivers the new answer whole; where the program has read part of the old one's
+// Restart repeats the request and delivers the new answer whole; where the program has read part of the old one's
 // head, what follows in the new one's, which has to begin with the same octets. The connection is taken over.
-func (s *Stream) restartOn(ctx context.Context, conn *dial.Conn, rt resume.Destination, e *exchange.Exchange) (*outcome, error) {
-	p, err := s.permit(ctx, e, rt.Interface, conn)
+func Restart(ctx context.Context, s Stream, conn *dial.Conn, rt resume.Destination, e *exchange.Exchange) (*Outcome, error) {
+	p, err := s.Permit(ctx, e, rt.Interface, conn)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	unanswered := !e.Answering()
-	s.mu.Unlock()
-	if unanswered {
+	if !e.Answering() {
 		if err := e.Budget.Repeat(); err != nil {
 			return nil, err
 		}
 	}
-	o, err := s.restartOnce(ctx, conn, rt, e, p)
+	o, err := restartOnce(ctx, s, conn, rt, e, p)
 	return o, p.Refused(err)
 }
 
-func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt resume.Destination, e *exchange.Exchange, p budget.Permit) (*outcome, error) {
+func restartOnce(ctx context.Context, s Stream, conn *dial.Conn, rt resume.Destination, e *exchange.Exchange, p budget.Permit) (*Outcome, error) {
 	octets := http1.ResumeRequest(e.Request, -1, -1, "", rt.Form)
 	if octets == nil {
 		return nil, errors.New("the request cannot be repeated")
@@ -51,13 +48,10 @@ func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt resume.Des
 	switch answer.Status {
 	case 200, 204, 206, 304, 416:
 	default:
-		return nil, s.asker(e).Status(answer, rt.Interface)
+		return nil, s.Asker(e).Status(answer, rt.Interface)
 	}
-	s.mu.Lock()
 	begun, had := e.Head()
-	alone, inHead := len(s.exchanges) <= 1, !e.Answered() && !e.Done()
-	s.mu.Unlock()
-	if !inHead {
+	if !e.InHead() {
 		return nil, resume.ErrAgain
 	}
 	begin, err := resume.Continued(had, begun, interims, head)
@@ -65,32 +59,30 @@ func (s *Stream) restartOnce(ctx context.Context, conn *dial.Conn, rt resume.Des
 		return nil, err
 	}
 	if e.Secure {
-		return s.restartTwin(ctx, conn, e, answer, head, begin, int64(len(begun)))
+		return restartTwin(ctx, s, conn, e, answer, head, begin, int64(len(begun)))
 	}
-	if len(begun) == 0 && had >= len(interims) && taken == 0 && alone && rt.Untouched() {
+	if len(begun) == 0 && had >= len(interims) && taken == 0 && s.Alone() && rt.Untouched() {
 		defer conn.Close()
-		if _, err := s.switchTo(ctx, conn, e.Number, channel.Handover{Place: channel.InHead, When: channel.Now}, 0); err != nil {
+		if _, err := s.Switch(ctx, conn, e.Number, channel.Handover{Place: channel.InHead, When: channel.Now}, 0); err != nil {
 			return nil, err
 		}
-		return &outcome{conn: conn, delivery: control.DeliveryDirect, resumes: true}, nil
+		return &Outcome{Conn: conn, How: control.DeliveryDirect, Resumes: true}, nil
 	}
 	if _, err := conn.Discard(len(head) - taken); err != nil {
 		return nil, refusal.Broken(ctx, err)
 	}
-	put, err := s.putPair(ctx, e.Number, channel.Handover{Place: channel.InHead, At: int64(len(begun)), When: channel.Now}, 0)
+	put, err := s.SwitchToPair(ctx, e.Number, channel.Handover{Place: channel.InHead, At: int64(len(begun)), When: channel.Now}, 0)
 	if err != nil {
 		return nil, err
 	}
-	r := relay.New(relayed{s}, upstream{s, rt}, put, e.Number)
+	r := s.Relay(put, rt, e.Number)
 	// The program may have begun another head meanwhile, and have read as much of it.
-	s.mu.Lock()
 	begun, had = e.Head()
-	s.mu.Unlock()
 	begin, err = resume.Continued(had, begun, interims, head)
 	if err != nil {
 		r.Abandon(err)
 		return nil, err
 	}
 	r.Pass(&relay.Source{Conn: conn, Reusable: true, Answer: answer, Begin: begin}, e.Request.Method)
-	return &outcome{conn: conn, delivery: control.DeliveryRelayed, resumes: true}, nil
+	return &Outcome{Conn: conn, How: control.DeliveryRelayed, Resumes: true}, nil
 }

@@ -12,15 +12,15 @@ import (
 	"midstream/core/resume"
 )
 
-// asker asks servers for the rest of the exchange.
-func (s *Stream) asker(e *exchange.Exchange) *resume.HTTP {
+// Asker asks servers for the rest of the exchange.
+func (s *Stream) Asker(e *exchange.Exchange) *resume.HTTP {
 	return &resume.HTTP{
 		Exchange:  &e.Exchange,
 		Receiver:  e,
 		SkipLimit: s.c.config.Migration.SkipLimit,
 		Log:       s.c.log.With().Str("session", s.name()).Logger(),
 		Permit: func(ctx context.Context, iface string, conn *dial.Conn) (budget.Permit, error) {
-			return s.permit(ctx, e, iface, conn)
+			return s.Permit(ctx, e, iface, conn)
 		},
 		// The interface manager looks whether it still leads there.
 		Captive: func(iface string) { s.c.manager.Captive(iface, true) },
@@ -58,7 +58,7 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 		d.Form = http1.Form{Kind: http1.OriginForm}
 		return d, request, nil
 	}
-	d, err = f.s.destinationOf(d.Interface, request)
+	d, err = f.s.Destination(d.Interface, request)
 	return d, request, err
 }
 
@@ -71,7 +71,7 @@ func (s *Stream) overServers(ctx context.Context, e *exchange.Exchange, d resume
 	return err
 }
 
-// obtain is resume.Obtain for the exchange.
-func (s *Stream) obtain(ctx context.Context, e *exchange.Exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
-	return resume.Obtain(ctx, finder{s, e}, s.asker(e), conn, q)
+// Prove is resume.Obtain for the exchange.
+func (s *Stream) Prove(ctx context.Context, e *exchange.Exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
+	return resume.Obtain(ctx, finder{s, e}, s.Asker(e), conn, q)
 }
