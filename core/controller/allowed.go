@@ -15,13 +15,13 @@ import (
 
 // barred says why the stream must not be continued over the interface, "" if it may.
 func (s *Stream) barred(iface string) string {
-	own, server := s.where()
+	own, server := s.Where()
 	return s.c.allowed.Astray(own, iface, server.Addr())
 }
 
 // unlawful says why the address must not be connected to, "" if it may.
 func (s *Stream) unlawful(r resume.Destination, addr netip.Addr) string {
-	own, server := s.where()
+	own, server := s.Where()
 	if r.From.IsValid() && resume.Private(addr) && addr != r.From && addr != server.Addr().Unmap() && addr != s.opened.Peer.Addr().Unmap() {
 		if name, ok := s.c.names.Name(addr); !ok || name != r.Host {
 			return fmt.Sprintf("a redirect leads to the private address %s, which %s did not have", addr, r.Host)
@@ -38,7 +38,7 @@ func (s *Stream) unlawful(r resume.Destination, addr netip.Addr) string {
 func (s *Stream) mayFollow(host, own string) bool {
 	host = strings.Trim(host, "[]")
 	addr, err := netip.ParseAddr(host)
-	_, server := s.where()
+	_, server := s.Where()
 	return strings.EqualFold(strings.TrimSuffix(host, "."), strings.TrimSuffix(own, ".")) ||
 		err == nil && (addr.Unmap() == server.Addr().Unmap() || addr.Unmap() == s.opened.Peer.Addr().Unmap())
 }
@@ -95,12 +95,12 @@ func (c *Controller) dearer(iface, own string) bool {
 	return ok && a.Dearer(&b)
 }
 
-// mayMove are the interfaces of order over which the stream may be continued now, after a failure: none that costs more
+// MayMove implements recovery.Stream: it is the interfaces of order over which the stream may be continued now, after a failure: none that costs more
 // before its own network has failed, and none but that which a person asked for. refused: its server there has been asked
 // in vain.
-func (s *Stream) mayMove(refused bool) []string {
-	own, _ := s.where()
-	list := s.order()
+func (s *Stream) MayMove(refused bool) []string {
+	own, _ := s.Where()
+	list := s.Order()
 	if s.networkFailed() {
 		return list
 	}

@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +33,7 @@ import (
 	"midstream/core/resolve"
 	"midstream/core/resume"
 	"midstream/core/smallfile"
+	"midstream/core/standby"
 )
 
 // Shim is what the controller needs of the process beside the channel.
@@ -76,8 +76,7 @@ type Controller struct {
 	networks netmon.Monitor
 	allowed  allowed.Rules
 	sampler  sampler
-	// standbys counts the connections kept ready.
-	standbys atomic.Int32
+	standbys standby.Count
 	dialing  chan struct{} // bounds the connections being made at once
 
 	lost    sync.Once // a message to the shim

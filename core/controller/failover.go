@@ -3,14 +3,16 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"syscall"
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/control"
+	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/netif"
+	"midstream/core/recovery"
 )
 
 // failure is how the program's connection ended before the response did.
@@ -23,15 +25,8 @@ type failure struct {
 	hold     holding
 }
 
-// pending reports whether the program does not know of the failure yet.
-func (f *failure) pending() bool { return !f.over && (f.held || f.parked) }
-
-// What a migration's record says asked for it, where that was a failure.
-const (
-	triggerEnded  = "the connection ended"
-	triggerPath   = "the network was lost"
-	triggerSilent = "the connection fell silent"
-)
+// pending reports whether there is one of which the program does not know yet.
+func (f *failure) pending() bool { return f != nil && !f.over && (f.held || f.parked) }
 
 // guard tells the shim whether the program is to be held when the stream's connection fails. With s.mu.
 func (s *Stream) guard() {
@@ -69,7 +64,7 @@ func (s *Stream) fail(m channel.Message) {
 	go func() {
 		defer guard.Recover()
 		s.waitParked(failed, e)
-		s.recover(triggerEnded)
+		s.recover(recovery.Ended)
 	}()
 }
 
@@ -108,10 +103,10 @@ func (s *Stream) lookAtPath() {
 	}
 	switch {
 	case guarded && busy:
-		guard.Go(func() { s.recover(triggerPath) }) // which looks at the state again
+		guard.Go(func() { s.recover(recovery.PathLost) }) // which looks at the state again
 	case guarded:
 		s.c.log.Info().Str("session", s.name()).Str("interface", iface).Str("why", why).Msg("its network is lost")
-		guard.Go(func() { s.recover(triggerPath) })
+		guard.Go(func() { s.recover(recovery.PathLost) })
 	case idle && !busy && s.c.config.Failover.Enabled:
 		guard.Go(func() {
 			defer func() {
@@ -129,10 +124,10 @@ func (s *Stream) pathLost() string {
 	return s.c.networks.State().Lost(s.iface, s.local.Addr(), s.server.Addr())
 }
 
-// order lists the interfaces over which the stream can be continued, if it has to be: its own first, then the others as the
-// manager ranks them; none that it is barred from.
-func (s *Stream) order() []string {
-	own, _ := s.where()
+// Order implements standby.Stream and recovery.Stream: the stream's own interface first, then the others as the manager ranks them; none
+// that it is barred from.
+func (s *Stream) Order() []string {
+	own, _ := s.Where()
 	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return s.barred(iface) != "" })
 	networks := s.c.networks.State()
 	var list []string
@@ -161,13 +156,13 @@ func (c *Controller) metered(iface string) bool {
 func (s *Stream) leaveIdle() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.c.config.Migration.Timeout)
 	defer cancel()
-	own, _ := s.where()
-	others := s.order()
+	own, _ := s.Where()
+	others := s.Order()
 	for _, iface := range others {
 		if iface == own {
 			continue
 		}
-		if _, err := s.migrate(ctx, iface, triggerPath); err == nil {
+		if _, err := s.migrate(ctx, iface, recovery.PathLost); err == nil {
 			return
 		}
 	}
@@ -189,4 +184,66 @@ func (s *Stream) leaveIdle() {
 	}
 }
 
-var errSpoke = errors.New("the old connection delivers again")
+// waitParked puts a quiet connection on the descriptor of a program that waits at the gate, which then waits as on a slow
+// network, with its own time-outs. The shim keeps the old connection.
+func (s *Stream) waitParked(f *failure, e *exchange.Exchange) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	defer s.turn.First()() // only one socket is armed at a time
+	quiet := channel.Handover{When: channel.Now, Former: channel.Keep, Anywhere: true}
+	s.mu.Lock()
+	wanted := s.failed == f && f.held && !f.parked && !s.closed
+	begun := e.Answered()
+	s.mu.Unlock()
+	if !begun {
+		quiet.Place = channel.InHead
+	}
+	if !wanted {
+		return
+	}
+	pair, _, err := s.placePair(ctx, e.Number, quiet, 0)
+	if err != nil {
+		return // it waits at the gate, for as long as that waits
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == f {
+		f.held, f.parked = false, true
+		old := s.parked
+		s.parked = pair
+		if s.tls != nil {
+			s.nudge() // a question may have come while it was asleep on the old connection
+		}
+		if old != nil {
+			old.Core.Close()
+		}
+		return
+	}
+	pair.Core.Close()
+}
+
+// GiveUp implements recovery.Stream: it lets a program that waits see how its connection ended.
+func (s *Stream) GiveUp(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed.pending() {
+		s.giveUpHeld(why)
+	}
+}
+
+// giveUpHeld lets the program see how its connection ended. With s.mu.
+func (s *Stream) giveUpHeld(why string) {
+	s.failed.over = true
+	s.c.log.Info().Str("session", s.name()).Str("why", why).Msg("the program is told of the failure")
+	s.publish(control.EventRefused, "not recovered: "+why, map[string]any{"reason": why})
+	s.giveUp(int64(s.failed.errno))
+}
+
+// drop ends an idle connection for the program, as a server does that closes it.
+func (s *Stream) drop(ctx context.Context, last *exchange.Exchange) error {
+	pair, _, err := s.placePair(ctx, last.Number, channel.Handover{Place: channel.AtEnd, When: channel.Now}, 0)
+	if err == nil {
+		pair.Core.Close()
+	}
+	return err
+}

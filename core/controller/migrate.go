@@ -135,7 +135,7 @@ func (s *Stream) attempt(ctx context.Context, to string) (*delivery.Outcome, err
 	if why := s.barred(to); why != "" {
 		return nil, errors.New(why)
 	}
-	if err := s.unshared(ctx); err != nil {
+	if err := s.Unshared(ctx); err != nil {
 		return nil, err
 	}
 	if e == nil {
@@ -158,8 +158,8 @@ func (s *Stream) attempt(ctx context.Context, to string) (*delivery.Outcome, err
 // childhood is how long a child may hold the socket that it was forked with.
 const childhood = 250 * time.Millisecond
 
-// unshared makes sure that nobody else holds the socket, and that the shim has seen all that was read from it.
-func (s *Stream) unshared(ctx context.Context) error {
+// Unshared implements the streams of recoveries and migrations: it makes sure that nobody else holds the socket, and that the shim has seen all that was read from it.
+func (s *Stream) Unshared(ctx context.Context) error {
 	info, err := s.inquire(ctx, true)
 	if err != nil {
 		return err
@@ -616,11 +616,9 @@ func (s *Stream) record(ctx context.Context, from control.End, to, trigger strin
 		s.pair = nil
 	}
 	s.remember(m)
-	if s.standby != nil {
-		s.standby.stir()
-	}
 	e := s.current()
 	s.mu.Unlock()
+	s.standby.Stir()
 	if e != nil {
 		e.Budget.HandedOver(m.Offset)
 	}

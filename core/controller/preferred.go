@@ -81,7 +81,7 @@ func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.A
 	}
 	s.decided.Lock()
 	defer s.decided.Unlock()
-	if own, at := s.where(); own != n.Interface || at.Addr().Unmap() != now {
+	if own, at := s.Where(); own != n.Interface || at.Addr().Unmap() != now {
 		return
 	}
 	s.publish(control.EventTrigger, "to move from "+now.String()+" to "+best.String()+": the server is preferred",

@@ -26,7 +26,7 @@ func (s *Stream) probeAndJudge(limit time.Duration) {
 func (s *Stream) Probe(ctx context.Context, limit time.Duration) silence.Verdict {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	iface, server := s.where()
+	iface, server := s.Where()
 	conn, err := dial.Race(ctx, dial.Candidates(server), server, dial.Options{Device: iface})
 	if err == nil {
 		conn.Close()

@@ -21,7 +21,7 @@ const ipprotoMPTCP = 262
 func (s *Stream) open(ctx context.Context, r resume.Destination) (*dial.Conn, error) {
 	if len(r.Avoid) == 0 && !r.Fresh {
 		// Before the kernel is asked for anything: it answers nobody while it takes the old interface away.
-		if conn := s.ready(r); conn != nil {
+		if conn := s.standby.TakeTo(r); conn != nil {
 			return conn, nil
 		}
 	}
@@ -29,7 +29,7 @@ func (s *Stream) open(ctx context.Context, r resume.Destination) (*dial.Conn, er
 		return nil, err
 	}
 	if len(r.Avoid) == 0 {
-		return s.connect(ctx, r, netip.AddrPort{})
+		return s.connect(ctx, r, netip.AddrPort{}, false)
 	}
 	names := s.c.resolver(r.Interface)
 	for _, a := range r.Avoid {
@@ -64,6 +64,19 @@ func (s *Stream) dial(ctx context.Context, names dial.Names, r resume.Destinatio
 		}
 	}
 	return s.secure(ctx, conn)
+}
+
+// connect makes a new connection to the destination's host, to any server of that name but avoid. alike: to an address of avoid's family
+// only, for one of the other may well be the same server's.
+func (s *Stream) connect(ctx context.Context, r resume.Destination, avoid netip.AddrPort, alike bool) (*dial.Conn, error) {
+	names := s.c.resolver(r.Interface)
+	now := s.place().Addr()
+	if avoid.IsValid() {
+		names, now = &resume.Others{Names: names, Avoid: avoid.Addr().Unmap(), Alike: alike}, netip.Addr{}
+		r.Avoid = append(slices.Clone(r.Avoid), avoid)
+	}
+	preferred := netip.AddrPortFrom(s.c.preferred(ctx, names, r.Interface, r.Host, now), r.Port)
+	return s.dial(ctx, names, r, preferred)
 }
 
 // place returns the server the stream is at.

@@ -17,11 +17,11 @@ type holding struct {
 	released     bool      // a person wants the program to be told
 }
 
-// holdUntil notes how long the program is going to be held.
-func (s *Stream) holdUntil(deadline time.Time) {
+// Hold implements recovery.Stream: it notes how long the program is going to be held.
+func (s *Stream) Hold(deadline time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed == nil || !s.failed.pending() {
+	if !s.failed.pending() {
 		return
 	}
 	s.failed.hold.until = deadline
@@ -29,8 +29,8 @@ func (s *Stream) holdUntil(deadline time.Time) {
 		time.Until(deadline).Round(time.Second).String(), map[string]any{"until": control.Time{Time: deadline}})
 }
 
-// lastUntil notes that the program is held for longer than it was said.
-func (s *Stream) lastUntil(deadline time.Time) {
+// HoldOn implements recovery.Stream: it notes that the program is held for longer than it was said.
+func (s *Stream) HoldOn(deadline time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {
@@ -38,16 +38,18 @@ func (s *Stream) lastUntil(deadline time.Time) {
 	}
 }
 
-// tried notes what stands in the way. With s.mu.
-func (f *failure) tried(reason error) {
-	if f != nil && reason != nil && !errors.Is(reason, context.Canceled) {
-		f.hold.met = reason.Error()
+// Met implements recovery.Stream: it notes what stands in the way.
+func (s *Stream) Met(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil && reason != nil && !errors.Is(reason, context.Canceled) {
+		s.failed.hold.met = reason.Error()
 	}
 }
 
 // describe says what a person is told, nil where the program is not held. With s.mu.
 func (f *failure) describe() *control.Held {
-	if f == nil || !f.pending() {
+	if !f.pending() {
 		return nil
 	}
 	h := &control.Held{Since: control.Time{Time: f.hold.since}, Why: "its connection has ended"}
@@ -63,13 +65,6 @@ func (f *failure) describe() *control.Held {
 	return h
 }
 
-// released reports whether a person has ended the holding.
-func (s *Stream) released() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed != nil && s.failed.pending() && s.failed.hold.released
-}
-
 // release has programs told how their connections ended, those of one session only unless session is empty. The recovery that
 // runs does it: a hand-over that it has begun comes first.
 func (c *Controller) release(session string) control.MigrateResult {
@@ -78,7 +73,7 @@ func (c *Controller) release(session string) control.MigrateResult {
 	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
 	for _, s := range streams {
 		s.mu.Lock()
-		held := s.failed != nil && s.failed.pending()
+		held := s.failed.pending()
 		if held {
 			s.failed.hold.released = true
 			s.change()

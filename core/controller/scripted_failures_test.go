@@ -12,6 +12,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/netif/nettest"
+	"midstream/core/recovery"
 )
 
 func TestFailuresOfAScriptedShim(t *testing.T) {
@@ -80,7 +81,7 @@ func testRecovered(t *testing.T, p *scripted, film []byte) {
 	p.readAll(film)
 	s := p.stream()
 	eventually(t, "the migration is listed", func() bool { return len(s.session().Migrations) == 1 })
-	if m := s.session().Migrations[0]; m.Trigger != triggerEnded || m.Offset != 100_000 {
+	if m := s.session().Migrations[0]; m.Trigger != recovery.Ended || m.Offset != 100_000 {
 		t.Errorf("%+v", m)
 	}
 	p.nothing()
@@ -117,9 +118,7 @@ func testStandby(t *testing.T, p *scripted, film []byte) {
 	s := p.stream()
 	eventually(t, "a connection stands by", func() bool {
 		p.read(100) // it is no silent one
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.standby != nil
+		return s.standby.Stands()
 	})
 	if n := len(wwan.requests()); n != 0 {
 		t.Errorf("%d requests on a connection that stands by", n)

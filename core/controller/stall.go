@@ -8,7 +8,9 @@ import (
 	"midstream/core/channel"
 	"midstream/core/exchange"
 	"midstream/core/guard"
+	"midstream/core/recovery"
 	"midstream/core/silence"
+	"midstream/core/standby"
 )
 
 const (
@@ -145,10 +147,10 @@ func (s *Stream) judge(e *exchange.Exchange, now time.Time) {
 		s.probeAndJudge(h.AnswerWithin(s.slow))
 	case silence.LeavePath:
 		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.Heard)).Int64("received", h.Received).Msg("its path is dead")
-		guard.Go(func() { s.recover(triggerSilent) })
+		guard.Go(func() { s.recover(recovery.Silent) })
 	case silence.LeaveServer:
 		s.c.log.Info().Str("session", s.name()).Dur("for", now.Sub(h.Heard)).Int64("received", h.Received).Msg("its server has fallen silent")
-		guard.Go(func() { s.recover(triggerSilent) })
+		guard.Go(func() { s.recover(recovery.Silent) })
 	}
 }
 
@@ -157,19 +159,14 @@ func (s *Stream) flows(e *exchange.Exchange, now time.Time) {
 	h := &s.flow
 	received := e.Received()
 	h.Has(e.Number, received, now)
-	if !h.Standby && (now.Sub(h.Begun) > longEnough || e.Length()-received > largeEnough && now.Sub(h.Begun) > 4*silence.Tick) {
-		if s.c.standbys.Add(1) <= maxStandbys {
-			h.Standby = true
-			go func() {
-				defer guard.Recover()
-				s.keepStandby(e)
-				s.mu.Lock()
-				s.flow.Standby = false
-				s.mu.Unlock()
-			}()
-		} else {
-			s.c.standbys.Add(-1)
-		}
+	if !h.Standby && standby.Worth(now.Sub(h.Begun), e.Length()-received) && s.c.standbys.Take() {
+		h.Standby = true
+		guard.Go(func() {
+			s.standby.Keep(e)
+			s.mu.Lock()
+			s.flow.Standby = false
+			s.mu.Unlock()
+		})
 	}
 	if quiet := now.Sub(h.Heard); quiet >= silence.Tick && quiet < time.Second && h.Usual < s.c.config.Failover.SuspectAfter {
 		s.c.networks.Ask(s.iface)

@@ -16,8 +16,10 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/http1"
+	"midstream/core/recovery"
 	"midstream/core/relay"
 	"midstream/core/silence"
+	"midstream/core/standby"
 	"midstream/core/turn"
 	"midstream/core/twin"
 )
@@ -43,9 +45,9 @@ type Stream struct {
 	// arming is held from a message that arms the shim to its answer.
 	arming chan struct{}
 	// confirm, if set, has the last word before the program is given another connection at once. With the turn.
-	confirm func() error
-	trouble trouble     // with the turn
-	inNeed  atomic.Bool // a recovery is under way
+	confirm    func() error
+	recoveries recovery.Recoveries // with the turn
+	inNeed     atomic.Bool         // a recovery is under way
 	// decided is held while a decision of the manager's is carried out.
 	decided sync.Mutex
 
@@ -76,8 +78,7 @@ type Stream struct {
 	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
 	flow       silence.Flow
 	quiet      quiet
-	slow       time.Duration // what a silence must exceed by the connection's round-trip time
-	standby    *standby
+	slow       time.Duration  // what a silence must exceed by the connection's round-trip time
 	wanted     []netip.Prefix // the servers preferred to its own, when that was last looked at
 	wantedAt   time.Time
 	asked      string           // the interface that a person asked for it to use; "" none, or it has failed
@@ -89,7 +90,8 @@ type Stream struct {
 	// With mu, too.
 	tls *tlsSession // nil where HTTP is in the clear
 
-	twins *twin.Twins
+	twins   *twin.Twins
+	standby *standby.Keeper
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
@@ -101,6 +103,7 @@ func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 		local:   o.Local,
 		resumed: -1,
 	}
+	s.standby = standby.New(s, c.config.Failover.Standby, &c.standbys)
 	s.twins = twin.Of(c.send, s.message)
 	s.turn = turn.New(func() {
 		s.mu.Lock()

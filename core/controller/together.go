@@ -78,7 +78,7 @@ func (s *Stream) gathers(e *exchange.Exchange) {
 		if f.Left >= 0 && f.Left < leastTogether {
 			return
 		}
-		own, _ := s.where()
+		own, _ := s.Where()
 		f.Others = len(s.feeders(own))
 		if when == config.TogetherNever || aggregate.Worth(f, when == config.TogetherAlways) != "" || s.inNeed.Load() {
 			continue
@@ -140,7 +140,7 @@ func (s *Stream) aggregate(ctx context.Context, on bool) error {
 
 // feeders are the interfaces that may take part beside the stream's own.
 func (s *Stream) feeders(own string) (list []string) {
-	for _, iface := range s.order() {
+	for _, iface := range s.Order() {
 		if iface != own && (!s.c.dearer(iface, own) && !s.c.metered(iface) || s.c.config.Aggregate.Metered == config.MeteredNeed) {
 			list = append(list, iface)
 		}
@@ -168,7 +168,7 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 	if _, trailing := e.InTrailer(); trailing {
 		return resume.ErrAgain
 	}
-	if err := s.unshared(ctx); err != nil {
+	if err := s.Unshared(ctx); err != nil {
 		return err
 	}
 	s.c.shim.Keep(s.slot, s.id, true)

@@ -1,5 +1,5 @@
 // How a stream's recoveries have fared: one that brings next to nothing is none, and does not renew the program's patience.
-package controller
+package recovery
 
 import (
 	"sync"
