@@ -1,6 +1,7 @@
 /* splice.c: octets that go from or to a socket without passing a buffer of the program's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -56,33 +57,26 @@ static bool has_to_see(const struct call *call, size_t *allowed)
     return !passes;
 }
 
-/* Nothing was there. Whether the call is to wait for it: then with the agent, or nothing could wake it. Keeps errno. */
-static bool is_to_wait(struct stream *s, ssize_t result, unsigned flags)
+/*
+ * A call that waits does so with the agent, or nothing could wake it. SPLICE_F_NONBLOCK does not keep the kernel from waiting for a TCP
+ * socket: that is up to O_NONBLOCK. Keeps errno.
+ */
+static void before_waiting(const struct stream *s)
 {
-    bool waits = result < 0 && errno == EAGAIN && !(flags & SPLICE_F_NONBLOCK);
-    if (waits && !agent_is_there() && atomic_load(&s->stage) == STAGE_OPEN) {
-        agent_ensure();
-        errno = EAGAIN;
+    if (!agent_is_there() && atomic_load(&s->stage) == STAGE_OPEN) {
+        int saved = errno;
+        struct pollfd look = { .fd = s->fd, .events = POLLIN };
+        if (!REAL(poll)(&look, 1, 0)) {
+            agent_ensure();
+        }
+        errno = saved;
     }
-    return waits;
-}
-
-static ssize_t look_ahead(struct stream *s, int in, struct iovec *seen, unsigned flags)
-{
-    ssize_t result = REAL(recv)(in, seen->iov_base, seen->iov_len, MSG_PEEK | MSG_DONTWAIT);
-    return is_to_wait(s, result, flags) ? REAL(recv)(in, seen->iov_base, seen->iov_len, MSG_PEEK) : result;
-}
-
-static ssize_t move(struct stream *s, int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
-{
-    ssize_t result = REAL(splice)(in, in_offset, out, out_offset, length, flags | SPLICE_F_NONBLOCK);
-    return is_to_wait(s, result, flags) ? REAL(splice)(in, in_offset, out, out_offset, length, flags) : result;
 }
 
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
     struct stream *from = stream_of(in), *to = stream_of(out);
-    if (from) {
+    if (from && length) {
         for (;;) {
             struct call call;
             int how = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
@@ -94,13 +88,14 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
                 result = -1;
                 errno = call.error;
             } else if (!unchunk_step(&call, how, &allowed, &result)) {
+                before_waiting(from);
                 if (has_to_see(&call, &allowed)) {
                     seen.iov_len = allowed < sizeof look ? allowed : sizeof look;
-                    result = look_ahead(from, in, &seen, flags);
+                    result = REAL(recv)(in, seen.iov_base, seen.iov_len, MSG_PEEK);
                     allowed = result > 0 ? (size_t)result : 0;
                 }
                 if (!seen.iov_len || allowed) {
-                    result = move(from, in, in_offset, out, out_offset, allowed, flags);
+                    result = REAL(splice)(in, in_offset, out, out_offset, allowed, flags);
                 }
                 unchunk_took(&call, result);
                 call.more = call.unchunks && result > 0 && (size_t)result == allowed && allowed < length;
