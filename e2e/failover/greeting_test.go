@@ -156,21 +156,34 @@ func TestAHandshakeThatNobodyAnswers(t *testing.T) {
 	}
 }
 
-// Another server of the name, where the program has looked that up, is as good as the same one over another network; the program goes on
-// to believe in the one that it has connected to.
+// Another server of the name, where the program has looked that up, is as good as the same one over another network; not so one of another
+// name that shares an address with it. The program goes on to believe in the one that it has connected to, at every moment.
 func TestAHandshakeIsAnsweredByAnotherServer(t *testing.T) {
-	const script = `import socket, ssl, sys
+	const script = `import socket, ssl, sys, threading
 context = ssl.create_default_context(cafile=sys.argv[1])
-socket.getaddrinfo("` + host + `", 443)
+socket.getaddrinfo("` + host + `".upper(), 443)
+socket.getaddrinfo("shared.example", 443)
 s = socket.create_connection(("` + common + `", 443))
 peer, local = s.getpeername(), s.getsockname()
-s = context.wrap_socket(s, server_hostname="` + host + `")
+s = context.wrap_socket(s, server_hostname="` + host + `", do_handshake_on_connect=False)
+shaking, names = True, set()
+def ask():
+    while shaking:
+        names.add((s.getpeername(), s.getsockname()))
+asking = threading.Thread(target=ask)
+asking.start()
+try:
+    s.do_handshake()
+finally:
+    shaking = False
+asking.join()
 s.sendall(b"GET /film.mkv HTTP/1.0\r\nHost: ` + host + `\r\n\r\n")
 f = s.makefile("rb")
 while (line := f.readline()) != b"\r\n":
     assert line, "no answer"
 open("out", "wb").write(f.read())
-print(peer == s.getpeername(), local == s.getsockname())`
+names.add((s.getpeername(), s.getsockname()))
+print(names == {(peer, local)})`
 	for _, event := range []struct {
 		name string
 		then func(net.Conn)
@@ -184,17 +197,42 @@ print(peer == s.getpeername(), local == s.getsockname())`
 			ca, n := lab.Authority(t, filepath.Join(s.root, "ca")), s.Network("eth0")
 			n.AddAddress(common)
 			n.AddAddress(second)
-			n.DNS(map[string][]string{host: {common, second}})
+			n.DNS(map[string][]string{host: {common, second}, "shared.example": {common, n.Content()}})
+			n.Answer(t, n.Content(), "443", func(net.Conn) { t.Error("the server of another name is asked") })
 			s.mute(n, event.then)
 			options := lab.ServerOptions{Addresses: []string{second}, Port: 443}
 			options.Certificate, options.Key = lab.Certificate(t, ca, n.Name, host)
 			web := n.Paced(s.root, options)
 			d := s.greets(true, program{"python", []string{"python3", "-c", script, "CA"}, nil})
-			if r := d.Run(); r.Status != 0 || r.Stdout != "True True\n" || r.Stderr != "" || lab.Sum(d.out()) != s.sum || len(web.Requests()) != 1 {
+			if r := d.Run(); r.Status != 0 || r.Stdout != "True\n" || r.Stderr != "" || lab.Sum(d.out()) != s.sum || len(web.Requests()) != 1 {
 				t.Errorf("%v", r)
 			}
 		})
 	}
+}
+
+// A read with a time-out is ended by any signal (signal(7)), be it the first of a handshake.
+func TestASignalEndsTheWaitForAnAnswer(t *testing.T) {
+	const script = `import ctypes, errno, signal, socket, ssl, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+out = ssl.MemoryBIO()
+session = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="` + host + `")
+try:
+    session.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+s = socket.create_connection(("` + common + `", 443))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 10, 0))
+s.sendall(out.read())
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, False)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+print(libc.recv(s.fileno(), ctypes.create_string_buffer(100), 100, 0), errno.errorcode[ctypes.get_errno()])`
+	s := &site{Lab: lab.New(t, lab.Net("eth0", lab.Link{})), t: t}
+	s.Network("eth0").AddAddress(common)
+	s.mute(s.Network("eth0"), func(c net.Conn) { c.Read(make([]byte, 1)) })
+	p := program{"python", []string{"python3", "-c", script}, nil}
+	lab.Compare(t, s.greets(false, p).Run(), s.greets(true, p).Run())
 }
 
 // A server that was only slow is the one that is stayed with, if it answers before another one.

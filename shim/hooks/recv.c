@@ -143,6 +143,9 @@ static bool may_wait(struct tls *t, int fd, int flags)
     return true;
 }
 
+/* How long such a read sleeps at a time: another thread may have put something else on the descriptor meanwhile. */
+#define ANSWER_LONGEST_NS 1000000000LL
+
 /*
  * The first read of a handshake: what it finds may not be the program's to see (attempt.h). False, with errno: it has nothing to
  * return yet, or is ended by a signal.
@@ -161,9 +164,10 @@ static __attribute__((noinline)) bool await_answer(struct stream *s, int fd, int
         struct pollfd look = { .fd = fd, .events = POLLIN };
         int64_t left = attempts_left(), rest = bound ? begun + bound - coarse_now_ns() : left;
         left = waits ? (rest < left ? rest : left) : 0;
-        int found = REAL(poll)(&look, 1, left >= INT_MAX * 1000000LL ? -1 : left > 0 ? (int)(left / 1000000) + 1 : 0);
-        if (found < 0 && errno == EINTR && signals_interrupt()) {
-            return false;
+        left = left < ANSWER_LONGEST_NS ? left : ANSWER_LONGEST_NS;
+        int found = REAL(poll)(&look, 1, left > 0 ? (int)(left / 1000000) + 1 : 0);
+        if (found < 0 && errno == EINTR && (bound || signals_interrupt())) {
+            return false; /* with a time-out, by any handler (signal(7)) */
         }
         attempts_look();
         if (found > 0 && !attempt_shown(s, POLLIN)) {

@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <strings.h>
 
 #include "process/calls.h"
 #include "stream/channel.h"
@@ -67,7 +68,15 @@ static unsigned addresses(const struct entry *e, const unsigned char **first)
     return end ? (unsigned)((size_t)(e->data + e->length - *first) / 16) : 0;
 }
 
-unsigned names_others(const struct sockaddr_in6 *address, struct sockaddr_in6 *others, unsigned most)
+/* Names are the same in any letters, and as absolute ones (RFC 4343, RFC 1034 §3.1); a server's (RFC 6066 §3) has no dot at its end. */
+static bool is_of_name(const struct entry *e, const char *name)
+{
+    size_t count = strlen(name), whole = e->kind == MS_NAME ? strnlen((const char *)e->data, e->length) : 0;
+    return whole >= count && !strncasecmp((const char *)e->data, name, count)
+        && (whole == count || (whole == count + 1 && e->data[count] == '.'));
+}
+
+unsigned names_others(const char *name, const struct sockaddr_in6 *address, struct sockaddr_in6 *others, unsigned most)
 {
     static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
     unsigned char own[16];
@@ -82,7 +91,7 @@ unsigned names_others(const struct sockaddr_in6 *address, struct sockaddr_in6 *o
         if (atomic_exchange(&e->busy, 1)) {
             continue;
         }
-        unsigned count = addresses(e, &a);
+        unsigned count = is_of_name(e, name) ? addresses(e, &a) : 0;
         bool is = false;
         for (unsigned n = 0; n < count; n++) {
             is = is || !memcmp(a + (size_t)n * 16, own, 16);

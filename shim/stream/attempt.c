@@ -31,7 +31,7 @@
 
 /*
  * The same of a ClientHello that nobody has acknowledged: its repetition has not helped. And of one that has arrived: servers that
- * pace themselves do so by the second.
+ * pace themselves do so by the second. Both at least, where round trips are short.
  */
 #define UNHEARD_NS 300000000LL
 #define UNANSWERED_NS 1100000000LL
@@ -44,6 +44,9 @@ _Atomic uint32_t attempts_open;
 
 /* Not after the first attempt_due of all; INT64_MAX: none is to be looked at. */
 static _Atomic int64_t next_due = INT64_MAX;
+
+/* Threads that look just now, with what comes of it not in next_due yet: the others wait for no longer than a step. */
+static _Atomic uint32_t looking;
 
 static void set_due(struct stream *s, int64_t due)
 {
@@ -104,6 +107,7 @@ void attempt_forget(struct stream *s)
         drop(&s->kept.fd);
         flight_drop(s);
     }
+    atomic_store(&looking, 0);
 }
 
 /* Puts a socket on the descriptor; one of Midstream's, only where all sets that the descriptor is in are known. */
@@ -427,6 +431,14 @@ void attempt_settle(struct stream *s)
     errno = saved;
 }
 
+/* How long an answer may take. A path that is merely long is no reason to ask twice. */
+static int64_t patience(int fd)
+{
+    bool heard = socket_was_heard(fd);
+    int64_t least = heard ? UNANSWERED_NS : UNHEARD_NS, round_trips = (heard ? 3 : 2) * socket_rtt_ns(fd);
+    return round_trips > least ? round_trips : least;
+}
+
 /* The time of a handshake has come. With the gate closed. */
 static void look_at_greeting(struct stream *s, int64_t now)
 {
@@ -444,7 +456,7 @@ static void look_at_greeting(struct stream *s, int64_t now)
         return;
     }
     bool cut = fallback_is_lost(s->own_interface);
-    if (cut || now - s->attempt_since >= (socket_was_heard(s->fd) ? UNANSWERED_NS : UNHEARD_NS)) {
+    if (cut || now - s->attempt_since >= patience(s->fd)) {
         find_routes(s, cut);
         if (!try_next(s) && !cut) {
             atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
@@ -482,9 +494,13 @@ static void look(struct stream *s, int64_t now)
 
 int64_t attempts_left(void)
 {
-    int64_t next = attempts_are_open() ? atomic_load(&next_due) : INT64_MAX;
+    if (!attempts_are_open()) {
+        return INT64_MAX;
+    }
+    bool others = atomic_load(&looking); /* first: who has finished by then has set next_due before */
+    int64_t next = atomic_load(&next_due);
     if (next == INT64_MAX) {
-        return next;
+        return others ? STEP_NS : INT64_MAX;
     }
     int64_t left = next - coarse_now_ns();
     return left > 0 ? left : 0;
@@ -498,6 +514,7 @@ void attempts_look(void)
     }
     int saved = errno;
     int64_t first = INT64_MAX;
+    atomic_fetch_add(&looking, 1);
     atomic_store(&next_due, INT64_MAX);
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
@@ -514,5 +531,6 @@ void attempts_look(void)
     int64_t next = atomic_load(&next_due);
     while (first < next && !atomic_compare_exchange_weak(&next_due, &next, first)) {
     }
+    atomic_fetch_sub(&looking, 1);
     errno = saved;
 }

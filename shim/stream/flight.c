@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "process/calls.h"
+#include "hello.h"
 #include "names.h"
 
 /* Handshakes that are followed at once, and the longest hello: with tickets and keys of post-quantum groups they have some 2 kB. */
@@ -43,26 +44,40 @@ bool flight_keep(struct stream *s, const uint8_t *octets, size_t count)
     return true;
 }
 
-bool flight_send(const struct stream *s, int fd)
+/* NULL: none. Another thread may close the stream meanwhile. */
+static struct flight *flight_of(struct stream *s)
 {
-    const struct flight *f = s->flight ? &flights[s->flight - 1] : NULL;
+    unsigned flight = atomic_load(&s->flight);
+    return flight ? &flights[flight - 1] : NULL;
+}
+
+bool flight_send(struct stream *s, int fd)
+{
+    const struct flight *f = flight_of(s);
     return f && REAL(send)(fd, f->octets, f->length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)f->length;
 }
 
 unsigned flight_find(struct stream *s)
 {
-    return names_others(&s->peer, flights[s->flight - 1].others, FLIGHT_OTHERS);
+    struct flight *f = flight_of(s);
+    struct hello hello;
+    if (!f) {
+        return 0;
+    }
+    hello_read(&hello, f->octets, f->length);
+    return hello.name[0] ? names_others(hello.name, &s->peer, f->others, FLIGHT_OTHERS) : 0;
 }
 
-const struct sockaddr *flight_server(const struct stream *s, unsigned number)
+const struct sockaddr *flight_server(struct stream *s, unsigned number)
 {
-    return (const struct sockaddr *)(number ? &flights[s->flight - 1].others[number - 1] : &s->peer);
+    const struct flight *f = number ? flight_of(s) : NULL;
+    return (const struct sockaddr *)(f ? &f->others[number - 1] : &s->peer);
 }
 
 void flight_drop(struct stream *s)
 {
-    if (s->flight) {
-        atomic_store(&flights[s->flight - 1].taken, 0);
-        s->flight = 0;
+    unsigned flight = atomic_exchange(&s->flight, 0);
+    if (flight) {
+        atomic_store(&flights[flight - 1].taken, 0);
     }
 }

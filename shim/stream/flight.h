@@ -13,7 +13,7 @@
 bool flight_keep(struct stream *s, const uint8_t *octets, size_t count);
 
 /* Sends it on a connection that has just been made. False: it cannot be. */
-bool flight_send(const struct stream *s, int fd);
+bool flight_send(struct stream *s, int fd);
 
 /*
  * Other servers of the name, by look-ups of the program's; number 0 is the stream's own. flight_find looks for them, and returns how many
@@ -21,7 +21,7 @@ bool flight_send(const struct stream *s, int fd);
  */
 #define FLIGHT_OTHERS 3
 unsigned flight_find(struct stream *s);
-const struct sockaddr *flight_server(const struct stream *s, unsigned number);
+const struct sockaddr *flight_server(struct stream *s, unsigned number);
 
 void flight_drop(struct stream *s);
 

@@ -16,7 +16,10 @@ void names_dns(const void *octets, size_t count);
 /* By the agent, once the core is up. */
 void names_flush(void);
 
-/* Other addresses that a name which gave this one has given lately, of the same family and with the same port. How many; `most` at most. */
-unsigned names_others(const struct sockaddr_in6 *address, struct sockaddr_in6 *others, unsigned most);
+/*
+ * Other addresses that the name has given lately, together with this one, of the same family and with the same port. How many; `most` at
+ * most. Two names may share an address, and nothing else.
+ */
+unsigned names_others(const char *name, const struct sockaddr_in6 *address, struct sockaddr_in6 *others, unsigned most);
 
 #endif

@@ -50,6 +50,12 @@ bool socket_was_heard(int fd)
     return !tcp_info(fd, &info) || !info.tcpi_unacked;
 }
 
+int64_t socket_rtt_ns(int fd)
+{
+    struct tcp_info info;
+    return tcp_info(fd, &info) ? info.tcpi_rtt * 1000LL : 0;
+}
+
 /*
  * struct mptcp_info (linux/mptcp.h) as of Linux 6.5, which tells how many octets have arrived on all subflows together;
  * what TCP_INFO tells of a Multipath TCP socket is that of its first subflow.

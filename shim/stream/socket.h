@@ -13,6 +13,9 @@ bool socket_was_answered(int fd);
 /* All that was sent has been acknowledged: the peer's host is there. */
 bool socket_was_heard(int fd);
 
+/* The smoothed round-trip time (RFC 6298) in ns, 0 unknown. */
+int64_t socket_rtt_ns(int fd);
+
 /* FIONREAD, 0 when it cannot be told. */
 uint32_t socket_unread(int fd);
 

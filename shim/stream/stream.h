@@ -142,7 +142,7 @@ struct stream {
     uint32_t routes[FALLBACK_ROUTES]; /* interfaces to try */
     uint8_t route_servers[FALLBACK_ROUTES]; /* to which server each (flight.h) */
     uint8_t route_count, route_next;
-    uint8_t flight; /* one more than the number of the first flight that is kept (flight.c), 0 none */
+    _Atomic uint8_t flight; /* one more than the number of the first flight that is kept (flight.c), 0 none */
     bool flight_sent; /* on the socket that is behind the descriptor */
 
     /* A hand-over that has been asked for (handover/). */

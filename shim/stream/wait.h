@@ -19,7 +19,8 @@ static inline bool wait_is_watched(void)
 
 /*
  * A call looks again after so long at the latest: on a machine so busy that it did not run for a tenth of a second after the
- * agent had woken it, it would otherwise sleep on behind a connection that has been replaced.
+ * agent had woken it, it would otherwise sleep on behind a connection that has been replaced; and nobody wakes it where another thread
+ * replaces one whose attempt both look at.
  */
 #define WAIT_LONGEST_MS 1000
 
@@ -29,8 +30,11 @@ static inline bool wait_is_watched(void)
  */
 static inline int64_t wait_piece(bool many)
 {
-    bool watched = atomic_load_explicit(&stream_open_count, memory_order_relaxed), alone = many || !agent_is_there();
-    int64_t piece = !watched ? INT64_MAX : (alone ? AGENT_ABSENCE_MS : WAIT_LONGEST_MS) * 1000000LL, left = attempts_left();
+    if (!wait_is_watched()) {
+        return INT64_MAX;
+    }
+    bool open = atomic_load_explicit(&stream_open_count, memory_order_relaxed), alone = open && (many || !agent_is_there());
+    int64_t piece = (alone ? AGENT_ABSENCE_MS : WAIT_LONGEST_MS) * 1000000LL, left = attempts_left();
     return left < piece ? left : piece;
 }
 

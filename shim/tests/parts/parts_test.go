@@ -52,3 +52,9 @@ func TestExclusiveMembership(t *testing.T) { runs(t, "exclusive") }
 // A membership that was lent EPOLLOUT for what lies decrypted in a TLS session shows octets as often as the program has asked for, once
 // that has been read.
 func TestLentMembership(t *testing.T) { runs(t, "lent") }
+
+// A handshake that nobody answers is replaced when its path has had its time, and withdrawn whole, at whatever moment.
+func TestGreetingReplaced(t *testing.T) { runs(t, "greeting") }
+
+// A function that comes back to its own beginning is not led to its hook there.
+func TestJumpsBackAreSeen(t *testing.T) { runs(t, "jumps") }
