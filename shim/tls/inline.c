@@ -217,10 +217,12 @@ static bool is_come_back_to(const uint8_t *function, size_t size, const uint8_t 
         if (((at[0] & 0xf0) == 0x70 || at[0] == 0xeb) && near_target >= from && near_target < to) {
             return true;
         }
-        if (at + 6 <= function + size) {
+        bool conditional = at[0] == 0x0f && (at[1] & 0xf0) == 0x80;
+        size_t length = conditional ? 6 : at[0] == JUMP ? 5 : 0;
+        if (length && at + length <= function + size) {
             int32_t offset;
-            memcpy(&offset, at + (at[0] == 0x0f ? 2 : 1), sizeof offset);
-            far_target = at[0] == 0x0f && (at[1] & 0xf0) == 0x80 ? at + 6 + offset : at[0] == JUMP ? at + 5 + offset : NULL;
+            memcpy(&offset, at + length - sizeof offset, sizeof offset);
+            far_target = at + length + offset;
         }
         if (far_target >= from && far_target < to) {
             return true;
