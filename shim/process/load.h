@@ -27,6 +27,9 @@ void load_part_with_core(void);
 /* By who is about to end the core: one that has not been opened yet will not be. */
 void load_call_off(void);
 
+/* The core is needed as soon as can be. Any thread, at any time. Keeps no errno. */
+void load_hasten(void);
+
 /* Before a fork: waits, bounded, until the helper is not inside the loader. */
 void load_wait(void);
 

@@ -10,8 +10,28 @@
 #include "process/calls.h"
 #include "process/load.h"
 
-/* How long a program's call may wait for a core that is up, but behind: as long as a slow network read. */
+/*
+ * How long a program's call may wait for a core that is up, but behind: as long as a slow network read. And for one that is about to come,
+ * before which the channel is full of short exchanges.
+ */
 #define BEHIND_MS 20
+#define COMING_MS 80
+
+/* How often is looked whether there is room. */
+#define ROOM_MS 5
+
+/* Waits a little for room in the channel, for the time that has been waited already. False: for no longer. */
+static bool await_room(int channel, int waited)
+{
+    uint32_t state = atomic_load(&load_state);
+    if (waited >= (state == LOAD_STARTING ? COMING_MS : BEHIND_MS) || state == LOAD_FAILED) {
+        return false;
+    }
+    load_hasten();
+    struct pollfd writable = { .fd = channel, .events = POLLOUT };
+    REAL(poll)(&writable, 1, ROOM_MS);
+    return true;
+}
 
 bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_t exchange, int64_t a, int64_t b,
                   const void *data, size_t length)
@@ -31,16 +51,14 @@ bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_
     struct iovec parts[2] = { { &message, sizeof message }, { (void *)data, length } };
     struct msghdr header = { .msg_iov = parts, .msg_iovlen = length ? 2 : 1 };
     ssize_t sent;
-    for (int tries = 0;; tries++) {
+    for (int waited = 0;; waited += ROOM_MS) {
         atomic_fetch_add(&own_users, 1);
         int channel = atomic_load(&load_channel);
         sent = REAL(sendmsg)(channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
         atomic_fetch_sub(&own_users, 1);
-        if (sent >= 0 || (errno != EAGAIN && errno != EINTR) || tries == 4 || atomic_load(&load_state) != LOAD_UP) {
+        if (sent >= 0 || (errno != EAGAIN && errno != EINTR) || !await_room(channel, waited)) {
             break;
         }
-        struct pollfd writable = { .fd = channel, .events = POLLOUT };
-        REAL(poll)(&writable, 1, BEHIND_MS / 4);
     }
     errno = saved;
     return sent >= 0;

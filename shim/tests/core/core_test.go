@@ -44,10 +44,12 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "%v; run make first\n", err)
 			return 1
 		}
-		if out, err := exec.Command("cc", "-shared", "-fPIC", "-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(folder, "libmidstream-core.so"),
-			"stub/stub.c").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "compile stub.c: %v\n%s", err, out)
-			return 1
+		for name, source := range map[string]string{"libmidstream-core.so": "stub.c", "small.so": "small.c"} {
+			if out, err := exec.Command("cc", "-shared", "-fPIC", "-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(folder, name),
+				"stub/"+source).CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "compile %s: %v\n%s", source, err, out)
+				return 1
+			}
 		}
 		return m.Run()
 	}())
@@ -103,45 +105,55 @@ func begin(t *testing.T, addr string, cut bool) *download {
 	go server.Serve(d.listener)
 	t.Cleanup(func() { server.Close() })
 
-	path := filepath.Join(t.TempDir(), "core.sock")
+	d.run(exec.Command("curl", "-sS", "--max-time", "30", "http://"+d.listener.Addr().String()+"/file"))
+	<-d.asked
+	d.opened = d.next(channel.Opened)
+	return d
+}
+
+// run starts the program under the shim, and other preloaded libraries behind it, and is its core once it has one.
+func (d *download) run(curl *exec.Cmd, behind ...string) {
+	also := ""
+	for _, name := range behind {
+		also += ":" + filepath.Join(folder, name)
+	}
+	d.t.Helper()
+	path := filepath.Join(d.t.TempDir(), "core.sock")
 	unix, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	defer unix.Close()
-	d.curl = exec.Command("curl", "-sS", "--max-time", "30", "http://"+d.listener.Addr().String()+"/file")
-	d.curl.Env = append(os.Environ(), "LD_PRELOAD="+filepath.Join(folder, "libmidstream.so"), "MIDSTREAM_TEST_CORE="+path,
-		"MIDSTREAM_RUNTIME_DIR="+t.TempDir(), "no_proxy=*")
+	d.curl = curl
+	d.curl.Env = append(os.Environ(), "LD_PRELOAD="+filepath.Join(folder, "libmidstream.so")+also, "MIDSTREAM_TEST_CORE="+path,
+		"MIDSTREAM_RUNTIME_DIR="+d.t.TempDir(), "no_proxy=*")
 	d.curl.Stdout, d.curl.Stderr = &d.out, os.Stderr
 	if err := d.curl.Start(); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	go func() { d.ended <- d.curl.Wait() }()
-	t.Cleanup(func() { d.curl.Process.Kill() })
+	d.t.Cleanup(func() { d.curl.Process.Kill() })
 	unix.SetDeadline(time.Now().Add(patience))
 	helper, err := unix.AcceptUnix()
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	defer helper.Close()
 	var octet [1]byte
 	rights := make([]byte, 64)
 	_, n, _, _, err := helper.ReadMsgUnix(octet[:], rights)
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	messages, _ := syscall.ParseSocketControlMessage(rights[:n])
 	fds, err := syscall.ParseUnixRights(&messages[0])
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	if d.conn, err = channel.New(fds[0]); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	t.Cleanup(func() { d.conn.Close() })
-	<-d.asked
-	d.opened = d.next(channel.Opened)
-	return d
+	d.t.Cleanup(func() { d.conn.Close() })
 }
 
 // next is the shim's next message of that kind; others are passed over.
@@ -312,4 +324,35 @@ func TestHeldAndGivenUp(t *testing.T) {
 func asExit(err error, to **exec.ExitError) (is bool) {
 	*to, is = err.(*exec.ExitError)
 	return is
+}
+
+// Before there is a core, the channel of a program without privileges fills with short exchanges: those that come then wait for the core,
+// and are told as well.
+func TestManyExchangesBeforeTheCore(t *testing.T) {
+	const many = 2000
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("content")) })}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	d := &download{t: t, ended: make(chan error, 1)}
+	d.run(exec.Command("curl", "-sS", "--max-time", "30", "-o", "/dev/null", fmt.Sprintf("http://%v/[1-%d]", listener.Addr(), many)), "small.so")
+	requests := 0
+	for {
+		m, err := d.conn.Receive()
+		if err != nil {
+			break
+		}
+		switch m.Kind {
+		case channel.Left:
+			t.Errorf("left: %+v", m)
+		case channel.Request:
+			requests++
+		}
+	}
+	if err := <-d.ended; err != nil || requests != many {
+		t.Errorf("%v, %d requests of %d", err, requests, many)
+	}
 }
