@@ -19,7 +19,7 @@ static _Atomic int owner;
 
 static void before(void)
 {
-    load_wait();
+    load_pause();
     unchunk_end_all();
     attempts_withdraw();
 }
@@ -32,6 +32,7 @@ static void in_child(void)
 static void in_parent(void)
 {
     atomic_fetch_add(&children, 1);
+    load_go_on();
 }
 
 static void make_page(void)

@@ -47,9 +47,18 @@ struct ms_shared shared;
 
 /* 1 once the helper has a table of its own, 2 when it failed to get one. */
 static _Atomic uint32_t separated;
-/* Whether the helper waits for a moment before it opens the core, does it now, or not at all. Who takes it from SETTLING decides. */
-enum { SETTLING, OPENING, CALLED_OFF };
+/*
+ * Whether the helper is on its way to where it waits for a moment before it opens the core, waits, opens it, or will not. Who takes it from
+ * the first two decides. While it waits, forks that are under way keep it waiting (load_pause): they are counted above those, and HASTE
+ * says that it is to open when they are over.
+ */
+enum { BEGINNING, SETTLING, OPENING, CALLED_OFF };
+#define STATE 0xff
+#define HASTE 0x100
+#define FORK 0x200
 static _Atomic uint32_t opening;
+/* In so many of which this thread is: a signal handler may fork amid a fork. */
+static _Thread_local unsigned pauses;
 /* 1 once there is a channel, or there will be none. */
 static _Atomic uint32_t channel_made;
 
@@ -114,10 +123,14 @@ static void wait_while(_Atomic uint32_t *word, uint32_t value, int64_t nanosecon
 
 static void decide(uint32_t what)
 {
-    uint32_t settling = SETTLING;
-    if (atomic_compare_exchange_strong(&opening, &settling, what)) {
-        REAL(syscall)(SYS_futex, &opening, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-    }
+    uint32_t is = atomic_load(&opening), next;
+    do {
+        if ((is & STATE) > SETTLING) {
+            return;
+        }
+        next = what == OPENING && is >= FORK ? is | HASTE : what;
+    } while (!atomic_compare_exchange_weak(&opening, &is, next));
+    REAL(syscall)(SYS_futex, &opening, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 void load_call_off(void)
@@ -136,6 +149,41 @@ void load_wait(void)
     load_hasten();
     wait_while(&load_state, LOAD_STARTING, STARTING_NS);
     errno = saved;
+}
+
+void load_pause(void)
+{
+    int saved = errno;
+    if (atomic_load(&load_state) == LOAD_STARTING) {
+        wait_while(&opening, BEGINNING, STARTING_NS);
+    }
+    uint32_t is = atomic_load(&opening);
+    bool settling;
+    while ((settling = (is & STATE) == SETTLING) && !atomic_compare_exchange_weak(&opening, &is, is + FORK)) {
+    }
+    if (settling) {
+        pauses++;
+    } else {
+        load_wait();
+    }
+    errno = saved;
+}
+
+void load_go_on(void)
+{
+    if (!pauses) {
+        return;
+    }
+    pauses--;
+    uint32_t is = atomic_load(&opening), next;
+    do {
+        if ((is & STATE) != SETTLING || is < FORK) {
+            return; /* it has been called off */
+        }
+        next = is - FORK;
+        next = next == (SETTLING | HASTE) ? OPENING : next;
+    } while (!atomic_compare_exchange_weak(&opening, &is, next));
+    REAL(syscall)(SYS_futex, &opening, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 /* A table of its own for this thread and all that Go will start from it, with the core's end of the channel. */
@@ -219,6 +267,24 @@ static bool open_core(int channel)
  */
 #define SETTLING_NS 100000000LL
 
+/* Waits for that moment, unless somebody cannot, and for forks that are under way. False: the core is not to be opened. */
+static bool settle(void)
+{
+    uint32_t is = BEGINNING;
+    if (atomic_compare_exchange_strong(&opening, &is, SETTLING)) {
+        REAL(syscall)(SYS_futex, &opening, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+    for (int64_t until = now_ns() + SETTLING_NS; ((is = atomic_load(&opening)) & STATE) == SETTLING;) {
+        int64_t left = until - now_ns();
+        if (left <= 0 && !(is & HASTE)) {
+            decide(OPENING);
+        } else {
+            wait_while(&opening, is, left > 0 ? left : INT64_MAX / 2);
+        }
+    }
+    return is == OPENING;
+}
+
 static void *helper_main(void *unused)
 {
     (void)unused;
@@ -227,11 +293,10 @@ static void *helper_main(void *unused)
     bool good = separate(&channel);
     set(&separated, good ? 1 : 2);
     good = good && exit_watch();
-    if (good) {
-        wait_while(&opening, SETTLING, SETTLING_NS);
-        decide(OPENING);
+    if (!good) {
+        decide(CALLED_OFF);
     }
-    good = good && atomic_load(&opening) == OPENING && threads_prepare() && open_core(channel);
+    good = good && settle() && threads_prepare() && open_core(channel);
     if (!good && atomic_load(&separated) == 1) {
         REAL(syscall)(SYS_close, channel); /* the agent reads the end of the channel and ends */
     }
@@ -266,7 +331,7 @@ static bool start(void)
     core_end = own_lift(ends[1]);
     int event = own_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     atomic_store(&separated, 0);
-    atomic_store(&opening, SETTLING);
+    atomic_store(&opening, BEGINNING);
     bool good = shim_end >= 0 && core_end >= 0 && event >= 0;
     if (good) {
         atomic_store(&load_channel, shim_end);
@@ -348,6 +413,8 @@ void load_release(void)
 
 void load_forget(void)
 {
+    pauses = 0;
+    atomic_store(&opening, CALLED_OFF);
     if (atomic_load(&load_state) == LOAD_NONE) {
         return;
     }

@@ -30,8 +30,15 @@ void load_call_off(void);
 /* The core is needed as soon as can be. Any thread, at any time. Keeps no errno. */
 void load_hasten(void);
 
-/* Before a fork: waits, bounded, until the helper is not inside the loader. */
+/* Before whatever may fork, or ends the core, or needs it: waits, bounded, until the helper is not inside the loader. Keeps errno. */
 void load_wait(void);
+
+/*
+ * Before fork(), and in the parent after it. A helper that has not entered the loader yet stays out of it, and the fork does not wait for
+ * the core. Keeps errno.
+ */
+void load_pause(void);
+void load_go_on(void);
 
 /* In a forked child: the parent's core is out of reach; the next GET loads a copy. */
 void load_forget(void);
