@@ -13,8 +13,8 @@ import (
 	"midstream/core/resume"
 )
 
-// barred says why the stream must not be continued over the interface, "" if it may.
-func (s *Stream) barred(iface string) string {
+// Barred implements liaison.Stream and migration.Stream: it says why the stream must not be continued over the interface, "" if it may.
+func (s *Stream) Barred(iface string) string {
 	own, server := s.Where()
 	return s.c.allowed.Astray(own, iface, server.Addr())
 }

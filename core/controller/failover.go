@@ -128,7 +128,7 @@ func (s *Stream) pathLost() string {
 // that it is barred from.
 func (s *Stream) Order() []string {
 	own, _ := s.Where()
-	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return s.barred(iface) != "" })
+	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return s.Barred(iface) != "" })
 	networks := s.c.networks.State()
 	var list []string
 	for _, name := range ranked {
@@ -162,7 +162,7 @@ func (s *Stream) leaveIdle() {
 		if iface == own {
 			continue
 		}
-		if _, err := s.migrate(ctx, iface, recovery.PathLost); err == nil {
+		if _, err := s.mover.Migrate(ctx, iface, recovery.PathLost); err == nil {
 			return
 		}
 	}
@@ -246,4 +246,11 @@ func (s *Stream) drop(ctx context.Context, last *exchange.Exchange) error {
 		pair.Core.Close()
 	}
 	return err
+}
+
+// giveUp lets the program see how its connection ended: errno, or 0 for an end of file.
+func (s *Stream) giveUp(errno int64) {
+	m := s.message(channel.GiveUp)
+	m.A = errno
+	s.c.send(m, -1)
 }

@@ -12,6 +12,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/relay"
+	"midstream/core/resume"
 	"midstream/core/twin"
 )
 
@@ -22,13 +23,17 @@ var (
 
 var _ delivery.Stream = (*Stream)(nil)
 
-// Switch implements delivery.Stream. The shim's refusal, where it is no resume.ErrAgain, is an *unmovedError.
+// Switch implements delivery.Stream. The shim's refusal, where it is no resume.ErrAgain, is a *delivery.Unmoved.
 func (s *Stream) Switch(ctx context.Context, conn *dial.Conn, exchange uint64, h channel.Handover, limit time.Duration) (channel.Position, error) {
 	if err := s.arm(conn, exchange, h); err != nil {
 		return channel.Position{}, err
 	}
 	position, err := s.awaitReply(ctx, limit)
-	return position, s.again(err)
+	var refused *delivery.Unmoved
+	if errors.As(err, &refused) && refused.Retry() == channel.RetryAnew {
+		err = resume.ErrAgain
+	}
+	return position, err
 }
 
 // placePair is Switch for one end of a new pair; the core's end is the caller's.
@@ -129,13 +134,13 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		case reply != nil && reply.Kind == channel.Moved:
 			return channel.ParsePosition(reply.Data)
 		case reply != nil && left.Why != 0:
-			return channel.Position{}, &unmovedError{Reason: left, at: reply.A}
+			return channel.Position{}, &delivery.Unmoved{Reason: left, At: reply.A}
 		case reply != nil:
 			reason, err := channel.ParseReason(reply.Data)
 			if err != nil {
 				return channel.Position{}, err
 			}
-			return channel.Position{}, &unmovedError{Reason: reason, at: reply.A}
+			return channel.Position{}, &delivery.Unmoved{Reason: reason, At: reply.A}
 		case closed:
 			return channel.Position{}, errClosed
 		case left.Why != 0 && !calledOff:
@@ -172,12 +177,6 @@ func (s *Stream) callOff() {
 	s.mu.Unlock()
 	s.c.shim.CallOff(s.slot, s.id, m.Arming)
 	s.c.send(m, -1)
-}
-
-// unmovedError is the shim's refusal of an arming.
-type unmovedError struct {
-	channel.Reason
-	at int64 // content octets the program had then
 }
 
 // ask for the socket's state; the shim answers at once. arming: it is asked before an arming, which the shim refuses if the

@@ -86,12 +86,12 @@ func (s *Stream) Carry(ctx context.Context, d manager.Decision) (m *control.Migr
 	// The daemon, a person and this process may come to the same decision at the same time.
 	s.decided.Lock()
 	defer s.decided.Unlock()
-	if s.end().Interface != d.To {
+	if s.End().Interface != d.To {
 		s.c.Publish(control.Event{At: control.Now(), Kind: control.EventTrigger, PID: s.c.pid, Session: d.Session,
 			Text:   fmt.Sprintf("to move from %s to %s: %s", d.From, d.To, d.Cause),
 			Fields: map[string]any{"from": d.From, "to": d.To, "trigger": d.Trigger, "cause": d.Cause}})
 		limited, cancel := lease.With(ctx, s.c.config.Migration.Timeout)
-		m, err = s.migrate(limited, d.To, d.Trigger)
+		m, err = s.mover.Migrate(limited, d.To, d.Trigger)
 		cancel()
 	}
 	var no *refusal.Refusal
@@ -113,9 +113,6 @@ func (s *Stream) Sample(ctx context.Context) (manager.Sample, error) {
 	}
 	return manager.Sample{RTT: milliseconds(s.roundTrip(info)), Retransmits: int64(info.Retransmits), Connection: info.Inode}, nil
 }
-
-// Barred implements liaison.Stream.
-func (s *Stream) Barred(iface string) string { return s.barred(iface) }
 
 // Refusals implements liaison.Stream.
 func (s *Stream) Refusals() (not map[string]string) {

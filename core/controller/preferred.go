@@ -86,7 +86,7 @@ func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.A
 	}
 	s.publish(control.EventTrigger, "to move from "+now.String()+" to "+best.String()+": the server is preferred",
 		map[string]any{"from": n.Interface, "to": n.Interface, "trigger": manager.TriggerServer, "server": best.String()})
-	s.migrate(ctx, n.Interface, manager.TriggerServer)
+	s.mover.Migrate(ctx, n.Interface, manager.TriggerServer)
 }
 
 // preferredServers returns what is preferred for the host, in order.

@@ -35,7 +35,7 @@ type finder struct {
 
 // Open implements resume.Finder.
 func (f finder) Open(ctx context.Context, d resume.Destination) (*dial.Conn, error) {
-	return f.s.open(ctx, d)
+	return f.s.Open(ctx, d)
 }
 
 // Follow implements resume.Finder.
@@ -62,8 +62,8 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 	return d, request, err
 }
 
-// overServers is resume.OverServers; where one has answered, the interface does not lead to a login page.
-func (s *Stream) overServers(ctx context.Context, e *exchange.Exchange, d resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error {
+// OverServers is resume.OverServers; where one has answered, the interface does not lead to a login page.
+func (s *Stream) OverServers(ctx context.Context, e *exchange.Exchange, d resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error {
 	err := resume.OverServers(ctx, finder{s, e}, d, ready, do)
 	if err == nil {
 		s.c.manager.Captive(d.Interface, false)

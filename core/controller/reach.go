@@ -16,9 +16,9 @@ import (
 
 const ipprotoMPTCP = 262
 
-// open connects to the destination's host over its interface, found by that interface's resolver. The server the
+// Open implements migration.Stream: it connects to the destination's host over its interface, found by that interface's resolver. The server the
 // stream is at now comes first if the other network knows it too.
-func (s *Stream) open(ctx context.Context, r resume.Destination) (*dial.Conn, error) {
+func (s *Stream) Open(ctx context.Context, r resume.Destination) (*dial.Conn, error) {
 	if len(r.Avoid) == 0 && !r.Fresh {
 		// Before the kernel is asked for anything: it answers nobody while it takes the old interface away.
 		if conn := s.standby.TakeTo(r); conn != nil {

@@ -68,7 +68,7 @@ func (s recovered) Patience() time.Duration { return s.c.config.Failover.Patienc
 
 // Begins implements recovery.Stream.
 func (s recovered) Begins(dead bool) {
-	s.setMigrating(true)
+	s.Migrating(true)
 	s.forgetEvidence(dead)
 }
 
@@ -83,7 +83,7 @@ func (s recovered) InNeed(cause string, confirm func() error) {
 func (s recovered) Ends() {
 	s.confirm = nil
 	s.inNeed.Store(false)
-	s.setMigrating(false)
+	s.Migrating(false)
 }
 
 // Alarmed implements recovery.Stream.
@@ -103,19 +103,19 @@ func (s recovered) Standby() (standby.Candidate, *dial.Conn) {
 
 // Ask implements recovery.Stream.
 func (s recovered) Ask(ctx context.Context, iface string, conn *dial.Conn, e *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
-	return s.askOver(ctx, iface, conn, e, true)
+	return s.mover.Ask(ctx, iface, conn, e, true)
 }
 
 // Take implements recovery.Stream.
 func (s recovered) Take(ctx context.Context, iface, cause string, e *exchange.Exchange, r *resume.Rest, done *delivery.Outcome) error {
-	from := s.end()
+	from := s.End()
 	if done == nil {
 		var err error
 		if done, err = delivery.Rest(ctx, s, e, r, channel.Now, 0); err != nil {
-			return s.again(err)
+			return err
 		}
 	}
-	s.record(ctx, from, iface, cause, done)
+	s.Record(ctx, from, iface, cause, done)
 	return nil
 }
 

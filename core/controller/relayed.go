@@ -123,7 +123,7 @@ func (u upstream) Untouched() bool { return u.to.Untouched() }
 func (u upstream) Open() (*dial.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), u.s.c.config.Migration.Timeout)
 	defer cancel()
-	return u.s.open(ctx, u.to)
+	return u.s.Open(ctx, u.to)
 }
 
 // MayRepeat implements relay.Upstream.

@@ -7,6 +7,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/control"
+	"midstream/core/migration"
 	"midstream/core/netif/nettest"
 )
 
@@ -44,7 +45,7 @@ func TestMigrationsOfAScriptedShim(t *testing.T) {
 			p.head()
 			p.read(100_000)
 			test(t, p)
-			if n := len(wwan.requests()); n > maxAttempts+1 {
+			if n := len(wwan.requests()); n > migration.MaxAttempts+1 {
 				t.Errorf("%d requests to the new server", n)
 			}
 		})
@@ -134,7 +135,7 @@ func testMovedOn(t *testing.T, p *scripted, film []byte) {
 
 func testMovesOnForEver(t *testing.T, p *scripted) {
 	done := p.migrate("wwan0")
-	for range maxAttempts {
+	for range migration.MaxAttempts {
 		o, _ := p.armed()
 		p.refuse(o, channel.WhyElsewhere)
 	}

@@ -357,28 +357,28 @@ func (p *scripted) stream() *Stream {
 	return nil
 }
 
-// moved is what a migration came to.
-type moved struct {
+// outcome is what a migration came to.
+type outcome struct {
 	*control.Migration
 	error
 }
 
 // migrate has the controller move the stream; what comes of it comes.
-func (p *scripted) migrate(to string) <-chan moved {
+func (p *scripted) migrate(to string) <-chan outcome {
 	p.t.Helper()
 	s := p.stream()
-	done := make(chan moved, 1)
+	done := make(chan outcome, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	go func() {
 		defer cancel()
-		m, err := s.migrate(ctx, to, triggerPerson)
-		done <- moved{m, err}
+		m, err := s.mover.Migrate(ctx, to, triggerPerson)
+		done <- outcome{m, err}
 	}()
 	return done
 }
 
 // await is what came of a migration.
-func (p *scripted) await(done <-chan moved) moved {
+func (p *scripted) await(done <-chan outcome) outcome {
 	p.t.Helper()
 	select {
 	case m := <-done:

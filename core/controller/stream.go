@@ -16,6 +16,7 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/http1"
+	"midstream/core/migration"
 	"midstream/core/recovery"
 	"midstream/core/relay"
 	"midstream/core/silence"
@@ -38,10 +39,7 @@ type Stream struct {
 	owner  owner
 
 	// turn is about who may change what is on the descriptor.
-	turn  *turn.Turn
-	delay time.Duration // how long the new server took to answer, if it was too long; of that migration
-	late  int           // how often that was so
-	vain  bool          // it has skipped, and nothing came of that
+	turn *turn.Turn
 	// arming is held from a message that arms the shim to its answer.
 	arming chan struct{}
 	// confirm, if set, has the last word before the program is given another connection at once. With the turn.
@@ -92,6 +90,7 @@ type Stream struct {
 
 	twins   *twin.Twins
 	standby *standby.Keeper
+	mover   *migration.Mover
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
@@ -103,6 +102,7 @@ func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 		local:   o.Local,
 		resumed: -1,
 	}
+	s.mover = migration.New(moved{s}, c.config)
 	s.standby = standby.New(s, c.config.Failover.Standby, &c.standbys)
 	s.twins = twin.Of(c.send, s.message)
 	s.turn = turn.New(func() {

@@ -58,7 +58,7 @@ func (s *Stream) gathers(e *exchange.Exchange) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for !e.Over() {
-		s.finishes(ctx, e, lookTogether)
+		s.mover.Finishes(ctx, e, lookTogether)
 		s.mu.Lock()
 		t, waits, when := s.together, !s.flow.Unread, s.when()
 		f := aggregate.Facts{Movable: s.why() == "" && s.tls == nil && s.current() == e, Age: time.Since(e.Begun), Waits: waits, Left: -1}
@@ -71,7 +71,7 @@ func (s *Stream) gathers(e *exchange.Exchange) {
 				if err := s.alone(ctx, t, reason.String()); err != nil {
 					s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks go on feeding it: " + reason.String())
 				}
-				s.finishes(ctx, e, togetherAgain)
+				s.mover.Finishes(ctx, e, togetherAgain)
 			}
 			continue
 		}
@@ -85,7 +85,7 @@ func (s *Stream) gathers(e *exchange.Exchange) {
 		}
 		if err := s.gather(ctx, e); err != nil {
 			s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks do not feed it together")
-			s.finishes(ctx, e, togetherAgain)
+			s.mover.Finishes(ctx, e, togetherAgain)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (s *Stream) aggregate(ctx context.Context, on bool) error {
 	case e == nil:
 		return nil // the next one
 	}
-	if err := s.headComplete(ctx, e); err != nil {
+	if err := s.mover.HeadComplete(ctx, e); err != nil {
 		return err
 	}
 	if e.Length() < 0 {
@@ -173,14 +173,14 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 	}
 	s.c.shim.Keep(s.slot, s.id, true)
 	defer s.c.shim.Keep(s.slot, s.id, false)
-	own := s.end()
+	own := s.End()
 	ways, rules, err := s.ways(e, own.Interface)
 	if err != nil {
 		return err
 	}
 	begun, before := time.Now(), e.Received()
 	// The first of them says how far away servers are.
-	first, err := s.open(ctx, ways[0].to)
+	first, err := s.Open(ctx, ways[0].to)
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 		guard.Go(func() { t.Close() })
 		return err
 	}
-	s.record(ctx, own, own.Interface, triggerTogether, done)
+	s.Record(ctx, own, own.Interface, triggerTogether, done)
 	return nil
 }
 
@@ -283,7 +283,7 @@ func (s *Stream) alone(ctx context.Context, t *together, reason string) error {
 	if best < 0 {
 		return errors.New("no path is in use")
 	}
-	from := s.end()
+	from := s.End()
 	conn, at, err := t.Alone(ctx, best)
 	if err != nil {
 		return err
@@ -297,7 +297,7 @@ func (s *Stream) alone(ctx context.Context, t *together, reason string) error {
 	if gone || !ok || e == nil {
 		return resume.ErrAgain
 	}
-	s.record(ctx, from, t.names[best], triggerAlone+reason, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
+	s.Record(ctx, from, t.names[best], triggerAlone+reason, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
 	return nil
 }
 
@@ -337,7 +337,7 @@ func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
 		w.ready = nil
 		return conn, nil
 	}
-	conn, err := w.s.open(ctx, w.to)
+	conn, err := w.s.Open(ctx, w.to)
 	if err != nil {
 		return nil, fmt.Errorf("no connection: %w", err)
 	}

@@ -53,7 +53,7 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 			results[i] = control.StreamResult{ID: s.name()}
 			ctx, cancel := lease.With(ctx, limit)
 			defer cancel()
-			m, err := s.migrate(ctx, p.To, triggerPerson)
+			m, err := s.mover.Migrate(ctx, p.To, triggerPerson)
 			if err != nil {
 				results[i].Reason = err.Error()
 				return

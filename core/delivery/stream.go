@@ -21,7 +21,7 @@ import (
 type Stream interface {
 	// Switch puts the connection on the program's descriptor as h says, which holds for the exchange of that number, and returns where the
 	// program stood then. It waits until the program has come there, limit at most, unless that is 0. resume.ErrAgain: the exchange
-	// has moved on. The connection stays the caller's, to be closed.
+	// has moved on; an *Unmoved: the shim has refused. The connection stays the caller's, to be closed.
 	Switch(ctx context.Context, conn *dial.Conn, number uint64, h channel.Handover, limit time.Duration) (channel.Position, error)
 	// SwitchToPair is Switch for one end of a new pair.
 	SwitchToPair(ctx context.Context, number uint64, h channel.Handover, limit time.Duration) (relay.Put, error)
@@ -50,4 +50,10 @@ type Outcome struct {
 	Offset  int64      // content octets that the program had been handed
 	How     string     // control.DeliveryDirect and the like
 	Resumes bool       // the program will read on: a stall is to be reported
+}
+
+// Unmoved is the shim's refusal of a hand-over.
+type Unmoved struct {
+	channel.Reason
+	At int64 // content octets that the program had been handed then
 }
