@@ -187,7 +187,7 @@ endif
 mirror:
 	$(MIRROR)
 
-SCRIPTS := $(wildcard package/*.sh) package/midstream.bash e2e/setup.sh e2e/test.sh e2e/release.sh e2e/roots.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh shim/folders.sh .ci/run
+SCRIPTS := $(wildcard package/*.sh) package/midstream.bash package/90-midstream e2e/setup.sh e2e/test.sh e2e/release.sh e2e/roots.sh e2e/manager/daemons.sh e2e/tls/older.sh cgo/build.sh shim/folders.sh .ci/run
 # What is handed on into a structure of another file counts as leaked for gcc 12.
 ANALYZE := $(CFLAGS) -Ishim -std=gnu11 -D_GNU_SOURCE -fanalyzer -Wno-analyzer-malloc-leak -Werror -o /dev/null -c
 

@@ -46,6 +46,11 @@ each() {
             [ -n "$host" ] || continue
             target=$host/${target#*/}
             ;;
+        NETWORKMANAGER/*)
+            # It looks in no other place, but for /etc: NetworkManager-dispatcher(8).
+            [ "$prefix" = /usr ] || continue
+            target=lib/NetworkManager/dispatcher.d/${target#*/}
+            ;;
         ZSH/*) target=${ZSH:-share/zsh/site-functions}/${target#*/} ;;
         DOC/*) target=share/doc/midstream/${target#*/} ;;
         esac

@@ -52,14 +52,14 @@ func (d Directives) Expire(now time.Time) Directives {
 	return out
 }
 
-// Tell adds a hint, or replaces that of the same key.
+// Tell adds a hint, or replaces that of the same key; what was found and what was said stand beside each other.
 func (d *Directives) Tell(name string, h Hint) {
 	if d.Hints == nil {
 		d.Hints = map[string][]Hint{}
 	}
 	hints := append([]Hint(nil), d.Hints[name]...)
 	for i := range hints {
-		if hints[i].Key == h.Key {
+		if hints[i].Key == h.Key && hints[i].Found == h.Found {
 			hints[i] = h
 			d.Hints[name] = hints
 			return

@@ -32,12 +32,14 @@ type Engine struct {
 }
 
 // Fact is what somebody who knows better than the kernel says of an interface: systemd-resolved, NetworkManager,
-// the daemon that other processes report to.
+// wpa_supplicant, the daemon that other processes report to.
 type Fact struct {
 	Resolvers []netip.AddrPort `json:"resolvers,omitempty"`
 	Metered   *bool            `json:"metered,omitempty"`
 	Provider  string           `json:"provider,omitempty"`
 	Captive   bool             `json:"captive,omitempty"`
+	Signal    int              `json:"signal_dbm,omitempty"` // of a radio network, 0 where unknown
+	Roaming   bool             `json:"roaming,omitempty"`    // it changes its access point just now
 	// From the streams of other processes; 0 where unknown.
 	RTT        float64 `json:"rtt_ms,omitempty"`
 	Loss       float64 `json:"loss,omitempty"`
@@ -61,6 +63,10 @@ func Merge(all map[string]Fact, more map[string]Fact) {
 			a.Provider = b.Provider
 		}
 		a.Captive = a.Captive || b.Captive
+		a.Roaming = a.Roaming || b.Roaming
+		if a.Signal == 0 {
+			a.Signal = b.Signal
+		}
 		if b.Streams > a.Streams || a.RTT == 0 {
 			a.RTT, a.Loss, a.Throughput, a.Congestion, a.Streams = b.RTT, b.Loss, b.Throughput, b.Congestion, b.Streams
 		}

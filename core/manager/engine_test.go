@@ -2,6 +2,7 @@ package manager
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -462,4 +463,42 @@ func TestAsksBeforeAChangeForBetter(t *testing.T) {
 	w.asker = func(int, []string) []Need { t.Error("asked"); return nil }
 	w.UseFor(7, "wwan0")
 	w.expect("a person's use", "wwan0")
+}
+
+// What a program has found out fills in for what nobody says; the configuration, facts and people go before.
+func TestWhatWasFoundGivesWay(t *testing.T) {
+	yes, no := true, false
+	for name, test := range map[string]struct {
+		configured, fact, told *bool
+		want                   bool
+	}{
+		"alone":              {nil, nil, nil, true},
+		"the configuration":  {&no, nil, nil, false},
+		"a fact":             {nil, &no, nil, false},
+		"a person":           {nil, nil, &no, false},
+		"a person, and more": {&no, &no, &yes, true},
+	} {
+		cfg := config.Default()
+		cfg.Interfaces = map[string]config.Interface{"wwan0": {Metered: test.configured}}
+		e := New(cfg, time.Now)
+		e.Links([]netif.Interface{{Name: "wwan0", Index: 2, Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("10.0.0.2")}}})
+		e.Facts(map[string]Fact{"wwan0": {Metered: test.fact, Signal: -60}})
+		var d Directives
+		if test.told != nil {
+			d.Tell("wwan0", Hint{Key: "metered", Value: fmt.Sprint(*test.told)})
+		}
+		for key, value := range map[string]string{"metered": "true", "signal": "-90", "provider": "found"} {
+			d.Tell("wwan0", Hint{Key: key, Value: value, Found: true})
+		}
+		e.Direct(d)
+		i, _ := e.Interface("wwan0")
+		if i.Metered != test.want || i.Signal != -60 || i.Provider != "found" {
+			t.Errorf("%s: %+v", name, i)
+		}
+	}
+	for value, ok := range map[string]bool{"-70": true, "-1": true, "0": false, "70": false, "-151": false, "x": false} {
+		if err := CheckHint("signal", value); (err == nil) != ok {
+			t.Errorf("signal=%s: %v", value, err)
+		}
+	}
 }

@@ -11,7 +11,10 @@ import (
 )
 
 // HintKeys are the keys that a hint may have.
-var HintKeys = []string{"captive", "congestion", "cost", "free", "metered", "performance", "preferred", "provider", "server"}
+var HintKeys = []string{"captive", "congestion", "cost", "free", "metered", "performance", "preferred", "provider", "roaming", "server", "signal"}
+
+// weakest is the least signal that a hint may tell of, in dBm: below it there is none.
+const weakest = -150
 
 // maxHintValue is how many octets a value may have.
 const maxHintValue = 128
@@ -29,6 +32,8 @@ func CheckHint(key, value string) error {
 type traits struct {
 	congestion, cost, performance     *float64
 	captive, free, metered, preferred *bool
+	roaming                           *bool
+	signal                            *int
 	provider, server                  *string
 }
 
@@ -54,6 +59,14 @@ func (t *traits) apply(key, value string) error {
 		return truth(&t.preferred, key, value)
 	case "provider":
 		t.provider = &value
+	case "roaming":
+		return truth(&t.roaming, key, value)
+	case "signal":
+		dBm, err := strconv.Atoi(value)
+		if err != nil || dBm < weakest || dBm >= 0 {
+			return fmt.Errorf("signal=%q is no number of dBm from %d to -1", value, weakest)
+		}
+		t.signal = &dBm
 	case "server":
 		if _, err := netip.ParseAddr(value); err != nil {
 			return fmt.Errorf("server=%q is no address", value)

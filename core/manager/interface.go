@@ -32,6 +32,8 @@ type Interface struct {
 	Cost      float64          `json:"cost"` // in whatever unit the user counts, 0 by default
 	Provider  string           `json:"provider"`
 	Never     bool             `json:"never"`
+	Signal    int              `json:"signal_dbm"` // of a radio network; 0 where unknown
+	Roaming   bool             `json:"roaming"`    // it changes its access point just now
 
 	Preferred   bool    `json:"preferred"`   // by a hint
 	Free        bool    `json:"free"`        // by a hint: a hot spot without charge
@@ -64,6 +66,8 @@ type Hint struct {
 	Value   string    `json:"value"`
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires"` // zero: never
+	// Found is of what a program has found out for whoever has not: the configuration, the facts of Engine.Facts and what is said without it go before.
+	Found bool `json:"found,omitempty"`
 }
 
 // Dearer reports whether octets over the interface cost more than over the other.

@@ -30,8 +30,9 @@ func (e *Engine) view() *view {
 			Addresses: append(append([]netip.Addr{}, l.V4...), l.V6...),
 			Routes:    []Route{}, Resolvers: append([]netip.AddrPort{}, set.DNS...), Proxy: set.Proxy.String(),
 			Cost: set.Cost, Provider: set.Provider, Never: set.Never,
-			Hints: append([]Hint{}, directives.Hints[l.Name]...),
-			RTT:   fact.RTT, Loss: fact.Loss, Throughput: fact.Throughput, Congestion: fact.Congestion, Streams: fact.Streams,
+			Hints:  append([]Hint{}, directives.Hints[l.Name]...),
+			Signal: fact.Signal, Roaming: fact.Roaming,
+			RTT: fact.RTT, Loss: fact.Loss, Throughput: fact.Throughput, Congestion: fact.Congestion, Streams: fact.Streams,
 		}
 		if set.Kind != "" {
 			i.Kind = set.Kind
@@ -59,13 +60,31 @@ func (e *Engine) view() *view {
 		if m := e.measures[l.Name]; m != nil {
 			i.RTT, i.Loss, i.Throughput, i.Congestion, i.Streams = m.rtt, m.loss, m.throughput, m.congestion(), m.streams
 		}
-		i.take(directives.Hints[l.Name])
+		i.take(heeded(directives.Hints[l.Name], map[string]bool{
+			"metered": set.Metered != nil || fact.Metered != nil, "cost": set.Cost != 0, "captive": i.Captive,
+			"provider": i.Provider != "", "signal": i.Signal != 0, "roaming": i.Roaming,
+		}))
 		v.by[i.Name] = i
 		v.vars.Interfaces[i.Name] = e.variables(i, v.at)
 		v.ranked = append(v.ranked, i)
 	}
 	e.rank(v)
 	return v
+}
+
+// heeded are the hints that count, in the order in which they are to be taken: what was only found gives way to what is settled, by its key.
+func heeded(hints []Hint, settled map[string]bool) (all []Hint) {
+	for _, h := range hints {
+		if h.Found && !settled[h.Key] {
+			all = append(all, h)
+		}
+	}
+	for _, h := range hints {
+		if !h.Found {
+			all = append(all, h)
+		}
+	}
+	return all
 }
 
 // take takes in what hints say.
@@ -99,6 +118,10 @@ func (i *Interface) take(hints []Hint) {
 	truth(t.preferred, &i.Preferred)
 	word(t.provider, &i.Provider)
 	word(t.server, &i.Server)
+	truth(t.roaming, &i.Roaming)
+	if t.signal != nil {
+		i.Signal = *t.signal
+	}
 	if i.Free {
 		i.Cost, i.Metered = 0, false
 	}
@@ -113,7 +136,7 @@ func (e *Engine) variables(i *Interface, now time.Time) *policy.Interface {
 		Name: i.Name, Congestion: i.Congestion, RTT: policy.Measured(i.RTT), Loss: math.NaN(),
 		Throughput: policy.Measured(i.Throughput), Cost: i.Cost, Metered: i.Metered, Carrier: i.Carrier,
 		Usable: i.Usable(), Captive: i.Captive, Free: i.Free, Preferred: i.Preferred, Provider: i.Provider, Kind: i.Kind,
-		Age: math.NaN(),
+		Signal: policy.Measured(float64(i.Signal)), Roaming: i.Roaming, Age: math.NaN(),
 	}
 	if i.RTT > 0 {
 		p.Loss = i.Loss

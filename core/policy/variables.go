@@ -26,8 +26,10 @@ type Interface struct {
 	Free       bool    `expr:"free"`      // without charge
 	Preferred  bool    `expr:"preferred"` // by a hint
 	Provider   string  `expr:"provider"`
-	Kind       string  `expr:"kind"` // ethernet, wifi, wwan, loopback, other
-	Age        float64 `expr:"age"`  // s since it became usable; NaN where it is not
+	Kind       string  `expr:"kind"`    // ethernet, wifi, wwan, loopback, other
+	Signal     float64 `expr:"signal"`  // of a radio network, dBm; NaN where unknown
+	Roaming    bool    `expr:"roaming"` // it changes its access point just now
+	Age        float64 `expr:"age"`     // s since it became usable; NaN where it is not
 }
 
 // Session is what a condition can ask of a session.
@@ -48,7 +50,7 @@ type Session struct {
 
 // What there is not has no measured values.
 var (
-	noInterface = Interface{Congestion: math.NaN(), RTT: math.NaN(), Loss: math.NaN(), Throughput: math.NaN(), Cost: math.NaN(), Age: math.NaN()}
+	noInterface = Interface{Congestion: math.NaN(), RTT: math.NaN(), Loss: math.NaN(), Throughput: math.NaN(), Cost: math.NaN(), Signal: math.NaN(), Age: math.NaN()}
 	noSession   = Session{Port: math.NaN(), Length: math.NaN(), Received: math.NaN(), Remaining: math.NaN(), Rate: math.NaN(),
 		PID: math.NaN(), Age: math.NaN()}
 )

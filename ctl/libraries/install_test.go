@@ -78,6 +78,9 @@ func TestInstall(t *testing.T) {
 				t.Errorf("%+v: %v", test, err)
 			}
 		}
+		if _, err := os.Stat(filepath.Join(root, test.want, "lib/NetworkManager/dispatcher.d/90-midstream")); (err == nil) != strings.HasSuffix(in(test.unit), "/usr/bin") {
+			t.Errorf("%+v: NetworkManager's dispatcher: %v", test, err)
+		}
 		unit := "lib/systemd/user/midstreamd.service"
 		if strings.HasSuffix(test.want, ".local") {
 			unit = "share/systemd/user/midstreamd.service"

@@ -141,7 +141,7 @@ func (e *environment) completeHint(args []string) (all []string) {
 			continue
 		}
 		switch key {
-		case "preferred", "free", "metered", "captive":
+		case "preferred", "free", "metered", "captive", "roaming":
 			all = append(all, key+"=true", key+"=false")
 		case "server":
 			for _, s := range e.seen() {

@@ -25,19 +25,25 @@ takes it back.
   metered=true          paid for, or limited
   captive=true          behind a captive portal: not used for better
   performance=40M       bit/s that can be expected; k, M and G are understood
-  server=ADDRESS        the server to prefer there`
+  server=ADDRESS        the server to prefer there
+  signal=-70            of a radio network, in dBm: for rules and triggers
+  roaming=true          it changes its access point just now: likewise
+
+With --found it is something that a program has found out, as NetworkManager's dispatcher
+does: the configuration, and hints without it, go before.`
 
 func hintCommand(e *environment) *cobra.Command {
-	c := &cobra.Command{Use: "hint INTERFACE KEY=VALUE… [--expire 60s] [--host]", Short: "tell what the interface manager cannot find out", Long: hintLong, Args: cobra.ArbitraryArgs}
+	c := &cobra.Command{Use: "hint INTERFACE KEY=VALUE… [--expire 60s] [--host] [--found]", Short: "tell what the interface manager cannot find out", Long: hintLong, Args: cobra.ArbitraryArgs}
 	var expire span
 	c.Flags().Var(&expire, "expire", "forget it after so long, such as 500ms, 60s, 2h, or 60 for seconds (default: never)")
 	host := c.Flags().Bool("host", false, "for all users of the host; only as root")
+	found := c.Flags().Bool("found", false, "what the configuration or another hint says goes before")
 	completes(c, nil, e.completeHint)
 	return e.command(c, "0; 1 it could not be left, or there is no such interface; 2 wrong usage or configuration",
-		func(c *cobra.Command, args []string) int { return hint(e, c, args, expire.Duration, *host) })
+		func(c *cobra.Command, args []string) int { return hint(e, c, args, expire.Duration, *host, *found) })
 }
 
-func hint(e *environment, c *cobra.Command, words []string, expire time.Duration, host bool) int {
+func hint(e *environment, c *cobra.Command, words []string, expire time.Duration, host, found bool) int {
 	usage := func(format string, args ...any) int { return e.wrong(c, format, args...) }
 	if len(words) < 2 {
 		return usage("name an interface and at least one KEY=VALUE")
@@ -59,7 +65,7 @@ func hint(e *environment, c *cobra.Command, words []string, expire time.Duration
 		if err := manager.CheckHint(key, value); err != nil && (value != "" || !slices.Contains(manager.HintKeys, key)) {
 			return usage("%v", err)
 		}
-		hints = append(hints, manager.Hint{Key: key, Value: value, At: now, Expires: expiry(expire)})
+		hints = append(hints, manager.Hint{Key: key, Value: value, At: now, Expires: expiry(expire), Found: found})
 	}
 	if slices.ContainsFunc(hints, func(h manager.Hint) bool { return h.Value != "" }) {
 		if err := e.exists(name); err != nil {
@@ -72,7 +78,7 @@ func hint(e *environment, c *cobra.Command, words []string, expire time.Duration
 		err = store.Update(func(d *manager.Directives) error {
 			for _, h := range hints {
 				if h.Value == "" {
-					d.Hints[name] = slices.DeleteFunc(slices.Clone(d.Hints[name]), func(o manager.Hint) bool { return o.Key == h.Key })
+					d.Hints[name] = slices.DeleteFunc(slices.Clone(d.Hints[name]), func(o manager.Hint) bool { return o.Key == h.Key && o.Found == h.Found })
 				} else {
 					d.Tell(name, h)
 				}

@@ -164,6 +164,9 @@ func interfaceTable(list []manager.Interface, width int) []byte {
 			if !h.Expires.IsZero() {
 				left = ", for " + time.Until(h.Expires).Round(time.Second).String() + " more"
 			}
+			if h.Found {
+				left += ", found out"
+			}
 			fmt.Fprintf(&b, "  hint %s=%s, %v ago%s\n", display.Line(h.Key), display.Line(h.Value), time.Since(h.At).Round(time.Second), left)
 		}
 	}

@@ -1,11 +1,12 @@
-// What systemd-resolved and NetworkManager say over D-Bus, where they run: org.freedesktop.resolve1(5) and the
-// NetworkManager D-Bus reference. The daemon alone asks: the library would cost every program memory.
+// What systemd-resolved, systemd-networkd and NetworkManager say over D-Bus, where they run: org.freedesktop.resolve1(5),
+// org.freedesktop.network1(5) and the NetworkManager D-Bus reference. The daemon alone asks: the library would cost every program memory.
 package main
 
 import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -18,12 +19,15 @@ const (
 	resolvedPath = "/org/freedesktop/resolve1"
 	networkName  = "org.freedesktop.NetworkManager"
 	networkPath  = "/org/freedesktop/NetworkManager"
+	networkdName = "org.freedesktop.network1"
+	networkdPath = "/org/freedesktop/network1"
 	properties   = "org.freedesktop.DBus.Properties"
 
 	busRetry = 30 * time.Second
 	busAgain = 30 * time.Second
 	busLimit = 3 * time.Second // for one answer
 	settle   = 50 * time.Millisecond
+	busPause = 500 * time.Millisecond // between two looks: who scans for access points tells of each
 )
 
 // followBus keeps d.system current until ctx ends. Without a system bus it tries again now and then.
@@ -45,13 +49,15 @@ func (d *daemon) followBus(ctx context.Context) {
 func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
-	for _, sender := range []string{resolvedName, networkName} {
+	for _, sender := range []string{resolvedName, networkName, networkdName, supplicantName} {
 		conn.AddMatchSignal(dbus.WithMatchSender(sender))
 		conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, sender))
 	}
 	for {
+		looked := time.Now()
 		facts := map[string]manager.Fact{}
 		manager.Merge(facts, resolved(ctx, conn))
+		manager.Merge(facts, supplicant(ctx, conn))
 		manager.Merge(facts, networkManager(ctx, conn))
 		d.mu.Lock()
 		d.system = facts
@@ -62,18 +68,28 @@ func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
 			return
 		case <-conn.Context().Done():
 			return
-		case <-signals:
+		case s := <-signals:
+			d.heard(s)
 		case <-time.After(busAgain): // systemd-resolved does not tell of every change
+			d.renewSoon()
 		}
 		// Changes come in bursts; one look serves them all.
-		burst := time.After(settle)
+		burst := time.After(max(settle, busPause-time.Since(looked)))
 		for waiting := true; waiting; {
 			select {
-			case <-signals:
+			case s := <-signals:
+				d.heard(s)
 			case <-burst:
 				waiting = false
 			}
 		}
+	}
+}
+
+// heard takes in that something has changed: what systemd-networkd knows of name servers stands in files.
+func (d *daemon) heard(s *dbus.Signal) {
+	if s != nil && strings.HasPrefix(string(s.Path), networkdPath) {
+		d.renewSoon()
 	}
 }
 
@@ -149,7 +165,13 @@ func networkManager(ctx context.Context, conn *dbus.Conn) map[string]manager.Fac
 		if get(ctx, device, of, "Metered", &metered) {
 			f.Metered = meteredOf(metered)
 		}
+		f.Provider = connectionID(ctx, conn, device)
+		f.Signal = strength(ctx, conn, device)
 		for _, family := range []string{"4", "6"} {
+			var connectivity uint32
+			if get(ctx, device, of, "Ip"+family+"Connectivity", &connectivity) && connectivity == portal {
+				f.Captive = true
+			}
 			var config dbus.ObjectPath
 			if get(ctx, device, of, "Ip"+family+"Config", &config) && config != "/" {
 				f.Resolvers = append(f.Resolvers, nameservers(ctx, conn.Object(networkName, config), family)...)
@@ -158,6 +180,31 @@ func networkManager(ctx context.Context, conn *dbus.Conn) map[string]manager.Fac
 		facts[name] = f
 	}
 	return facts
+}
+
+// portal is NM_CONNECTIVITY_PORTAL of NMConnectivityState. Of the others nothing follows: a network from which the page that is asked for
+// cannot be had, NM_CONNECTIVITY_LIMITED, may lead to the server of a download all the same.
+const portal = 2
+
+// connectionID is what the user calls the network that a device is on, "" where it is on none.
+func connectionID(ctx context.Context, conn *dbus.Conn, device dbus.BusObject) (id string) {
+	var active dbus.ObjectPath
+	if get(ctx, device, networkName+".Device", "ActiveConnection", &active) && active != "/" {
+		get(ctx, conn.Object(networkName, active), networkName+".Connection.Active", "Id", &id)
+	}
+	return id
+}
+
+// strength is the signal of a Wi-Fi device's access point in dBm, 0 where it has none: NetworkManager makes 100 % of -40 dBm and more,
+// and 30 % of -100 dBm.
+func strength(ctx context.Context, conn *dbus.Conn, device dbus.BusObject) int {
+	var station dbus.ObjectPath
+	var percent byte
+	if !get(ctx, device, networkName+".Device.Wireless", "ActiveAccessPoint", &station) || station == "/" ||
+		!get(ctx, conn.Object(networkName, station), networkName+".AccessPoint", "Strength", &percent) || percent == 0 {
+		return 0
+	}
+	return -40 - (100-int(min(percent, 100)))*60/70
 }
 
 // meteredOf reads NMMetered.

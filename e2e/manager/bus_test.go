@@ -1,8 +1,9 @@
-// What systemd-resolved and NetworkManager know, over D-Bus: the real daemons on a bus of their own.
+// What systemd-resolved, systemd-networkd, NetworkManager and wpa_supplicant know, over D-Bus: the real daemons on a bus of their own.
 
 package manager
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/godbus/dbus/v5/prop"
 
 	"midstream/e2e/lab"
 )
@@ -27,7 +29,7 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 func systemDaemon(t *testing.T, name string) string {
 	t.Helper()
 	for _, root := range []string{"/", filepath.Join(lab.Root(t), "build", "daemons")} {
-		for _, folder := range []string{"lib/systemd", "usr/lib/systemd", "usr/sbin"} {
+		for _, folder := range []string{"lib/systemd", "usr/lib/systemd", "usr/sbin", "sbin", "usr/bin", "usr/lib/NetworkManager", "usr/libexec"} {
 			path := filepath.Join(root, folder, name)
 			if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
 				return path
@@ -60,18 +62,37 @@ func (s *stage) bus() string {
 	return "unix:path=" + socket
 }
 
-// start runs a program that uses the bus.
+// daemonLibraries is where those lie that have been unpacked with the daemons.
+func daemonLibraries(t *testing.T) string {
+	var libraries []string
+	for _, folder := range []string{"lib/*-linux-gnu", "usr/lib/*-linux-gnu", "lib/*-linux-gnu/systemd", "usr/lib/*-linux-gnu/systemd"} {
+		found, _ := filepath.Glob(filepath.Join(lab.Root(t), "build", "daemons", folder))
+		libraries = append(libraries, found...)
+	}
+	return strings.Join(libraries, ":")
+}
+
+// onBus runs a program that uses the bus.
 func (s *stage) onBus(address string, args ...string) *lab.Program {
 	s.t.Helper()
 	p := s.Command(args...)
-	var libraries []string
-	for _, folder := range []string{"lib/*-linux-gnu", "usr/lib/*-linux-gnu", "lib/*-linux-gnu/systemd", "usr/lib/*-linux-gnu/systemd"} {
-		found, _ := filepath.Glob(filepath.Join(lab.Root(s.t), "build", "daemons", folder))
-		libraries = append(libraries, found...)
-	}
-	p.Env = append(p.Env, "DBUS_SYSTEM_BUS_ADDRESS="+address, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
+	p.Env = append(p.Env, "DBUS_SYSTEM_BUS_ADDRESS="+address, "LD_LIBRARY_PATH="+daemonLibraries(s.t))
 	p.Start()
 	return p
+}
+
+// usersWith is a file of users in which a daemon's own is root: it need not exist on this host, nor may it enter the laboratory's folder.
+func (s *stage) usersWith(name string) string {
+	s.t.Helper()
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	file := filepath.Join(s.Dir, "passwd")
+	if err := os.WriteFile(file, append([]byte(name+":x:0:0::/:/bin/false\n"), passwd...), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return file
 }
 
 // discovered leaves the resolvers for others to tell.
@@ -87,15 +108,7 @@ func TestResolversComeFromSystemdResolved(t *testing.T) {
 	s := newStage(t)
 	s.discovered("")
 	address := s.bus()
-	// Its user need not exist on this host, but must for it.
-	passwd, err := os.ReadFile("/etc/passwd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	users := filepath.Join(s.Dir, "passwd")
-	if err := os.WriteFile(users, append(passwd, "systemd-resolve:x:0:0::/:/bin/false\n"...), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	users := s.usersWith("systemd-resolve")
 	resolved := s.onBus(address, "unshare", "-m", "sh", "-c",
 		`mount --bind "$1" /etc/passwd && mount -t tmpfs none /run/systemd 2>/dev/null || mkdir -p /run/systemd; exec "$0"`, program, users)
 	conn, err := dbus.Connect(address)
@@ -160,36 +173,60 @@ route-metric=200
 method=ignore
 `
 
-func TestMeteredComesFromNetworkManager(t *testing.T) {
-	program := systemDaemon(t, "NetworkManager")
+// dispatcherHost are the folders of a host with NetworkManager's dispatcher, in a mount namespace: $1 is for what changes in /etc, $2 the script.
+const dispatcherHost = `mount -t tmpfs none /var/lib && mount --bind /sys /sys && mount -o remount,bind,ro /sys &&
+mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work" && mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc &&
+mkdir -p /run/NetworkManager /etc/NetworkManager/dispatcher.d && cp "$2" /etc/NetworkManager/dispatcher.d/ && echo ready && exec sleep 600`
+
+// By its D-Bus interface, where midstreamd runs, and by the script that its dispatcher calls, where none does.
+func TestWhatNetworkManagerKnows(t *testing.T) {
+	program, dispatcher := systemDaemon(t, "NetworkManager"), systemDaemon(t, "nm-dispatcher")
 	s := newStage(t)
 	s.discovered("")
 	address := s.bus()
 	wwan := s.Network("wwan0")
-	profiles, empty := filepath.Join(s.Dir, "profiles"), filepath.Join(s.Dir, "nm")
-	for _, folder := range []string{profiles, empty} {
+	profiles, empty, changes, tools := filepath.Join(s.Dir, "profiles"), filepath.Join(s.Dir, "nm"), filepath.Join(s.Dir, "etc"), filepath.Join(s.Dir, "tools")
+	for _, folder := range []string{profiles, empty, changes, tools} {
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	text := fmt.Sprintf(profile, wwan.Phone(), wwan.Gateway(), wwan.Resolver())
-	if err := os.WriteFile(filepath.Join(profiles, "mobile.nmconnection"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	write := func(file, text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
 	}
+	page := filepath.Join(s.root, "check")
+	write(page, "NetworkManager is online\n", 0o644)
+	write(filepath.Join(profiles, "mobile.nmconnection"), fmt.Sprintf(profile, wwan.Phone(), wwan.Gateway(), wwan.Resolver()), 0o600)
 	config := filepath.Join(s.Dir, "nm.conf")
-	settings := "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nrc-manager=unmanaged\n[keyfile]\npath=" + profiles +
-		"\nunmanaged-devices=except:interface-name:wwan0\n[device-wwan0]\nmatch-device=interface-name:wwan0\nmanaged=1\n"
-	if err := os.WriteFile(config, []byte(settings), 0o644); err != nil {
-		t.Fatal(err)
+	write(config, "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nrc-manager=unmanaged\n[keyfile]\npath="+profiles+
+		"\nunmanaged-devices=except:interface-name:wwan0\n[device-wwan0]\nmatch-device=interface-name:wwan0\nmanaged=1\n"+
+		"[connectivity]\nenabled=true\ninterval=3600\nuri=http://"+wwan.Content()+"/check\nresponse=NetworkManager is online\n", 0o644)
+	// The dispatcher hands neither the bus nor the libraries on.
+	nmcli := systemDaemon(t, "nmcli")
+	write(filepath.Join(tools, "nmcli"), "#!/bin/sh\nexport DBUS_SYSTEM_BUS_ADDRESS="+address+" LD_LIBRARY_PATH="+daemonLibraries(t)+"\nexec "+nmcli+" \"$@\"\n", 0o755)
+	write(filepath.Join(tools, "midstreamctl"), "#!/bin/sh\nunset MIDSTREAM_RUNTIME_DIR XDG_RUNTIME_DIR\nexec "+lab.Build(t, "midstreamctl")+" \"$@\"\n", 0o755)
+	folders := s.Command("unshare", "-m", "sh", "-c", dispatcherHost, "sh", changes, filepath.Join(lab.Root(t), "package", "90-midstream"))
+	folders.Start()
+	s.Await("the folders", limit, func() bool { out, _ := folders.Output(); return out != "" })
+	within := func(args ...string) []string {
+		return append([]string{"env", "PATH=" + tools + ":" + os.Getenv("PATH"), "nsenter", "-t", fmt.Sprint(folders.Pid()), "-m"}, args...)
 	}
-	nm := s.onBus(address, "unshare", "-m", "sh", "-c", `mount --bind /sys /sys; mount -o remount,bind,ro /sys; mount -t tmpfs none /var/lib; mkdir -p /run/NetworkManager; exec "$0" --debug --config "$1" --config-dir "$2" --state-file "$2/state" --pid-file "$2/pid"`,
-		program, config, empty)
-	// It has taken over what it found; the profile is to be asked for.
+	t.Cleanup(func() { os.RemoveAll("/run/midstream") })
+	s.onBus(address, within(dispatcher, "--persist", "--debug")...)
 	conn, err := dbus.Connect(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	s.Await("the dispatcher", limit, func() bool {
+		var has bool
+		return conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.nm_dispatcher").Store(&has) == nil && has
+	})
+	nm := s.onBus(address, within(program, "--debug", "--config", config, "--config-dir", empty, "--state-file", filepath.Join(empty, "state"), "--pid-file", filepath.Join(empty, "pid"))...)
+	// It has taken over what it found; the profile is to be asked for.
 	const name = "org.freedesktop.NetworkManager"
 	object := conn.Object(name, "/org/freedesktop/NetworkManager")
 	activated := await(func() bool {
@@ -198,15 +235,194 @@ func TestMeteredComesFromNetworkManager(t *testing.T) {
 			conn.Object(name, "/org/freedesktop/NetworkManager/Settings").Call(name+".Settings.GetConnectionByUuid", 0, profileID).Store(&connection) == nil &&
 			object.Call(name+".ActivateConnection", 0, connection, device, dbus.ObjectPath("/")).Store(&active) == nil
 	})
+	byScript := func() iface {
+		var list []iface
+		r := s.Command(within("midstreamctl", "interfaces", "--json")...).Run()
+		if json.Unmarshal([]byte(r.Stdout), &list) != nil {
+			return iface{}
+		}
+		return list[slices.IndexFunc(list, func(i iface) bool { return i.Name == "wwan0" })]
+	}
 	s.onBus(address, lab.Build(t, "midstreamd"))
 	if !activated || !await(func() bool {
-		i := s.interfaces()["wwan0"]
-		return i.Metered && slices.Equal(i.Resolvers, []string{wwan.Resolver() + ":53"})
+		i, found := s.interfaces()["wwan0"], byScript()
+		return i.Metered && i.Provider == "mobile" && slices.Equal(i.Resolvers, []string{wwan.Resolver() + ":53"}) && found.Metered && found.Provider == "mobile"
 	}) {
 		out, errors := nm.Output()
-		t.Fatalf("%+v\n%s\n%s", s.interfaces()["wwan0"], out, errors)
+		t.Fatalf("%+v\n%+v\n%s\n%s", s.interfaces()["wwan0"], byScript(), out, errors)
 	}
 	if i := s.interfaces()["wlan0"]; !strings.Contains(i.Why, "it is not metered, unlike wwan0") {
 		t.Errorf("%+v", i)
 	}
+	// A portal comes, and goes.
+	for _, captive := range []bool{true, false} {
+		write(page, map[bool]string{true: "Log in here, please.\n", false: "NetworkManager is online\n"}[captive], 0o644)
+		object.Go(name+".CheckConnectivity", 0, nil) // its answer waits for wlan0, from where the page cannot be had
+		if !await(func() bool { return s.interfaces()["wwan0"].Captive == captive && byScript().Captive == captive }) {
+			t.Errorf("captive is not %v\n%+v\n%+v", captive, s.interfaces()["wwan0"], byScript())
+		}
+	}
+	// What the script has found ends with the connection.
+	if r := s.Command(filepath.Join(tools, "nmcli"), "connection", "down", profileID).Run(); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	s.Await("no hints", limit, func() bool { return len(byScript().Hints) == 0 })
+}
+
+// It tells of changes over D-Bus, and keeps what it knows of name servers in files.
+func TestResolversComeFromSystemdNetworkd(t *testing.T) {
+	program := systemDaemon(t, "systemd-networkd")
+	s := newStage(t)
+	s.discovered("")
+	address := s.bus()
+	const folder = "/run/systemd/network" // /run is the laboratory's
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll("/run/systemd") })
+	resolver := func(server string) {
+		t.Helper()
+		text := "[Match]\nName=wwan0\n[Network]\nKeepConfiguration=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nDNS=" + server + "\n"
+		if err := os.WriteFile(filepath.Join(folder, "10-wwan0.network"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resolver(s.Network("wwan0").Resolver())
+	s.onBus(address, lab.Build(t, "midstreamd"))
+	daemon := s.onBus(address, "unshare", "-m", "sh", "-c", `mount --bind "$1" /etc/passwd && mount --bind /sys /sys && mount -o remount,bind,ro /sys; exec "$0"`,
+		program, s.usersWith("systemd-network"))
+	if !await(func() bool {
+		return slices.Equal(s.interfaces()["wwan0"].Resolvers, []string{s.Network("wwan0").Resolver() + ":53"})
+	}) {
+		out, errors := daemon.Output()
+		t.Fatalf("%+v\n%s\n%s", s.interfaces()["wwan0"], out, errors)
+	}
+	// A change that the kernel knows nothing of.
+	conn, err := dbus.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	index, err := net.InterfaceByName("wwan0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver("10.77.2.99")
+	const name = "org.freedesktop.network1.Manager."
+	networks := conn.Object("org.freedesktop.network1", "/org/freedesktop/network1")
+	for _, call := range []*dbus.Call{networks.Call(name+"Reload", 0), networks.Call(name+"ReconfigureLink", 0, int32(index.Index))} {
+		if call.Err != nil {
+			t.Fatal(call.Err)
+		}
+	}
+	var known []string
+	if !await(func() bool {
+		var facts map[string]struct{ Resolvers []string }
+		json.Unmarshal([]byte(s.daemonSays("facts")), &facts)
+		known = facts["wwan0"].Resolvers
+		return slices.Equal(known, []string{"10.77.2.99:53"})
+	}) {
+		t.Errorf("the daemon knows of %v", known)
+	}
+}
+
+// daemonSays is what midstreamd answers: midstreamctl looks at files itself.
+func (s *stage) daemonSays(method string) json.RawMessage {
+	s.t.Helper()
+	conn, err := net.Dial("unix", filepath.Join(s.RuntimeDir(), "midstreamd.sock"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, `{"jsonrpc":"2.0","id":1,"method":%q}`+"\n", method)
+	var answer struct{ Result json.RawMessage }
+	if err := json.NewDecoder(conn).Decode(&answer); err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.Result
+}
+
+// With the real daemon as far as it goes without a radio: a wired network that asks for authentication is in the states of one that roams.
+func TestWpaSupplicantIsHeard(t *testing.T) {
+	program := systemDaemon(t, "wpa_supplicant")
+	s := newStage(t)
+	s.discovered("")
+	address := s.bus()
+	conn, err := dbus.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s.onBus(address, lab.Build(t, "midstreamd"))
+	daemon := s.onBus(address, program, "-u", "-d")
+	const name = "fi.w1.wpa_supplicant1"
+	var path, network dbus.ObjectPath
+	object := conn.Object(name, "/fi/w1/wpa_supplicant1")
+	create := map[string]dbus.Variant{"Ifname": dbus.MakeVariant("wwan0"), "Driver": dbus.MakeVariant("wired")}
+	login := map[string]dbus.Variant{"key_mgmt": dbus.MakeVariant("IEEE8021X"), "eap": dbus.MakeVariant("MD5"), "identity": dbus.MakeVariant("a"), "password": dbus.MakeVariant("b")}
+	roams := func() bool { return s.interfaces()["wwan0"].Roaming }
+	if !await(func() bool { return object.Call(name+".CreateInterface", 0, create).Store(&path) == nil }) {
+		out, errors := daemon.Output()
+		t.Fatalf("%s\n%s", out, errors)
+	}
+	wired := conn.Object(name, path)
+	if err := wired.Call(name+".Interface.AddNetwork", 0, login).Store(&network); err != nil {
+		t.Fatal(err)
+	}
+	if err := wired.Call(name+".Interface.SelectNetwork", 0, network).Err; err != nil {
+		t.Fatal(err)
+	}
+	if !await(roams) {
+		out, errors := daemon.Output()
+		t.Fatalf("%+v\n%s\n%s", s.interfaces(), out, errors)
+	}
+	if err := wired.Call(name+".Interface.RemoveNetwork", 0, network).Err; err != nil {
+		t.Fatal(err)
+	}
+	s.Await("the end of it", limit, func() bool { return !roams() })
+}
+
+// A stand-in, for there is no radio here: a rule on the signal's level moves a download as that falls.
+func TestADownloadLeavesAWeakSignal(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[[policy.rules]]\nwhen = 'wlan0.signal < -80 && !wlan0.roaming'\nuse = 'wwan0'\n")
+	address := s.bus()
+	conn, err := dbus.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const name = "fi.w1.wpa_supplicant1"
+	properties := map[dbus.ObjectPath]*prop.Properties{}
+	for path, of := range map[dbus.ObjectPath]map[string]map[string]any{
+		"/fi/w1/wpa_supplicant1":              {name: {"Interfaces": []dbus.ObjectPath{"/fi/w1/wpa_supplicant1/Interfaces/0"}}},
+		"/fi/w1/wpa_supplicant1/Interfaces/0": {name + ".Interface": {"Ifname": "wlan0", "State": "completed", "CurrentBSS": dbus.ObjectPath("/fi/w1/wpa_supplicant1/BSSs/7")}},
+		"/fi/w1/wpa_supplicant1/BSSs/7":       {name + ".BSS": {"Signal": int16(-60)}},
+	} {
+		all := prop.Map{}
+		for face, values := range of {
+			all[face] = map[string]*prop.Prop{}
+			for key, value := range values {
+				all[face][key] = &prop.Prop{Value: value, Emit: prop.EmitTrue}
+			}
+		}
+		if properties[path], err = prop.Export(conn, path, all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.RequestName(name, dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	s.onBus(address, lab.Build(t, "midstreamd"))
+	signal := func(dBm int) {
+		t.Helper()
+		s.Await(fmt.Sprint(dBm, " dBm"), limit, func() bool { return s.interfaces()["wlan0"].Signal == dBm })
+	}
+	signal(-60)
+	d := s.download()
+	d.on("wlan0")
+	properties["/fi/w1/wpa_supplicant1/BSSs/7"].SetMust(name+".BSS", "Signal", int16(-88))
+	signal(-88)
+	d.on("wwan0")
+	d.stop()
 }

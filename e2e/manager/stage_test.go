@@ -115,6 +115,8 @@ type iface struct {
 	Name, Kind, Provider, Why          string
 	Rank                               int
 	Up, Carrier, Metered, Captive      bool
+	Roaming                            bool
+	Signal                             int `json:"signal_dbm"`
 	Cost, Congestion, Throughput, Loss float64
 	RTT                                float64 `json:"rtt_ms"`
 	Addresses, Resolvers               []string
