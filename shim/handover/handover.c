@@ -16,6 +16,7 @@
 
 #include "process/calls.h"
 #include "process/fork.h"
+#include "shown.h"
 #include "stream/caller.h"
 #include "stream/due.h"
 #include "stream/epoll.h"
@@ -308,17 +309,6 @@ static enum verdict is_possible(struct look *l)
     return why ? refused(l, why) : GOES;
 }
 
-/*
- * Whether a look ahead has shown the program more than content: another server's framing and fields are other octets, and it may
- * read as many as those were.
- */
-static bool has_shown_framing(const struct stream *s)
-{
-    uint64_t shown = atomic_load(&((struct stream *)s)->shown);
-    bool amid = s->in.phase == MS_LENGTH || s->in.phase == MS_CHUNK_DATA;
-    return shown && s->in.phase != MS_CLOSE && !(amid && shown <= s->in.left);
-}
-
 /* Whoever stands inside a trailer field can only go on with octets that are known to follow those. */
 static bool trailer_agrees(const struct stream *s)
 {
@@ -351,8 +341,8 @@ static enum verdict part_agrees(struct look *l)
     if (s->restores) {
         return GOES;
     }
-    if (may_reopen(s) && has_shown_framing(s)) {
-        return REOPENS; /* it is to read them first */
+    if (may_reopen(s) && shown_is_to_be_read(s)) {
+        return REOPENS;
     }
     if (s->asked.place != MS_AT_END && over) {
         return refused(l, MS_WHY_OVER); /* what follows there is no rest of it, not even an empty one */
@@ -397,6 +387,10 @@ static enum verdict octets_agree(struct look *l)
         if (l->now >= s->deadline) {
             return refused(l, MS_WHY_NOT_DELIVERED);
         }
+        still_end(s, s->fd);
+        return WAITS;
+    }
+    if (!s->decided && l->now < s->deadline && shown_is_to_come(s)) {
         still_end(s, s->fd);
         return WAITS;
     }

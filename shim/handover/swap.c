@@ -9,6 +9,7 @@
 #include "handover.h"
 #include "process/calls.h"
 #include "process/own.h"
+#include "shown.h"
 #include "stream/channel.h"
 #include "stream/epoll.h"
 #include "stream/gate.h"
@@ -105,7 +106,7 @@ static void swap_session(struct stream *s)
         membio_continue(session, s, !as_it_was);
     }
     atomic_store(&s->pending, pending);
-    atomic_store(&s->shown, 0);
+    atomic_store(&s->shown, shown_content(s));
 }
 
 /*

@@ -23,6 +23,21 @@
 /* How often a read looks whether another one, which takes chunk framing out, has finished; that one has not if it waits itself. */
 #define TURN_TRIES 200
 
+/*
+ * How much a read may bring that is to stop there. Content is never longer than the octets that carry it, so this cannot pass the offset;
+ * what the program has seen ahead of it, it gets, but none that is not the present socket's to bring.
+ */
+static size_t limit_of(const struct stream *s, int64_t stop, bool peek)
+{
+    int64_t left = stop - (int64_t)s->in.content, end = s->present.end - (int64_t)s->in.content;
+    int64_t shown = peek ? 0 : (int64_t)atomic_load_explicit(&s->shown, memory_order_relaxed);
+    if (left <= 0) {
+        return SIZE_MAX;
+    }
+    left = left < shown ? shown : left;
+    return (size_t)(s->present.end != MS_NO_STOP && end < left ? end : left);
+}
+
 static size_t begin_reading(struct call *call, struct stream *s, bool peek)
 {
     call->stream = s;
@@ -71,14 +86,8 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     if ((int64_t)s->in.content >= s->present.end) {
         call->error = ECONNRESET; /* nobody has brought the rest for as long as the gate waits */
     }
-    if (stop != MS_NO_STOP && (atomic_load(&s->armed) || s->present.end != MS_NO_STOP)) {
-        /* Content is never longer than the octets that carry it, so this cannot pass the offset. */
-        int64_t left = stop - (int64_t)s->in.content;
-        if (s->in.phase != MS_IDLE && left > 0) {
-            return (size_t)left;
-        }
-    }
-    return SIZE_MAX;
+    bool stops = stop != MS_NO_STOP && (atomic_load(&s->armed) || s->present.end != MS_NO_STOP);
+    return stops && s->in.phase != MS_IDLE ? limit_of(s, stop, peek) : SIZE_MAX;
 }
 
 size_t read_begin(struct call *call, struct stream *s, bool peek)

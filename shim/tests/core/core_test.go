@@ -60,6 +60,8 @@ type download struct {
 	t        *testing.T
 	content  []byte
 	goOn     chan struct{} // closed: the first server sends the rest, or ends the connection
+	slow     bool          // the second one sends little before that
+	seen     chan struct{} // closed: who asks for /seen is answered
 	listener net.Listener
 	asked    chan *http.Request
 	curl     *exec.Cmd
@@ -78,7 +80,12 @@ const half = 1 << 20
 
 // begin starts a download of twice half, of which the first server sends half for now. cut: then it ends the connection.
 func begin(t *testing.T, addr string, cut bool) *download {
-	d := &download{t: t, content: make([]byte, 2*half), goOn: make(chan struct{}), asked: make(chan *http.Request, 10), ended: make(chan error, 1)}
+	return beginBy(t, addr, cut, "curl", "-sS", "--max-time", "30", "http://ADDRESS/file")
+}
+
+// beginBy has that program download.
+func beginBy(t *testing.T, addr string, cut bool, program ...string) *download {
+	d := &download{t: t, content: make([]byte, 2*half), goOn: make(chan struct{}), seen: make(chan struct{}), asked: make(chan *http.Request, 10), ended: make(chan error, 1)}
 	rand.New(rand.NewSource(2)).Read(d.content)
 	var err error
 	if d.listener, err = net.Listen("tcp", addr+":0"); err != nil {
@@ -86,11 +93,21 @@ func begin(t *testing.T, addr string, cut bool) *download {
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.asked <- r
+		if r.URL.Path == "/seen" {
+			<-d.seen
+			return
+		}
 		from, found := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
 		at, _ := strconv.Atoi(strings.TrimSuffix(from, "-"))
 		w.Header().Set("Content-Length", strconv.Itoa(len(d.content)-at))
 		if found {
 			w.WriteHeader(http.StatusPartialContent)
+			if d.slow {
+				w.Write(d.content[at : at+100])
+				w.(http.Flusher).Flush()
+				<-d.goOn
+				at += 100
+			}
 			w.Write(d.content[at:])
 			return
 		}
@@ -105,7 +122,10 @@ func begin(t *testing.T, addr string, cut bool) *download {
 	go server.Serve(d.listener)
 	t.Cleanup(func() { server.Close() })
 
-	d.run(exec.Command("curl", "-sS", "--max-time", "30", "http://"+d.listener.Addr().String()+"/file"))
+	for i, a := range program {
+		program[i] = strings.ReplaceAll(a, "ADDRESS", d.listener.Addr().String())
+	}
+	d.run(exec.Command(program[0], program[1:]...))
 	<-d.asked
 	d.opened = d.next(channel.Opened)
 	return d
@@ -354,5 +374,49 @@ func TestManyExchangesBeforeTheCore(t *testing.T) {
 	}
 	if err := <-d.ended; err != nil || requests != many {
 		t.Errorf("%v, %d requests of %d", err, requests, many)
+	}
+}
+
+// looker looks at 5,000 octets of content, asks for /seen, and reads as many.
+const looker = `import socket, sys, urllib.request
+host, port = sys.argv[1].split(":")
+c = socket.create_connection((host, int(port)))
+c.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n")
+head = b""
+while not head.endswith(b"\r\n\r\n"): head += c.recv(1)
+seen = c.recv(5000, socket.MSG_PEEK | socket.MSG_WAITALL)
+urllib.request.urlopen("http://" + sys.argv[1] + "/seen")
+got = c.recv(len(seen))
+if got != seen: sys.exit("%d octets are not the %d that were seen" % (len(got), len(seen)))
+sys.stdout.buffer.write(got)
+left = int(sys.argv[2]) - len(got)
+while left and (got := c.recv(left)):
+    sys.stdout.buffer.write(got)
+    left -= len(got)`
+
+// What a look ahead has shown can be read at once, whatever connection is there by then.
+func TestMovedAfterALookAhead(t *testing.T) {
+	for name, move := range map[string]func(d *download){
+		"within what was seen": func(d *download) { d.arm(784, channel.Then) },
+		"before it":            func(d *download) { d.slow = true; d.arm(0, channel.Now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := beginBy(t, "127.0.0.1", false, "python3", "-c", looker, "ADDRESS", strconv.Itoa(2*half))
+			d.next(channel.Response)
+			if r := <-d.asked; r.URL.Path != "/seen" {
+				t.Fatal(r.URL)
+			}
+			begun := time.Now()
+			move(d)
+			d.send(channel.Message{Kind: channel.Ask}, -1)
+			d.next(channel.Info) // the arming has been taken
+			close(d.seen)
+			close(d.goOn)
+			if d.slow && time.Since(begun) > 250*time.Millisecond {
+				t.Skip("too busy a machine: the new connection brings nothing for so long that it is not waited for")
+			}
+			d.next(channel.Moved)
+			d.intact()
+		})
 	}
 }

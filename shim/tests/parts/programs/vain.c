@@ -9,6 +9,7 @@
 #include "stream/due.c"
 #include "handover/arming.c"
 #include "handover/handover.c"
+#include "handover/shown.c"
 
 #include "not_called.h"
 
