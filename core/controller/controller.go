@@ -2,7 +2,7 @@
 // the shim's messages, and carries migrations out.
 //
 // The way of a migration can be read from the file names: a trigger (trigger.go) → a connection over the new
-// interface (reach.go) → the request for the rest, its answer, and the proof that it is the same content
+// interface (reach.go, package reach) → the request for the rest, its answer, and the proof that it is the same content
 // (continue.go, package resume) → the hand-over (handover.go). stream.go and exchange.go hold the state they work on.
 package controller
 
@@ -30,8 +30,8 @@ import (
 	"midstream/core/log"
 	"midstream/core/manager"
 	"midstream/core/netmon"
+	"midstream/core/reach"
 	"midstream/core/resolve"
-	"midstream/core/resume"
 	"midstream/core/smallfile"
 	"midstream/core/standby"
 )
@@ -69,24 +69,18 @@ type Controller struct {
 	shim     Shim
 	log      zerolog.Logger
 	names    resolve.Cache
-	lookups  resume.Lookups
 	holders  holders.Holders
 	manager  *manager.Engine
 	liaison  *liaison.Liaison
 	networks netmon.Monitor
-	allowed  allowed.Rules
+	reach    *reach.Reach
 	sampler  sampler
 	standbys standby.Count
-	dialing  chan struct{} // bounds the connections being made at once
 
 	lost    sync.Once // a message to the shim
 	mu      sync.Mutex
 	streams map[uint64]*Stream // by the shim's id
 }
-
-// maxDialing bounds the connections being made at once: a thousand streams moved by one trigger must not
-// exhaust descriptors, or the server's backlog.
-const maxDialing = 64
 
 // New makes a controller; Run serves it.
 func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger zerolog.Logger) *Controller {
@@ -98,11 +92,10 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		channel: ch,
 		shim:    shim,
 		log:     logger,
-		dialing: make(chan struct{}, maxDialing),
 		manager: manager.New(cfg, time.Now),
 		streams: map[uint64]*Stream{},
 	}
-	c.allowed = allowed.Rules{Config: cfg, Networks: &c.networks}
+	c.reach = reach.New(cfg, c.manager, &allowed.Rules{Config: cfg, Networks: &c.networks}, &c.names)
 	c.liaison = liaison.New(process{c}, c.manager, &c.networks, pid, c.command, logger)
 	c.sampler.init()
 	return c

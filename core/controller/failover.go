@@ -145,12 +145,6 @@ func (s *Stream) Order() []string {
 	return list
 }
 
-// metered reports whether octets over the interface cost something.
-func (c *Controller) metered(iface string) bool {
-	i, ok := c.manager.Interface(iface)
-	return ok && i.Metered
-}
-
 // leaveIdle moves a kept-alive connection whose network is lost, or ends it, so that the program's next request makes
 // a new one.
 func (s *Stream) leaveIdle() {

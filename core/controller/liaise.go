@@ -162,7 +162,7 @@ func (s *Stream) Need() manager.Stream {
 		n.URL = e.URL(s.opened.Peer.String())
 		n.Length, n.Received = e.Length(), e.Received()
 	}
-	n.Host, n.Port = s.hostOf(e.Asks())
+	n.Host, n.Port = s.c.reach.Host(s.place(), e.Asks())
 	if k := len(s.history); k > 0 {
 		n.Moved = s.history[k-1].At.Time
 	}
@@ -179,7 +179,7 @@ func (s *Stream) excluded(e *exchange.Exchange) string {
 	if e != nil {
 		length = e.Length()
 	}
-	host, port := s.hostOf(e.Asks())
+	host, port := s.c.reach.Host(s.place(), e.Asks())
 	return sessions.Excluded(s.owner.command, host, port, length)
 }
 

@@ -65,11 +65,11 @@ func (s moved) At(ctx context.Context, to string) bool {
 	if own != to || !well || e == nil {
 		return false
 	}
-	r := s.destinationFor(to, e)
+	r := s.c.reach.DestinationOr(s.Place(), to, e.Asks())
 	if !r.Untouched() || r.Tunnel != nil {
 		return false
 	}
-	return s.c.preferred(ctx, s.c.resolver(to), to, r.Host, server) == server
+	return s.c.reach.Preferred(ctx, s.c.reach.Names(to), to, r.Host, server) == server
 }
 
 // Refresh implements migration.Stream.
@@ -108,7 +108,7 @@ func (s *Stream) Unshared(ctx context.Context) error {
 }
 
 // Metered implements migration.Stream.
-func (s moved) Metered(iface string) bool { return s.c.metered(iface) }
+func (s moved) Metered(iface string) bool { return s.c.reach.Metered(iface) }
 
 // KeepTail implements migration.Stream.
 func (s moved) KeepTail(always bool) { s.c.shim.Keep(s.slot, s.id, always) }

@@ -1,42 +1,17 @@
-// Which of a name's addresses is tried first.
+// Streams are moved to preferred servers on the interface they are on.
 package controller
 
 import (
 	"context"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"midstream/core/control"
-	"midstream/core/dial"
 	"midstream/core/guard"
 	"midstream/core/lease"
 	"midstream/core/manager"
-	"midstream/core/policy"
-	"midstream/core/resolve"
 )
-
-// preferred returns the address of the host to try first over the interface, if the network there knows it: what the
-// policy prefers, then what a hint does, then the one in use. The look-up is shared with the one that follows.
-func (c *Controller) preferred(ctx context.Context, names dial.Names, iface, host string, now netip.Addr) netip.Addr {
-	wanted := c.preferredServers(iface, host)
-	if len(wanted) == 0 {
-		return now
-	}
-	best, place := now, len(wanted)
-	names.LookupEach(ctx, host, func(a resolve.Answer) {
-		for _, addr := range a.Addrs {
-			for i, prefix := range wanted[:place] {
-				if prefix.Contains(addr) {
-					best, place = addr, i
-					break
-				}
-			}
-		}
-	})
-	return best
-}
 
 // pays is how many octets have to be left for a change of the server alone.
 const pays = 1 << 20
@@ -52,8 +27,8 @@ func (c *Controller) preferServers(ctx context.Context) {
 		if left := n.Remaining(); left >= 0 && left < pays {
 			continue
 		}
-		wanted := c.preferredServers(n.Interface, n.Host)
-		now := s.place().Addr().Unmap()
+		wanted := c.reach.PreferredServers(n.Interface, n.Host)
+		now := s.Place().Server.Addr().Unmap()
 		if len(wanted) == 0 || wanted[0].Contains(now) {
 			continue
 		}
@@ -74,8 +49,7 @@ func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.A
 	limited, cancel := lease.With(ctx, s.c.config.Migration.Timeout)
 	defer cancel()
 	ctx = limited
-	names := s.c.resolver(n.Interface)
-	best := s.c.preferred(ctx, names, n.Interface, n.Host, now)
+	best := s.c.reach.Preferred(ctx, s.c.reach.Names(n.Interface), n.Interface, n.Host, now)
 	if best == now || !best.IsValid() {
 		return
 	}
@@ -87,20 +61,4 @@ func (s *Stream) preferServer(ctx context.Context, n manager.Stream, now netip.A
 	s.publish(control.EventTrigger, "to move from "+now.String()+" to "+best.String()+": the server is preferred",
 		map[string]any{"from": n.Interface, "to": n.Interface, "trigger": manager.TriggerServer, "server": best.String()})
 	s.mover.Migrate(ctx, n.Interface, manager.TriggerServer)
-}
-
-// preferredServers returns what is preferred for the host, in order.
-func (c *Controller) preferredServers(iface, host string) []netip.Prefix {
-	var wanted []netip.Prefix
-	for _, s := range c.config.Policy.Servers {
-		if policy.Match(s.Host, strings.ToLower(host)) {
-			wanted = append(wanted, s.Prefer...)
-		}
-	}
-	if i, ok := c.manager.Interface(iface); ok && i.Server != "" {
-		if addr, err := netip.ParseAddr(i.Server); err == nil {
-			wanted = append(wanted, netip.PrefixFrom(addr, addr.BitLen()))
-		}
-	}
-	return wanted
 }

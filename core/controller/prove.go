@@ -40,7 +40,8 @@ func (f finder) Open(ctx context.Context, d resume.Destination) (*dial.Conn, err
 
 // Follow implements resume.Finder.
 func (f finder) Follow(d resume.Destination, request *http1.Request, location string) (resume.Destination, *http1.Request, error) {
-	host, port := f.s.hostOf(f.e.Asks())
+	place := f.s.Place()
+	host, port := f.s.c.reach.Host(place, f.e.Asks())
 	if f.e.Secure {
 		var own bool
 		if location, own = resume.OwnLocation(location, host, port); !own {
@@ -51,7 +52,7 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 	if err != nil {
 		return d, nil, err
 	}
-	if name, _ := request.Host(); !f.s.mayFollow(name, host) {
+	if name, _ := request.Host(); !f.s.c.reach.MayFollow(place, name, host) {
 		return d, nil, errors.New("it is not followed to another name")
 	}
 	if f.e.Secure {

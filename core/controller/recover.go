@@ -129,7 +129,7 @@ func (s *Stream) Where() (iface string, server netip.AddrPort) {
 }
 
 // Costs implements standby.Stream.
-func (s *Stream) Costs(iface, own string) bool { return s.c.metered(iface) || s.c.dearer(iface, own) }
+func (s *Stream) Costs(iface, own string) bool { return s.c.reach.Costs(iface, own) }
 
 // Recovering implements standby.Stream.
 func (s *Stream) Recovering() bool {
@@ -140,7 +140,7 @@ func (s *Stream) Recovering() bool {
 
 // Connect implements standby.Stream and recovery.Stream.
 func (s *Stream) Connect(ctx context.Context, c standby.Candidate, e *exchange.Exchange, alike bool) (*dial.Conn, resume.Destination, error) {
-	to, avoid := s.destinationFor(c.Interface, e), netip.AddrPort{}
+	to, avoid := s.c.reach.DestinationOr(s.Place(), c.Interface, e.Asks()), netip.AddrPort{}
 	if c.Other {
 		_, avoid = s.Where()
 	}

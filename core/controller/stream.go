@@ -2,9 +2,7 @@
 package controller
 
 import (
-	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"midstream/core/control"
 	"midstream/core/exchange"
 	"midstream/core/guard"
-	"midstream/core/http1"
 	"midstream/core/migration"
 	"midstream/core/recovery"
 	"midstream/core/relay"
@@ -376,25 +373,4 @@ func (s *Stream) remember(m control.Migration) {
 
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
-}
-
-// hostOf returns the host and port that a request is about, or, without one, the stream; the port is the one the program connected to.
-func (s *Stream) hostOf(request *http1.Request) (host string, port uint16) {
-	port = s.opened.Peer.Port()
-	if p, ok := s.tls.tunnelPort(); ok {
-		port = p
-	}
-	if request != nil {
-		host, _ = request.Host()
-	}
-	if host == "" && s.tls != nil && s.tls.tunnel != "" {
-		host, _, _ = net.SplitHostPort(s.tls.tunnel)
-	}
-	if host == "" {
-		if name, ok := s.c.names.Name(s.opened.Peer.Addr()); ok {
-			return name, port
-		}
-		host = s.opened.Peer.Addr().String()
-	}
-	return strings.Trim(host, "[]"), port
 }

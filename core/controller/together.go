@@ -141,7 +141,7 @@ func (s *Stream) aggregate(ctx context.Context, on bool) error {
 // feeders are the interfaces that may take part beside the stream's own.
 func (s *Stream) feeders(own string) (list []string) {
 	for _, iface := range s.Order() {
-		if iface != own && (!s.c.dearer(iface, own) && !s.c.metered(iface) || s.c.config.Aggregate.Metered == config.MeteredNeed) {
+		if iface != own && (!s.Costs(iface, own) || s.c.config.Aggregate.Metered == config.MeteredNeed) {
 			list = append(list, iface)
 		}
 	}
@@ -314,7 +314,7 @@ func (s *Stream) ways(e *exchange.Exchange, own string) (ways []*wayTo, rules []
 		}
 		to.Fresh = true // what stands by is for failures
 		settings := s.c.config.Interfaces[iface]
-		rule := aggregate.PathRules{Need: iface != own && (s.c.metered(iface) || s.c.dearer(iface, own)), Cap: settings.Cap / 8, Share: settings.Share}
+		rule := aggregate.PathRules{Need: iface != own && s.Costs(iface, own), Cap: settings.Cap / 8, Share: settings.Share}
 		for range s.c.config.Aggregate.Connections {
 			ways, rules = append(ways, &wayTo{s: s, e: e, to: to}), append(rules, rule)
 		}

@@ -1,8 +1,7 @@
-// How an interface reaches the server of an exchange: directly, or through a proxy.
-package controller
+// How an interface reaches the server of a request: directly, or through a proxy.
+package reach
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"net"
@@ -11,15 +10,47 @@ import (
 	"strings"
 
 	"midstream/core/config"
-	"midstream/core/dial"
-	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/resume"
 )
 
-// Destination returns how the request's host is reached over the interface.
-func (s *Stream) Destination(iface string, request *http1.Request) (resume.Destination, error) {
-	host, port := s.hostOf(request)
+// Host returns the host and port that a request is about, or, without one, the stream at that place; the port is the one the program
+// connected to.
+func (r *Reach) Host(p Place, request *http1.Request) (host string, port uint16) {
+	port = p.Peer.Port()
+	tunnel, text, err := net.SplitHostPort(p.Tunnel)
+	if n, bad := strconv.ParseUint(text, 10, 16); err == nil && bad == nil && n > 0 {
+		port = uint16(n)
+	}
+	if request != nil {
+		host, _ = request.Host()
+	}
+	if host == "" {
+		host = tunnel
+	}
+	if host == "" {
+		if name, ok := r.names.Name(p.Peer.Addr()); ok {
+			return name, port
+		}
+		host = p.Peer.Addr().String()
+	}
+	return strings.Trim(host, "[]"), port
+}
+
+// DestinationOr is Destination, or, where that is an error, the stream's own server, without a proxy.
+func (r *Reach) DestinationOr(p Place, iface string, request *http1.Request) resume.Destination {
+	if request != nil {
+		if d, err := r.Destination(p, iface, request); err == nil {
+			return d
+		}
+	}
+	host, port := r.Host(p, request)
+	return resume.Destination{Interface: iface, Host: host, Port: port}
+}
+
+// Destination returns how the request's host is reached over the interface, for a stream at that place.
+func (r *Reach) Destination(p Place, iface string, request *http1.Request) (resume.Destination, error) {
+	host, port := r.Host(p, request)
 	scheme, absolute := "", false
 	if request != nil {
 		scheme, absolute = request.Absolute()
@@ -30,22 +61,19 @@ func (s *Stream) Destination(iface string, request *http1.Request) (resume.Desti
 			return resume.Destination{}, errors.New("the program asked its proxy for an URL that is not http")
 		}
 		port = 80
-		if _, p := request.Host(); p != "" {
-			n, err := strconv.ParseUint(p, 10, 16)
+		if _, text := request.Host(); text != "" {
+			n, err := strconv.ParseUint(text, 10, 16)
 			if err != nil || n == 0 {
 				return resume.Destination{}, errors.New("the requested URL has no valid port")
 			}
 			port = uint16(n)
 		}
 	}
-	s.mu.Lock()
-	secure := s.tls != nil
-	s.mu.Unlock()
-	settings := s.c.config.Interfaces[iface]
+	settings := r.config.Interfaces[iface]
 	proxy := settings.Proxy
 	if proxy.Environment {
 		var bypass []config.HostPattern
-		proxy, bypass = config.FromEnvironment(os.Getenv, secure)
+		proxy, bypass = config.FromEnvironment(os.Getenv, p.Secure)
 		settings.NoProxy = append(bypass, settings.NoProxy...)
 	}
 	switch {
@@ -54,7 +82,7 @@ func (s *Stream) Destination(iface string, request *http1.Request) (resume.Desti
 		if proxy.User != "" {
 			authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User+":"+proxy.Password.Reveal()))
 		}
-		if secure {
+		if p.Secure {
 			to := net.JoinHostPort(host, strconv.Itoa(int(port)))
 			return resume.Destination{Interface: iface, Host: proxy.Host, Port: proxy.Port, Tunnel: &resume.Tunnel{To: to, Authorization: authorization}}, nil
 		}
@@ -64,38 +92,4 @@ func (s *Stream) Destination(iface string, request *http1.Request) (resume.Desti
 		return resume.Destination{Interface: iface, Host: host, Port: port, Form: http1.Form{Kind: http1.OriginForm}}, nil
 	}
 	return resume.Destination{Interface: iface, Host: host, Port: port}, nil
-}
-
-// destinationFor returns what to connect to over the interface for an exchange: its server, or a proxy.
-func (s *Stream) destinationFor(iface string, e *exchange.Exchange) resume.Destination {
-	request := e.Asks()
-	if request != nil {
-		if r, err := s.Destination(iface, request); err == nil {
-			return r
-		}
-	}
-	host, port := s.hostOf(request)
-	return resume.Destination{Interface: iface, Host: host, Port: port}
-}
-
-// bore has the proxy that the connection leads to connect to the destination's server. The connection is closed after an error.
-func (s *Stream) bore(ctx context.Context, conn *dial.Conn, t *resume.Tunnel, iface string) error {
-	s.mu.Lock()
-	e := s.current()
-	if e == nil {
-		e = s.last
-	}
-	s.mu.Unlock()
-	if e == nil {
-		conn.Reset()
-		return errOver
-	}
-	p, err := s.Permit(ctx, e, iface, conn)
-	if err == nil {
-		err = p.Refused(t.Ask(ctx, conn, iface, p))
-	}
-	if err != nil {
-		conn.Reset()
-	}
-	return err
 }
