@@ -12,6 +12,7 @@
 #include "connect.h"
 #include "process/fork.h"
 #include "stream/gate.h"
+#include "stream/over.h"
 #include "process/memory.h"
 #include "stream/stream.h"
 #include "stream/unchunk.h"
@@ -51,9 +52,9 @@ static bool binds(int level, int name)
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct stream *s = gate_enter_fd(fd);
-    if (s && level == IPPROTO_TCP && name == TCP_ULP) {
+    if ((s || tls_is_own_work()) && level == IPPROTO_TCP && name == TCP_ULP) {
         /* As a kernel without the module: records that the kernel makes are seen by nobody, and cannot be moved. */
-        gate_leave(s);
+        gate_leave_if(s);
         errno = ENOENT;
         return -1;
     }

@@ -48,7 +48,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     call->id = s->id;
     /* Where the present socket does not bring all of the response, it is followed to that place in any case. */
     bool concerns = atomic_load(&s->stage) != STAGE_LEFT || s->present.end != MS_NO_STOP || atomic_load(&s->pending_error);
-    call->tracked = concerns && fork_is_mine() && gate_enter(s);
+    call->tracked = concerns && fork_is_mine() && !tls_is_own_work() && gate_enter(s);
     if (!call->tracked) {
         return SIZE_MAX;
     }
@@ -322,7 +322,7 @@ static void begin_writing(struct call *call, struct stream *s)
 {
     call->stream = s;
     call->own = false;
-    call->tracked = fork_is_mine() && gate_enter_again(s);
+    call->tracked = fork_is_mine() && !tls_is_own_work() && gate_enter_again(s);
     if (call->tracked) {
         call->id = s->id;
         call->place = &s->writing;

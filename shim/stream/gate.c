@@ -75,8 +75,8 @@ void gate_leave(struct stream *s)
 struct stream *gate_enter_fd(int fd)
 {
     struct stream *s = stream_of(fd);
-    if (s && tls_own_traffic(s)) {
-        return NULL; /* passed already, by the call that the TLS library works for */
+    if (s && (tls_own_traffic(s) || tls_is_own_work())) {
+        return NULL; /* passed already, by the call that the TLS library works for; or it is the agent who has closed the gate */
     }
     return s && fork_is_mine() && gate_enter_again(s) ? s : NULL;
 }

@@ -11,6 +11,9 @@ struct tls;
 /* This thread is in a call of a TLS library's that is known. */
 bool tls_is_inside(void);
 
+/* This thread does Midstream's own work on a twin: what the library calls is no call of the program's, and waits at no gate. */
+bool tls_is_own_work(void);
+
 /* What the session reads comes from the program's own handle, with nothing of Midstream's in between. */
 bool tls_is_plain(const struct tls *t);
 

@@ -212,6 +212,11 @@ bool tls_is_inside(void)
     return tls_inside();
 }
 
+bool tls_is_own_work(void)
+{
+    return tls_is_at_work();
+}
+
 bool tls_is_plain(const struct tls *t)
 {
     return tls_is_own(t) && !t->replay;
