@@ -97,7 +97,7 @@ struct ms_shared {
     _Atomic uint32_t by_issuer;
 };
 
-#define MS_USE_ALL 0U           /* what holds for all processes: shim/stream/use.h */
+#define MS_USE_ALL 0U           /* what holds for all processes: shim/network/use.h */
 #define MS_USE_NONE 0xffffffffU /* none */
 
 enum ms_kind {

@@ -1,9 +1,9 @@
 #!/bin/sh
 # folders.sh: no circle between the shim's folders. Each includes only its own files and those of the folders before it.
-# What a folder needs of one behind it is declared in its own header, and defined there: process/above.h, stream/over.h.
+# What a folder needs of one behind it is declared in its own header, and defined there: above.h in process/, stream/ and wait/, stream/over.h.
 cd "$(dirname "$0")" || exit 1
 status=0
-behind='process stream tls handover hooks'
+behind='process framing network stream wait call tls handover hooks'
 for folder in $behind; do
 	behind=${behind#"$folder"}
 	behind=${behind# }

@@ -10,7 +10,7 @@
 #include "process/own.h"
 #include "stream/channel.h"
 #include "stream/gate.h"
-#include "stream/socket.h"
+#include "network/socket.h"
 #include "tls/twin.h"
 
 /* Whether octets have left the socket that no hook saw. A read that is under way has taken some before it counts them. */

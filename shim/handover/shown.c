@@ -1,7 +1,7 @@
 /* shown.c: see shown.h. */
 #include "shown.h"
 
-#include "stream/socket.h"
+#include "network/socket.h"
 
 /* Those that are there no more were read in a way that is not counted. Of a TLS session's the socket tells nothing. */
 static uint64_t left(struct stream *s)

@@ -4,16 +4,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "stream/attempt.h"
+#include "wait/attempt.h"
 #include "process/calls.h"
 #include "connect.h"
-#include "stream/fallback.h"
+#include "wait/fallback.h"
 #include "process/fork.h"
 #include "process/memory.h"
 #include "stream/names.h"
 #include "stream/stream.h"
 #include "process/trial.h"
-#include "stream/use.h"
+#include "network/use.h"
 #include "process/withdraw.h"
 
 /* Whether Midstream may make calls of its own at all. */

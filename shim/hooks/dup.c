@@ -13,14 +13,14 @@
 #include "process/calls.h"
 #include "close.h"
 #include "process/fork.h"
-#include "stream/attempt.h"
+#include "wait/attempt.h"
 #include "stream/gate.h"
 #include "process/agent.h"
 #include "process/load.h"
 #include "process/own.h"
-#include "stream/recognise.h"
+#include "call/recognise.h"
 #include "tls/tls.h"
-#include "stream/unchunk.h"
+#include "call/unchunk.h"
 
 
 /* Called before `fd` gets a twin, which is not read by way of a record, and behind which nothing else is ever put. */

@@ -8,7 +8,7 @@
 
 #include "process/calls.h"
 #include "process/memory.h"
-#include "stream/wait_loop.h"
+#include "wait/wait_loop.h"
 #include "tls/tls.h"
 
 /* A call, as wait_loop.h has it. */

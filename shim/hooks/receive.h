@@ -16,8 +16,8 @@
 #include "process/agent.h"
 #include "process/at_once.h"
 #include "process/calls.h"
-#include "stream/attempt.h"
-#include "stream/bulk.h"
+#include "wait/attempt.h"
+#include "call/bulk.h"
 #include "tls/tls.h"
 
 /*

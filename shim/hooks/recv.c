@@ -14,11 +14,11 @@
 #include "process/agent.h"
 #include "process/memory.h"
 #include "receive.h"
-#include "stream/attempt.h"
+#include "wait/attempt.h"
 #include "stream/names.h"
-#include "stream/ending.h"
+#include "call/ending.h"
 #include "tls/tls.h"
-#include "stream/unchunk.h"
+#include "call/unchunk.h"
 
 /* Buffers of one clamped vector; a shorter read is always allowed. */
 #define CLAMPED_MAX 8

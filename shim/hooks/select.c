@@ -6,8 +6,8 @@
 
 #include "process/calls.h"
 #include "process/memory.h"
-#include "stream/bulk.h"
-#include "stream/wait_loop.h"
+#include "call/bulk.h"
+#include "wait/wait_loop.h"
 #include "tls/tls.h"
 
 /* Larger sets than the C library's own type are passed through: their size is not known here. */

@@ -10,10 +10,10 @@
 #include "process/calls.h"
 #include "connect.h"
 #include "process/memory.h"
-#include "stream/attempt.h"
+#include "wait/attempt.h"
 #include "stream/names.h"
-#include "stream/call.h"
-#include "stream/unchunk.h"
+#include "call/call.h"
+#include "call/unchunk.h"
 
 EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
 {

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "stream/attempt.h"
+#include "wait/attempt.h"
 #include "process/calls.h"
 #include "connect.h"
 #include "process/fork.h"
@@ -15,7 +15,7 @@
 #include "stream/over.h"
 #include "process/memory.h"
 #include "stream/stream.h"
-#include "stream/unchunk.h"
+#include "call/unchunk.h"
 
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62

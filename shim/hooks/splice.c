@@ -9,8 +9,8 @@
 
 #include "process/agent.h"
 #include "process/calls.h"
-#include "stream/call.h"
-#include "stream/unchunk.h"
+#include "call/call.h"
+#include "call/unchunk.h"
 
 static ssize_t send_tracked(struct stream *s, int out, int in, off64_t *offset, size_t count)
 {

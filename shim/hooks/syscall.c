@@ -8,7 +8,7 @@
 
 #include "process/calls.h"
 #include "confine.h"
-#include "stream/epoll_set.h"
+#include "wait/epoll_set.h"
 #include "process/load.h"
 
 EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)

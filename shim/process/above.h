@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Before a fork, or before Midstream withdraws: no connection needs its framing taken out any more (stream/unchunk.c). */
+/* Before a fork, or before Midstream withdraws: no connection needs its framing taken out any more (call/unchunk.c). */
 void unchunk_end_all(void);
 
-/* Likewise: handshakes go on where the program has begun them (stream/attempt.c). */
+/* Likewise: handshakes go on where the program has begun them (wait/attempt.c). */
 void attempts_withdraw(void);
 
 /* In a forked child: nothing of the parent's is followed. */

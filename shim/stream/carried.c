@@ -1,8 +1,8 @@
 /* carried.c: see carried.h. */
-#include "stream/carried.h"
+#include "carried.h"
 
 #include "process/calls.h"
-#include "stream/stream.h"
+#include "stream.h"
 
 EXPORT int midstream_carries(int fd, int pid, int number)
 {

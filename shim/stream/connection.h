@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "framing.h"
+#include "framing/framing.h"
 
 struct twin;
 

@@ -5,7 +5,7 @@
 
 #include "caller.h"
 #include "process/calls.h"
-#include "socket.h"
+#include "network/socket.h"
 
 /* Nothing waits to be read, and what has been read is counted. */
 static bool is_counted(const struct stream *s)

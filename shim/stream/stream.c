@@ -6,18 +6,17 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "attempt.h"
+#include "above.h"
 #include "caller.h"
 #include "process/above.h"
 #include "process/calls.h"
 #include "channel.h"
-#include "exchange.h"
 #include "process/fork.h"
 #include "gate.h"
 #include "process/agent.h"
 #include "process/load.h"
 #include "over.h"
-#include "use.h"
+#include "network/use.h"
 #include "process/withdraw.h"
 
 _Atomic(struct stream *) stream_table[STREAM_TABLE];

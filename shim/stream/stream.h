@@ -25,8 +25,8 @@
 
 #include "../../cgo/abi.h"
 #include "connection.h"
-#include "framing.h"
-#include "hello.h"
+#include "framing/framing.h"
+#include "framing/hello.h"
 #include "process/clock.h"
 #include "process/own.h"
 #include "quiet.h"

@@ -4,7 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "attempt.h"
+#include "above.h"
 #include "gate.h"
 #include "process/above.h"
 #include "process/calls.h"

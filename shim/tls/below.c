@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "stream/hello.h"
+#include "framing/hello.h"
 #include "tls.h"
 
 /* The last of them whose session has not been asked for. Under tls_mutex. */

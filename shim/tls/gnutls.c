@@ -8,7 +8,7 @@
 
 #include "process/calls.h"
 #include "process/settings.h"
-#include "stream/hello.h"
+#include "framing/hello.h"
 #include "tls.h"
 #include "twin.h"
 

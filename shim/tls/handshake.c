@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "stream/epoll.h"
+#include "wait/epoll.h"
 #include "twin_work.h"
 
 /* A handshake may take so long; the core's own time-out is usually shorter. */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "stream/hello.h"
+#include "framing/hello.h"
 #include "tls.h"
 #include "twin.h"
 

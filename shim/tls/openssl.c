@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "process/calls.h"
-#include "stream/hello.h"
+#include "framing/hello.h"
 #include "inline.h"
 #include "tls.h"
 #include "twin.h"

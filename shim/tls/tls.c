@@ -7,14 +7,14 @@
 #include <sys/uio.h>
 
 #include "below.h"
-#include "stream/bulk.h"
+#include "call/bulk.h"
 #include "stream/caller.h"
 #include "process/above.h"
 #include "process/calls.h"
 #include "process/settings.h"
 #include "stream/channel.h"
-#include "stream/ending.h"
-#include "stream/epoll.h"
+#include "call/ending.h"
+#include "wait/epoll.h"
 #include "process/fork.h"
 #include "process/load.h"
 #include "stream/gate.h"

@@ -13,7 +13,7 @@
 #include "process/calls.h"
 #include "process/own.h"
 #include "stream/channel.h"
-#include "stream/socket.h"
+#include "network/socket.h"
 #include "twin_work.h"
 
 static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;

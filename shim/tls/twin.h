@@ -10,8 +10,8 @@
 #ifndef MIDSTREAM_TWIN_H
 #define MIDSTREAM_TWIN_H
 
-#include "stream/framing.h"
-#include "stream/reframe.h"
+#include "framing/framing.h"
+#include "framing/reframe.h"
 #include "tls.h"
 
 struct twin {

@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(folder)
 		program := filepath.Join(folder, "follow")
 		build := exec.Command("cc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-			"-I../..", "-o", program, "follow/follow.c", "../../stream/framing.c")
+			"-I../..", "-o", program, "follow/follow.c", "../../framing/framing.c")
 		if text, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "compile follow/follow.c: %v\n%s", err, text)
 			return 1
@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 		if err := follow.Start(); err != nil {
 			panic(err)
 		}
-		more, stop, err := startHelper(folder, "reframe", "reframe/reframe.c", "../../stream/reframe.c", "../../stream/framing.c")
+		more, stop, err := startHelper(folder, "reframe", "reframe/reframe.c", "../../framing/reframe.c", "../../framing/framing.c")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

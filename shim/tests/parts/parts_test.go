@@ -10,7 +10,7 @@ import (
 
 // Files of the shim that need no stand-in. What they and the tested files hold beyond what a program can come to is left out by the
 // linker, with all that it calls; a function that is missing beside that does not link.
-var selfContained = []string{"process/calls", "process/memory", "stream/epoll_set", "stream/readiness", "stream/socket", "stream/still"}
+var selfContained = []string{"process/calls", "process/memory", "wait/epoll_set", "wait/readiness", "network/socket", "stream/still"}
 
 // runs compiles a program of programs/ and runs it some times.
 func runs(t *testing.T, name string) {

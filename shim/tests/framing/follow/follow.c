@@ -1,5 +1,5 @@
 /*
- * follow.c: has shim/stream/framing.c follow messages that come on standard input, and says on standard output what it made of
+ * follow.c: has shim/framing/framing.c follow messages that come on standard input, and says on standard output what it made of
  * them, for the test in the folder above.
  *
  * A message: u8 0 response, 1 response to HEAD, 2 request; u32 octets; u32 pieces; the sizes of the pieces, u32
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "stream/framing.h"
+#include "framing/framing.h"
 
 static bool take(void *into, size_t count)
 {

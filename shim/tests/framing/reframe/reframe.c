@@ -1,5 +1,5 @@
 /*
- * reframe.c: has shim/stream/reframe.c deliver an answer in the framing of another, for the test in the folder above.
+ * reframe.c: has shim/framing/reframe.c deliver an answer in the framing of another, for the test in the folder above.
  *
  * A case on standard input: i64 left; u32 longer, whole, seed; u32 octets of the old response that the program has read,
  * and these; u32 octets of the new answer, and these. Its answer on standard output: u32 1 if it is refused, or 0; u32
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/reframe.h"
+#include "framing/reframe.h"
 
 static void take(void *into, size_t count)
 {

@@ -1,6 +1,6 @@
 /*
  * changes.c: two threads change the membership of one descriptor in an epoll set; the second does so when the kernel has heard the
- * first, which has not returned yet. Exit status 0: what is remembered (shim/stream/epoll.c) is what the kernel heard last.
+ * first, which has not returned yet. Exit status 0: what is remembered (shim/wait/epoll.c) is what the kernel heard last.
  */
 #include "epoll.h"
 

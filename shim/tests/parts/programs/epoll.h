@@ -1,5 +1,5 @@
-/* epoll.h: shim/stream/epoll.c with one stream, whose gate is open, and stand-ins for what it calls in all programs. */
-#include "stream/epoll.c"
+/* epoll.h: shim/wait/epoll.c with one stream, whose gate is open, and stand-ins for what it calls in all programs. */
+#include "wait/epoll.c"
 #include "process/withdraw.h"
 
 #include "not_called.h"

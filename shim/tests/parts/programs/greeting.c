@@ -3,10 +3,10 @@
  * long as the path may take, no other one is made; others do not wait for ever while one thread looks; and whoever withdraws the
  * handshake, at whatever moment, has the program's own connection back, whether its epoll sets are known or not.
  */
-#include "stream/attempt.c"
-#include "stream/flight.c"
+#include "wait/attempt.c"
+#include "wait/flight.c"
 #include "stream/gate.c"
-#include "stream/hello.c"
+#include "framing/hello.c"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* epoll.c: what is in an epoll set, as told in /proc/self/fdinfo. */
-#include "stream/epoll_set.c"
+#include "wait/epoll_set.c"
 
 #include "read.h"
 

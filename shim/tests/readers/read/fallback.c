@@ -1,5 +1,5 @@
 /* fallback.c: /proc/net/dev. */
-#include "stream/fallback.c"
+#include "wait/fallback.c"
 
 #include <stdarg.h>
 

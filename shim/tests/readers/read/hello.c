@@ -1,5 +1,5 @@
 /* hello.c: a TLS ClientHello. */
-#include "stream/hello.c"
+#include "framing/hello.c"
 
 #include "read.h"
 

@@ -1,5 +1,5 @@
 /* recognise.c: the first octets of a tunnel. */
-#include "stream/recognise.c"
+#include "call/recognise.c"
 
 #include "read.h"
 

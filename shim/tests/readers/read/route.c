@@ -1,5 +1,5 @@
 /* route.c: routes and links as netlink tells them. */
-#include "stream/route.c"
+#include "network/route.c"
 
 #include "read.h"
 

@@ -1,5 +1,5 @@
 /* use.c: the manager's order, as a link has it. */
-#include "stream/use.c"
+#include "network/use.c"
 
 #include "read.h"
 

@@ -15,9 +15,9 @@
 #include "epoll.h"
 #include "flight.h"
 #include "process/fork.h"
-#include "gate.h"
+#include "stream/gate.h"
 #include "process/own.h"
-#include "socket.h"
+#include "network/socket.h"
 
 /* An attempt that takes so long may have lost its carrier; that is looked at again every second. */
 #define LOOK_NS 250000000LL

@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "attempt.h"
-#include "caller.h"
+#include "stream/caller.h"
 #include "process/agent.h"
-#include "stream.h"
+#include "stream/stream.h"
 
 /* There are streams, or connections being made, of which a wait must not show everything. */
 static inline bool wait_is_watched(void)

@@ -4,16 +4,16 @@
 #include <sched.h>
 #include <sys/stat.h>
 
-#include "caller.h"
+#include "stream/caller.h"
 #include "process/calls.h"
-#include "channel.h"
-#include "due.h"
-#include "gate.h"
+#include "stream/channel.h"
+#include "stream/due.h"
+#include "stream/gate.h"
 #include "process/agent.h"
 #include "process/load.h"
 #include "recognise.h"
-#include "socket.h"
-#include "tail.h"
+#include "network/socket.h"
+#include "framing/tail.h"
 
 /* Request n + 1 begins. False when the stream is not followed any more. */
 static bool begin_request(struct stream *s, uint64_t number)

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attempt.h"
+#include "wait/attempt.h"
 #include "process/calls.h"
-#include "hello.h"
-#include "over.h"
+#include "framing/hello.h"
+#include "stream/over.h"
 #include "process/withdraw.h"
 
 int recognise_method(const char *start, size_t length)

@@ -11,13 +11,13 @@
 
 #include "attempt.h"
 #include "process/calls.h"
-#include "ending.h"
+#include "above.h"
 #include "epoll_set.h"
 #include "process/fork.h"
-#include "gate.h"
+#include "stream/gate.h"
 #include "process/memory.h"
 #include "readiness.h"
-#include "socket.h"
+#include "network/socket.h"
 #include "wait.h"
 
 /* Pending plaintext has been lent EPOLLOUT for, once at least. */

@@ -3,11 +3,11 @@
 
 #include <sys/uio.h>
 
-#include "caller.h"
+#include "stream/caller.h"
 #include "process/calls.h"
 #include "exchange.h"
 #include "process/fork.h"
-#include "gate.h"
+#include "stream/gate.h"
 #include "process/agent.h"
 
 /* The coarse clock is asked at every so many reads: at such a rate, that is more often than it ticks. */

@@ -11,7 +11,7 @@
 
 #include <poll.h>
 
-#include "stream.h"
+#include "stream/stream.h"
 
 /* In poll(2) and in epoll(7) they have the same values. */
 #define READINESS_INPUT ((uint32_t)(POLLIN | POLLRDNORM))

@@ -4,16 +4,16 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "caller.h"
+#include "stream/caller.h"
 #include "process/calls.h"
-#include "channel.h"
+#include "stream/channel.h"
 #include "exchange.h"
 #include "process/fork.h"
-#include "gate.h"
+#include "stream/gate.h"
 #include "process/agent.h"
 #include "process/load.h"
-#include "socket.h"
-#include "over.h"
+#include "network/socket.h"
+#include "stream/over.h"
 
 bool ending_is_fatal(int error)
 {

@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 
 #include "process/calls.h"
-#include "hello.h"
-#include "names.h"
+#include "framing/hello.h"
+#include "stream/names.h"
 
 /* Handshakes that are followed at once, and the longest hello: with tickets and keys of post-quantum groups they have some 2 kB. */
 #define FLIGHTS 16

@@ -7,7 +7,7 @@
 #ifndef MIDSTREAM_FLIGHT_H
 #define MIDSTREAM_FLIGHT_H
 
-#include "stream.h"
+#include "stream/stream.h"
 
 /* What the program has sent first: kept if it is one ClientHello, whole, and nothing else, and there is room. */
 bool flight_keep(struct stream *s, const uint8_t *octets, size_t count);

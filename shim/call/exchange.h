@@ -7,7 +7,7 @@
 #ifndef MIDSTREAM_EXCHANGE_H
 #define MIDSTREAM_EXCHANGE_H
 
-#include "stream.h"
+#include "stream/stream.h"
 
 /* Octets that the program has sent. */
 void exchange_sent(struct stream *s, const uint8_t *octets, size_t count);

@@ -2,7 +2,7 @@
 #ifndef MIDSTREAM_EPOLL_H
 #define MIDSTREAM_EPOLL_H
 
-#include "stream.h"
+#include "stream/stream.h"
 
 /*
  * Why it cannot be known which sets the descriptor is in, or NULL. Whoever has an io_uring may change sets by it, as libuv does, which no

@@ -6,18 +6,18 @@
 #include <sched.h>
 #include <sys/uio.h>
 
-#include "attempt.h"
-#include "caller.h"
+#include "wait/attempt.h"
+#include "stream/caller.h"
 #include "process/calls.h"
 #include "ending.h"
-#include "epoll.h"
+#include "wait/epoll.h"
 #include "exchange.h"
 #include "process/fork.h"
-#include "gate.h"
-#include "readiness.h"
+#include "stream/gate.h"
+#include "wait/readiness.h"
 #include "recognise.h"
-#include "tail.h"
-#include "over.h"
+#include "framing/tail.h"
+#include "stream/over.h"
 #include "unchunk.h"
 
 /* How often a read looks whether another one, which takes chunk framing out, has finished; that one has not if it waits itself. */

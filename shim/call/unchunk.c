@@ -8,13 +8,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "caller.h"
+#include "stream/caller.h"
 #include "process/above.h"
 #include "process/calls.h"
 #include "exchange.h"
 #include "process/fork.h"
-#include "gate.h"
-#include "reframe.h"
+#include "stream/gate.h"
+#include "framing/reframe.h"
 
 /* What is looked at of framing at once: more than a chunk's line end and the next chunk's size line mostly are. */
 #define PIECE 64

@@ -7,7 +7,7 @@
 #ifndef MIDSTREAM_WAIT_LOOP_H
 #define MIDSTREAM_WAIT_LOOP_H
 
-#include "gate.h"
+#include "stream/gate.h"
 #include "readiness.h"
 #include "wait.h"
 

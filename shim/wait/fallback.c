@@ -16,13 +16,13 @@
 #include "epoll.h"
 #include "process/fork.h"
 #include "process/own.h"
-#include "bound.h"
-#include "route.h"
+#include "network/bound.h"
+#include "network/route.h"
 #include "process/lines.h"
 #include "process/settings.h"
-#include "socket.h"
-#include "stream.h"
-#include "use.h"
+#include "network/socket.h"
+#include "stream/stream.h"
+#include "network/use.h"
 
 struct ranked {
     struct route route;

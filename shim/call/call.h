@@ -7,7 +7,7 @@
 #ifndef MIDSTREAM_CALL_H
 #define MIDSTREAM_CALL_H
 
-#include "stream.h"
+#include "stream/stream.h"
 
 struct call {
     struct stream *stream;

@@ -5,9 +5,8 @@
 
 #include "attempt.h"
 #include "process/calls.h"
-#include "ending.h"
-#include "socket.h"
-#include "unchunk.h"
+#include "above.h"
+#include "network/socket.h"
 
 /* Another connection has been proved to deliver before it is put on a descriptor: what comes first is mostly there, or on its way. */
 #define PROMISE_MS 500

@@ -9,7 +9,7 @@
 #define MIDSTREAM_BULK_H
 
 #include "call.h"
-#include "over.h"
+#include "stream/over.h"
 
 /*
  * Begins such a read of `length` octets, to be ended by bulk_end. False: the long way is to be gone; nothing has been

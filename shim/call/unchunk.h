@@ -10,6 +10,7 @@
 #define MIDSTREAM_UNCHUNK_H
 
 #include "call.h"
+#include "wait/above.h"
 
 /* The connection brings chunks; its next octet is one of `left` octets of a chunk's data. */
 void unchunk_begin(struct connection *c, uint64_t left);
@@ -36,15 +37,11 @@ bool unchunk_step(struct call *call, int flags, size_t *allowed, ssize_t *result
 /* Such a call has taken octets, unless it was a look ahead. */
 void unchunk_took(struct call *call, ssize_t result);
 
-/* A wait says that the descriptor is readable: whether it is, for the program. Steps over framing. */
-bool unchunk_is_readable(struct stream *s);
-
 /*
  * The program is about to have the connection where nobody takes framing out: behind another descriptor, in a child, in stdio.
  * The stretch ends here, and the relay comes back first. Does nothing where another thread reads, or framing does not come.
  */
 void unchunk_end(struct stream *s);
-
 
 /* Of the octets that the kernel says can be read (FIONREAD): how many of those are content, at least. Within the gate. */
 int unchunk_unread(struct stream *s, int unread);

@@ -6,7 +6,7 @@
 #ifndef MIDSTREAM_RECOGNISE_H
 #define MIDSTREAM_RECOGNISE_H
 
-#include "stream.h"
+#include "stream/stream.h"
 
 /* 1: a GET begins; 0: another method, or not yet clear; -1: not HTTP. */
 int recognise_method(const char *start, size_t length);

@@ -15,10 +15,7 @@
 #ifndef MIDSTREAM_ATTEMPT_H
 #define MIDSTREAM_ATTEMPT_H
 
-#include "stream.h"
-
-/* Attempts that are followed. While 0, waits cost one load more than without. */
-extern _Atomic uint32_t attempts_open;
+#include "stream/above.h"
 
 /* connect() has answered EINPROGRESS, to its peer, and the socket is free to go anywhere (fallback.h). */
 void attempt_begin(struct stream *s);
@@ -26,20 +23,8 @@ void attempt_begin(struct stream *s);
 /* So it is, and this is the first that the program has sent on it. Within the call. */
 void attempt_greeted(struct stream *s, const uint8_t *octets, size_t count);
 
-/*
- * The program sends more without an answer: that is for the connection on which it has sent the rest. Or the descriptor is about to be
- * shared, or left. A handshake is not followed any more, and where nobody has answered the program's own connection is back. Keeps errno.
- */
-void attempt_withdraw(struct stream *s);
-
-/* All handshakes: any descriptor may be about to be shared. Keeps errno. */
+/* All handshakes are withdrawn: any descriptor may be about to be shared. Keeps errno. */
 void attempts_withdraw(void);
-
-/* The connection is made, or nobody follows it any more. By a thread inside the gate, or before there is another. */
-void attempt_over(struct stream *s);
-
-/* In a forked child: what was kept is the parent's. */
-void attempt_forget(struct stream *s);
 
 /*
  * A wait has shown events on the descriptor. True when they are not the program's to see: the connection has failed, and
