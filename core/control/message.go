@@ -39,6 +39,7 @@ const (
 	MethodInterfaces = "interfaces" // what is known of the interfaces
 	MethodFacts      = "facts"      // what is known of them that the kernel does not tell; also a notification of midstreamd's
 	MethodUse        = "use"        // look at the directives and follow them, now
+	MethodHold       = "hold"       // keep downloads where they are, and their programs waiting for as long as it takes
 	MethodRelease    = "release"    // tell programs that are held how their connections ended
 	MethodAggregate  = "aggregate"  // let several networks feed downloads together, or one again
 	MethodVersion    = "version"    // which version of Midstream runs there

@@ -46,6 +46,7 @@ type Session struct {
 	Migrations []Migration `json:"migrations"`
 	TLS        *TLS        `json:"tls,omitempty"`  // nil where the stream carries plain HTTP
 	Held       *Held       `json:"held,omitempty"` // nil where the program is not held
+	Kept       bool        `json:"kept,omitempty"` // a person wants it to stay, and its program to be held for as long as it takes
 	// Paths feed it together; none where its own connection alone does.
 	Paths []Path `json:"paths,omitempty"`
 }
@@ -68,7 +69,7 @@ type Held struct {
 	Why   string `json:"why"`
 }
 
-// ReleaseParams are those of MethodRelease.
+// ReleaseParams are those of MethodRelease, and of MethodHold; both have a MigrateResult.
 type ReleaseParams struct {
 	Session string `json:"session,omitempty"` // one only; "" means all of the process
 }

@@ -78,7 +78,7 @@ func (s *Stream) keepWord(to, trigger string) {
 func (c *Controller) forgetWords() {
 	for _, s := range c.all("") {
 		s.mu.Lock()
-		s.asked = ""
+		s.asked, s.kept = "", false
 		s.mu.Unlock()
 	}
 }

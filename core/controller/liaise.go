@@ -220,6 +220,12 @@ func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, p
 			return nil, true, err
 		}
 		return c.release(p.Session), true, nil
+	case control.MethodHold:
+		var p control.ReleaseParams
+		if err := control.Params(method, params, &p); err != nil {
+			return nil, true, err
+		}
+		return c.hold(p.Session), true, nil
 	case control.MethodAggregate:
 		var p control.AggregateParams
 		if err := control.Params(method, params, &p); err != nil {

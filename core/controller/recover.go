@@ -58,7 +58,7 @@ func (s recovered) State() recovery.State {
 	defer s.mu.Unlock()
 	return recovery.State{
 		Exchange: s.current(), Movable: s.why() == "", Closed: s.closed,
-		Held: s.failed.pending(), Told: s.failed != nil && s.failed.over, Released: s.failed.pending() && s.failed.hold.released,
+		Held: s.failed.pending(), Told: s.failed != nil && s.failed.over, Released: s.failed.pending() && s.failed.hold.released, Kept: s.kept,
 		Lost: s.pathLost() != "", Several: s.together != nil, Flow: s.flow, Interface: s.iface, Server: s.server, Changed: s.changed,
 	}
 }

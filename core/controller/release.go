@@ -1,4 +1,4 @@
-// A program that is held while its connection has ended: whoever looks sees why and until when, and a person may end it.
+// A program that is held while its connection has ended: whoever looks sees why and until when, and a person may end or prolong it.
 package controller
 
 import (
@@ -47,8 +47,8 @@ func (s *Stream) Met(reason error) {
 	}
 }
 
-// describe says what a person is told, nil where the program is not held. With s.mu.
-func (f *failure) describe() *control.Held {
+// describe says what a person is told, nil where the program is not held; kept: for as long as it takes. With s.mu.
+func (f *failure) describe(kept bool) *control.Held {
 	if !f.pending() {
 		return nil
 	}
@@ -59,28 +59,55 @@ func (f *failure) describe() *control.Held {
 	if f.hold.met != "" {
 		h.Why += "; the last attempt: " + f.hold.met
 	}
-	if !f.hold.until.IsZero() {
+	if !f.hold.until.IsZero() && !kept {
 		h.Until = &control.Time{Time: f.hold.until}
 	}
 	return h
 }
 
-// release has programs told how their connections ended, those of one session only unless session is empty. The recovery that
-// runs does it: a hand-over that it has begun comes first.
+// hold keeps downloads where they are, as if the person had moved them there, and has their programs held, should it come to that, for as
+// long as it takes; those of one session only unless session is empty. release takes it back.
+func (c *Controller) hold(session string) control.MigrateResult {
+	result := control.MigrateResult{Streams: []control.StreamResult{}}
+	streams := c.all(session)
+	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
+	for _, s := range streams {
+		s.mu.Lock()
+		why := s.why()
+		if why == "" && !s.closed {
+			s.kept, s.asked = true, s.iface
+			s.change()
+		}
+		s.mu.Unlock()
+		switch {
+		case why == "":
+			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), OK: true})
+		case session != "":
+			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), Reason: why})
+		}
+	}
+	return result
+}
+
+// release has programs told how their connections ended, those of one session only unless session is empty, and takes hold back. The
+// recovery that runs does it: a hand-over that it has begun comes first.
 func (c *Controller) release(session string) control.MigrateResult {
 	result := control.MigrateResult{Streams: []control.StreamResult{}}
 	streams := c.all(session)
 	sort.Slice(streams, func(i, j int) bool { return streams[i].id < streams[j].id })
 	for _, s := range streams {
 		s.mu.Lock()
-		held := s.failed.pending()
+		held, kept := s.failed.pending(), s.kept
+		if kept {
+			s.kept, s.asked = false, ""
+		}
 		if held {
 			s.failed.hold.released = true
 			s.change()
 		}
 		s.mu.Unlock()
 		switch {
-		case held:
+		case held || kept:
 			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), OK: true})
 		case session != "":
 			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), Reason: "it is not held"})

@@ -67,6 +67,7 @@ type Stream struct {
 	resumed    time.Duration // the last Resumed, -1 none yet
 	history    []control.Migration
 	local      netip.AddrPort
+	kept       bool // a person wants it to stay, and to be held for as long as it takes
 	guarded    bool // the shim holds the program when the connection fails
 	recovering bool
 	leaving    bool        // an idle connection is being moved or dropped
@@ -338,7 +339,7 @@ func (s *Stream) session() control.Session {
 		}
 	}
 	out.TLS = s.tls.describe()
-	out.Held = s.failed.describe()
+	out.Held, out.Kept = s.failed.describe(s.kept), s.kept
 	e := s.current()
 	if e != nil {
 		out.State = control.StateActive

@@ -313,6 +313,11 @@ func (r *recovery) out(c standby.Candidate) bool {
 // hopeless says why the program is to be told, "" if it is to be kept waiting.
 func (r *recovery) hopeless(queue []standby.Candidate, s State) string {
 	now := time.Now()
+	kept := s.Held && s.Kept
+	if kept {
+		r.deadline = now.Add(r.s.Patience())
+		r.s.HoldOn(r.deadline)
+	}
 	if now.After(r.deadline) && !r.renewed(now) {
 		return fmt.Sprintf("nothing has helped for %v: %v", r.s.Patience(), r.reason)
 	}
@@ -328,7 +333,7 @@ func (r *recovery) hopeless(queue []standby.Candidate, s State) string {
 	if !s.Held {
 		return ""
 	}
-	if now.Sub(r.trouble.held) >= shutFor && r.shut() {
+	if !kept && now.Sub(r.trouble.held) >= shutFor && r.shut() {
 		return fmt.Sprintf("no server has continued it for %v: %v", shutFor, r.reason)
 	}
 	if len(queue) > 0 || len(r.refused) == 0 {

@@ -73,6 +73,7 @@ type State struct {
 	Held      bool // the program is held: its connection has ended, and it does not know
 	Told      bool // it knows, or will
 	Released  bool // a person wants it to be told
+	Kept      bool // a person wants it to be held for as long as it takes
 	Lost      bool // nothing can be heard of its connection any more: the network is gone
 	Several   bool // several networks feed it
 	Flow      silence.Flow

@@ -51,7 +51,7 @@ func (p Process) believed(method string, answer json.RawMessage) json.RawMessage
 			return answer
 		}
 		result = slices.DeleteFunc(all, func(one json.RawMessage) bool { return !p.hasSession(one) })
-	case control.MethodMigrate, control.MethodUse, control.MethodRelease, control.MethodAggregate:
+	case control.MethodMigrate, control.MethodUse, control.MethodHold, control.MethodRelease, control.MethodAggregate:
 		var moved struct {
 			Streams []json.RawMessage `json:"streams"`
 		}

@@ -22,7 +22,7 @@ func TestAnotherUsersProcessSpeaksForItselfOnly(t *testing.T) {
 		left           int
 	}{
 		{control.MethodSessions, sessions, 1}, {control.MethodMigrate, results, 1}, {control.MethodUse, results, 1},
-		{control.MethodRelease, results, 1}, {control.MethodAggregate, results, 1}, {control.MethodSessions, "null", 0},
+		{control.MethodRelease, results, 1}, {control.MethodHold, results, 1}, {control.MethodAggregate, results, 1}, {control.MethodSessions, "null", 0},
 	} {
 		count := func(p Process) int {
 			var all []json.RawMessage

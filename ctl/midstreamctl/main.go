@@ -35,7 +35,7 @@ the control sockets. Both must be as for the programs.`
 
 // commands are midstreamctl's, in the order in which they are listed.
 var commands = []func(*environment) *cobra.Command{
-	sessionsCommand, migrateCommand, watchCommand, aggregateCommand, releaseCommand,
+	sessionsCommand, migrateCommand, watchCommand, aggregateCommand, holdCommand, releaseCommand,
 	interfacesCommand, useCommand, hintCommand, whenCommand, doctorCommand,
 	topCommand, recordCommand, plotCommand,
 	enableCommand, disableCommand, statusCommand,

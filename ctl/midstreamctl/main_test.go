@@ -32,6 +32,16 @@ type fake struct {
 	list    []control.Session
 	migrate func(control.MigrateParams) (control.MigrateResult, error)
 	watched chan struct{}
+	holds   func(method, session string) control.MigrateResult
+}
+
+func (f *fake) Call(_ context.Context, _ *control.Peer, method string, params json.RawMessage) (any, bool, error) {
+	if f.holds == nil || method != control.MethodHold && method != control.MethodRelease {
+		return nil, false, nil
+	}
+	var p control.ReleaseParams
+	err := control.Params(method, params, &p)
+	return f.holds(method, p.Session), true, err
 }
 
 func (f *fake) Sessions() []control.Session { return f.list }
@@ -388,7 +398,7 @@ func TestNothingOfAnotherProcessIsObeyed(t *testing.T) {
 			}
 		}
 		if strings.HasSuffix(args, "--json") && !json.Valid([]byte(out)) {
-			t.Errorf("%s writes what is no JSON", args)
+			t.Errorf("%s writes what is no JSON: %.300q … %q %q", args, out, out[max(0, len(out)-200):], errs)
 		}
 	}
 }

@@ -108,9 +108,12 @@ func sessionTable(list []control.Session, width int) []byte {
 	var b bytes.Buffer
 	table(&b, columns, rows, width)
 	for _, s := range list {
-		if s.Held != nil {
-			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(heldSentence(s.Held, time.Now())))
+		switch {
+		case s.Held != nil:
+			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(heldSentence(s.Held, s.Kept, time.Now())))
 			fmt.Fprintf(&b, "  to end that now: midstreamctl release %s\n", display.Line(s.ID))
+		case s.Kept:
+			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), keptSentence)
 		}
 		for _, p := range s.Paths {
 			fmt.Fprintf(&b, "%s is fed over %s\n", display.Line(s.ID), display.Line(pathLine(p)))

@@ -23,8 +23,9 @@ import (
 
 const topLong = `Shows each network's rate as a curve and each download as a bar, with what came over which
 network, what it waits for and how long it has stalled. Keys move the download that is
-chosen (m), have all downloads use one network (u) or the best again (a), and end the
-holding of a program (r). Up and down choose, q ends.
+chosen (m), have all downloads use one network (u) or the best again (a), hold it where it
+is and its program, for as long as it takes (h), and release it (r). Up and down choose, q
+ends.
 
 With --plain, or where the output is no terminal, it says in sentences what changes: for
 screen readers. NO_COLOR leaves colours out.`
@@ -311,10 +312,13 @@ func (t *top) key(key tcell.Key, r rune) bool {
 		})
 	case r == 'a':
 		t.begin(func() string { return t.uses(manager.Auto) })
-	case r == 'r' && len(t.sessions) > 0:
-		id := t.sessions[t.chosen].ID
+	case (r == 'h' || r == 'r') && len(t.sessions) > 0:
+		id, does := t.sessions[t.chosen].ID, holds
+		if r == 'r' {
+			does = releases
+		}
 		t.begin(func() string {
-			return t.silently("released", func(e *environment) int { return releaseHeld(e, []string{id}, 0, false) })
+			return t.silently(does.done, func(e *environment) int { return does.run(e, []string{id}, 0, false) })
 		})
 	}
 	return false
@@ -474,8 +478,11 @@ func (t *top) sentence(s control.Session) string {
 	if n := len(s.Migrations); n > 0 {
 		text += fmt.Sprintf(", moved %d times", n)
 	}
-	if s.Held != nil {
-		text += "; it " + heldSentence(s.Held, t.now)
+	switch {
+	case s.Held != nil:
+		text += "; it " + heldSentence(s.Held, s.Kept, t.now)
+	case s.Kept:
+		text += "; it " + keptSentence
 	}
 	return text
 }

@@ -138,7 +138,7 @@ func (p *picture) draw(s tcell.Screen, l look) {
 		}
 	}
 	b.text(0, b.height-2, bold, display.Shorten(display.Line(p.question+p.answer), b.width))
-	keys := "m move  u use for all  a best again  r release  up/down choose  q quit"
+	keys := "m move  u use for all  a best again  h hold  r release  up/down choose  q quit"
 	if p.question != "" {
 		keys = "a number chooses  Esc leaves it"
 	}
@@ -227,9 +227,11 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 	}
 	switch {
 	case s.Held != nil:
-		say = "HELD: it " + heldSentence(s.Held, p.now)
+		say = "HELD: it " + heldSentence(s.Held, s.Kept, p.now)
 	case s.Why != "" && !s.Movable:
 		say += ": cannot be moved: " + s.Why
+	case s.Kept:
+		say += "; it " + keptSentence
 	}
 	b.text(2, y+2, tcell.StyleDefault.Dim(b.colours), display.Shorten(display.Line(say), b.width-2))
 }

@@ -120,7 +120,9 @@ func TestTopFitsEveryTerminal(t *testing.T) {
 func TestTopMovesWhatIsChosen(t *testing.T) {
 	dir := isolate(t)
 	asked := make(chan control.MigrateParams, 1)
-	serve(t, dir, 1, &fake{list: []control.Session{{ID: "1-1", PID: 1}, {ID: "1-2", PID: 1}}, migrate: func(p control.MigrateParams) (control.MigrateResult, error) {
+	serve(t, dir, 1, &fake{list: []control.Session{{ID: "1-1", PID: 1}, {ID: "1-2", PID: 1}}, holds: func(method, session string) control.MigrateResult {
+		return control.MigrateResult{Streams: []control.StreamResult{{ID: session, OK: method == control.MethodHold, Reason: "it is not held"}}}
+	}, migrate: func(p control.MigrateParams) (control.MigrateResult, error) {
 		asked <- p
 		return control.MigrateResult{Streams: []control.StreamResult{{ID: p.Session, OK: true, Migration: &control.Migration{StallMS: 5}}}}, nil
 	}})
@@ -151,9 +153,11 @@ func TestTopMovesWhatIsChosen(t *testing.T) {
 	if run.key(tcell.KeyEscape, 0) || run.question != "" {
 		t.Error("Esc does not leave the question")
 	}
-	run.key(tcell.KeyRune, 'r')
-	if said := <-run.done; !strings.Contains(said, "there is no method") && !strings.Contains(said, "not held") {
-		t.Error(said)
+	for r, want := range map[rune]string{'h': "held: 1-2", 'r': "1-2 was not released: it is not held"} {
+		run.key(tcell.KeyRune, r)
+		if said := <-run.done; said != want {
+			t.Error(said)
+		}
 	}
 	run.key(tcell.KeyRune, 'a')
 	if said := <-run.done; said == "" {
@@ -168,6 +172,10 @@ func TestTopInWords(t *testing.T) {
 	dir := isolate(t)
 	if status, out, _ := ctl("top", "--once"); status != exitOK || out != "no downloads\n" {
 		t.Errorf("%d %q", status, out)
+	}
+	kept := newTop(&environment{}).sentence(control.Session{ID: "1-1", Kept: true})
+	if !strings.HasSuffix(kept, "; it stays where it is until midstreamctl release") {
+		t.Error(kept)
 	}
 	length := int64(1000)
 	serve(t, dir, 1, &fake{list: []control.Session{{ID: "1-1", PID: 1, Command: "curl -O", URL: "http://h/film.mkv", Interface: "wlan0", Received: 340, Length: &length}}})

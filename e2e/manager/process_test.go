@@ -370,3 +370,22 @@ func TestAPersonsMoveHolds(t *testing.T) {
 	d.on("wlan0")
 	d.whole()
 }
+
+// What a person holds stays where it is, when another network is better for the others.
+func TestAHeldDownloadStays(t *testing.T) {
+	s := newStage(t)
+	s.Configure("[policy]\ndwell = \"0s\"\n")
+	held, other := s.download(), s.download()
+	id := held.on("wlan0").ID
+	other.on("wlan0")
+	s.ctl("hold", id)
+	s.ctl("hint", "wwan0", "preferred=true")
+	other.on("wwan0")
+	if x := held.session(); x == nil || x.Interface != "wlan0" {
+		t.Errorf("%+v", x)
+	}
+	s.ctl("release", id)
+	held.on("wwan0")
+	held.stop()
+	other.stop()
+}
