@@ -32,6 +32,7 @@ import (
 	"midstream/core/netmon"
 	"midstream/core/reach"
 	"midstream/core/resolve"
+	"midstream/core/sampler"
 	"midstream/core/smallfile"
 	"midstream/core/standby"
 )
@@ -74,7 +75,7 @@ type Controller struct {
 	liaison  *liaison.Liaison
 	networks netmon.Monitor
 	reach    *reach.Reach
-	sampler  sampler
+	sampler  *sampler.Sampler
 	standbys standby.Count
 
 	lost    sync.Once // a message to the shim
@@ -97,7 +98,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 	}
 	c.reach = reach.New(cfg, c.manager, &allowed.Rules{Config: cfg, Networks: &c.networks}, &c.names)
 	c.liaison = liaison.New(process{c}, c.manager, &c.networks, pid, c.command, logger)
-	c.sampler.init()
+	c.sampler = sampler.New(process{c})
 	return c
 }
 

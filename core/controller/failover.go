@@ -41,7 +41,7 @@ func (s *Stream) guard() {
 		s.c.shim.Guard(s.slot, s.id, on)
 	}
 	if on {
-		s.c.sampler.wake(s.c)
+		s.c.sampler.Wake()
 	}
 }
 

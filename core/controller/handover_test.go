@@ -3,6 +3,7 @@ package controller
 
 import (
 	"context"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -32,12 +33,13 @@ type counters struct {
 	channel.Snapshot
 	gone      bool
 	calledOff uint64
+	looks     atomic.Bool
 }
 
 func (c *counters) Read(uint32, uint64) (channel.Snapshot, bool)   { return c.Snapshot, !c.gone }
 func (c *counters) Quiet(uint32, uint64) (uint64, bool)            { return 0, false }
 func (c *counters) ByIssuer(bool)                                  {}
-func (c *counters) Looks(bool)                                     {}
+func (c *counters) Looks(on bool)                                  { c.looks.Store(on) }
 func (c *counters) Guard(uint32, uint64, bool)                     {}
 func (c *counters) Keep(uint32, uint64, bool)                      {}
 func (c *counters) Tail(uint32, uint64, uint64, int64, int) []byte { return nil }

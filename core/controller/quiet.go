@@ -59,8 +59,6 @@ func (c *Controller) askQuiet(ctx context.Context, streams []*Stream) {
 // Subscribe is Hub's: from now on every exchange is told of.
 func (c *Controller) Subscribe() (<-chan control.Event, func()) {
 	events, cancel := c.Hub.Subscribe()
-	c.sampler.mu.Lock()
-	defer c.sampler.mu.Unlock()
-	c.sampler.attend(c)
+	c.sampler.Attend()
 	return events, cancel
 }

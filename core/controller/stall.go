@@ -2,108 +2,54 @@
 package controller
 
 import (
-	"sync"
 	"time"
 
 	"midstream/core/channel"
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/recovery"
+	"midstream/core/sampler"
 	"midstream/core/silence"
 	"midstream/core/standby"
 )
 
-const (
-	awake     = time.Second     // how long the counters are looked at after an exchange
-	unreadFor = 2 * time.Second // a program that has not read for so long is told of when it does (channel.Stirs)
+// unreadFor: a program that has not read for so long is told of when it does (channel.Stirs).
+const unreadFor = 2 * time.Second
+
+// sampled is a stream as the sampler sees it.
+type sampled struct{ *Stream }
+
+var (
+	_ sampler.Stream  = sampled{}
+	_ sampler.Process = process{}
 )
 
-// sampler looks at the streams' counters while any is guarded, and for a while after each exchange; otherwise it sleeps.
-type sampler struct {
-	mu      sync.Mutex
-	running bool
-	active  time.Time     // when an exchange was seen last
-	kick    chan struct{} // holds one while there is reason to look at once
-}
-
-func (p *sampler) init() { p.kick = make(chan struct{}, 1) }
-
-// wake has the counters looked at.
-func (p *sampler) wake(c *Controller) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	slept := now.Sub(p.active) >= awake
-	p.active = now
-	c.liaison.Livens()
-	switch {
-	case !p.running:
-		p.running = true
-		p.attend(c)
-		guard.Go(func() { p.run(c) })
-	case slept:
-		select {
-		case p.kick <- struct{}{}:
-		default:
-		}
+// Each implements sampler.Process.
+func (p process) Each(look func(sampler.Stream)) {
+	for _, s := range p.c.all("") {
+		look(sampled{s})
 	}
 }
 
-// attend tells the shim whether it has to tell of every exchange. With p.mu.
-func (p *sampler) attend(c *Controller) { c.shim.Looks(p.running && !c.Watched()) }
+// Livens implements sampler.Process.
+func (p process) Livens() { p.c.liaison.Livens() }
 
-func (p *sampler) run(c *Controller) {
-	timer := time.NewTimer(silence.Tick)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-p.kick:
-		}
-		now := time.Now()
-		guarded, active, next := false, false, silence.LongestLook
-		for _, s := range c.all("") {
-			active = s.lookQuiet(now) || active
-			if on, soon := s.sample(now); on {
-				guarded, next = true, min(next, soon)
-			}
-		}
-		wait, over := p.pause(c, now, guarded, active, next)
-		if over {
-			return
-		}
-		timer.Reset(wait)
-	}
-}
+// Watched implements sampler.Process.
+func (p process) Watched() bool { return p.c.Watched() }
 
-// pause returns how long there is nothing to be looked at; over: until wake is called. Whoever guards a stream after the last look
-// has called it.
-func (p *sampler) pause(c *Controller, now time.Time, guarded, active bool, next time.Duration) (wait time.Duration, over bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if active {
-		p.active = now
-		c.liaison.Livens()
-	}
-	if time.Since(p.active) < awake {
-		p.attend(c)
-		return silence.Tick, false
-	}
-	if guarded && next < 2*silence.Tick {
-		p.attend(c)
-		return next, false
-	}
-	// The shim keeps an exchange to itself only if it finds, afterwards, that this is still said.
-	c.shim.Looks(false)
-	for _, s := range c.all("") {
-		if exchange, over := c.shim.Quiet(s.slot, s.id); exchange > 0 && !over {
-			p.active = now
-			p.attend(c)
-			return silence.Tick, false
-		}
-	}
-	p.running = guarded
-	return next, !guarded
+// Looks implements sampler.Process.
+func (p process) Looks(on bool) { p.c.shim.Looks(on) }
+
+// Stirs implements sampler.Stream.
+func (s sampled) Stirs(now time.Time) bool { return s.lookQuiet(now) }
+
+// Judge implements sampler.Stream.
+func (s sampled) Judge(now time.Time) (guarded bool, next time.Duration) { return s.sample(now) }
+
+// Untold implements sampler.Stream.
+func (s sampled) Untold() bool {
+	exchange, over := s.c.shim.Quiet(s.slot, s.id)
+	return exchange > 0 && !over
 }
 
 // sample looks at one stream, and says when it is to be looked at again; false if it is not guarded.

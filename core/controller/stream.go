@@ -150,7 +150,7 @@ func (s *Stream) handle(m channel.Message) {
 			s.exchanges = append(s.exchanges, e)
 		}
 		e.AddRequest(m.Data, m.Flags&channel.Last != 0)
-		s.c.sampler.wake(s.c)
+		s.c.sampler.Wake()
 		if m.Flags&channel.Last != 0 {
 			if e.Asked() && e.Request.BoundToConnection() {
 				s.bound = true
@@ -175,7 +175,7 @@ func (s *Stream) handle(m channel.Message) {
 			}
 		}
 	case channel.Stirs:
-		s.c.sampler.wake(s.c)
+		s.c.sampler.Wake()
 	case channel.TrailerOctets:
 		if e := s.exchange(m.Exchange); e != nil {
 			e.AddTrailer(m.Data)
