@@ -25,7 +25,7 @@ func (s *Stream) Place() reach.Place {
 func (s *Stream) place() reach.Place {
 	p := reach.Place{Interface: s.iface, Server: s.server, Peer: s.opened.Peer, Domain: s.opened.Domain, Protocol: s.opened.Protocol}
 	if s.tls != nil {
-		p.Secure, p.Tunnel = true, s.tls.tunnel
+		p.Secure, p.Tunnel = true, s.tls.Tunnel
 	}
 	return p
 }

@@ -84,7 +84,7 @@ type Stream struct {
 	evidence   allowed.Evidence // what connecting has shown of its network
 
 	// With mu, too.
-	tls *tlsSession // nil where HTTP is in the clear
+	tls *twin.Session // nil where HTTP is in the clear
 
 	twins   *twin.Twins
 	standby *standby.Keeper
@@ -223,7 +223,7 @@ func (s *Stream) handle(m channel.Message) {
 		s.info = &m
 		s.heed(m)
 	case channel.TLS:
-		s.tls = parseTLSSession(m)
+		s.tls = twin.ParseSession(m)
 	case channel.TwinAsks:
 		s.twins.Deliver(m)
 		s.showQuestion()
@@ -299,7 +299,7 @@ func (s *Stream) why() string {
 		return "its server is not known"
 	case s.failed != nil && !s.failed.pending() && e != nil:
 		return "its connection has ended"
-	case s.tls != nil && !s.tls.movable:
+	case s.tls != nil && !s.tls.Movable:
 		return "its TLS session cannot be continued"
 	case e == nil && s.last == nil:
 		return "no request has been sent"
@@ -333,12 +333,12 @@ func (s *Stream) session() control.Session {
 		Migrations: append([]control.Migration(nil), s.history...),
 		Paths:      paths,
 	}
-	if needed := s.c.needed(s.tls); out.Why == "" {
+	if needed := s.tls.Needed(s.c.config.TLS.Identity == config.IdentityIssuer); out.Why == "" {
 		if out.Movable = true; needed != "" {
 			out.Why = "only to " + needed
 		}
 	}
-	out.TLS = s.tls.describe()
+	out.TLS = describeTLS(s.tls)
 	out.Held, out.Kept = s.failed.describe(s.kept), s.kept
 	e := s.current()
 	if e != nil {
@@ -353,7 +353,7 @@ func (s *Stream) session() control.Session {
 			out.Length = &n
 		}
 	} else {
-		out.URL = s.tls.url(s.opened.Peer.Port())
+		out.URL = s.tls.URL(s.opened.Peer.Port())
 	}
 	switch {
 	case s.migrating:

@@ -1,90 +1,22 @@
-// Streams that carry TLS: what is known of the program's session.
+// Streams that carry TLS: a twin of the program's session lies over a new connection.
 package controller
 
 import (
 	"context"
-	"net"
-	"net/url"
-	"strconv"
 
 	"midstream/core/channel"
-	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/relay"
+	"midstream/core/twin"
 )
 
-// tlsSession is the program's TLS session, as the shim has found it when the first request was sent.
-type tlsSession struct {
-	library, version, alpn string
-	name                   string // the server's, as sent by SNI
-	tunnel                 string // host:port that the program's proxy was asked to connect to, "" if none
-	movable                bool   // the library can make another one like it
-	needs                  channel.Needs
-}
-
-func parseTLSSession(m channel.Message) *tlsSession {
-	texts := channel.Texts(m.Data, 5)
-	return &tlsSession{
-		library: texts[0], version: texts[1], alpn: texts[2], name: texts[3], tunnel: texts[4],
-		needs: channel.Needs(m.B), movable: m.A != 0,
-	}
-}
-
-// needed says which servers the session can be continued with, "" if any whose certificate verifies for its name will do.
-func (c *Controller) needed(t *tlsSession) string {
-	switch {
-	case t == nil:
-		return ""
-	case t.needs == channel.NeedsKeyUnverified && c.config.TLS.Identity == config.IdentityIssuer:
-		return "a server with the same public key, or a certificate of the same issuer: " + unverified
-	}
-	return needed[t.needs]
-}
-
-const unverified = "the program does not have certificates verified by its library"
-
-var needed = map[channel.Needs]string{
-	channel.NeedsCertExamined:  "a server with the same certificate: the program looks at certificates itself",
-	channel.NeedsKeyExamined:   "a server with the same public key: the program looks at certificates itself",
-	channel.NeedsKeyJudged:     "a server with the same public key: the program verifies certificates itself, while it shakes hands",
-	channel.NeedsJudgement:     "a server whose certificate the program's own verification takes",
-	channel.NeedsKeyUnverified: "a server with the same public key: " + unverified,
-}
-
-// tunnelPort returns the port that the program's proxy connects to.
-func (t *tlsSession) tunnelPort() (uint16, bool) {
-	if t == nil || t.tunnel == "" {
-		return 0, false
-	}
-	_, text, err := net.SplitHostPort(t.tunnel)
-	if err != nil {
-		return 0, false
-	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	return uint16(port), err == nil && port > 0
-}
-
-// url is what is known of a URL where no request can be seen, "" if nothing is.
-func (t *tlsSession) url(port uint16) string {
-	if t == nil || t.name == "" {
-		return ""
-	}
-	if through, ok := t.tunnelPort(); ok {
-		port = through
-	}
-	host := t.name
-	if port != 443 {
-		host = net.JoinHostPort(host, strconv.Itoa(int(port)))
-	}
-	return (&url.URL{Scheme: "https", Host: host, Path: "/"}).String()
-}
-
-func (t *tlsSession) describe() *control.TLS {
+// describeTLS says what is shown of the program's TLS session, nil where it has none.
+func describeTLS(t *twin.Session) *control.TLS {
 	if t == nil {
 		return nil
 	}
-	return &control.TLS{Library: t.library, Version: t.version, ALPN: t.alpn}
+	return &control.TLS{Library: t.Library, Version: t.Version, ALPN: t.ALPN}
 }
 
 // secure lays a twin of the program's TLS session over a connection, if the stream carries TLS. The connection is closed
