@@ -9,7 +9,7 @@
  * hand-over on, the calls that carry data work on the twin, all others on the program's own handle.
  *
  * Midstream is linked to no TLS library. The functions of each copy that a program uses are looked up when its
- * first call arrives, through the library that calls: one that was opened with RTLD_LOCAL is visible to nobody else.
+ * first call arrives, through the library that calls: one that was opened with RTLD_LOCAL is visible to nobody else (finding/library.h).
  */
 #ifndef MIDSTREAM_TLS_H
 #define MIDSTREAM_TLS_H
@@ -202,7 +202,7 @@ int tls_inside_fd(void);
  */
 bool tls_is_nested(const void *handle, const struct tls *t, const void *caller);
 
-/* Whether an address is a TLS library's, or Midstream's. */
+/* Whether an address is a TLS library's, or Midstream's (finding/library.c). */
 bool tls_is_code(const void *address);
 
 /* Around a library's call. `before` keeps the one that this thread is in already. */
@@ -212,30 +212,8 @@ void tls_end(const struct tls_frame *before);
 /* The program ends its side of the session: a response that is still under way goes on, but on no other connection. NULL is allowed. */
 void tls_half_closed(struct tls *t);
 
-/* The library that is meant by a call of `call` from `caller`. NULL: none can be found. */
-struct tls_library *tls_library_of(enum tls_call call, const struct tls_kind *kind, const void *caller);
-
-/* In a forked child. */
+/* In a forked child: which library who means is to be found out anew (finding/library.c). */
 void tls_library_forget(void);
-
-/* Copies of TLS libraries in one process. */
-#define TLS_LIBRARIES 16
-
-/* Room for so many functions of each; a power of two. */
-#define TLS_CALLS 128
-
-/* The function of the object at `base`, for a program that has looked it up: lookup.h's entry, NULL if there is no room. */
-void *tls_library_entry(const void *base, enum tls_call call);
-
-/* Such an entry has been called, and a hook follows: TLS_CALLS times one more than the library's number, and the function's. */
-extern _Thread_local uint32_t tls_meant;
-
-/* In a hook, once and before anything else: the caller as tls_library_of is to be told of it. */
-const void *tls_library_meant(void);
-static inline const void *tls_caller(const void *address)
-{
-    return tls_meant ? tls_library_meant() : address;
-}
 
 /* The session of a handle, or NULL: a table look-up. */
 struct tls *tls_find(const void *handle);

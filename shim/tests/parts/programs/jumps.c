@@ -2,7 +2,7 @@
  * jumps.c: a function whose first instructions are to give way to a jump, and that comes back to them with its last one. Exit status 0:
  * each kind of jump is seen, and none beyond the function's end is.
  */
-#include "tls/inline.c"
+#include "finding/inline.c"
 
 #include "not_called.h"
 

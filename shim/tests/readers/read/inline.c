@@ -1,5 +1,5 @@
 /* inline.c: instructions, 16 octets of code for each. */
-#include "tls/inline.c"
+#include "finding/inline.c"
 
 #include "read.h"
 

@@ -2,7 +2,7 @@
  * functions.h: what openssl.c and gnutls.c have in common. Included after FUNCTIONS(F, MARK), the list of the library's
  * functions that are called but not interposed: F(result, name, parameters) for each, MARK before those that may be missing.
  */
-#include "tls.h"
+#include "finding/library.h"
 
 #define CALLER tls_caller(__builtin_return_address(0))
 

@@ -2,7 +2,7 @@
  * lookup.h: functions that the program looks up itself, past the order in which the dynamic linker searches.
  *
  * Two ways lead past a preloaded library. dlsym(3) with a handle of dlopen's finds a TLS library's own function: here it
- * finds the hook, by way of a few instructions that note which copy of the library is meant (tls.h: tls_meant). And an
+ * finds the hook, by way of a few instructions that note which copy of the library is meant (library.h: tls_meant). And an
  * object that is opened with RTLD_DEEPBIND, as PHP does with its extensions, binds to its own libraries and the C library
  * first: its references to functions that have hooks are bound to them, once it is there.
  *
@@ -12,7 +12,7 @@
 #ifndef MIDSTREAM_LOOKUP_H
 #define MIDSTREAM_LOOKUP_H
 
-#include "tls.h"
+#include "library.h"
 
 /* The C library's dlsym. */
 void *lookup_real(void *handle, const char *name);

@@ -1,4 +1,4 @@
-/* library.c: finds the copy of a TLS library that a call is meant for; see tls.h. */
+/* library.c: finds the copy of a TLS library that a call is meant for; see library.h. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "inline.h"
+#include "library.h"
 #include "lookup.h"
-#include "tls.h"
 
 _Thread_local uint32_t tls_meant;
 _Thread_local struct tls_library *tls_last;
@@ -19,7 +19,7 @@ static _Atomic uint32_t known;
 
 #define CALL(result, name, parameters) #name,
 static const char *const names[TLS_CALL_COUNT] = {
-#include "tls.def"
+#include "tls/tls.def"
 };
 #undef CALL
 

@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 
 #include "process/calls.h"
-#include "tls.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
 
@@ -51,7 +50,7 @@ static const struct {
     const char *name;
     void *hook;
 } tls_hooks[] = {
-#include "tls.def"
+#include "tls/tls.def"
 };
 #undef CALL
 
@@ -340,7 +339,7 @@ __asm__(".text\n"
  */
 #define CALL(result, name, parameters) (void *)name,
 void *const lookup_hooks[TLS_CALL_COUNT] __attribute__((used)) = {
-#include "tls.def"
+#include "tls/tls.def"
 };
 #undef CALL
 

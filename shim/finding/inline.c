@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "library.h"
 #include "lookup.h"
-#include "tls.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
 
@@ -41,7 +41,7 @@ static const void *program; /* where it is loaded; NULL: nothing has been done *
 
 #define CALL(result, name, parameters) #name,
 static const char *const names[TLS_CALL_COUNT] = {
-#include "tls.def"
+#include "tls/tls.def"
 };
 #undef CALL
 

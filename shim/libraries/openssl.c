@@ -7,9 +7,9 @@
 
 #include "process/calls.h"
 #include "framing/hello.h"
-#include "inline.h"
-#include "tls.h"
-#include "twin.h"
+#include "finding/inline.h"
+#include "tls/tls.h"
+#include "tls/twin.h"
 
 /* ssl.h */
 #define SSL_ERROR_SSL 1

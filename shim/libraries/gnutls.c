@@ -9,8 +9,8 @@
 #include "process/calls.h"
 #include "process/settings.h"
 #include "framing/hello.h"
-#include "tls.h"
-#include "twin.h"
+#include "tls/tls.h"
+#include "tls/twin.h"
 
 /* gnutls.h */
 #define GNUTLS_CLIENT (1 << 1)
