@@ -428,6 +428,11 @@ static enum verdict sleepers_have_left(struct look *l)
 
 static enum verdict is_swapped(struct look *l)
 {
+    gate_change(l->s, true);
+    if (others_are_inside(l->s)) {
+        gate_change(l->s, false); /* one has lost patience meanwhile */
+        return WAITS;
+    }
     swap(l->s);
     return DONE;
 }

@@ -46,7 +46,10 @@ bool gate_enter(struct stream *s)
         gate_leave(s);
         if (!gate_wait(s)) {
             atomic_fetch_add(&s->inside, 1);
-            break;
+            if (!atomic_load(&s->changing)) {
+                break;
+            }
+            gate_leave(s);
         }
     }
     if (stream_of(fd) != s) {
@@ -109,8 +112,14 @@ bool gate_hold(struct stream *s)
     return close_as(s, GATE_HELD);
 }
 
+void gate_change(struct stream *s, bool changing)
+{
+    atomic_store(&s->changing, changing);
+}
+
 void gate_open(struct stream *s)
 {
+    gate_change(s, false);
     if (atomic_exchange(&s->gate, 0)) {
         atomic_fetch_sub(&gates_closed, 1);
         REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);

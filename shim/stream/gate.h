@@ -2,8 +2,9 @@
  * gate.h: holds the program's calls on a descriptor while the agent changes what is behind it.
  *
  * A call announces itself (inside), then looks at the gate; the agent closes the gate, then waits until nobody is
- * inside. Both are sequentially consistent, so one of the two always sees the other. No wait is unbounded: a
- * call that finds the gate closed for GATE_PATIENCE goes on.
+ * inside. Both are sequentially consistent, so one of the two always sees the other. A call that finds the gate closed for
+ * GATE_PATIENCE goes on, unless the agent is in the middle of the change itself (gate_change): that waits for nothing, but takes its
+ * time where a machine is overloaded or asleep, and a call that came in would find half of each connection.
  */
 #ifndef MIDSTREAM_GATE_H
 #define MIDSTREAM_GATE_H
@@ -35,6 +36,12 @@ void gate_leave_if(struct stream *s);
  */
 bool gate_close(struct stream *s);
 void gate_open(struct stream *s);
+
+/*
+ * By the agent, around the change: from then on, until the gate is opened, nobody comes in. Whoever has come in before is still to be
+ * looked for.
+ */
+void gate_change(struct stream *s, bool changing);
 
 /* By whoever meets the end of the connection. False when the gate was closed already. */
 bool gate_hold(struct stream *s);

@@ -75,6 +75,7 @@ struct stream {
 
     /* The gate (gate.c). */
     _Atomic uint32_t gate;       /* enum gate_state; a futex */
+    _Atomic bool changing;       /* no call goes on through the closed gate (gate_change) */
     _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
     _Atomic uint64_t reading;    /* the one of them that reads, 0 none (caller.h) */
     _Atomic uint64_t writing;    /* likewise the one that writes */

@@ -40,6 +40,9 @@ func TestFiredMembership(t *testing.T) { runs(t, "fired") }
 // A gate that is closed again as soon as it has been opened is closed for those who have waited, too.
 func TestGateClosedAgain(t *testing.T) { runs(t, "gate") }
 
+// A call that loses its patience does not come in where the agent is in the middle of a change.
+func TestNobodyComesInAmidAChange(t *testing.T) { runs(t, "changing") }
+
 // What a TLS library asks of the program's socket within Midstream's own work, as one that knows of TLS in the kernel does, waits at no gate.
 func TestOwnWorkWaitsAtNoGate(t *testing.T) { runs(t, "own_work") }
 
