@@ -10,6 +10,13 @@ import (
 	"midstream/core/manager"
 )
 
+// word is what holds the stream to an interface. With its mu.
+type word struct {
+	asked    string           // the interface that a person asked for it to use; "" none, or it has failed
+	kept     bool             // a person wants it to stay, and to be held for as long as it takes
+	evidence allowed.Evidence // what connecting has shown of the network
+}
+
 // Barred implements liaison.Stream and migration.Stream: it says why the stream must not be continued over the interface, "" if it may.
 func (s *Stream) Barred(iface string) string {
 	return s.c.reach.Astray(s.Place(), iface)

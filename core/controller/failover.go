@@ -13,7 +13,17 @@ import (
 	"midstream/core/guard"
 	"midstream/core/netif"
 	"midstream/core/recovery"
+	"midstream/core/relay"
 )
+
+// plight is what is known of a connection that may fail, or has. With the stream's mu.
+type plight struct {
+	failed     *failure
+	guarded    bool        // the shim holds the program when the connection fails
+	recovering bool        // a recovery is under way
+	leaving    bool        // an idle connection is being moved or dropped
+	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
+}
 
 // failure is how the program's connection ended before the response did.
 type failure struct {

@@ -21,6 +21,19 @@ var (
 	errOver   = errors.New("the exchange has ended meanwhile")
 )
 
+// descriptor is what is on the program's descriptor, and how that changes: one arming at a time. With the stream's mu, but for arming.
+type descriptor struct {
+	arming  chan struct{}    // held from a message that arms the shim to its answer
+	armings uint64           // number of the last Arm
+	reply   *channel.Message // to it: Moved or Unmoved
+	resumed time.Duration    // the last Resumed, -1 none yet
+	moves   int              // how often the descriptor has been given another connection
+	waiting []byte           // requests that the program had sent on the former one, without an answer, at that moment
+	shut    bool             // the last time, the former one was shut down for reading
+	bounded bool             // the connection there does not bring all of the response
+	pair    *relay.Pair      // whose other end is there, nil if none is
+}
+
 var _ delivery.Stream = (*Stream)(nil)
 
 // Switch implements delivery.Stream. The shim's refusal, where it is no resume.ErrAgain, is a *delivery.Unmoved.

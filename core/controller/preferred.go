@@ -13,6 +13,12 @@ import (
 	"midstream/core/manager"
 )
 
+// wanted are the servers preferred to the stream's own, when that was last looked at. With its mu.
+type wanted struct {
+	servers []netip.Prefix
+	at      time.Time
+}
+
 // pays is how many octets have to be left for a change of the server alone.
 const pays = 1 << 20
 
@@ -27,15 +33,15 @@ func (c *Controller) preferServers(ctx context.Context) {
 		if left := n.Remaining(); left >= 0 && left < pays {
 			continue
 		}
-		wanted := c.reach.PreferredServers(n.Interface, n.Host)
+		servers := c.reach.PreferredServers(n.Interface, n.Host)
 		now := s.Place().Server.Addr().Unmap()
-		if len(wanted) == 0 || wanted[0].Contains(now) {
+		if len(servers) == 0 || servers[0].Contains(now) {
 			continue
 		}
 		s.mu.Lock()
-		asked := slices.Equal(wanted, s.wanted) && time.Since(s.wantedAt) < max(dwell, 10*time.Second)
+		asked := slices.Equal(servers, s.wanted.servers) && time.Since(s.wanted.at) < max(dwell, 10*time.Second)
 		if !asked {
-			s.wanted, s.wantedAt = wanted, time.Now()
+			s.wanted = wanted{servers, time.Now()}
 		}
 		s.mu.Unlock()
 		if !asked {

@@ -4,6 +4,7 @@ package controller
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,6 +19,13 @@ import (
 	"midstream/core/resume"
 	"midstream/core/standby"
 )
+
+// need is about recoveries. With the stream's turn, but for inNeed.
+type need struct {
+	recoveries recovery.Recoveries
+	confirm    func() error // if set, has the last word before the program is given another connection at once
+	inNeed     atomic.Bool  // servers are asked because the connection has failed
+}
 
 // recover continues the stream elsewhere if that is needed. One at a time; while one runs, others are not needed.
 func (s *Stream) recover(cause string) {

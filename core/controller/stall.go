@@ -16,6 +16,13 @@ import (
 // unreadFor: a program that has not read for so long is told of when it does (channel.Stirs).
 const unreadFor = 2 * time.Second
 
+// pulse is how the stream has flowed. With its mu.
+type pulse struct {
+	flow  silence.Flow
+	quiet quiet
+	slow  time.Duration // what a silence must exceed by the connection's round-trip time
+}
+
 // sampled is a stream as the sampler sees it.
 type sampled struct{ *Stream }
 

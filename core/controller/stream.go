@@ -4,19 +4,14 @@ package controller
 import (
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"midstream/core/allowed"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/migration"
-	"midstream/core/recovery"
-	"midstream/core/relay"
-	"midstream/core/silence"
 	"midstream/core/standby"
 	"midstream/core/turn"
 	"midstream/core/twin"
@@ -26,79 +21,53 @@ import (
 const maxMigrations = 64
 
 // Stream is one connection of the program. The shim's messages change it, in their order, from one goroutine;
-// migrations read it and wait for changes.
+// migrations read it and wait for changes. What it knows is in small structures, each beside the rule that it is for.
 type Stream struct {
 	c      *Controller
 	id     uint64
 	slot   uint32
-	fd     int
 	opened channel.Opening
 	owner  owner
 
 	// turn is about who may change what is on the descriptor.
 	turn *turn.Turn
-	// arming is held from a message that arms the shim to its answer.
-	arming chan struct{}
-	// confirm, if set, has the last word before the program is given another connection at once. With the turn.
-	confirm    func() error
-	recoveries recovery.Recoveries // with the turn
-	inNeed     atomic.Bool         // a recovery is under way
 	// decided is held while a decision of the manager's is carried out.
 	decided sync.Mutex
-
-	mu         sync.Mutex
-	changed    chan struct{}        // closed and replaced at every change
-	exchanges  []*exchange.Exchange // requests not yet answered in full, in order; the first is being answered
-	last       *exchange.Exchange   // the last one that is done
-	iface      string
-	server     netip.AddrPort
-	left       channel.Reason // why it is left alone
-	closed     bool
-	failed     *failure
-	migrating  bool
-	reply      *channel.Message // to the last Arm: Moved or Unmoved
-	armings    uint64           // number of the last Arm
-	waiting    []byte           // requests that the program had sent on the former connection, without an answer, at that moment
-	bound      bool             // a request has authenticated the connection (RFC 4559 §6)
-	moves      int              // how often the descriptor has been given another connection
-	shut       bool             // the last time, the former one was shut down for reading
-	bounded    bool             // the connection on the descriptor does not bring all of the response
-	info       *channel.Message
-	resumed    time.Duration // the last Resumed, -1 none yet
-	history    []control.Migration
-	local      netip.AddrPort
-	kept       bool // a person wants it to stay, and to be held for as long as it takes
-	guarded    bool // the shim holds the program when the connection fails
-	recovering bool
-	leaving    bool        // an idle connection is being moved or dropped
-	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
-	flow       silence.Flow
-	quiet      quiet
-	slow       time.Duration  // what a silence must exceed by the connection's round-trip time
-	wanted     []netip.Prefix // the servers preferred to its own, when that was last looked at
-	wantedAt   time.Time
-	asked      string           // the interface that a person asked for it to use; "" none, or it has failed
-	pair       *relay.Pair      // whose other end is on the program's descriptor, nil if none is
-	together   *together        // several networks feed the exchange; nil where one does
-	wish       config.Together  // what a person has said of that, "" nothing
-	evidence   allowed.Evidence // what connecting has shown of its network
-
-	// With mu, too.
-	tls *twin.Session // nil where HTTP is in the clear
-
+	need    // recover.go
 	twins   *twin.Twins
 	standby *standby.Keeper
 	mover   *migration.Mover
+
+	mu        sync.Mutex
+	changed   chan struct{}        // closed and replaced at every change
+	exchanges []*exchange.Exchange // requests not yet answered in full, in order; the first is being answered
+	last      *exchange.Exchange   // the last one that is done
+	bound     bool                 // a request has authenticated the connection (RFC 4559 §6)
+	left      channel.Reason       // why it is left alone
+	closed    bool
+	tls       *twin.Session // nil where HTTP is in the clear
+	info      *channel.Message
+	// Where it is.
+	iface         string
+	server, local netip.AddrPort
+	migrating     bool
+	history       []control.Migration
+
+	descriptor // handover.go
+	plight     // failover.go
+	pulse      // stall.go
+	wanted     // preferred.go
+	word       // allowed.go
+	feeding    // together.go
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 	s := &Stream{
-		c: c, id: m.Stream, slot: m.Slot, fd: o.FD, opened: o, owner: c.ownerOf(o),
-		arming:  make(chan struct{}, 1),
-		changed: make(chan struct{}),
-		server:  o.Peer,
-		local:   o.Local,
-		resumed: -1,
+		c: c, id: m.Stream, slot: m.Slot, opened: o, owner: c.ownerOf(o),
+		changed:    make(chan struct{}),
+		server:     o.Peer,
+		local:      o.Local,
+		descriptor: descriptor{arming: make(chan struct{}, 1), resumed: -1},
 	}
 	s.mover = migration.New(moved{s}, c.config)
 	s.standby = standby.New(s, c.config.Failover.Standby, &c.standbys)

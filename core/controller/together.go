@@ -35,6 +35,12 @@ const (
 	leastTogether = 1 << 20                // octets that must be left when it begins, whoever asks for it, and when it is left
 )
 
+// feeding says whether several networks feed the stream's exchange. With its mu.
+type feeding struct {
+	together *together       // nil where one does
+	wish     config.Together // what a person has said of that, "" nothing
+}
+
 // together is the feeding of one exchange from several networks.
 type together struct {
 	*aggregate.Assembler
