@@ -48,8 +48,12 @@ type Options struct {
 	Prove func(v http1.Validators, compared int64) error
 	// Paths, the first path first.
 	Paths []PathOptions
+	// Places are the exchange's servers; nil where nothing is to be remembered of them.
+	Places *Places
 	// Note is told what happens, if set; it must not call the Assembler.
 	Note func(Note)
+	// Failed is told, if set, of the error that ends it, before the reader is; it must not call the Assembler.
+	Failed func(error)
 }
 
 // Note is something that happened.
@@ -74,6 +78,8 @@ var ErrNoPath = errors.New("no path is left")
 
 // ErrContradiction says that a server contradicts octets that have been delivered from another one.
 var ErrContradiction = errors.New("servers contradict each other about what has been delivered")
+
+var errNotAlone = errors.New("the path cannot bring all that is left by itself")
 
 // Assembler fetches the octets and gives them in order to one reader: it is a net.Conn that can only be read. Its methods may be
 // called from several goroutines, Read from one at a time.
@@ -104,14 +110,14 @@ type Assembler struct {
 	tailRead int64       // octets that the reader has had of it
 	taken    bool        // it has been given to somebody else
 	asleep   int         // paths that wait until the program has not enough
-	proved   map[string]http1.Validators
-	single   map[string]bool // servers that are asked one at a time
-	barren   []time.Duration // when something was asked that brought nothing
 }
 
 // New begins to fetch.
 func New(o Options) *Assembler {
-	a := &Assembler{o: o, origin: time.Now(), at: o.First, end: o.End, proved: map[string]http1.Validators{}, single: map[string]bool{}}
+	a := &Assembler{o: o, origin: time.Now(), at: o.First, end: o.End}
+	if o.Places == nil {
+		a.o.Places = &Places{}
+	}
 	a.changed.L = &a.mu
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.s = NewScheduler(0, o.First, o.End)
@@ -203,12 +209,9 @@ func (a *Assembler) take(b []byte) (n int) {
 			break
 		}
 		k := copy(b[n:], from.slab[a.at-from.first:min(from.got, a.end-from.first)])
-		if from.to != a.at {
-			from.from = a.at
-		}
 		n += k
 		a.at += int64(k)
-		from.to = a.at
+		from.place.delivered.Store(true)
 	}
 	if n > 0 {
 		a.s.Taken(a.now(), int64(n))
@@ -278,12 +281,16 @@ func (a *Assembler) drop(p *piece) {
 func (a *Assembler) arrived(f *feeder, p *piece, octets int64) {
 	from := p.at()
 	p.got += octets
-	for _, o := range a.pieces {
-		if o != p {
-			if at := differ(p, o, from, p.at()); at >= 0 {
-				a.contradicted(p, o, at)
-				return
-			}
+	for o := a.contradiction(p, from); o != nil; o = a.contradiction(p, from) {
+		// The path that comes later in the list is not believed.
+		liar := p.place
+		if o.path.n > f.n {
+			liar = o.place
+		}
+		if a.disbelieve(liar); a.err != nil || f.wire == nil || f.wire.given {
+			p.got = min(p.got, from-p.first)
+			p.end = p.at()
+			return
 		}
 	}
 	before := a.s.Next()
@@ -297,22 +304,40 @@ func (a *Assembler) arrived(f *feeder, p *piece, octets int64) {
 	a.plan()
 }
 
-// contradicted deals with two pieces that differ in an octet: the path that comes later in the list is not believed. With a.mu.
-func (a *Assembler) contradicted(p, q *piece, at int64) {
-	liar := p
-	if q.path.n > p.path.n {
-		liar = q
+// contradiction is a piece that differs from another one in an octet of that one's from the offset from on; nil if none does. With a.mu.
+func (a *Assembler) contradiction(p *piece, from int64) *piece {
+	for _, o := range a.pieces {
+		if o != p && differ(p, o, from, p.at()) >= 0 {
+			return o
+		}
 	}
-	if liar.from <= at && at < liar.to {
-		a.fail(ErrContradiction) // it has been delivered
+	return nil
+}
+
+// disbelieve keeps nothing of a server that contradicts another one, and has it asked nothing more. With a.mu.
+func (a *Assembler) disbelieve(liar *place) {
+	if liar.delivered.Load() {
+		a.fail(ErrContradiction) // nobody knows what of that was right
 		return
 	}
-	liar.path.out("it contradicts another server")
-	forgotten := a.s.Forget(a.now(), liar.path.n)
-	for _, o := range a.pieces {
-		if slices.Contains(forgotten, o.id) {
-			o.got = min(o.got, max(0, a.at-o.first))
-			o.end = o.at()
+	const why = "it contradicts another server"
+	liar.refuse(&refusal{why: why, out: true})
+	for _, f := range a.feeders {
+		asked := f.wire != nil && f.wire.place == liar
+		if !asked && !slices.ContainsFunc(a.pieces, func(p *piece) bool { return p.path == f && p.place == liar }) {
+			continue
+		}
+		if asked {
+			f.out(why)
+		} else {
+			f.abandon() // what it has of others goes as well
+		}
+		forgotten := a.s.Forget(a.now(), f.n)
+		for _, p := range a.pieces {
+			if slices.Contains(forgotten, p.id) {
+				p.got = min(p.got, max(0, a.at-p.first))
+				p.end = p.at()
+			}
 		}
 	}
 	a.release()
@@ -323,6 +348,9 @@ func (a *Assembler) contradicted(p, q *piece, at int64) {
 func (a *Assembler) fail(err error) {
 	if a.err == nil {
 		a.err = err
+		if a.o.Failed != nil {
+			a.o.Failed(err)
+		}
 		a.cancel()
 		a.changed.Broadcast()
 	}
@@ -335,7 +363,7 @@ func (a *Assembler) hopeless() {
 			return
 		}
 	}
-	if a.tail == nil {
+	if a.tail == nil && !a.taken || a.s.Next() < a.end {
 		a.fail(ErrNoPath)
 	}
 }
@@ -376,23 +404,27 @@ func (a *Assembler) Best() int {
 func (a *Assembler) Finish(path int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.finish(path)
+}
+
+func (a *Assembler) finish(path int) {
 	if path < 0 {
 		path = a.s.Best()
 	}
-	if path >= 0 {
+	if path >= 0 && a.tail == nil {
 		a.s.Finish(path)
 		a.plan()
 	}
 }
 
 // Alone is Finish, and waits until that path's connection is about to bring what comes from the offset at on. The connection goes on
-// being the Assembler's, which reads it when everything before has been read.
+// being the Assembler's, which reads it when everything before has been read. After an error all paths go on.
 func (a *Assembler) Alone(ctx context.Context, path int) (conn net.Conn, at int64, err error) {
-	a.Finish(path)
 	stop := a.wakes(ctx)
 	defer stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.finish(path)
 	for {
 		switch {
 		case a.tail != nil:
@@ -401,7 +433,13 @@ func (a *Assembler) Alone(ctx context.Context, path int) (conn net.Conn, at int6
 			return nil, 0, a.err
 		case a.closed:
 			return nil, 0, net.ErrClosed
+		case path < 0 || !a.s.Finishing(path):
+			return nil, 0, errNotAlone
 		case ctx.Err() != nil:
+			if asked := a.s.Together(a.now()); asked >= 0 {
+				a.feeders[asked].abandon()
+			}
+			a.plan()
 			return nil, 0, ctx.Err()
 		}
 		a.changed.Wait()

@@ -33,10 +33,16 @@ type server struct {
 	loses bool
 	// lies from this octet on, if it is greater than 0.
 	lies int64
+	// behind, if set, has the content of every second connection.
+	behind []byte
 	// shorter: answers bring this many octets at most.
 	shorter int64
 	// answers, if set, decides what is answered to the n-th request: a whole head, after which the connection ends; "" as usual.
 	answers func(n int) string
+	// without: nothing says how long an answer is.
+	without bool
+	// mute: who asks for more than this, if it is greater than 0, waits for ever.
+	mute int64
 	// cut says after how many octets of content, all in all, a connection is reset next; 0 for never.
 	cut func() int64
 	// mangles an answer's head, if set.
@@ -78,7 +84,11 @@ func (s *server) start(t testing.TB) *server {
 				reset(conn)
 			} else {
 				s.conns[conn] = true
-				go s.serve(conn)
+				content := s.content
+				if s.behind != nil && n%2 == 0 {
+					content = s.behind
+				}
+				go s.serve(conn, content)
 			}
 			s.mu.Unlock()
 		}
@@ -103,7 +113,7 @@ func (s *server) set(down bool) {
 	}
 }
 
-func (s *server) serve(conn net.Conn) {
+func (s *server) serve(conn net.Conn, content []byte) {
 	defer conn.Close()
 	var have []byte
 	buffer := make([]byte, 8<<10)
@@ -136,22 +146,27 @@ func (s *server) serve(conn net.Conn) {
 			}
 		}
 		g, _, err := request.Range()
-		first, last, ok := g.Resolve(int64(len(s.content)))
+		first, last, ok := g.Resolve(int64(len(content)))
 		if err != nil || !ok {
-			fmt.Fprintf(conn, "HTTP/1.1 416 No\r\nContent-Range: bytes */%d\r\nContent-Length: 0\r\n\r\n", len(s.content))
+			fmt.Fprintf(conn, "HTTP/1.1 416 No\r\nContent-Range: bytes */%d\r\nContent-Length: 0\r\n\r\n", len(content))
 			continue
+		}
+		if s.mute > 0 && last-first > s.mute {
+			io.Copy(io.Discard, conn)
+			return
 		}
 		if s.shorter > 0 {
 			last = min(last, first+s.shorter-1)
 		}
-		head := fmt.Sprintf("HTTP/1.1 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\n", s.etag, first, last, len(s.content))
+		head := fmt.Sprintf("HTTP/1.1 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\n", s.etag, first, last, len(content))
 		if s.chunked {
 			head += "Transfer-Encoding: chunked\r\n"
-		} else {
+		} else if !s.without {
 			head += fmt.Sprintf("Content-Length: %d\r\n", last-first+1)
 		}
 		ends := s.ends > 0 && n >= s.ends
-		if ends && s.told {
+		ends = ends || s.without
+		if ends && (s.told || s.without) {
 			head += "Connection: close\r\n"
 		}
 		octets := []byte(head + "\r\n")
@@ -178,7 +193,7 @@ func (s *server) serve(conn net.Conn) {
 			if left >= 0 {
 				k = min(k, left)
 			}
-			piece := s.content[at : at+k]
+			piece := content[at : at+k]
 			if s.lies > 0 && at+k > s.lies {
 				piece = bytes.Clone(piece)
 				for i := range piece {
@@ -349,8 +364,11 @@ func TestWhatOneServerRefusesAnotherBrings(t *testing.T) {
 		"ends connections, and says so":      {&server{ends: 3, told: true}, "", false},
 		"ends connections, and says nothing": {&server{ends: 3}, "", false},
 		"ends each connection":               {&server{ends: 1, told: true}, "", false},
-		"loses requests":                     {&server{loses: true}, "", false},
-		"brings less than it is asked for":   {&server{shorter: 100 << 10}, "", false},
+		"has to bring much before it is believed, and ends each connection": {&server{etag: `"two"`, ends: 1, told: true}, "", false},
+		"has no validator, and ends each connection":                        {&server{etag: `W/"two"`, ends: 1, told: true}, "before it can be asked", true},
+		"has other content behind it":                                       {&server{etag: `W/"two"`, behind: other, ends: 4, told: true}, "another one", false},
+		"loses requests":                                                    {&server{loses: true}, "", false},
+		"brings less than it is asked for":                                  {&server{shorter: 100 << 10}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -374,6 +392,49 @@ func TestWhatOneServerRefusesAnotherBrings(t *testing.T) {
 				t.Errorf("%d requests, %+v", n, state)
 			}
 		})
+	}
+}
+
+// Short answers of every framing that come together: each ends where it ends, whatever has been read with it.
+func TestAnswersThatComeTogether(t *testing.T) {
+	content := octets(15, 40<<10)
+	chunked, counted := http1.Framing{Kind: http1.Chunked}, http1.Framing{Kind: http1.Length}
+	for size := 1; size < len(content); size += 1 + size/3 {
+		for _, parts := range []int{1, 3, size} {
+			var sent bytes.Buffer
+			framings := []http1.Framing{chunked, chunked, counted, chunked, counted}
+			for i, f := range framings {
+				fmt.Fprintf(&sent, "HTTP/1.1 206 Partial Content\r\nETag: \"%d\"\r\n\r\n", i)
+				if f.Kind == http1.Length {
+					sent.Write(content[:size])
+					continue
+				}
+				for at, step := 0, (size+parts-1)/parts; at < size; at += step {
+					sent.Write(http1.AppendChunk(nil, content[at:min(at+step, size)]))
+				}
+				sent.Write(http1.AppendLastChunk(nil, nil))
+			}
+			near, far := net.Pipe()
+			go func() {
+				far.Write(sent.Bytes())
+				far.Close()
+			}()
+			w := &wire{Conn: near, buffer: make([]byte, headBuffer), low: 1, set: 1}
+			for i, f := range framings {
+				answer, err := w.head()
+				if err != nil || answer.Get("ETag") != fmt.Sprintf("\"%d\"", i) {
+					t.Fatalf("%d octets in %d chunks, answer %d: %v", size, parts, i, err)
+				}
+				f.Length = int64(size)
+				b := make([]byte, size)
+				if err := w.content(f, b, nil); err != nil || !bytes.Equal(b, content[:size]) {
+					t.Fatalf("%d octets in %d chunks, answer %d: %v", size, parts, i, err)
+				}
+			}
+			if _, err := w.head(); err != io.EOF || len(w.have) > 0 {
+				t.Errorf("%d octets in %d chunks: %v, and %d octets are left", size, parts, err, len(w.have))
+			}
+		}
 	}
 }
 
@@ -405,8 +466,8 @@ func TestWhatBringsNothingIsCounted(t *testing.T) {
 			if !f.ended(err) {
 				t.Errorf("%v: no more attempts", err)
 			}
-			if want := barren; brought && len(a.barren) != 0 || !brought && len(a.barren) != want {
-				t.Errorf("%v, something brought %t: counted %d", err, brought, len(a.barren))
+			if want := barren; brought && len(a.o.Places.barren) != 0 || !brought && len(a.o.Places.barren) != want {
+				t.Errorf("%v, something brought %t: counted %d", err, brought, len(a.o.Places.barren))
 			}
 			if waits := !brought && err != errClosing; waits != (f.fails == 1) {
 				t.Errorf("%v, something brought %t: the next attempt waits: %t", err, brought, f.fails == 1)
@@ -443,6 +504,126 @@ func TestAMistakeEndsNoProgram(t *testing.T) {
 		t.Error(err, a.States())
 	}
 	<-mistakes
+}
+
+// What has been found out about servers outlasts what feeds from them: who refuses is not asked again, nor before the time it says.
+func TestARefusalOutlastsWhatWasRefused(t *testing.T) {
+	t.Parallel()
+	content := octets(13, 2<<20)
+	for _, head := range []string{"HTTP/1.1 200 OK", "HTTP/1.1 429 Slow\r\nRetry-After: 200"} {
+		one := (&server{content: content, rate: someRate}).start(t)
+		two := (&server{content: content, answers: func(int) string { return head + "\r\nContent-Length: 3\r\n\r\nno." }}).start(t)
+		o := options(content, 0, one, two)
+		o.Places = &Places{}
+		for range 3 {
+			a := New(o)
+			if err := fetch(t, a, content); err != nil {
+				t.Error(err, a.States())
+			}
+			if why := a.States()[1].Why; why == "" {
+				t.Error("nothing says why it is not asked")
+			}
+			a.Close()
+		}
+		if n := two.requests.Load(); n != 1 {
+			t.Errorf("%s: %d requests", head, n)
+		}
+	}
+}
+
+// Who cannot bring all that is left by itself leaves all paths at work.
+func TestNotEveryPathGoesOnAlone(t *testing.T) {
+	t.Parallel()
+	content := octets(14, 24<<20)
+	for name, two := range map[string]*server{
+		"does not say how long it is": {chunked: true},
+		"ends with the connection":    {without: true},
+		"brings less":                 {shorter: 2 << 20},
+		"says nothing":                {mute: 12 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			two.content, two.rate = content, someRate
+			one := (&server{content: content, rate: someRate}).start(t)
+			a := New(options(content, 0, one, two.start(t)))
+			defer a.Close()
+			head := make([]byte, 3<<20)
+			if _, err := io.ReadFull(a, head); err != nil || !bytes.Equal(head, content[:len(head)]) {
+				t.Fatal("wrong octets", err)
+			}
+			alone := make(chan error, 1)
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				_, _, err := a.Alone(ctx, 1)
+				alone <- err
+			}()
+			if err := fetch(t, a, content[len(head):]); err != nil {
+				t.Error(err, a.States())
+			}
+			if err := <-alone; err == nil {
+				t.Error("it was to go on alone")
+			}
+			if n := a.Peak(); n > MostMemory+MostBlock {
+				t.Errorf("%d octets were held", n)
+			}
+		})
+	}
+}
+
+// Two pieces that differ, in each order: the server of the later path is not believed, on none of its paths; but if the program has been
+// handed octets of that server's, nobody knows what was right.
+func TestWhoContradictsIsNotBelieved(t *testing.T) {
+	for _, c := range []struct {
+		liesFirst, delivered bool
+	}{{false, false}, {true, false}, {false, true}, {true, true}} {
+		var told error
+		a := New(Options{End: 1 << 20, Failed: func(err error) { told = err }})
+		a.mu.Lock()
+		honest, liar := a.o.Places.at("wlan0", "honest"), a.o.Places.at("wwan0", "liar")
+		for _, at := range []*place{honest, liar, liar} {
+			f := &feeder{a: a, n: a.s.AddPath(PathRules{}), way: way{name: "net"}, wire: &wire{Conn: &net.TCPConn{}, place: at, wake: make(chan struct{}, 1)}}
+			a.feeders = append(a.feeders, f)
+			a.s.Ready(0, f.n, time.Millisecond, 1e6)
+		}
+		asked := func(n int, first, end int64, b byte) *piece {
+			a.s.orders = a.s.orders[:0]
+			a.s.ask(0, a.s.paths[n], first, end, true)
+			a.feeders[n].ask(a.s.orders[0])
+			p := a.pieces[len(a.pieces)-1]
+			p.slab = bytes.Repeat([]byte{b}, int(end-first))
+			return p
+		}
+		bring := func(p *piece) {
+			a.feeders[p.path.n].wire.queue = nil
+			a.arrived(p.path, p, p.end-p.first)
+		}
+		liar.delivered.Store(c.delivered)
+		right, lie := asked(0, 0, 1000, 1), asked(1, 500, 1500, 2)
+		if c.liesFirst {
+			bring(lie)
+			bring(right)
+		} else {
+			bring(right)
+			bring(lie)
+		}
+		switch {
+		case c.delivered && (!errors.Is(a.err, ErrContradiction) || told != a.err):
+			t.Errorf("%+v: %v, told %v", c, a.err, told)
+		case c.delivered:
+		case a.err != nil || a.feeders[0].isOut || !a.feeders[1].isOut || !a.feeders[2].isOut || liar.refusal() == nil:
+			t.Errorf("%+v: %v, %+v", c, a.err, a.feeders)
+		case a.s.Next() != 1000 || a.s.paths[0].octets != 1000:
+			t.Errorf("%+v: in order up to %d, and %d octets from the other", c, a.s.Next(), a.s.paths[0].octets)
+		default:
+			b := make([]byte, 2000)
+			if n := a.take(b); n != 1000 || bytes.ContainsFunc(b[:n], func(r rune) bool { return r != 1 }) {
+				t.Errorf("%+v: %d octets are handed on", c, n)
+			}
+		}
+		a.mu.Unlock()
+		a.Close()
+	}
 }
 
 // A server that lies is found out where something is fetched twice; what was delivered before cannot be taken back.
@@ -588,6 +769,21 @@ func TestCutsAndReturnsAtRandom(t *testing.T) {
 			defer a.Close()
 			stop := make(chan bool)
 			defer close(stop)
+			var alone atomic.Bool
+			go func() {
+				for below(3) == 0 {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Duration(below(200)) * time.Millisecond):
+					}
+					ctx, cancel := context.WithTimeout(context.Background(), time.Duration(below(300))*time.Millisecond)
+					if _, _, err := a.Alone(ctx, a.Best()); err == nil {
+						alone.Store(true)
+					}
+					cancel()
+				}
+			}()
 			go func() {
 				for {
 					select {
@@ -607,7 +803,8 @@ func TestCutsAndReturnsAtRandom(t *testing.T) {
 					}
 				}
 			}()
-			if err := fetch(t, a, content[first:]); err != nil {
+			// Whoever brings the rest by itself may break off.
+			if err := fetch(t, a, content[first:]); err != nil && !alone.Load() {
 				t.Errorf("seed %d: %v, %+v", seed, err, a.States())
 			}
 		}()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,10 +21,7 @@ const (
 	proofTimeout = 5 * time.Second
 	firstBackOff = 250 * time.Millisecond
 	lastBackOff  = 4 * time.Second
-
-	// Requests that bring nothing: as many as barrenMost in barrenIn, over all paths.
-	barrenMost = 10
-	barrenIn   = time.Minute
+	idleBackOff  = time.Minute // where nothing was to be asked
 
 	headBuffer = 4 << 10
 	maxInterim = 16
@@ -47,6 +45,7 @@ type feeder struct {
 type wire struct {
 	net.Conn
 	server  string
+	place   *place
 	buffer  []byte // what has been read and not used is have
 	have    []byte
 	queue   []*piece // asked for, the first is being answered
@@ -65,6 +64,8 @@ var (
 	errIdle    = errors.New("the server has closed a connection that was not in use")
 	errClosing = errors.New("the server ends the connection after each answer, or after some")
 	errPassed  = errors.New("the connection has been passed on")
+	errMore    = errors.New("the server ends the connection before enough of its content has been compared")
+	errAlone   = errors.New("the server's answer cannot be left to one connection")
 	errDropped = errors.New("the server loses requests that are sent before it has answered")
 )
 
@@ -85,7 +86,7 @@ func (f *feeder) run() {
 		if err == nil {
 			next, err = f.serve(d)
 		}
-		if err == errPassed || !f.ended(err) {
+		if err == errPassed && !f.misses() || err != errPassed && !f.ended(err) {
 			break
 		}
 	}
@@ -94,6 +95,23 @@ func (f *feeder) run() {
 			reset(d.wire.Conn)
 		}
 	}
+}
+
+// misses waits, once the path's connection brings the rest by itself, until all before is there, or nobody else is left to bring it. It
+// reports whether that is so.
+func (f *feeder) misses() bool {
+	a := f.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f.wire = nil
+	for a.ctx.Err() == nil && a.s.Next() < a.end {
+		others := slices.ContainsFunc(a.feeders, func(o *feeder) bool { return o != f && !o.isOut && !o.failing })
+		if !others {
+			return true
+		}
+		a.changed.Wait()
+	}
+	return false
 }
 
 // ended deals with the end of a connection, or of the attempt to make one. It reports whether there is to be another, after a while.
@@ -125,11 +143,13 @@ func (f *feeder) ended(err error) bool {
 		wait = r.after
 		f.failing = true
 		f.fails++
-		a.barren = append(a.barren, a.now())
-	case err == errClosing, err == errDropped, brought && (err == errIdle || err == errGivenUp):
+		a.o.Places.broughtNothing()
+	case err == errMore:
+		a.o.Places.broughtNothing()
+	case err == errClosing, err == errDropped, err == errAlone, brought && (err == errIdle || err == errGivenUp):
 	case err == errIdle:
-		// It has not been asked: that says nothing of the path, but another connection is not made at once.
-		wait = min(firstBackOff<<min(f.fails, 8), lastBackOff)
+		// It has not been asked: that says nothing of the path, but another connection is not made at once, nor often.
+		wait = min(firstBackOff<<min(f.fails, 8), idleBackOff)
 		f.fails++
 	case brought:
 		f.fails = 0
@@ -138,22 +158,20 @@ func (f *feeder) ended(err error) bool {
 		f.failing = f.failing || had == nil || f.fails > 0
 		wait = min(firstBackOff<<min(f.fails, 8), lastBackOff)
 		f.fails++
-		a.barren = append(a.barren, a.now())
+		a.o.Places.broughtNothing()
 	}
 	a.note(f.n, f.why)
 	a.hopeless()
 	a.plan()
+	a.changed.Broadcast() // who waits for it to go on alone
 	// A program that has enough needs no other connection yet.
 	a.asleep++
 	for err == errIdle && a.s.Fed() && a.ctx.Err() == nil {
 		a.changed.Wait()
 	}
 	a.asleep--
-	for len(a.barren) > 0 && a.now()-a.barren[0] > barrenIn {
-		a.barren = a.barren[1:]
-	}
-	if len(a.barren) >= barrenMost && f.failing {
-		wait = max(wait, a.barren[len(a.barren)-barrenMost]+barrenIn-a.now())
+	if f.failing {
+		wait = max(wait, a.o.Places.pause())
 	}
 	a.mu.Unlock()
 	if wait > 0 {
@@ -176,6 +194,7 @@ func (f *feeder) out(why string) {
 	f.abandon()
 	f.a.note(f.n, "is out: "+why)
 	f.a.hopeless()
+	f.a.changed.Broadcast()
 }
 
 // cut takes from the pieces what will not come. With a.mu.
@@ -221,7 +240,7 @@ func (f *feeder) ask(o Order) {
 		f.out("the request cannot be written any more")
 		return
 	}
-	p := &piece{id: o.Block, path: f, first: o.First, end: o.End, last: o.End == f.a.o.End && f.a.s.Ending(f.n)}
+	p := &piece{id: o.Block, path: f, place: w.place, first: o.First, end: o.End, last: o.End == f.a.o.End && f.a.s.Ending(f.n)}
 	f.a.pieces = append(f.a.pieces, p)
 	w.queue = append(w.queue, p)
 	w.out = append(w.out, request...)
@@ -281,10 +300,17 @@ func (f *feeder) connect() dialled {
 		rtt = c.RTT()
 	}
 	w := &wire{Conn: conn, server: conn.RemoteAddr().String(), buffer: make([]byte, headBuffer), wake: make(chan struct{}, 1), low: 1, set: 1}
+	w.place = a.o.Places.at(f.way.Interface(), w.server)
 	a.mu.Lock()
 	f.server = w.server
-	_, proved := a.proved[f.place(w)]
 	a.mu.Unlock()
+	if r := w.place.refusal(); r != nil {
+		reset(conn)
+		return dialled{err: r}
+	}
+	// Behind one address there may be several servers: only a strong validator, which each answer has, spares the proof.
+	v := w.place.proved.Load()
+	proved := v != nil && v.EqualStrong(*v)
 	if !proved {
 		// Whoever ends it all interrupts this.
 		stop := context.AfterFunc(a.ctx, func() {
@@ -296,9 +322,12 @@ func (f *feeder) connect() dialled {
 		if !stop() && err == nil {
 			err = a.ctx.Err()
 		}
+		if v = w.place.proved.Load(); err == nil && w.closing && !v.EqualStrong(*v) {
+			err = &refusal{why: "the server ends the connection before it can be asked for what has been proved to be the same", out: true}
+		}
 		if err != nil {
 			reset(conn)
-			return dialled{err: err}
+			return dialled{err: w.refused(err)}
 		}
 		conn.SetDeadline(time.Time{})
 		if w.closing {
@@ -321,13 +350,23 @@ func (f *feeder) connecting() chan dialled {
 	return c
 }
 
-// place names a server as it is reached over the path's interface: another network may lead elsewhere.
-func (f *feeder) place(w *wire) string { return f.way.Interface() + " " + w.server }
+// refused has an error remembered of the server, if that refuses something.
+func (w *wire) refused(err error) error {
+	var r *refusal
+	if errors.As(err, &r) {
+		w.place.refuse(r)
+	}
+	return err
+}
 
 // prove asks the server for what the program has received already, and compares. It returns the round trip.
 func (f *feeder) prove(w *wire) (rtt time.Duration, err error) {
 	o := &f.a.o
-	for n := min(max(o.Overlap, 0), len(o.Known)); ; n = len(o.Known) {
+	n := min(max(o.Overlap, 0), len(o.Known))
+	if w.place.much.Load() {
+		n = len(o.Known)
+	}
+	for ; ; n = len(o.Known) {
 		first, end := o.KnownEnd-int64(n), o.KnownEnd
 		if n == 0 {
 			end = first + 1 // its head has to do
@@ -368,13 +407,12 @@ func (f *feeder) prove(w *wire) (rtt time.Duration, err error) {
 		}
 		switch err := o.Prove(v, compared); {
 		case err == nil:
-			f.a.mu.Lock()
-			f.a.proved[f.place(w)] = v
-			f.a.mu.Unlock()
+			w.place.proved.Store(&v)
 			return rtt, nil
 		case errors.Is(err, ErrCompare) && n < len(o.Known):
+			w.place.much.Store(true)
 			if w.closing {
-				return 0, errClosing
+				return 0, errMore
 			}
 		default:
 			return 0, &refusal{why: err.Error(), out: true}
@@ -426,7 +464,8 @@ func (w *wire) content(f http1.Framing, b []byte, came func(n int) bool) error {
 		return nil
 	}
 	if f.Kind == http1.Chunked {
-		body := http1.NewBodyReader(io.MultiReader(bytes.NewReader(w.have), w.Conn), f)
+		had := bytes.NewReader(w.have)
+		body := http1.NewBodyReader(io.MultiReader(had, w.Conn), f)
 		for at := 0; ; {
 			if at == len(b) {
 				// The last chunk, and nothing more.
@@ -434,7 +473,8 @@ func (w *wire) content(f http1.Framing, b []byte, came func(n int) bool) error {
 				if n, err := body.Read(none[:]); n > 0 || err != io.EOF {
 					return &refusal{why: "the server's content is longer than it said", out: true}
 				}
-				w.have = append([]byte(nil), body.Surplus()...)
+				unread, _ := io.ReadAll(had)
+				w.have = append(body.Surplus(), unread...)
 				return nil
 			}
 			n, err := body.Read(b[at:])
@@ -487,7 +527,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 	}
 	f.wire, f.why, f.failing = w, "", false
 	a.s.Ready(a.now(), f.n, d.rtt, 0)
-	a.s.Ahead(f.n, d.answered && !a.single[f.place(w)])
+	a.s.Ahead(f.n, d.answered && !w.place.single.Load())
 	guard.Go(func() { w.send(f, done) })
 	a.plan()
 	a.changed.Broadcast()
@@ -511,19 +551,21 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 			return next, errIdle // an answer to nothing: 408, as some send before they close
 		}
 		p := w.queue[0]
+		asked := p.end
 		a.mu.Unlock()
-		framing, to, err := check(answer, p.first, p.end, a.o.Total, time.Now())
+		framing, to, err := check(answer, p.first, asked, a.o.Total, time.Now())
 		if err == nil {
 			err = f.still(w, answer)
 		}
 		if err != nil {
-			return next, err
+			return next, w.refused(err)
 		}
 		closing := !answer.Persistent() || framing.Kind == http1.Close
 		a.mu.Lock()
 		if to < p.end {
 			p.end = to
 			a.s.Shorter(a.now(), f.n, to)
+			a.changed.Broadcast()
 		}
 		if closing {
 			a.s.Closing(a.now(), f.n)
@@ -533,18 +575,30 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 			w.queue = w.queue[:1]
 			w.closing = true
 			a.plan()
-		} else if !a.single[f.place(w)] {
+		} else if !w.place.single.Load() {
 			a.s.Ahead(f.n, true)
 		}
-		if p.last && !w.given && framing.Kind == http1.Length && to == a.end {
-			// The reader takes it from here.
-			w.passed = true
-			a.tail, a.tailHad, a.end = w.Conn, append([]byte(nil), w.have...), p.first
-			a.s.Finished(a.now(), f.n)
-			f.cut()
-			a.changed.Broadcast()
-			a.mu.Unlock()
-			return next, errPassed
+		if p.last && !w.given {
+			if framing.Kind == http1.Length && to == a.end && a.s.Ending(f.n) {
+				// The reader takes it from here.
+				w.passed = true
+				a.tail, a.tailHad, a.end = w.Conn, append([]byte(nil), w.have...), p.first
+				a.s.Finished(a.now(), f.n)
+				f.cut()
+				a.hopeless()
+				a.plan()
+				a.changed.Broadcast()
+				a.mu.Unlock()
+				return next, errPassed
+			}
+			if a.s.Finishing(f.n) {
+				a.s.Unfit(f.n)
+				a.changed.Broadcast()
+			}
+			if p.end-p.first > MostBlock {
+				a.mu.Unlock()
+				return next, errAlone // so much is not held
+			}
 		}
 		if p.slab == nil && !w.given {
 			p.slab = a.slabs.get(p.end - p.first)
@@ -594,7 +648,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 func (f *feeder) await(w *wire) (*http1.Response, error) {
 	a := f.a
 	a.mu.Lock()
-	pipelined := w.brought && len(w.queue) > 0 && !a.single[f.place(w)]
+	pipelined := w.brought && len(w.queue) > 0 && !w.place.single.Load()
 	_, rtt, _ := a.s.Rate(f.n)
 	patience := max(200*time.Millisecond, 3*rtt, 2*a.s.Patience(f.n))
 	a.mu.Unlock()
@@ -614,7 +668,7 @@ func (f *feeder) await(w *wire) (*http1.Response, error) {
 	case w.given:
 		return nil, errGivenUp
 	case pipelined && errors.As(err, &timeout) && timeout.Timeout():
-		a.single[f.place(w)] = true
+		w.place.single.Store(true)
 		return nil, errDropped
 	case len(w.queue) == 0:
 		return nil, errIdle
@@ -625,10 +679,7 @@ func (f *feeder) await(w *wire) (*http1.Response, error) {
 // still says why an answer is not of the content that its server was proved to have: behind one address there may be several.
 func (f *feeder) still(w *wire, answer *http1.Response) error {
 	v := answer.Validators()
-	f.a.mu.Lock()
-	was := f.a.proved[f.place(w)]
-	f.a.mu.Unlock()
-	if alike(v, was) || f.a.o.Prove(v, 0) == nil {
+	if alike(v, *w.place.proved.Load()) || f.a.o.Prove(v, 0) == nil {
 		return nil
 	}
 	return &refusal{why: "the server's content has changed", out: true}

@@ -90,7 +90,7 @@ func (s *Scheduler) look(now time.Duration) {
 		missing := supply < s.much && now-s.begun > firstAlone
 		*v = view{usable: p.ready && !p.silent && (!s.enough || p == alone) && (!p.rules.Need || p == alone || missing) && s.allowed(now, p)}
 		if s.finish != nil {
-			v.usable = p == s.finish && p.ready && !s.ended
+			v.usable = (p == s.finish) != s.ended && p.ready && !p.silent
 		}
 		if !p.ready && len(p.queue) == 0 {
 			continue
@@ -296,14 +296,19 @@ func (s *Scheduler) assign(now time.Duration, p *path) bool {
 	return true
 }
 
-// rest gives the path that goes on alone what is still to be asked for, the last of it up to the end.
+// rest gives the path that goes on alone what is still to be asked for, the last of it up to the end; the others, what is missing then.
 func (s *Scheduler) rest(now time.Duration, p *path) bool {
 	from, to := s.hole()
 	if from == to {
 		return false
 	}
-	if to == s.end {
+	switch {
+	case p != s.finish:
+		to = min(to, from+LeastBlock*8)
+	case to == s.end:
 		s.ended = true
+	default:
+		to = min(to, from+MostBlock)
 	}
 	s.ask(now, p, from, to, false)
 	return true

@@ -19,6 +19,9 @@ func (s *Scheduler) rescue(now time.Duration) bool {
 			return false // what nobody has been asked for yet comes first
 		}
 		p := b.path
+		if s.ended && p == s.finish && b.end == s.end && (!p.silent || max(b.at(), at)-s.taken > LeastMemory) {
+			return false // all that is left is nobody else's
+		}
 		begins, eta := math.Inf(1), math.Inf(1) // when the owner is at the first octet that is missing, and has them all
 		if !p.silent {
 			eta = s.latency(now, p)

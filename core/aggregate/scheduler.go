@@ -141,6 +141,7 @@ type path struct {
 	counted time.Duration // when capped was brought up to date
 	refused bool          // nothing for it in this plan
 	silent  bool
+	unfit   bool // to go on alone
 	out     bool // for good
 }
 
@@ -221,6 +222,9 @@ func (s *Scheduler) Closing(now time.Duration, number int) {
 // Shorter tells that the answer to the first of what a path has been asked for ends before what it was asked for.
 func (s *Scheduler) Shorter(now time.Duration, number int, end int64) {
 	if p := s.paths[number]; len(p.queue) > 0 && p.queue[0].at() < end && end < p.queue[0].end {
+		if p == s.finish && s.ended && p.queue[0].end == s.end {
+			s.Unfit(number)
+		}
 		over := p.queue[0].end - end
 		p.queue[0].end = end
 		p.left -= over

@@ -149,10 +149,10 @@ func TestOnePathFinishes(t *testing.T) {
 
 // Whatever happens, no octet is missing at the end, and none that is there is asked for again but for a rescue.
 func TestEveryOctetIsAskedFor(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		end := 1 + random.Int64N(6<<20)
-		s := began(end, 1+random.IntN(4))
+		s, mute := began(end, 1+random.IntN(4)), -1
 		for now := time.Duration(0); s.Next() < end; now += time.Duration(1+random.IntN(30)) * ms {
 			if now > 30*time.Minute {
 				t.Fatalf("seed %d: stuck at %d of %d", seed, s.Next(), end)
@@ -168,8 +168,11 @@ func TestEveryOctetIsAskedFor(t *testing.T) {
 					t.Fatalf("seed %d: %+v", seed, o)
 				}
 			}
+			if random.IntN(20) == 0 {
+				mute = random.IntN(2 * len(s.paths))
+			}
 			for n := range s.paths {
-				if _, _, left := s.Rate(n); left > 0 && random.IntN(4) > 0 {
+				if _, _, left := s.Rate(n); n != mute && left > 0 && random.IntN(4) > 0 {
 					s.Got(now, n, 1+random.Int64N(min(left, 200<<10)))
 				}
 			}
@@ -180,6 +183,16 @@ func TestEveryOctetIsAskedFor(t *testing.T) {
 						s.Ready(now, n, 20*ms, 0)
 					}
 				}
+			}
+			switch n := random.IntN(len(s.paths)); random.IntN(30) {
+			case 0:
+				s.Finish(n)
+			case 1:
+				if n = s.Together(now); n >= 0 {
+					s.Ready(now, n, 20*ms, 0)
+				}
+			case 2:
+				s.Unfit(n)
 			}
 			if n := s.Next() - s.taken; n > 0 && random.IntN(3) > 0 {
 				s.Taken(now, 1+random.Int64N(n))
@@ -228,24 +241,23 @@ func TestRateOfAPath(t *testing.T) {
 }
 
 func TestWhenSeveralPathsAreWorthIt(t *testing.T) {
-	good := Facts{Movable: true, Left: 100 << 20, Age: time.Second, Waits: true, Others: 1}
+	good := Facts{Movable: true, Left: 100 << 20, Age: time.Second, Waits: true}
 	if why := Worth(good, false); why != "" {
 		t.Error(why)
 	}
 	for name, f := range map[string]Facts{
-		"it cannot be moved":     {Left: good.Left, Age: good.Age, Waits: true, Others: 1},
-		"its length is unknown":  {Movable: true, Left: -1, Age: good.Age, Waits: true, Others: 1},
-		"it is over":             {Movable: true, Age: good.Age, Waits: true, Others: 1},
-		"there is no other path": {Movable: true, Left: good.Left, Age: good.Age, Waits: true},
+		"it cannot be moved":    {Left: good.Left, Age: good.Age, Waits: true},
+		"its length is unknown": {Movable: true, Left: -1, Age: good.Age, Waits: true},
+		"it is over":            {Movable: true, Age: good.Age, Waits: true},
 	} {
 		if Worth(f, true) == "" {
 			t.Error(name)
 		}
 	}
 	for name, f := range map[string]Facts{
-		"it is short":            {Movable: true, Left: 1 << 20, Age: good.Age, Waits: true, Others: 1},
-		"it has just begun":      {Movable: true, Left: good.Left, Waits: true, Others: 1},
-		"the program has enough": {Movable: true, Left: good.Left, Age: good.Age, Others: 1},
+		"it is short":            {Movable: true, Left: 1 << 20, Age: good.Age, Waits: true},
+		"it has just begun":      {Movable: true, Left: good.Left, Waits: true},
+		"the program has enough": {Movable: true, Left: good.Left, Age: good.Age},
 	} {
 		if Worth(f, false) == "" {
 			t.Error(name)

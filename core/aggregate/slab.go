@@ -8,13 +8,12 @@ import "bytes"
 type piece struct {
 	id         int
 	path       *feeder
+	place      *place
 	first, end int64 // what is to come; end moves where less comes
 	got        int64
 	slab       []byte
 	last       bool // goes up to the end, and is taken elsewhere
 	torn       bool // its connection was given up: somebody may still be writing behind what has come
-	// from and to are what has been delivered of it.
-	from, to int64
 }
 
 func (p *piece) at() int64 { return p.first + p.got }

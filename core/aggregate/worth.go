@@ -23,18 +23,16 @@ type Facts struct {
 	Left    int64         // octets still to come, negative where that is not known
 	Age     time.Duration // since its answer began
 	Waits   bool          // the program waits for the network: it takes what comes at once
-	Others  int           // paths beside the present one that may be used: up, and free or allowed for need
 }
 
-// Worth says why several paths are not worth it now, "" if they are. asked: the user wants them where they are possible at all.
+// Worth says why several paths, where there are several, are not worth it now, "" if they are. asked: the user wants them where they are
+// possible at all.
 func Worth(f Facts, asked bool) (why string) {
 	switch {
 	case !f.Movable:
 		return "the exchange cannot be moved"
 	case f.Left < 0:
 		return "it is not known how long it is"
-	case f.Others == 0:
-		return "no other network may be used"
 	case f.Left == 0:
 		return "nothing is left"
 	case asked:
@@ -102,7 +100,7 @@ func (s *Scheduler) Leave(now time.Duration, before float64) Reason {
 func (s *Scheduler) Best() int {
 	best := -1
 	for i, p := range s.paths {
-		if !p.ready || p.silent {
+		if !p.ready || p.silent || p.unfit {
 			continue
 		}
 		if best >= 0 {
@@ -116,7 +114,33 @@ func (s *Scheduler) Best() int {
 	return best
 }
 
-// Finish asks nobody but this path from now on, and it for all that is left: the last order for it goes up to the end.
+// Unfit tells that a path cannot go on alone: its server does not answer all that is left as one, of a length that it says. It is
+// Finish no more.
+func (s *Scheduler) Unfit(number int) {
+	p := s.paths[number]
+	p.unfit = true
+	if s.finish == p {
+		s.finish, s.ended = nil, false
+	}
+}
+
+// Together has all paths asked again after Finish. It returns the path that has been asked for all that is left: that connection has to
+// be given up, and counts as Lost. -1 if there is none.
+func (s *Scheduler) Together(now time.Duration) (asked int) {
+	p, ended := s.finish, s.ended
+	s.finish, s.ended = nil, false
+	if p == nil || !ended {
+		return -1
+	}
+	s.lose(p)
+	return p.n
+}
+
+// Finishing reports whether this path goes on alone.
+func (s *Scheduler) Finishing(number int) bool { return s.finish == s.paths[number] }
+
+// Finish asks nobody but this path from now on, and it for all that is left: the last order for it goes up to the end. What others
+// were asked for and do not bring is asked of the others then.
 func (s *Scheduler) Finish(number int) { s.finish = s.paths[number] }
 
 // Finished tells that the answer to that last order has begun, and that its octets are taken elsewhere: what is to be fetched ends

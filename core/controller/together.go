@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"midstream/core/aggregate"
+	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
@@ -28,11 +29,13 @@ const (
 	// triggerTogether and triggerAlone are the causes that a migration's record names.
 	triggerTogether = "several networks feed it together"
 	triggerAlone    = "one network feeds it again: "
+	personSays      = "a person has said so"
 
 	lookTogether  = 100 * time.Millisecond // between looks whether it is worth it, or still is
-	togetherAgain = 5 * time.Second        // before it is tried again
-	togetherLimit = 5 * time.Second        // for entering
-	leastTogether = 1 << 20                // octets that must be left when it begins, whoever asks for it, and when it is left
+	togetherAgain = 5 * time.Second        // before it is tried again; each time that it was of no use, twice as long, up to
+	lastAgain     = 5 * time.Minute
+	togetherLimit = 5 * time.Second // for entering
+	leastTogether = 1 << 20         // octets that must be left when it begins, whoever asks for it, and when it is left
 )
 
 // feeding says whether several networks feed the stream's exchange. With its mu.
@@ -61,37 +64,54 @@ func (s *Stream) gathers(e *exchange.Exchange) {
 	if !e.ClaimFeeding() {
 		return
 	}
+	if e.Length() < 0 {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	again := togetherAgain
+	inVain := func() {
+		s.mover.Finishes(ctx, e, again)
+		again = min(2*again, lastAgain)
+	}
 	for !e.Over() {
 		s.mover.Finishes(ctx, e, lookTogether)
 		s.mu.Lock()
 		t, waits, when := s.together, !s.flow.Unread, s.when()
-		f := aggregate.Facts{Movable: s.why() == "" && s.tls == nil && s.current() == e, Age: time.Since(e.Begun), Waits: waits, Left: -1}
+		f := aggregate.Facts{Movable: s.why() == "" && s.tls == nil && s.current() == e, Age: time.Since(e.Begun), Waits: waits, Left: e.Length() - e.Received()}
 		s.mu.Unlock()
-		if n := e.Length(); n >= 0 {
-			f.Left = n - e.Received()
+		if f.Left < leastTogether {
+			return
 		}
 		if t != nil {
-			if reason := t.Leave(t.before); reason != aggregate.Stay && f.Left > leastTogether {
-				if err := s.alone(ctx, t, reason.String()); err != nil {
-					s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks go on feeding it: " + reason.String())
-				}
+			reason, why := t.Leave(t.before), ""
+			switch {
+			case when == config.TogetherNever:
+				why = personSays
+			case reason != aggregate.Stay:
+				why = reason.String()
+			default:
+				continue
+			}
+			if err := s.alone(ctx, t, why); err != nil {
+				s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks go on feeding it: " + why)
+			}
+			if reason == aggregate.Fed {
 				s.mover.Finishes(ctx, e, togetherAgain)
+			} else {
+				inVain()
 			}
 			continue
 		}
-		if f.Left >= 0 && f.Left < leastTogether {
-			return
+		if when == config.TogetherNever || s.inNeed.Load() || aggregate.Worth(f, when == config.TogetherAlways) != "" {
+			continue
 		}
-		own, _ := s.Where()
-		f.Others = len(s.feeders(own))
-		if when == config.TogetherNever || aggregate.Worth(f, when == config.TogetherAlways) != "" || s.inNeed.Load() {
+		if own, _ := s.Where(); len(s.feeders(own)) == 0 {
 			continue
 		}
 		if err := s.gather(ctx, e); err != nil {
 			s.c.log.Info().Str("session", s.name()).Err(err).Msg("several networks do not feed it together")
-			s.mover.Finishes(ctx, e, togetherAgain)
+			inVain()
 		}
 	}
 }
@@ -123,7 +143,7 @@ func (s *Stream) aggregate(ctx context.Context, on bool) error {
 	s.mu.Unlock()
 	switch {
 	case !on && t != nil:
-		return s.alone(ctx, t, "a person has said so")
+		return s.alone(ctx, t, personSays)
 	case !on || t != nil:
 		return nil
 	case secure:
@@ -163,9 +183,13 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 	}
 	defer s.turn.Give()
 	s.mu.Lock()
-	why, current := s.why(), s.current()
+	why, current, fed, when := s.why(), s.current(), s.together != nil, s.when()
 	s.mu.Unlock()
 	switch {
+	case fed:
+		return nil // somebody else was faster
+	case when == config.TogetherNever:
+		return errors.New(personSays)
 	case why != "":
 		return errors.New(why)
 	case current != e || !e.Answered():
@@ -209,6 +233,12 @@ func (s *Stream) gather(ctx context.Context, e *exchange.Exchange) error {
 		}
 		return err
 	}
+	o.Places = &e.Places
+	o.Failed = func(err error) {
+		if errors.Is(err, aggregate.ErrContradiction) {
+			e.Refuse("its servers contradict each other about what the program has been handed")
+		}
+	}
 	t := &together{before: rate}
 	s.mu.Lock()
 	if s.when() == config.TogetherAlways {
@@ -238,11 +268,24 @@ func (s *Stream) enter(ctx context.Context, e *exchange.Exchange, t *together, a
 		return nil, errors.New("no network has brought anything")
 	}
 	// What the old connection has delivered beyond is not needed any more.
+	if end, ok := ctx.Deadline(); ok {
+		t.SetReadDeadline(end)
+	}
 	for behind := e.Received() - at; behind > 0; behind = e.Received() - at {
 		n, err := io.CopyN(io.Discard, t.Assembler, behind)
 		if at += n; err != nil {
 			return nil, err
 		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	t.SetReadDeadline(time.Time{})
+	s.mu.Lock()
+	off := s.when() == config.TogetherNever
+	s.mu.Unlock()
+	if off {
+		return nil, errors.New(personSays)
 	}
 	left := e.Length() - at
 	framing := http1.Framing{Kind: http1.Length, Length: left}
@@ -285,6 +328,12 @@ func (s *Stream) alone(ctx context.Context, t *together, reason string) error {
 		return err
 	}
 	defer s.turn.Give()
+	s.mu.Lock()
+	over := s.together != t
+	s.mu.Unlock()
+	if over {
+		return nil
+	}
 	best := t.Best()
 	if best < 0 {
 		return errors.New("no path is in use")
@@ -346,6 +395,10 @@ func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
 	conn, err := w.s.Open(ctx, w.to)
 	if err != nil {
 		return nil, fmt.Errorf("no connection: %w", err)
+	}
+	if until := w.e.Budget.Until(budget.PlaceOf(w.to.Interface, conn)); time.Now().Before(until) {
+		conn.Reset()
+		return nil, errors.New("the server wants not to be asked for now")
 	}
 	return conn, nil
 }

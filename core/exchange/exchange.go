@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"midstream/core/aggregate"
 	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/config"
@@ -20,9 +21,10 @@ import (
 // concurrent use.
 type Exchange struct {
 	resume.Exchange
-	Number uint64        // as the shim counts the stream's
-	Secure bool          // over TLS
-	Budget budget.Budget // of the requests made for it
+	Number uint64           // as the shim counts the stream's
+	Secure bool             // over TLS
+	Budget budget.Budget    // of the requests made for it
+	Places aggregate.Places // what those that feed it together have found out about its servers
 
 	counters Counters
 	received atomic.Int64 // the most that is known to have been received: all of it, once it is done

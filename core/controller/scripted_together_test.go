@@ -1,0 +1,112 @@
+// Several networks feed one download together, against a scripted shim.
+package controller
+
+import (
+	"net/http"
+	"testing"
+
+	"midstream/core/channel"
+	"midstream/core/netif/nettest"
+)
+
+// gathered is a program amid a download, and what a person says: on or off. What comes of that comes.
+func gathered(t *testing.T, w *world) (p *scripted, say func(on bool) <-chan error) {
+	p = newScripted(t, w, settings())
+	p.get()
+	p.head()
+	p.read(100_000)
+	s := p.stream()
+	return p, func(on bool) <-chan error {
+		done := make(chan error, 1)
+		go func() { done <- s.aggregate(t.Context(), on) }()
+		return done
+	}
+}
+
+// held answers as another handler does, once it is let go.
+func held(by http.HandlerFunc) (handler http.HandlerFunc, letGo func()) {
+	gate := make(chan bool)
+	return func(w http.ResponseWriter, r *http.Request) { <-gate; by(w, r) }, func() { close(gate) }
+}
+
+func TestTogetherOfAScriptedShim(t *testing.T) {
+	if !nettest.Inside(t) {
+		return
+	}
+	w := newWorld(t)
+	film := content(8 << 20)
+	asked := func(t *testing.T, requests int) {
+		eventually(t, "both servers have been asked", func() bool {
+			return len(w.networks[0].requests()) >= requests && len(w.networks[1].requests()) > 0
+		})
+	}
+
+	t.Run("carried out", func(t *testing.T) {
+		w.answers(file(film, etag))
+		p, say := gathered(t, w)
+		done := say(true)
+		o, h := p.armed()
+		if h.What != channel.Pair || h.When != channel.Then {
+			t.Errorf("%+v", h)
+		}
+		p.read(max(h.At-int64(len(p.got)), 0))
+		p.carryOut(o, h)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		p.readAll(film)
+		asked(t, 2)
+	})
+
+	t.Run("called off meanwhile", func(t *testing.T) {
+		slow, letGo := held(file(film, etag))
+		w.answers(inTurn(file(film, etag), slow), slow)
+		p, say := gathered(t, w)
+		done := say(true)
+		asked(t, 2)
+		if err := <-say(false); err != nil {
+			t.Error(err)
+		}
+		letGo()
+		if err := <-done; err == nil || err.Error() != personSays {
+			t.Error(err)
+		}
+		p.nothing()
+		p.readAll(film)
+	})
+
+	t.Run("asked for twice", func(t *testing.T) {
+		slow, letGo := held(file(film, etag))
+		w.answers(inTurn(file(film, etag), slow), slow)
+		p, say := gathered(t, w)
+		one, two := say(true), say(true)
+		asked(t, 2)
+		letGo()
+		o, h := p.armed()
+		p.read(max(h.At-int64(len(p.got)), 0))
+		p.carryOut(o, h)
+		for _, done := range []<-chan error{one, two} {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		p.readAll(film)
+		p.nothing()
+	})
+
+	t.Run("where one refuses", func(t *testing.T) {
+		w.answers(file(film, etag), refuses(http.StatusForbidden))
+		p, say := gathered(t, w)
+		done := say(true)
+		o, h := p.armed()
+		p.read(max(h.At-int64(len(p.got)), 0))
+		p.carryOut(o, h)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		p.readAll(film)
+		if n := len(w.networks[1].requests()); n != 1 {
+			t.Errorf("%d requests to a server that refuses", n)
+		}
+	})
+}
