@@ -224,10 +224,10 @@ func (p *scripted) head() {
 	p.tell(channel.Response, channel.Message{Flags: channel.Last, A: int64(channel.PhaseLength), B: r.ContentLength, Data: head})
 }
 
-// read has the program read so many octets of content.
+// read has the program read so many octets of content, none if it is further already.
 func (p *scripted) read(n int64) {
 	p.t.Helper()
-	b := make([]byte, n)
+	b := make([]byte, max(n, 0))
 	p.socket.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.ReadFull(p.unread, b); err != nil {
 		p.t.Fatalf("the program reads %d octets from %d on: %v", n, len(p.got), err)

@@ -16,6 +16,7 @@ func gathered(t *testing.T, w *world) (p *scripted, say func(on bool) <-chan err
 	p.head()
 	p.read(100_000)
 	s := p.stream()
+	eventually(t, "the response's head is known", func() bool { return s.session().Length != nil })
 	return p, func(on bool) <-chan error {
 		done := make(chan error, 1)
 		go func() { done <- s.aggregate(t.Context(), on) }()
