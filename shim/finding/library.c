@@ -72,14 +72,25 @@ struct objects {
     unsigned count;
 };
 
+static bool may_be_one(const char *name)
+{
+    for (const struct tls_kind *const *kind = tls_kinds; *kind; kind++) {
+        for (const char *const *file = (*kind)->files; *file; file++) {
+            if (!strncmp(name, *file, strlen(*file))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static int note_object(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct objects *objects = data;
     const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
     const char *name = slash ? slash + 1 : "";
     (void)size;
-    bool may_be = !strncmp(name, "libssl", 6) || !strncmp(name, "libcrypto", 9) || !strncmp(name, "libgnutls", 9);
-    if (may_be && objects->count < sizeof objects->names / sizeof *objects->names) {
+    if (may_be_one(name) && objects->count < sizeof objects->names / sizeof *objects->names) {
         objects->names[objects->count++] = info->dlpi_name;
     }
     return 0;
@@ -200,11 +211,20 @@ static struct tls_library *find(enum tls_call call, const struct tls_kind *kind,
 
 #if defined(__x86_64__) && defined(__LP64__)
 
+static const struct tls_kind *kind_of(enum tls_call call)
+{
+    const struct tls_kind *const *kind = tls_kinds;
+    while (strncmp(names[call], (*kind)->prefix, strlen((*kind)->prefix))) {
+        kind++;
+    }
+    return *kind;
+}
+
 void *tls_library_entry(const void *base, enum tls_call call)
 {
     pthread_mutex_lock(&finding);
     /* Nothing else is done with it now: the program may only want to know whether it is there. */
-    struct tls_library *library = at_base(base, strncmp(names[call], "gnutls_", 7) ? &tls_openssl : &tls_gnutls);
+    struct tls_library *library = at_base(base, kind_of(call));
     pthread_mutex_unlock(&finding);
     return library ? lookup_entry((unsigned)(library - libraries), call) : NULL;
 }
@@ -215,7 +235,7 @@ const void *tls_library_meant(void)
 {
     uint32_t meant = tls_meant;
     tls_meant = 0;
-    return &libraries[meant / TLS_CALLS - 1];
+    return &libraries[(meant >> TLS_MEANT_COPY) - 1];
 }
 
 bool tls_is_code(const void *address)

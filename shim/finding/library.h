@@ -14,13 +14,12 @@ struct tls_library *tls_library_of(enum tls_call call, const struct tls_kind *ki
 /* Copies of TLS libraries in one process. */
 #define TLS_LIBRARIES 16
 
-/* Room for so many functions of each; a power of two. */
-#define TLS_CALLS 128
-
 /* The function of the object at `base`, for a program that has looked it up: lookup.h's entry, NULL if there is no room. */
 void *tls_library_entry(const void *base, enum tls_call call);
 
-/* Such an entry has been called, and a hook follows: TLS_CALLS times one more than the library's number, and the function's. */
+/* Such an entry has been called, and a hook follows: one more than the library's number, and below that the function's. 0: no such entry. */
+#define TLS_MEANT_COPY 16
+#define TLS_MEANT_CALL 0xffff
 extern _Thread_local uint32_t tls_meant;
 
 /* In a hook, once and before anything else: the caller as tls_library_of is to be told of it. */

@@ -68,9 +68,6 @@ static void *const c_hooks[CALL_COUNT] = {
 
 static int tls_call_named(const char *name)
 {
-    if (*name != 'S' && *name != 'g' && *name != 'i' && *name != 'X') {
-        return -1;
-    }
     for (int i = 0; i < TLS_CALL_COUNT; i++) {
         if (!strcmp(tls_hooks[i].name, name)) {
             return i;
@@ -334,8 +331,7 @@ __asm__(".text\n"
         "\t.cfi_endproc\n.size dlopen, . - dlopen\n");
 
 /*
- * For each copy and each function an entry that notes both, and goes on to the hook: TLS_CALLS functions a copy, and what is noted
- * is counted from there on, because 0 is nothing.
+ * For each copy and each function an entry that notes both, and goes on to the hook: as many a copy as tls.def has functions.
  */
 #define CALL(result, name, parameters) (void *)name,
 void *const lookup_hooks[TLS_CALL_COUNT] __attribute__((used)) = {
@@ -346,32 +342,40 @@ void *const lookup_hooks[TLS_CALL_COUNT] __attribute__((used)) = {
 #define TEXT_OF(n) #n
 #define TEXT(n) TEXT_OF(n)
 
-_Static_assert(TLS_CALL_COUNT <= TLS_CALLS, "there is room for the functions of each copy");
+_Static_assert(TLS_CALL_COUNT <= TLS_MEANT_CALL, "the function and its copy have each their part of what is noted");
 
-__asm__(".text\n.balign 16\n"
+#define CALL(result, name, parameters) "\t.set functions, functions + 1\n"
+__asm__("\t.set functions, 0\n"
+#include "tls/tls.def"
+        ".text\n.balign 16\n"
         "lookup_common:\n"
         "\tmovq tls_meant@gottpoff(%rip), %r10\n"
         "\tmovl %r11d, %fs:(%r10)\n"
-        "\tandl $" TEXT(TLS_CALLS) " - 1, %r11d\n"
+        "\tandl $" TEXT(TLS_MEANT_CALL) ", %r11d\n"
         "\tleaq lookup_hooks(%rip), %r10\n"
         "\tjmpq *(%r10,%r11,8)\n"
         ".balign 16\n"
         ".globl lookup_entries\n.hidden lookup_entries\n.type lookup_entries, @object\n"
         "lookup_entries:\n"
-        "\t.set n, " TEXT(TLS_CALLS) "\n"
-        "\t.rept " TEXT(TLS_CALLS) " * " TEXT(TLS_LIBRARIES) "\n"
+        "\t.set copy, 1\n"
+        "\t.rept " TEXT(TLS_LIBRARIES) "\n"
+        "\t.set meant, copy << " TEXT(TLS_MEANT_COPY) "\n"
+        "\t.rept functions\n"
         "\t.balign 16\n"
         "\tendbr64\n"
-        "\tmovl $n, %r11d\n"
+        "\tmovl $meant, %r11d\n"
         "\tjmp lookup_common\n"
-        "\t.set n, n + 1\n"
+        "\t.set meant, meant + 1\n"
+        "\t.endr\n"
+        "\t.set copy, copy + 1\n"
         "\t.endr\n");
+#undef CALL
 
 extern const char lookup_entries[] __attribute__((visibility("hidden")));
 
 void *lookup_entry(unsigned library, enum tls_call call)
 {
-    return (void *)(lookup_entries + 16 * (TLS_CALLS * library + call));
+    return (void *)(lookup_entries + 16 * (TLS_CALL_COUNT * library + call));
 }
 
 #else

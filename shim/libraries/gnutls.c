@@ -689,8 +689,12 @@ static bool hello(struct tls_library *library, void *session, uint8_t *random)
     return true;
 }
 
+static const char *const files[] = { "libgnutls", NULL };
+
 const struct tls_kind tls_gnutls = {
     KIND_IN_COMMON,
+    .files = files,
+    .prefix = "gnutls_",
 };
 
 /* The hooks. */

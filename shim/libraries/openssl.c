@@ -966,8 +966,12 @@ static void destroy(struct twin *w)
     w->handle = w->context = NULL;
 }
 
+static const char *const files[] = { "libssl", "libcrypto", NULL };
+
 const struct tls_kind tls_openssl = {
     KIND_IN_COMMON,
+    .files = files,
+    .prefix = "",
     .memory = memory,
     .memory_look = memory_look,
     .memory_read = memory_read,
