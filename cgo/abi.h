@@ -46,6 +46,13 @@ enum ms_phase {
     MS_BROKEN,         /* not understood: left alone for good */
 };
 
+/* What becomes of a connection that ends before the core has decided (ms_counters.guard). */
+enum ms_guard {
+    MS_GUARD_NONE,
+    MS_GUARD_FAILURES, /* the program is held where it breaks a response off */
+    MS_GUARD_ENDS,     /* and where a response without a length ends with it, for that is no end (core/live) */
+};
+
 enum ms_keep {
     MS_KEEP_NEVER,  /* there was no memory for it */
     MS_KEEP_CHEAP,  /* while its copies are hardly felt */
@@ -63,7 +70,7 @@ struct ms_counters {
     _Atomic uint64_t head;     /* octets of its response head the program has been handed so far */
     _Atomic int64_t stop_at;   /* content offset that the present connection may not pass */
     _Atomic uint32_t phase;    /* enum ms_phase */
-    _Atomic uint32_t guard;    /* hold the program when this connection fails; the core decides (ms_shared.guard_new) */
+    _Atomic uint32_t guard;    /* enum ms_guard: hold the program when this connection fails; the core decides (ms_shared.guard_new) */
     _Atomic uint32_t keep;     /* enum ms_keep: whether a tail of the content is kept */
     /*
      * The last octets of content that the program has been handed, octet n at tails[tail_at + n % tail_size]: those from

@@ -182,13 +182,9 @@ func (m memory) ByIssuer(on bool) {
 	C.ms_by_issuer(m.shared, flag)
 }
 
-func (m memory) Guard(slot uint32, stream uint64, on bool) {
+func (m memory) Guard(slot uint32, stream uint64, g channel.Guard) {
 	if slot < C.MS_SLOTS {
-		var flag C.uint32_t
-		if on {
-			flag = 1
-		}
-		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), flag)
+		C.ms_guard(m.shared, C.uint32_t(slot), C.uint64_t(stream), C.uint32_t(g))
 	}
 }
 

@@ -76,6 +76,7 @@ aria2          aria2c
 libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
+icecast2       icecast2
 busybox        busybox
 tcl            tclsh
 tcl-tls        /usr/share/doc/tcl-tls/copyright

@@ -22,6 +22,7 @@ var (
 		{"ms_place", "Place", ""},
 		{"ms_when", "When", ""},
 		{"ms_former", "Former", ""},
+		{"ms_guard", "Guard", ""},
 		{"ms_needs", "Needs", ""},
 	}
 	structs = []struct{ tag, name string }{

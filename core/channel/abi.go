@@ -102,6 +102,13 @@ const (
 	Spare Former = 2
 )
 
+// enum ms_guard
+const (
+	GuardNone     Guard = 0
+	GuardFailures Guard = 1
+	GuardEnds     Guard = 2
+)
+
 // enum ms_needs
 const (
 	NeedsName          Needs = 0

@@ -230,6 +230,9 @@ type Snapshot struct {
 	Phase    Phase
 }
 
+// Guard is enum ms_guard.
+type Guard uint32
+
 // Counters are the shared ones. Safe for concurrent use.
 type Counters interface {
 	// Read returns a consistent snapshot; ok is false if the slot has another stream by now.
@@ -238,7 +241,7 @@ type Counters interface {
 	// over. An Ask has it told.
 	Quiet(slot uint32, stream uint64) (exchange uint64, over bool)
 	// Guard asks the shim to hold the program when the stream's connection fails.
-	Guard(slot uint32, stream uint64, on bool)
+	Guard(slot uint32, stream uint64, g Guard)
 	// Keep asks the shim to keep a tail of the content in any case, or only where that costs little.
 	Keep(slot uint32, stream uint64, always bool)
 	// Tail returns the last octets of the exchange's content before the offset end, at most limit, as

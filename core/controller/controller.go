@@ -221,7 +221,7 @@ func (c *Controller) open(m channel.Message) {
 		return
 	}
 	if !c.config.Failover.Enabled {
-		c.shim.Guard(m.Slot, m.Stream, false)
+		c.shim.Guard(m.Slot, m.Stream, channel.GuardNone)
 	}
 	if c.pointless() {
 		return // the shim's later messages about it are passed over

@@ -19,7 +19,8 @@ import (
 // plight is what is known of a connection that may fail, or has. With the stream's mu.
 type plight struct {
 	failed     *failure
-	guarded    bool        // the shim holds the program when the connection fails
+	guarded    bool // the shim holds the program when the connection fails
+	guarding   channel.Guard
 	recovering bool        // a recovery is under way
 	leaving    bool        // an idle connection is being moved or dropped
 	parked     *relay.Pair // whose other end is on the descriptor of a program that waits for a recovery
@@ -41,14 +42,17 @@ func (f *failure) pending() bool { return f != nil && !f.over && (f.held || f.pa
 // guard tells the shim whether the program is to be held when the stream's connection fails. With s.mu.
 func (s *Stream) guard() {
 	e := s.current()
-	on := s.c.config.Failover.Enabled && e != nil && e.Asked() && !netif.InHost(s.iface) && s.why() == ""
-	if on == s.guarded {
+	on, as := s.c.config.Failover.Enabled && e != nil && e.Asked() && !netif.InHost(s.iface) && s.why() == "", channel.GuardNone
+	if on {
+		as = e.Guard()
+	}
+	if as == s.guarding {
 		return
 	}
-	s.guarded = on
+	s.guarded, s.guarding = on, as
 	if on || e != nil && e.Asked() {
 		// Without one, it would be the next exchange's that is put out: the program may have begun it already.
-		s.c.shim.Guard(s.slot, s.id, on)
+		s.c.shim.Guard(s.slot, s.id, as)
 	}
 	if on {
 		s.c.sampler.Wake()

@@ -40,7 +40,7 @@ func (c *counters) Read(uint32, uint64) (channel.Snapshot, bool)   { return c.Sn
 func (c *counters) Quiet(uint32, uint64) (uint64, bool)            { return 0, false }
 func (c *counters) ByIssuer(bool)                                  {}
 func (c *counters) Looks(on bool)                                  { c.looks.Store(on) }
-func (c *counters) Guard(uint32, uint64, bool)                     {}
+func (c *counters) Guard(uint32, uint64, channel.Guard)            {}
 func (c *counters) Keep(uint32, uint64, bool)                      {}
 func (c *counters) Tail(uint32, uint64, uint64, int64, int) []byte { return nil }
 func (c *counters) CallOff(_ uint32, _, arming uint64)             { c.calledOff = arming }

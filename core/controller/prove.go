@@ -74,5 +74,9 @@ func (s *Stream) OverServers(ctx context.Context, e *exchange.Exchange, d resume
 
 // Prove is resume.Obtain for the exchange.
 func (s *Stream) Prove(ctx context.Context, e *exchange.Exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
-	return resume.Obtain(ctx, finder{s, e}, s.Asker(e), conn, q)
+	of := resume.Offsets(s.Asker(e))
+	if l := e.Live(); l != nil {
+		of = &resume.Live{HTTP: s.Asker(e), Stream: l.Stream, Stands: l.Stands}
+	}
+	return resume.Obtain(ctx, finder{s, e}, of, conn, q)
 }

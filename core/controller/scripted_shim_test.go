@@ -147,10 +147,10 @@ func (p *scripted) Tail(_ uint32, _, _ uint64, end int64, limit int) []byte {
 	return bytes.Clone(p.got[max(end-int64(limit), 0):end])
 }
 
-func (p *scripted) Guard(_ uint32, _ uint64, on bool) {
+func (p *scripted) Guard(_ uint32, _ uint64, g channel.Guard) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.guarded = on
+	p.guarded = g != channel.GuardNone
 }
 
 func (p *scripted) CallOff(_ uint32, _, arming uint64) {

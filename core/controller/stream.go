@@ -139,7 +139,10 @@ func (s *Stream) handle(m channel.Message) {
 			e.EndInterim()
 		} else if m.Flags&channel.Last != 0 {
 			e.EndHead(channel.Phase(m.A), m.B)
-			if s.when() != config.TogetherNever && s.tls == nil && e.Why() == "" {
+			if e.Live() != nil && e.Why() == "" {
+				s.c.shim.Keep(s.slot, s.id, true)
+				guard.Go(e.Follow)
+			} else if s.when() != config.TogetherNever && s.tls == nil && e.Why() == "" {
 				guard.Go(func() { s.gathers(e) })
 			}
 		}

@@ -18,7 +18,7 @@ import (
 // exactly the octets that will come on it, and what it will write there needs no change.
 func direct(r *resume.Rest, e *exchange.Exchange) bool {
 	switch {
-	case !r.To.Untouched() || r.Elsewhere:
+	case !r.To.Untouched() || r.Elsewhere || r.Stands != nil:
 		return false
 	case e.Framing.Kind == http1.Length:
 		run, err := r.Content.Run()

@@ -40,6 +40,7 @@ type Exchange struct {
 	done          bool   // the response has been read to its end
 	closed        bool   // the program has closed the stream
 	refused       map[string]refused
+	live          *Live  // where it has no length, and is continued by its content
 	why           string // why it cannot be moved, "" if it can
 	awaitsUpgrade bool   // it cannot before the answer has come, and is not 101
 }
@@ -115,7 +116,8 @@ func (e *Exchange) EndHead(phase channel.Phase, length int64) {
 		return
 	}
 	e.Validators = response.Validators()
-	if why := e.Locate(); why != "" {
+	why := e.Locate()
+	if e.live = e.liveStream(); e.live == nil && why != "" {
 		e.refuse(why)
 	}
 }

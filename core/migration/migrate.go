@@ -106,12 +106,17 @@ func (m *Mover) attempt(ctx context.Context, to string) (*delivery.Outcome, erro
 	if e == nil {
 		return m.moveIdle(ctx, to, now.Last)
 	}
-	m.s.KeepTail(true)
-	defer m.s.KeepTail(false)
+	isLive := e.Live() != nil
+	if !isLive { // whose tail is kept all the time
+		m.s.KeepTail(true)
+		defer m.s.KeepTail(false)
+	}
 	_, trailing := e.InTrailer()
 	switch {
 	case m.config.Single(from, to):
 		return m.breakBeforeMake(ctx, to, e)
+	case isLive:
+		return m.takeOver(ctx, to, e) // where the new connection begins cannot be asked for
 	case trailing && m.Finishes(ctx, e, shortfall):
 		return nil, resume.ErrAgain
 	case trailing:

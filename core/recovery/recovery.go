@@ -501,7 +501,7 @@ func (r *recovery) refuse(a answered, err error) {
 	r.reason = err
 	r.s.Log().Info().Str("to", a.candidate.Interface).Err(err).Msg("not recovered there")
 	var no *refusal.Refusal
-	r.finished = r.finished || errors.As(err, &no) && no.Spent
+	r.finished = r.finished || errors.As(err, &no) && (no.Spent || no.Gone)
 	if !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.e.Over() {
 		r.refused[a.candidate]++
 	}

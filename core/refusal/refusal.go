@@ -18,6 +18,8 @@ type Refusal struct {
 	After   time.Duration // how long it wants not to be asked again, 0 if it has not said
 	Ours    bool          // it was not waited for any longer, or asked beyond an end that nobody knew: that says nothing of the server
 
+	Gone bool // what is missing is nowhere any more: nobody else is to be asked later
+
 	// No request was made: the place may be asked again at that time, or the budget is spent.
 	Until time.Time
 	Spent bool

@@ -175,7 +175,11 @@ func (r *Relay) serve(src *Source, first func() error, e Exchange) {
 
 // feed delivers the rest of the response in progress.
 func (r *Relay) feed(e Exchange, src *Source, at channel.Position) error {
-	if gap := at.Received - src.At; gap > 0 {
+	if src.Stands != nil {
+		if err := src.Stands(at.Received); err != nil {
+			return err
+		}
+	} else if gap := at.Received - src.At; gap > 0 {
 		if src.Left >= 0 && gap > src.Left {
 			return ErrContradiction
 		}

@@ -101,6 +101,9 @@ type Source struct {
 	// Several is set where the content comes over several connections together, for which Conn only stands: the relay is not cut through
 	// then. It is called once the response has been handed on, or the relay is over; it may be called more than once.
 	Several func()
+	// Stands, if set, is told where the program stands before anything is handed to it, and has the content begin there; the error says
+	// why it cannot. Otherwise what comes before is dropped.
+	Stands func(at int64) error
 	// Begin is to be handed to the program before the rest of the answer; only of an answer that is passed on.
 	Begin []byte
 

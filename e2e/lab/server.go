@@ -62,6 +62,7 @@ type Server struct {
 	errorFile string
 	args      []string
 	ready     netip.AddrPort // accepts TCP connections once the server is up
+	settled   func() bool    // nobody may connect before; nil: at once
 	cmd       *exec.Cmd
 	gone      chan struct{} // closed when the process has been waited for
 }
@@ -140,7 +141,7 @@ func (s *Server) Restart() {
 		cmd.Wait()
 		close(gone)
 	}()
-	up := await(Patience, func() bool { return s.exited() || s.accepts() })
+	up := await(Patience, func() bool { return s.exited() || (s.settled == nil || s.settled()) && s.accepts() })
 	if !up || s.exited() {
 		text, _ := os.ReadFile(s.errorFile)
 		t.Fatalf("lab: %s in %s does not accept connections at %v (%s):\n%s",

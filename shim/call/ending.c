@@ -26,10 +26,16 @@ bool ending_is_due(const struct stream *s)
     return s->in.phase == MS_CLOSE && s->present.end == MS_NO_STOP && !tls_owes(s);
 }
 
+/* Whether an orderly end of the connection ends the response as the server meant it: a station's has no end. */
+static bool is_meant(const struct stream *s)
+{
+    return ending_is_due(s) && atomic_load(&s->counters->guard) != MS_GUARD_ENDS;
+}
+
 /* Whether the end of the connection is also the end of what the server meant to send. */
 static bool is_complete(const struct stream *s, int error)
 {
-    return s->in.phase == MS_IDLE || (ending_is_due(s) && !error);
+    return s->in.phase == MS_IDLE || (is_meant(s) && !error);
 }
 
 /*
@@ -55,7 +61,7 @@ bool ending_would_hold(const struct stream *s)
 bool ending_hold(struct stream *s, int error)
 {
     bool orderly = !error || (error == LEFT_ERROR && has_ended_orderly(s)); /* FIN is how a response without a length ends */
-    bool ends = (ending_is_due(s) && orderly) || membio_is_through(s, orderly);
+    bool ends = (is_meant(s) && orderly) || membio_is_through(s, orderly);
     bool would = !ends && ending_would_hold(s);
     if (would && atomic_load(&load_state) == LOAD_STARTING) {
         load_wait(); /* for a while, and once: a core that does not come would hold the program for good */

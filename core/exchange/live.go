@@ -1,0 +1,82 @@
+// Exchanges whose response is a stream without a length, as those of radio stations (package live): what the program has been handed is
+// followed, so that it is known where it stands between titles.
+package exchange
+
+import (
+	"sync"
+	"time"
+
+	"midstream/core/channel"
+	"midstream/core/config"
+	"midstream/core/live"
+)
+
+// Live is what is known of such a response. Safe for concurrent use.
+type Live struct {
+	live.Stream
+	tail func(end int64, limit int) []byte
+
+	mu    sync.Mutex
+	track *live.Track
+}
+
+// Live returns nil where the response is no such stream, or has not come.
+func (e *Exchange) Live() *Live {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.live
+}
+
+// liveStream is Live, of a response whose head is complete. Over TLS it is none: what a new connection has brought beyond the place
+// cannot be given back to a session.
+func (e *Exchange) liveStream() *Live {
+	stream, ok := live.Of(e.Request, e.Response)
+	if !ok || e.Secure || e.Proof == config.ProofStrict {
+		return nil
+	}
+	return &Live{Stream: stream, tail: e.Tail, track: live.NewTrack(stream.Every)}
+}
+
+// Guard is what is to become of its connection when that ends.
+func (e *Exchange) Guard() channel.Guard {
+	if l := e.Live(); l != nil && l.Station {
+		return channel.GuardEnds
+	}
+	return channel.GuardFailures
+}
+
+// So often what the program has been handed is looked at, at most and at least: before half of what is kept has been written over.
+const (
+	firstFollow = 50 * time.Millisecond
+	lastFollow  = 2 * time.Second
+)
+
+// Follow finds out where titles stand in what the program is handed of a live response, until the exchange is over.
+func (e *Exchange) Follow() {
+	l := e.Live()
+	for pause := firstFollow; l.Every > 0 && !e.Over(); {
+		at, lost := l.look(e.Received())
+		if lost {
+			return // it is found out about again when it matters
+		}
+		time.Sleep(pause) // nothing announces what the program reads
+		if n := e.Received() - at; n > 0 {
+			pause = max(firstFollow, min(time.Duration(float64(pause)*live.Window/2/float64(n)), 2*pause, lastFollow))
+		}
+	}
+}
+
+// look takes what the program has been handed up to the content offset at.
+func (l *Live) look(at int64) (reached int64, lost bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.track.Feed(l.tail(at, live.Window), at)
+	return l.track.At(), l.track.Lost()
+}
+
+// Stands returns what is known of what the program has been handed.
+func (l *Live) Stands() live.Program {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return live.Program{Track: l.track.Clone(), Tail: l.tail}
+}

@@ -1,0 +1,93 @@
+// Where in a new connection's content the place is that the program has come to.
+package live
+
+import (
+	"bytes"
+)
+
+const (
+	// least is how many of the last octets have to be found, most that so many are looked for at first; more where these stand more
+	// than once in what the program was handed.
+	least = 2 << 10
+	most  = 4 << 10
+)
+
+// Found is what a search has come to so far.
+type Found int
+
+const (
+	More    Found = iota // it is not there yet, and may come
+	Here                 // it is there, once
+	Several              // nothing tells one place from another
+	Other                // what stands before the place is something else
+)
+
+// Search looks for the place behind the last octets of what a program has been handed. It is used by one goroutine.
+type Search struct {
+	had   []byte
+	probe []byte // the end of had
+	began int    // where the new content begins in had, -1 not known
+	seen  int    // of the new content, looked through
+}
+
+// NewSearch looks for the end of had. It returns nil where that says nothing: it is too short, or it repeats itself, as silence does.
+func NewSearch(had []byte) *Search {
+	had = had[max(0, len(had)-Window):]
+	if len(had) < least {
+		return nil
+	}
+	s := &Search{had: had, began: -1}
+	for n := min(most, len(had)); ; n = min(2*n, len(had)) {
+		s.probe = had[len(had)-n:]
+		once := bytes.Index(had, s.probe) == len(had)-n
+		if once && !periodic(s.probe) {
+			return s
+		}
+		if n == len(had) {
+			return nil
+		}
+	}
+}
+
+// periodic reports whether the octets are a shorter piece that is repeated, twice at least but for the rest of the last time.
+func periodic(p []byte) bool {
+	// The longest proper prefix that is also a suffix, for each prefix (Knuth, Morris and Pratt).
+	border := make([]int, len(p)+1)
+	for i, k := 1, 0; i < len(p); i++ {
+		for k > 0 && p[i] != p[k] {
+			k = border[k]
+		}
+		if p[i] == p[k] {
+			k++
+		}
+		border[i+1] = k
+	}
+	return len(p)-border[len(p)] <= len(p)/2
+}
+
+// Look takes all that has come on the new connection so far. With Here, at is how many octets of it are before the place.
+func (s *Search) Look(got []byte) (found Found, at int) {
+	if s.began < 0 && len(got) >= least {
+		if i := bytes.Index(s.had, got[:least]); i >= 0 && bytes.LastIndex(s.had, got[:least]) == i {
+			s.began = i
+		}
+	}
+	first := bytes.Index(got, s.probe)
+	s.seen = len(got)
+	if first < 0 {
+		return More, 0
+	}
+	if bytes.Index(got[first+1:], s.probe) >= 0 {
+		return Several, 0
+	}
+	at = first + len(s.probe)
+	common := min(at, len(s.had))
+	if !bytes.Equal(got[at-common:at], s.had[len(s.had)-common:]) {
+		return Other, 0
+	}
+	return Here, at
+}
+
+// Behind reports whether the new content is known to begin before the place, which is still to come then: it begins with what the
+// program has been handed, and has not got beyond that.
+func (s *Search) Behind() bool { return s.began >= 0 && s.seen < len(s.had)-s.began+most }

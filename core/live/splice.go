@@ -1,0 +1,175 @@
+// What a program is handed from the place on where a new connection continues its stream.
+package live
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+// ErrDiffers says that the new connection has brought something else than what the program was handed meanwhile.
+var ErrDiffers = errors.New("the new server's stream is another one than what has been received")
+
+// ErrInTitle says that the program has read a part of a title that is not the new server's.
+var ErrInTitle = errors.New("the program has read a part of a title that the new server does not send")
+
+// ErrUnknown says that it is not known where the program stands.
+var ErrUnknown = errors.New("it is not known any more where the titles stand in the stream")
+
+// Program is what is known of what the program has been handed.
+type Program struct {
+	*Track
+	// Tail returns the last octets of the content before the offset end, at most limit, as far as they are kept.
+	Tail func(end int64, limit int) []byte
+}
+
+// Splice is a stream that is continued: what the program expects at the octet where it stands, from then on without end.
+type Splice struct {
+	p      Program
+	at     int64  // content offset of the octet behind ahead's beginning: the program stands there, or has passed it
+	ahead  []byte // sound from there on that has been read
+	source *Untitled
+	until  int64  // octets of sound before the next title
+	write  []byte // to be handed out first
+}
+
+// Limit says when a search has come to nothing: after so many octets without a place, of a connection that is not known to be behind.
+const Limit = 2 * Window
+
+// longest bounds how much is read in a search in any case.
+const longest = 8 * Window
+
+var (
+	// ErrNoOverlap says that what the new connection brings begins behind the place where the program stands.
+	ErrNoOverlap = errors.New("the new server's stream does not reach back to the octet where the old one has ended")
+	// ErrSeveral says that the place cannot be told from others.
+	ErrSeveral = errors.New("what has been received last repeats itself: nothing tells the place from others")
+	// ErrLittle says that too little has been received, or is kept of it.
+	ErrLittle = errors.New("too little is kept of what has been received")
+)
+
+// Arrivals says how the new connection's content comes.
+type Arrivals interface {
+	// More reports whether more of it has come already.
+	More() bool
+	// Late reports whether the server's burst, which is sent as fast as the network takes it, has to be over by now.
+	Late() bool
+}
+
+// Find reads the new connection's content up to the place behind what the program has been handed up to the content offset at, and then
+// what has come already: the place has to be there once. Its errors are those above, and the reader's.
+func Find(p Program, at int64, source *Untitled, a Arrivals) (*Splice, error) {
+	tail := p.Tail(at, Window)
+	if p.Feed(tail, at); p.Lost() {
+		p.Regain(tail, at)
+	}
+	if p.Lost() {
+		return nil, ErrUnknown
+	}
+	had := p.sound(tail, at)
+	search := NewSearch(had)
+	switch {
+	case search == nil && len(had) < least:
+		return nil, ErrLittle
+	case search == nil:
+		return nil, ErrSeveral
+	}
+	var got []byte
+	buffer := make([]byte, 16<<10)
+	for found := More; ; {
+		n, err := source.Read(buffer)
+		got = append(got, buffer[:n]...)
+		if n > 0 || found == Here {
+			var here int
+			switch found, here = search.Look(got); {
+			case found == Here && err == nil && len(got) < Limit && a.More():
+			case found == Here:
+				return &Splice{p: p, at: at, ahead: got[here:], source: source}, nil
+			case found == Several:
+				return nil, ErrSeveral
+			case found == Other:
+				return nil, ErrDiffers
+			case (len(got) >= Limit || a.Late()) && !search.Behind(), len(got) >= longest:
+				return nil, ErrNoOverlap
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Begin is told that the program has come to the content offset at, no earlier than where the search has found it, before anything is
+// read. What it has been handed meanwhile is dropped, and has to be the same.
+func (s *Splice) Begin(at int64) error {
+	if gap := at - s.at; gap > 0 {
+		had := s.p.Tail(at, int(min(gap, Window)))
+		if int64(len(had)) < gap {
+			return ErrLittle
+		}
+		s.p.Feed(had, at)
+		if s.p.Lost() {
+			return ErrUnknown
+		}
+		had = s.p.sound(had, at)
+		got := make([]byte, len(had))
+		if _, err := io.ReadFull(s.sound(), got); err != nil {
+			return err
+		}
+		if !bytes.Equal(got, had) {
+			return ErrDiffers
+		}
+	}
+	s.at = at
+	if s.p.every == 0 {
+		return nil
+	}
+	until, begun, missing := s.p.place()
+	s.until = until
+	if missing > 0 {
+		read := s.p.Tail(at, int(at-begun))
+		title := s.source.take(len(s.ahead))
+		if int64(len(read)) != at-begun || int64(len(title)) != at-begun+missing || !bytes.HasPrefix(title, read) {
+			return ErrInTitle
+		}
+		s.write = title[len(read):]
+	}
+	return nil
+}
+
+// sound reads what is there of the sound, and then what comes.
+func (s *Splice) sound() io.Reader { return soundOf{s} }
+
+type soundOf struct{ s *Splice }
+
+func (r soundOf) Read(p []byte) (int, error) {
+	if s := r.s; len(s.ahead) > 0 {
+		n := copy(p, s.ahead)
+		if s.ahead = s.ahead[n:]; len(s.ahead) == 0 {
+			s.ahead = nil
+		}
+		return n, nil
+	}
+	return r.s.source.Read(p)
+}
+
+// Read implements io.Reader.
+func (s *Splice) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if s.p.every > 0 && len(s.write) == 0 && s.until == 0 {
+		s.write, s.until = s.source.take(len(s.ahead)), s.p.every
+	}
+	if len(s.write) > 0 {
+		n := copy(p, s.write)
+		s.write = s.write[n:]
+		return n, nil
+	}
+	if s.p.every > 0 {
+		p = p[:min(int64(len(p)), s.until)]
+	}
+	n, err := s.sound().Read(p)
+	s.until -= int64(n)
+	return n, err
+}
