@@ -196,3 +196,8 @@ type OutcomeParams struct {
 	To      string `json:"to"`
 	Error   string `json:"error,omitempty"`
 }
+
+// Milliseconds writes a time as the control program shows it, to a hundredth of a millisecond.
+func Milliseconds(d time.Duration) float64 {
+	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
+}

@@ -102,7 +102,7 @@ func (s *Stream) moved(m channel.Message) bool {
 func (s *Stream) lookAtPath() {
 	s.mu.Lock()
 	why := s.pathLost()
-	if s.together != nil {
+	if s.feeding.Several() {
 		why = "" // the others go on
 	}
 	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""

@@ -111,7 +111,7 @@ func (s *Stream) Sample(ctx context.Context) (manager.Sample, error) {
 	if err != nil {
 		return manager.Sample{}, err
 	}
-	return manager.Sample{RTT: milliseconds(s.roundTrip(info)), Retransmits: int64(info.Retransmits), Connection: info.Inode}, nil
+	return manager.Sample{RTT: control.Milliseconds(s.roundTrip(info)), Retransmits: int64(info.Retransmits), Connection: info.Inode}, nil
 }
 
 // Refusals implements liaison.Stream.

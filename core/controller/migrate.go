@@ -183,7 +183,7 @@ func (s *Stream) Record(ctx context.Context, from control.End, to, trigger strin
 	}
 	s.mu.Lock()
 	if s.resumed >= 0 {
-		m.StallMS = milliseconds(s.resumed)
+		m.StallMS = control.Milliseconds(s.resumed)
 	}
 	s.iface, s.local, s.server = to, o.Conn.Local(), o.Conn.Remote()
 	s.keepWord(to, trigger)

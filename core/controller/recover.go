@@ -67,7 +67,7 @@ func (s recovered) State() recovery.State {
 	return recovery.State{
 		Exchange: s.current(), Movable: s.why() == "", Closed: s.closed,
 		Held: s.failed.pending(), Told: s.failed != nil && s.failed.over, Released: s.failed.pending() && s.failed.hold.released, Kept: s.kept,
-		Lost: s.pathLost() != "", Several: s.together != nil, Flow: s.flow, Interface: s.iface, Server: s.server, Changed: s.changed,
+		Lost: s.pathLost() != "", Several: s.feeding.Several(), Flow: s.flow, Interface: s.iface, Server: s.server, Changed: s.changed,
 	}
 }
 

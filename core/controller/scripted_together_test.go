@@ -19,7 +19,7 @@ func gathered(t *testing.T, w *world) (p *scripted, say func(on bool) <-chan err
 	eventually(t, "the response's head is known", func() bool { return s.session().Length != nil })
 	return p, func(on bool) <-chan error {
 		done := make(chan error, 1)
-		go func() { done <- s.aggregate(t.Context(), on) }()
+		go func() { done <- s.feeding.Wish(t.Context(), on) }()
 		return done
 	}
 }
@@ -69,7 +69,7 @@ func TestTogetherOfAScriptedShim(t *testing.T) {
 			t.Error(err)
 		}
 		letGo()
-		if err := <-done; err == nil || err.Error() != personSays {
+		if err := <-done; err == nil || err.Error() != "a person has said so" {
 			t.Error(err)
 		}
 		p.nothing()

@@ -13,6 +13,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/migration"
 	"midstream/core/standby"
+	"midstream/core/together"
 	"midstream/core/turn"
 	"midstream/core/twin"
 )
@@ -37,6 +38,7 @@ type Stream struct {
 	twins   *twin.Twins
 	standby *standby.Keeper
 	mover   *migration.Mover
+	feeding *together.Feeding
 
 	mu        sync.Mutex
 	changed   chan struct{}        // closed and replaced at every change
@@ -58,7 +60,6 @@ type Stream struct {
 	pulse      // stall.go
 	wanted     // preferred.go
 	word       // allowed.go
-	feeding    // together.go
 }
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
@@ -70,6 +71,7 @@ func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 		descriptor: descriptor{arming: make(chan struct{}, 1), resumed: -1},
 	}
 	s.mover = migration.New(moved{s}, c.config)
+	s.feeding = together.New(fed{moved{s}}, s.mover, c.config)
 	s.standby = standby.New(s, c.config.Failover.Standby, &c.standbys)
 	s.twins = twin.Of(c.send, s.message)
 	s.turn = turn.New(func() {
@@ -142,8 +144,8 @@ func (s *Stream) handle(m channel.Message) {
 			if e.Live() != nil && e.Why() == "" {
 				s.c.shim.Keep(s.slot, s.id, true)
 				guard.Go(e.Follow)
-			} else if s.when() != config.TogetherNever && s.tls == nil && e.Why() == "" {
-				guard.Go(func() { s.gathers(e) })
+			} else if s.feeding.Wanted() && s.tls == nil && e.Why() == "" {
+				guard.Go(func() { s.feeding.Gather(e) })
 			}
 		}
 	case channel.Stirs:
@@ -204,7 +206,7 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Resumed:
 		s.resumed = time.Duration(m.A)
 		if n := len(s.history); n > 0 && s.history[n-1].StallMS == 0 {
-			s.history[n-1].StallMS = milliseconds(s.resumed)
+			s.history[n-1].StallMS = control.Milliseconds(s.resumed)
 		}
 	}
 }
@@ -292,10 +294,7 @@ func (s *Stream) why() string {
 
 // session describes the stream for lists.
 func (s *Stream) session() control.Session {
-	s.mu.Lock()
-	t := s.together
-	s.mu.Unlock()
-	paths := t.describe() // which has a lock of its own, with which the stream's may be taken
+	paths := s.feeding.Paths()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := control.Session{
@@ -342,8 +341,4 @@ func (s *Stream) remember(m control.Migration) {
 		s.history = append(s.history[:0:0], s.history[1:]...)
 	}
 	s.history = append(s.history, m)
-}
-
-func milliseconds(d time.Duration) float64 {
-	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
