@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "calls.h"
+#include "lines.h"
 
 /* Addresses that Go reserves, most of which it never uses: 1.7 GB. */
 #define ADDRESSES (2ULL << 30)
@@ -24,16 +26,35 @@ static bool can_map(size_t size, int protection)
     return room != MAP_FAILED && !munmap(room, size);
 }
 
-/* mlockall(MCL_FUTURE): all that is mapped is filled with memory, which would be that of the whole of Go's heap. */
+/* VmLck of proc(5), in kB; -1: there is no /proc to tell. */
+static long locked_kb(void)
+{
+    struct lines l;
+    long kb = -1;
+    if (lines_open(&l, "/proc/self/status")) {
+        while (kb < 0 && lines_next(&l)) {
+            if (!strncmp(l.line, "VmLck:", 6)) {
+                kb = atol(l.line + 6);
+            }
+        }
+        lines_close(&l);
+    }
+    return kb;
+}
+
+/*
+ * mlockall(MCL_FUTURE): all that is mapped is filled with memory, which would be that of the whole of Go's heap. It is not asked for by
+ * mincore(2), for which the filters of system calls that services have would end the program.
+ */
 static bool is_locked(void)
 {
-    unsigned char resident = 0;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    long before = locked_kb();
     void *room = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED) {
         return true;
     }
-    bool locked = mincore(room, page, &resident) || resident & 1;
+    bool locked = locked_kb() > before;
     munmap(room, page);
     return locked;
 }

@@ -36,6 +36,9 @@ static const struct {
     { SYS_fstat, { -1 } },
     { SYS_newfstatat, { -1, (long)"", (long)&word, AT_EMPTY_PATH } },
     { SYS_lseek, { -1 } },
+#ifdef SYS_poll
+    { SYS_poll, { 0 } },
+#endif
     { SYS_ppoll, { 0, 0, (long)&(struct timespec){ 0, 0 } } },
     { SYS_mmap, { 0, 0 } },
     { SYS_mprotect, { 1, 1 } },
@@ -79,6 +82,10 @@ static const struct {
     { SYS_epoll_create1, { EPOLL_CLOEXEC } },
     { SYS_epoll_ctl, { -1 } },
     { SYS_epoll_pwait, { -1 } },
+    { SYS_inotify_init1, { -1 } },
+    { SYS_inotify_add_watch, { -1 } },
+    { SYS_inotify_rm_watch, { -1 } },
+    { SYS_splice, { -1, 0, -1 } },
     { SYS_eventfd2, { 0, 0 } },
     { SYS_pipe2, { 0 } },
     { SYS_openat, { -1, (long)"" } },
