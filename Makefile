@@ -45,10 +45,10 @@ $(BUILD)/shim/process/version.o: $(BUILD)/settings
 # A hook that ended in a jump to its library would hide behind the program's return address what the library then calls itself.
 $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/libraries/*.c)): SHIM_CFLAGS += -fno-optimize-sibling-calls
 
-# The export map comes from the same tables as the hooks; midstream_thread is for the core, midstream_carries for the supervisor.
+# The export map comes from the same tables as the hooks; midstream_thread is for the core, the next two for the supervisor.
 $(BUILD)/shim/exports.map: shim/process/calls.def shim/tls/tls.def Makefile
 	@mkdir -p $(@D)
-	(echo '{ global: midstream_thread; midstream_carries;'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $(filter %.def,$^); echo 'local: *; };') > $@
+	(echo '{ global: midstream_thread; midstream_carries; midstream_passes;'; sed -n 's/^CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1;/p' $(filter %.def,$^); echo 'local: *; };') > $@
 
 $(BUILD)/libmidstream.so: $(SHIM_OBJECTS) $(BUILD)/shim/exports.map
 	$(CC) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map -o $@ $(SHIM_OBJECTS)
@@ -65,7 +65,8 @@ $(BUILD)/midstream: $(wildcard ctl/midstream/launcher/*.c ctl/midstream/launcher
 	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -DMIDSTREAM_VERSION='"$(VERSION)"' -DLIBRARY_FOLDER='"$(LIBDIR)"' -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
 
 # It asks the preload, which it is under, by name.
-$(BUILD)/midstream-supervisor: $(wildcard supervisor/*.c supervisor/*.h) ctl/midstream/launcher/elf.c ctl/midstream/launcher/elf.h Makefile
+$(BUILD)/midstream-supervisor: $(wildcard supervisor/*.c supervisor/*.h supervisor/*.def) ctl/midstream/launcher/elf.c ctl/midstream/launcher/elf.h \
+		shim/framing/hello.c shim/framing/hello.h shim/stream/carried.h cgo/abi.h cgo/why.def Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
 

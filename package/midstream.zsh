@@ -4,6 +4,7 @@ _arguments -S \
     '--config=[the configuration]:file:_files' \
     '--log=[what is logged]:level:(off error warn info debug trace)' \
     '--reach=[have connections carried by a supervisor]:where:(auto all off)' \
+    '--tls=[end TLS that cannot be followed otherwise]:how:(hook ca)' \
     '--strict[refuse to start what cannot be reached]' \
     '--aggregate[let all networks feed each download]' \
     '(- *)--version[print the versions]' \

@@ -14,11 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../shim/stream/carried.h"
 #include "notice.h"
 #include "options.h"
 #include "ports.h"
 #include "relay.h"
 #include "target.h"
+#include "tls.h"
 
 /* So often it is looked whether the program has given up what is still being made, and not before that has taken so long. */
 #define ATTEMPT_NS 1000000000LL
@@ -303,7 +305,9 @@ static void joined(struct carried *c)
     syscall(SYS_setsockopt, c->program.fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
     c->state = CARRIED_RELAYING;
     wake(c);
-    relay_begin(c);
+    if (!tls_begin(c)) {
+        relay_begin(c);
+    }
 }
 
 /* The server has accepted the connection. */
@@ -326,16 +330,22 @@ static void made(struct carried *c)
     }
 }
 
-static void look_at_server(struct carried *c, uint32_t events)
+int carried_is_made(struct carried *c, uint32_t events)
 {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(c->server.fd, SOL_SOCKET, SO_ERROR, &error, &length)) {
         error = errno;
     }
-    if (error) {
-        fail(c, error);
-    } else if (events & EPOLLOUT && tcp_state(c->server.fd) != TCP_SYN_SENT) {
+    return error ? -error : events & EPOLLOUT && tcp_state(c->server.fd) != TCP_SYN_SENT;
+}
+
+static void look_at_server(struct carried *c, uint32_t events)
+{
+    int made_it = carried_is_made(c, events);
+    if (made_it < 0) {
+        fail(c, -made_it);
+    } else if (made_it) {
         made(c);
     }
 }
@@ -454,17 +464,55 @@ static bool read_address(const struct notice *n, const struct target *t, union a
     return to->any.sa_family == AF_INET || (to->any.sa_family == AF_INET6 && length >= (int)sizeof to->six);
 }
 
-static void tell_preload(const struct carried *c)
+static int (*carries)(int, int, int);
+static void (*passes)(int, unsigned);
+
+/* What the preload has for the supervisor; without one, nothing is moved. */
+static void find_preload(void)
 {
-    static int (*carries)(int, int, int);
     static bool looked;
     if (!looked) {
         *(void **)&carries = dlsym(RTLD_DEFAULT, "midstream_carries");
+        *(void **)&passes = dlsym(RTLD_DEFAULT, "midstream_passes");
         looked = true;
     }
+}
+
+static void tell_preload(const struct carried *c)
+{
+    find_preload();
     if (carries) {
         carries(c->server.fd, c->process, c->number);
     }
+}
+
+void carried_tell_why(const struct carried *c, unsigned why)
+{
+    find_preload();
+    if (passes) {
+        passes(c->server.fd, why);
+    }
+}
+
+bool carried_anew(struct carried *c)
+{
+    int yes = 1, server = socket(c->peer.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (server < 0) {
+        return false;
+    }
+    options_copy(c->server.fd, server);
+    close_server(c, true);
+    c->server = (struct end){ .of = c, .fd = server };
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    setsockopt(server, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
+    /* From the same port, for the program may have asked for it. */
+    syscall(SYS_setsockopt, server, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    syscall(SYS_bind, server, &c->local, address_length(&c->local));
+    if (connect(server, &c->peer.any, address_length(&c->peer)) && errno != EINPROGRESS) {
+        return false;
+    }
+    tell_preload(c);
+    return watch(&c->server);
 }
 
 /* What becomes of a call, if not an errno. */
@@ -625,7 +673,8 @@ void carried_connect(struct notice *n)
     union address to;
     struct carried *c = NULL;
     struct target *t = target_of(n);
-    bool wanted = t && !t->serves_itself && read_address(n, t, &to) && ports_have(address_port(&to)) && has_room();
+    bool asks = notice_int(n, 2) == CARRIED_LENGTH;
+    bool wanted = t && (!t->serves_itself || asks) && read_address(n, t, &to) && ports_have(address_port(&to)) && has_room();
     int fd = wanted ? target_take(t, notice_int(n, 0)) : -1, verdict = fd >= 0 ? decide(n, t, fd, &to, &c) : PASSES;
     target_give_back(fd);
     if (verdict == PASSES) {

@@ -18,6 +18,7 @@
 
 struct carried;
 struct notice;
+struct tls;
 struct target;
 
 enum carried_state { CARRIED_MAKING, CARRIED_JOINING, CARRIED_RELAYING, CARRIED_FAILED, CARRIED_OVER };
@@ -57,6 +58,7 @@ struct carried {
     enum hold_way hold;
     uint16_t port; /* the program's, over loopback */
     union address peer, local; /* as they would be natively */
+    struct tls *tls; /* whose TLS is, or may be, ended here (tls.h); NULL: octets are carried as they are */
     struct notice *waiting; /* the thread that sleeps in connect(); NULL: none */
     int64_t begun; /* CLOCK_MONOTONIC ns */
     int64_t patience; /* when it has slept enough (SO_SNDTIMEO), CLOCK_MONOTONIC ns; 0: never */
@@ -81,6 +83,15 @@ unsigned carried_open(void);
 
 /* Something has happened on an end. */
 void carried_event(struct end *end, uint32_t events);
+
+/* Makes another connection to the server in the place of the one that there is, which is reset. False: that is not possible. */
+bool carried_anew(struct carried *c);
+
+/* The connection has been made: 1; not yet: 0; errno, negative, where it cannot be. */
+int carried_is_made(struct carried *c, uint32_t events);
+
+/* Why the TLS of the connection is passed through (enum ms_why of cgo/abi.h): `sessions` says so. */
+void carried_tell_why(const struct carried *c, unsigned why);
 
 /* Both ends have been closed. */
 void carried_over(struct carried *c);

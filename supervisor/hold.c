@@ -15,7 +15,7 @@
 
 /* Of each family: the port that drops all, and one that nobody listens on. */
 static union address silent[2], refusing[2];
-static int kept[2][2];
+static int kept[2][3];
 
 static int make(int family, int flags)
 {
@@ -55,12 +55,22 @@ static int take_port(bool six, union address *a)
     return -1;
 }
 
-static bool open_one(bool six)
+/* A port drops what comes by a filter of its socket; where this user may set none, because its queue of connections is full for good. */
+static bool make_silent(bool six, int fd)
 {
     struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
     struct sock_fprog filter = { 1, &nothing };
+    if (!syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter)) {
+        return !syscall(SYS_listen, fd, 1);
+    }
+    kept[six][2] = make(six ? AF_INET6 : AF_INET, 0);
+    return !syscall(SYS_listen, fd, 0) && kept[six][2] >= 0 && !syscall(SYS_connect, kept[six][2], &silent[six], address_length(&silent[six]));
+}
+
+static bool open_one(bool six)
+{
     int fd = take_port(six, &silent[six]);
-    if (fd < 0 || syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) || syscall(SYS_listen, fd, 1)) {
+    if (fd < 0 || !make_silent(six, fd)) {
         silent[six].any.sa_family = AF_UNSPEC;
         return false;
     }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "carried.h"
+#include "tls.h"
 
 /* What is copied at a time, and what is spliced at most. */
 #define PIECE (64 << 10)
@@ -35,8 +36,6 @@
 /* Ends that wait for the program's kernel to have taken all are looked at so often, and time-outs are waited for so long. */
 #define LINGER_MS 20
 #define SILENCE_NS 10000000000LL
-
-enum step { STEP_DONE, STEP_MORE, STEP_OVER };
 
 static uint8_t buffer[PIECE];
 static int pool[POOL][2];
@@ -81,11 +80,25 @@ static void return_pipe(struct way *w)
     w->piped = 0;
 }
 
-static void drop_rest(struct way *w)
+void relay_drop(struct way *w)
 {
+    if (w->rest) {
+        explicit_bzero(w->rest, w->rest_at + w->rest_length); /* of TLS it is what was in it */
+    }
     free(w->rest);
     w->rest = NULL;
     w->rest_at = w->rest_length = 0;
+}
+
+bool relay_keep(struct way *w, const void *octets, size_t count)
+{
+    w->rest = malloc(count);
+    w->rest_at = 0;
+    w->rest_length = w->rest ? count : 0;
+    if (w->rest) {
+        memcpy(w->rest, octets, count);
+    }
+    return w->rest;
 }
 
 static void close_end(struct end *end, bool reset)
@@ -101,15 +114,15 @@ static void close_end(struct end *end, bool reset)
     end->fd = -1;
 }
 
-/* All is over: each end is closed, or reset. */
-static enum step over(struct carried *c, bool reset_program, bool reset_server)
+enum step relay_over(struct carried *c, bool reset_program, bool reset_server)
 {
+    tls_end(c);
     close_end(&c->program, reset_program);
     close_end(&c->server, reset_server);
     return_pipe(&c->up);
     return_pipe(&c->down);
-    drop_rest(&c->up);
-    drop_rest(&c->down);
+    relay_drop(&c->up);
+    relay_drop(&c->down);
     carried_over(c);
     return STEP_OVER;
 }
@@ -144,8 +157,7 @@ static bool fall_silent(struct carried *c)
     return done;
 }
 
-/* The server's end has failed, and all that came before is with the program's kernel. */
-static enum step pass_failure(struct carried *c)
+enum step relay_pass_failure(struct carried *c)
 {
     int left = 0;
     if (c->program.fd < 0) {
@@ -164,14 +176,13 @@ static enum step pass_failure(struct carried *c)
         linger(c);
         return STEP_DONE;
     }
-    return over(c, true, true);
+    return relay_over(c, true, true);
 }
 
-/* An end has met an error. */
-static enum step failed(struct carried *c, struct end *end, int error)
+enum step relay_failed(struct carried *c, struct end *end, int error)
 {
     if (end == &c->program) {
-        return over(c, true, true); /* the program has reset it, or is gone with octets unread */
+        return relay_over(c, true, true); /* the program has reset it, or is gone with octets unread */
     }
     if (!c->error) {
         int told = 0;
@@ -181,7 +192,7 @@ static enum step failed(struct carried *c, struct end *end, int error)
             error = told;
         }
         c->error = error;
-        drop_rest(&c->up);
+        relay_drop(&c->up);
     }
     return STEP_MORE;
 }
@@ -202,7 +213,7 @@ static enum step send_rest(struct carried *c, struct way *w)
             continue;
         }
         if (n <= 0) {
-            return failed(c, w->to, n ? errno : EPIPE);
+            return relay_failed(c, w->to, n ? errno : EPIPE);
         }
         if (w->rest_length) {
             w->rest_at += (size_t)n;
@@ -211,7 +222,7 @@ static enum step send_rest(struct carried *c, struct way *w)
             w->piped -= (size_t)n;
         }
     }
-    drop_rest(w);
+    relay_drop(w);
     return STEP_MORE;
 }
 
@@ -226,26 +237,20 @@ static ssize_t copy_piece(struct carried *c, struct way *w, enum step *step)
     ssize_t sent = send(w->to->fd, buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     int error = errno;
     if (sent < 0 && !is_nothing(error)) {
-        *step = failed(c, w->to, error);
+        *step = relay_failed(c, w->to, error);
         return n;
     }
     size_t done = sent > 0 ? (size_t)sent : 0;
     if (done < (size_t)n) {
         w->to->writable = false;
-        w->rest = malloc((size_t)n - done);
-        if (!w->rest) {
-            *step = over(c, true, true); /* octets would be missing */
-            return n;
+        if (!relay_keep(w, buffer + done, (size_t)n - done)) {
+            *step = relay_over(c, true, true); /* octets would be missing */
         }
-        w->rest_at = 0;
-        w->rest_length = (size_t)n - done;
-        memcpy(w->rest, buffer + done, w->rest_length);
     }
     return n;
 }
 
-/* FIN goes on behind the octets. */
-static void pass_end(struct carried *c, struct way *w)
+void relay_pass_end(struct carried *c, struct way *w)
 {
     if (w->shut) {
         return;
@@ -271,11 +276,11 @@ static enum step carry_way(struct carried *c, struct way *w)
             return STEP_DONE; /* nobody takes it any more */
         }
         if (c->error && (!w->from->readable || w->ended)) {
-            return pass_failure(c);
+            return relay_pass_failure(c);
         }
         if (w->ended) {
             return_pipe(w);
-            pass_end(c, w);
+            relay_pass_end(c, w);
             return STEP_DONE;
         }
         if (!w->from->readable || !w->to->writable) {
@@ -301,7 +306,7 @@ static enum step carry_way(struct carried *c, struct way *w)
         } else if (errno != EINTR) {
             int error = errno;
             w->from->readable = false;
-            if ((step = failed(c, w->from, error)) == STEP_OVER) {
+            if ((step = relay_failed(c, w->from, error)) == STEP_OVER) {
                 return step;
             }
         }
@@ -321,12 +326,18 @@ static void enqueue(struct carried *c)
 
 static void carry_both(struct carried *c)
 {
+    if (c->tls) {
+        if (tls_carry(c) == STEP_MORE) {
+            enqueue(c);
+        }
+        return;
+    }
     enum step up = carry_way(c, &c->up), down = up == STEP_OVER ? up : carry_way(c, &c->down);
     if (down == STEP_OVER) {
         return;
     }
     if (c->up.shut && c->down.shut) {
-        over(c, false, false);
+        relay_over(c, false, false);
     } else if (up == STEP_MORE || down == STEP_MORE) {
         enqueue(c);
     }
@@ -350,6 +361,9 @@ void relay_event(struct end *end, uint32_t events)
 {
     end->readable = end->readable || events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     end->writable = end->writable || events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
+    if (end->of->tls && tls_event(end->of, end, events) != STEP_MORE) {
+        return;
+    }
     if (!end->of->queued && !end->of->lingers) {
         carry_both(end->of);
     }

@@ -27,6 +27,8 @@
 #include "options.h"
 #include "ports.h"
 #include "relay.h"
+#include "tls.h"
+#include "trust.h"
 
 /* Calls that are answered one after the other, before connections have their turn. */
 #define IN_A_ROW 64
@@ -125,37 +127,70 @@ static void be_undisturbed(void)
         signal(signals[i], SIG_IGN);
     }
     signal(SIGCHLD, SIG_DFL);
+}
+
+static void leave_folder(void)
+{
     if (chdir("/")) {
-        return; /* then the folder stays in use */
+        return; /* then it stays in use */
     }
 }
 
-/* midstream-supervisor CHANNEL PORTS, by the launcher alone. */
+/*
+ * In the process that works: makes the authority of this run, whose key no other one has, and tells the launcher what the program is to have in its
+ * environment, or "!" and why there is none.
+ */
+static void tell_authority(int channel)
+{
+    static char text[64 << 10];
+    const char *why = tls_open();
+    size_t length = !why && trust_write() ? trust_variables(text, sizeof text) : 0;
+    if (!length) {
+        length = (size_t)snprintf(text, sizeof text, "!%s", why ? why : "its certificate cannot be written to a file");
+        tls_close();
+    }
+    send(channel, text, length, MSG_NOSIGNAL);
+}
+
+/* midstream-supervisor CHANNEL PORTS hook|ca, by the launcher alone. */
 int main(int count, char **arguments)
 {
     pid_t own = getpid();
-    int channel = count == 3 ? atoi(arguments[1]) : -1, status = 0;
+    int channel = count == 4 ? atoi(arguments[1]) : -1, status = 0;
     if (channel < 0 || !ports_read(arguments[2])) {
         dprintf(2, "midstream-supervisor is started by midstream: see midstream --help\n");
         return 2;
     }
+    bool authority = !strcmp(arguments[3], "ca");
     be_undisturbed();
     if (send(channel, &own, sizeof own, MSG_NOSIGNAL) != sizeof own) {
         return 1;
     }
     int listener = receive_listener(channel);
-    close(channel);
     if (listener < 0) {
         return 0; /* the program is started without */
     }
+    const char *without_folder = authority ? trust_open() : NULL;
     pid_t worker = notice_open(listener) ? fork() : -1;
     if (!worker) {
+        if (without_folder) {
+            dprintf(channel, "!%s", without_folder);
+        } else if (authority) {
+            tell_authority(channel);
+        }
+        close(channel);
+        leave_folder();
         return supervise(listener);
     }
+    close(channel);
+    leave_folder();
     while (worker > 0 && waitpid(worker, &status, 0) < 0 && errno == EINTR) {
     }
     if (worker < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
         notice_pass_all();
+    }
+    if (authority && !without_folder) {
+        trust_close();
     }
     return 0;
 }

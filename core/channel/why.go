@@ -11,6 +11,10 @@ const (
 	WhyTunnel
 	WhyTLSUnknown
 	WhyTLSNotFound
+	WhyTLSUnverified
+	WhyTLSAsked
+	WhyTLSRefused
+	WhyTLSOffer
 	WhyStdio
 	WhyServerSpoke
 	WhyAnsweredEarly
@@ -125,6 +129,10 @@ var reasons = [...]struct {
 	WhyTunnel:             {RetryNo, "a tunnel through a proxy"},
 	WhyTLSUnknown:         {RetryNo, "TLS by a library that Midstream does not know"},
 	WhyTLSNotFound:        {RetryNo, "its TLS library works on memory, and no descriptor could be found for that"},
+	WhyTLSUnverified:      {RetryNo, "the supervisor cannot verify the server's certificate: its TLS is passed through, for the program to judge"},
+	WhyTLSAsked:           {RetryNo, "the server asks for a client certificate, or has no handshake with the supervisor: its TLS is passed through"},
+	WhyTLSRefused:         {RetryNo, "the program has refused the certificate of this run's authority: TLS with this host is passed through"},
+	WhyTLSOffer:           {RetryNo, "the program does not offer what this run's authority has (HTTP/1.1; TLS 1.2 or 1.3 with P-256): its TLS is passed through"},
 	WhyStdio:              {RetryNo, "the program reads it through stdio"},
 	WhyServerSpoke:        {RetryNo, "the server spoke before it was asked"},
 	WhyAnsweredEarly:      {RetryNo, "it was answered before Midstream knew what had been asked"},

@@ -119,7 +119,7 @@ func Default() *Config {
 		},
 		Sessions:  Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
 		Failover:  defaultFailover(),
-		TLS:       TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey},
+		TLS:       TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey, Reach: TLSHook},
 		Reach:     Reach{Ports: reachPorts},
 		Aggregate: defaultAggregate(),
 	}

@@ -11,6 +11,8 @@ type TLS struct {
 	HTTP2 HTTP2 `json:"http2"`
 	// Identity is what makes another certificate that of the same server, where the program judges certificates by itself.
 	Identity Identity `json:"identity"`
+	// Reach is what becomes of TLS that cannot be followed at its library. The launcher hands it to midstream-supervisor.
+	Reach TLSReach `json:"reach"`
 }
 
 // HTTP2 is what becomes of an offer of HTTP/2. The shim reads it from the file by itself, before the core is there.
@@ -33,16 +35,27 @@ const (
 	IdentityIssuer Identity = "issuer"
 )
 
+// TLSReach is how far TLS is reached.
+type TLSReach string
+
+const (
+	// TLSHook leaves TLS alone that cannot be followed at its library.
+	TLSHook TLSReach = "hook"
+	// TLSAuthority ends it by a certificate authority of the run.
+	TLSAuthority TLSReach = "ca"
+)
+
 func (d *decoder) tls(p path, value any, t *TLS) {
 	d.table(p, value, keys{
 		"http2": func(p path, v any) { t.HTTP2 = choice(d, p, v, "no way to treat HTTP/2", HTTP2Avoid, HTTP2Keep) },
 		"identity": func(p path, v any) {
 			t.Identity = choice(d, p, v, "no way to know a server by its certificate", IdentityKey, IdentityIssuer)
 		},
+		"reach": func(p path, v any) { t.Reach = choice(d, p, v, "no way to reach TLS", TLSHook, TLSAuthority) },
 	})
 }
 
 // String is the section as it would stand in a file.
 func (t TLS) String() string {
-	return fmt.Sprintf("[tls]\nhttp2 = %q\nidentity = %q\n", string(t.HTTP2), string(t.Identity))
+	return fmt.Sprintf("[tls]\nhttp2 = %q\nidentity = %q\nreach = %q\n", string(t.HTTP2), string(t.Identity), string(t.Reach))
 }

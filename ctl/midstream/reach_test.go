@@ -1,6 +1,7 @@
 package midstream_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // reaching is a build tree that has the supervisor as well; it goes with the other one.
@@ -20,7 +22,7 @@ var reaching = sync.OnceValue(func() tree {
 	}
 	sources, err := filepath.Glob("../../supervisor/*.c")
 	must(err)
-	command("gcc", append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(build, "midstream-supervisor"), "launcher/elf.c"}, sources...)...)
+	command("gcc", append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(build, "midstream-supervisor"), "launcher/elf.c", "../../shim/framing/hello.c"}, sources...)...)
 	return tree{build, shared.bin}
 })
 
@@ -70,5 +72,44 @@ func TestTheSupervisorOfAnOrdinaryUser(t *testing.T) {
 	status, out, err := r.start(t, c, nil)
 	if status != 7 || !strings.HasPrefix(out, "static|") || !strings.Contains(err, "su and sudo cannot work") || strings.Count(err, "\n") != 1 {
 		t.Errorf("status %d: %s%s", status, out, err)
+	}
+}
+
+// What a program needs to trust the authority of its run is in its environment while it runs, with what was there before, and nowhere afterwards.
+func TestTheAuthorityOfARun(t *testing.T) {
+	r := reaching()
+	folder, err := os.MkdirTemp("", "authority")
+	must(err)
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	mine := filepath.Join(folder, "mine.pem")
+	must(os.WriteFile(mine, []byte("what the user trusts\n"), 0o644))
+	runtime := filepath.Join(folder, "run")
+	must(os.Mkdir(runtime, 0o700))
+	script := `stat -c %a "${SSL_CERT_FILE%/*}"; for f in "$SSL_CERT_FILE" "$CURL_CA_BUNDLE" "$NODE_EXTRA_CA_CERTS"; do grep -c -e user -e BEGIN "$f"; done
+echo "$JAVA_TOOL_OPTIONS" | grep -c "^-Dmine -Djavax.net.ssl.trustStore=/.*/java.jks"; grep -l "PRIVATE KEY" "${SSL_CERT_FILE%/*}"/*; exit 7`
+	system, _ := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	want := fmt.Sprintf("700\n2\n%d\n1\n1\n", strings.Count(string(system), "BEGIN")+1)
+	c := exec.Command(filepath.Join(r.build, "midstream"), "--tls=ca", "sh", "-c", script)
+	if os.Geteuid() == 0 { // as an ordinary user
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		must(os.Chown(runtime, 65534, 65534))
+		must(os.Chmod(folder, 0o755))
+	}
+	status, out, errs := r.start(t, c, []string{"MIDSTREAM_RUNTIME_DIR=" + runtime, "SSL_CERT_FILE=" + mine, "JAVA_TOOL_OPTIONS=-Dmine"})
+	if status != 7 || out != want || strings.Count(errs, "sees all in the clear") != 1 {
+		t.Errorf("status %d: %s, want %s%s", status, out, want, errs)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if left, _ := filepath.Glob(filepath.Join(runtime, "authority-*")); len(left) == 0 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("%v are still there", left)
+		}
+	}
+	if status, _, errs := r.launch(t, nil, "--tls=ca", "--reach=off", "static", "7"); status != 2 || !strings.Contains(errs, "needs a supervisor") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+	if status, _, errs := r.launch(t, nil, "--tls=mine", "static", "7"); status != 2 || !strings.Contains(errs, "use hook or ca") {
+		t.Errorf("status %d: %s", status, errs)
 	}
 }

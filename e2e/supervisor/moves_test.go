@@ -42,8 +42,7 @@ func newSite(t *testing.T) *site {
 // goFetch builds a program that copies what it is sent from each URL to a file of the name of its last part.
 func goFetch(t *testing.T, name string) string {
 	t.Helper()
-	folder := t.TempDir()
-	source, program := filepath.Join(folder, "main.go"), filepath.Join(folder, name)
+	source := filepath.Join(t.TempDir(), "main.go")
 	const text = `package main
 
 import (
@@ -67,6 +66,13 @@ func main() {
 	if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return goProgram(t, name, source)
+}
+
+// goProgram builds a static program.
+func goProgram(t *testing.T, name, source string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), name)
 	c := exec.Command("go", "build", "-trimpath", "-o", program, source)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {

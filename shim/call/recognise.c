@@ -117,6 +117,7 @@ static bool begin_tunnel(struct stream *s, const uint8_t *octets, size_t count)
 }
 
 /* TLS records (RFC 8446 §5.1). */
+#define CHANGE_CIPHER_SPEC 20
 #define HANDSHAKE 22
 #define APPLICATION_DATA 23
 
@@ -128,6 +129,17 @@ void recognise_carried(struct stream *s, const uint8_t *octets, size_t count)
     if (count >= SHORTEST_REQUEST && octets[0] == APPLICATION_DATA && atomic_load(&s->stage) == STAGE_CANDIDATE && is_port_of_http(s)) {
         tell_left(s, MS_WHY_TLS_CARRIED);
     }
+}
+
+/* Whether octets begin with content, or with the end of a handshake, and content behind it: whoever carries them for another reads them together. */
+static bool has_application_data(const uint8_t *octets, size_t count)
+{
+    while (count >= 5 && octets[0] == CHANGE_CIPHER_SPEC) {
+        size_t record = 5 + (size_t)(octets[3] << 8 | octets[4]);
+        octets += record < count ? record : count;
+        count -= record < count ? record : count;
+    }
+    return count && octets[0] == APPLICATION_DATA;
 }
 
 bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
@@ -147,7 +159,7 @@ bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
             below_sent(s, random);
         }
         read_hello(s, octets, count);
-    } else if (s->opaque && octets[0] == APPLICATION_DATA) {
+    } else if (s->opaque && has_application_data(octets, count)) {
         if (tls_is_inside()) {
             return true; /* of a library that is known: its handshake comes to an end */
         }
@@ -156,7 +168,7 @@ bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
         } else if (tls_works_on_memory()) {
             tell_left(s, MS_WHY_TLS_NOT_FOUND);
         } else {
-            tell_left(s, MS_WHY_TLS_UNKNOWN);
+            tell_left(s, s->passes ? (enum ms_why)s->passes : MS_WHY_TLS_UNKNOWN);
         }
     } else if (s->opaque && octets[0] > HANDSHAKE) {
         stream_leave(s, MS_WHY_TUNNEL);

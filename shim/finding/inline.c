@@ -399,6 +399,11 @@ __attribute__((constructor)) static void lead_to_hooks(void)
     }
 }
 
+bool inline_is_there(void)
+{
+    return program;
+}
+
 bool inline_has(const void *base)
 {
     return program && base == program;
@@ -415,6 +420,11 @@ void *inline_past(void *function)
 }
 
 #else
+
+bool inline_is_there(void)
+{
+    return false;
+}
 
 bool inline_has(const void *base)
 {

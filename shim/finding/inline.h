@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 
+/* The program has some, and they have been led to the hooks. */
+bool inline_is_there(void);
+
 /* The functions of this object, which is the program itself, have been led to the hooks. */
 bool inline_has(const void *base);
 

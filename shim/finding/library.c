@@ -238,6 +238,18 @@ const void *tls_library_meant(void)
     return &libraries[(meant >> TLS_MEANT_COPY) - 1];
 }
 
+static int is_tls_library(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+    (void)size, (void)unused;
+    return slash && (!strncmp(slash + 1, "libssl.so", 9) || !strncmp(slash + 1, "libgnutls.so", 12));
+}
+
+bool tls_is_there(void)
+{
+    return inline_is_there() || dl_iterate_phdr(is_tls_library, NULL);
+}
+
 bool tls_is_code(const void *address)
 {
     extern const char __ehdr_start[], _end[];

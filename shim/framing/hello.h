@@ -12,6 +12,9 @@
 struct hello {
     bool protocols; /* it has a list of protocols (RFC 7301) */
     bool http;      /* HTTP is among them */
+    bool http_1;    /* HTTP/1.1 is */
+    bool complete;  /* all of it is there, in one record */
+    bool ordinary;  /* TLS 1.2 or 1.3, with a curve and a signature that all have: ECDSA and ECDHE with P-256, or X25519 */
     char name[HELLO_NAME]; /* of the server (RFC 6066 §3), "" none */
 };
 

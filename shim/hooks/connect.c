@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "wait/attempt.h"
+#include "stream/carried.h"
 #include "process/calls.h"
 #include "connect.h"
 #include "wait/fallback.h"
@@ -13,6 +14,7 @@
 #include "stream/names.h"
 #include "stream/stream.h"
 #include "process/trial.h"
+#include "tls/tls.h"
 #include "network/use.h"
 #include "process/withdraw.h"
 
@@ -104,11 +106,40 @@ static bool is_internet(const struct sockaddr *address)
     return address->sa_family == AF_INET || address->sa_family == AF_INET6;
 }
 
+/*
+ * Under a supervisor that ends TLS (carried.h), one that may be for TLS which nothing here could follow. Plain HTTP comes to no harm there
+ * either, but for what this library does better.
+ */
+static bool is_for_supervisor(int fd, const struct sockaddr *address, socklen_t length)
+{
+    bool has_port = is_internet(address) && length >= sizeof(struct sockaddr_in);
+    return has_port && carried_is_possible() && ((const struct sockaddr_in *)address)->sin_port != htons(80) && is_unbound(fd)
+        && !tls_is_there();
+}
+
+/* The supervisor is asked, and the descriptor is none of Midstream's in this process. */
+static int connect_carried(int fd, const struct sockaddr *address, socklen_t length)
+{
+    char room[CARRIED_LENGTH] = { 0 };
+    struct stream *s = stream_of(fd);
+    memcpy(room, address, length < sizeof room ? length : sizeof room);
+    if (fork_same_process()) {
+        if (s) {
+            stream_closed(s);
+        }
+        stream_mark(fd, NULL);
+    }
+    return REAL(connect)(fd, (struct sockaddr *)room, sizeof room);
+}
+
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     if ((unsigned)fd >= STREAM_TABLE || length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage)
         || !is_possible() || !memory_is_readable(address, length)) {
         return REAL(connect)(fd, address, length);
+    }
+    if (is_for_supervisor(fd, address, length)) {
+        return connect_carried(fd, address, length);
     }
     bool is_free = is_unbound(fd) && fallback_is_possible(address, length);
     struct stream *s = stream_of(fd);

@@ -153,6 +153,7 @@ static void reset_connections(struct stream *s)
     s->forks = s->forks_told = fork_children();
     s->moved = s->bound = false;
     s->carried_pid = s->carried_fd = 0;
+    s->passes = 0;
     memset(&s->peer, 0, sizeof s->peer);
     s->pending_error = 0;
     atomic_store(&s->untold, 0);

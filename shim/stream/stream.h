@@ -132,6 +132,7 @@ struct stream {
     bool too_many_epolls;
     int sought_in; /* the set that it was looked for in last (epoll.c) */
     bool bound; /* the program has said by itself where it goes out */
+    unsigned passes; /* why the supervisor passes its TLS through (enum ms_why) */
     int carried_pid, carried_fd; /* the process that the connection is for, and its descriptor (carried.h); 0: this one */
 
     /* A connection that is being made (attempt.c); to `peer`. */

@@ -207,6 +207,9 @@ int tls_inside_fd(void);
  */
 bool tls_is_nested(const void *handle, const struct tls *t, const void *caller);
 
+/* Whether the process has a TLS library that is known here (finding/library.c). Asks the dynamic linker. */
+bool tls_is_there(void);
+
 /* Whether an address is a TLS library's, or Midstream's (finding/library.c). */
 bool tls_is_code(const void *address);
 

@@ -20,7 +20,8 @@
 #include "reach.h"
 
 static const char usage[] =
-    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--aggregate] [--reach=auto|all|off] [--] COMMAND [ARG…]\n"
+    "usage: midstream [--config FILE] [--log LEVEL] [--strict] [--aggregate] [--reach=auto|all|off]\n"
+    "                 [--tls=hook|ca] [--] COMMAND [ARG…]\n"
     "\n"
     "Runs COMMAND so that its HTTP downloads can be moved, while they run, to another\n"
     "network interface and another server: see midstreamctl --help. Its exit status is\n"
@@ -38,6 +39,12 @@ static const char usage[] =
     "                  preloaded, carried by midstream-supervisor; all: whatever COMMAND\n"
     "                  is, and for all that it starts; off: never. Unless root starts it,\n"
     "                  su and sudo cannot work inside\n"
+    "  --tls=hook      follow TLS where its library can be reached; ca: and end it, where it\n"
+    "                  cannot (Go, Java), by a certificate authority made for this run, which\n"
+    "                  COMMAND, and all that it starts, trusts by its environment. Then\n"
+    "                  midstream-supervisor verifies servers, in their place, by the\n"
+    "                  system's certificates; it sees all in the clear; HTTP/2 is not\n"
+    "                  used; programs that pin certificates fail once for each host\n"
     "  --version       print which version this is\n"
     "\n"
     "Exit status before COMMAND runs: 2 wrong usage or configuration, 125 incomplete\n"
@@ -129,6 +136,15 @@ static enum wanted read_reach(const char *value)
     die(2, "--reach=%s: use auto, all or off", value);
 }
 
+/* Whether TLS is ended here (tls.reach). */
+static bool read_tls(const char *value)
+{
+    if (strcmp(value, "hook") && strcmp(value, "ca")) {
+        die(2, "--tls=%s: use hook or ca", value);
+    }
+    return *value == 'c';
+}
+
 /* The folder that this program is in: the build tree, or bin below the folder that LIBRARY_FOLDER is seen from. */
 static void own_folder(char *folder)
 {
@@ -161,6 +177,7 @@ __attribute__((noreturn)) static void tell_versions(void)
 struct wishes {
     bool strict, only_look;
     enum wanted reach;
+    bool tls_said, authority; /* --tls; and that it, or the configuration, asks for an authority */
 };
 
 /* Takes the options; returns where the command begins. */
@@ -174,6 +191,9 @@ static char **options(char **at, struct wishes *wishes)
             set_level(value);
         } else if (is_option(&at, "--reach", &value)) {
             wishes->reach = read_reach(value);
+        } else if (is_option(&at, "--tls", &value)) {
+            wishes->authority = read_tls(value);
+            wishes->tls_said = true;
         } else if (!strcmp(*at, "--strict")) {
             wishes->strict = true;
             at++;
@@ -262,9 +282,13 @@ static void make_absolute(void)
 #define DEFAULT_PORTS "80,443,1024-65535"
 #define PORTS_MAX 1024
 
-/* What `midstreamctl config` has printed of reach.ports. */
-static void find_ports(char *text, char *ports)
+/* What `midstreamctl config` has printed of reach.ports and tls.reach. */
+static void find_reach(char *text, char *ports, struct wishes *wishes)
 {
+    const char *tls = strstr(text, "[tls]\n"), *next = tls ? strstr(tls, "\n[") : NULL, *reach = tls ? strstr(tls, "\nreach = \"ca\"\n") : NULL;
+    if (!wishes->tls_said && reach && (!next || reach < next)) {
+        wishes->authority = true;
+    }
     char *line = strstr(text, "[reach]\nports = \""), *end;
     if (line && (end = strchr(line += 17, '"')) && end - line < PORTS_MAX) {
         *end = 0;
@@ -290,7 +314,7 @@ static size_t read_all(int fd, char *text, size_t size)
  * Has the configuration checked by who knows it; the complaint is midstreamctl's. Where that cannot even run, for want of memory
  * or processes, the core cannot either: the program is started as it is.
  */
-static void check_configuration(const char *folder, char *ports)
+static void check_configuration(const char *folder, char *ports, struct wishes *wishes)
 {
     char control[PATH_MAX], complaint[4096], text[16384];
     int status = 0, errors[2], output[2];
@@ -328,7 +352,7 @@ static void check_configuration(const char *folder, char *ports)
         fwrite(complaint, 1, length, stderr);
         exit(WEXITSTATUS(status) == 125 ? 125 : 2);
     }
-    find_ports(text, ports);
+    find_reach(text, ports, wishes);
 }
 
 /* Puts the library first, unless it is there. */
@@ -377,8 +401,14 @@ __attribute__((noreturn)) static void become(const char *file, char **command)
 /* Starts the supervisor where it is wanted, and says what it means. Whether connections are carried; else reach->why, where they should be. */
 static bool carry(struct reach *reach, const struct look *look, enum wanted wanted)
 {
-    if (wanted == REACH_OFF || (wanted == REACH_AUTO && !look->carried) || !reach_begin(reach)) {
+    if (wanted == REACH_OFF || (wanted == REACH_AUTO && !look->carried && !reach->authority) || !reach_begin(reach)) {
         return false;
+    }
+    if (reach->authority && reach->without[0]) {
+        tell("TLS is not ended: %s", reach->without);
+    } else if (reach->authority) {
+        tell("midstream-supervisor ends TLS that cannot be followed otherwise: it verifies servers in the place of these programs, and sees all in the clear "
+             "(--tls=hook)");
     }
     if (reach->confined) {
         tell("connections are carried by midstream-supervisor, under which su and sudo cannot work (--reach=off)");
@@ -398,7 +428,10 @@ int main(int count, char **arguments)
     }
     own_folder(folder);
     find_library(folder, library);
-    check_configuration(folder, ports);
+    check_configuration(folder, ports, &wishes);
+    if (wishes.authority && wishes.reach == REACH_OFF && wishes.tls_said) {
+        die(2, "--tls=ca needs a supervisor, which --reach=off forbids");
+    }
     int status = look_find(*command, found);
     if (status) {
         die(status, status == 126 ? "%s: permission denied" : "%s: not found", *command);
@@ -412,7 +445,7 @@ int main(int count, char **arguments)
         }
         return stands;
     }
-    struct reach reach = { .library = library, .ports = ports };
+    struct reach reach = { .library = library, .ports = ports, .authority = wishes.authority };
     bool serves = !look.limit[0] || look.carried, carried = (serves || !wishes.strict) && carry(&reach, &look, wishes.reach) && serves;
     if (look.limit[0] && !carried && wishes.strict) {
         die(126, "%s; not started, because of --strict", look.limit);

@@ -109,7 +109,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct reach *r, c
             close(fd);
         }
     }
-    execl(file, file, number, r->ports, (char *)NULL);
+    execl(file, file, number, r->ports, r->authority ? "ca" : "hook", (char *)NULL);
     _exit(1);
 }
 
@@ -161,6 +161,29 @@ static bool hand_over(int channel, int listener)
     return sendmsg(channel, &message, MSG_NOSIGNAL) == 1;
 }
 
+/* The supervisor has made its authority, or not: the environment by which the program trusts it. */
+static void trust_authority(struct reach *r, int channel)
+{
+    static char text[64 << 10];
+    ssize_t n;
+    while ((n = recv(channel, text, sizeof text - 1, 0)) < 0 && errno == EINTR) {
+    }
+    text[n > 0 ? n : 0] = 0;
+    if (n <= 0 || *text == '!') {
+        snprintf(r->without, sizeof r->without, "%.150s", n > 0 ? text + 1 : "midstream-supervisor has ended");
+        return;
+    }
+    for (char *at = text; at < text + n; at += strlen(at) + 1) {
+        char *value = strchr(at, '=');
+        if (value) {
+            *value++ = 0;
+            setenv(at, value, 1);
+            at = value;
+        }
+    }
+    setenv("MIDSTREAM_TLS_REACH", "ca", 1); /* for the preload (shim/stream/carried.h) */
+}
+
 bool reach_begin(struct reach *r)
 {
     char file[PATH_MAX];
@@ -182,6 +205,9 @@ bool reach_begin(struct reach *r)
     int listener = set_filter(r);
     int error = errno;
     bool done = listener >= 0 && hand_over(channel, listener);
+    if (done && r->authority) {
+        trust_authority(r, channel);
+    }
     close(channel);
     if (done) {
         close(listener);

@@ -520,6 +520,23 @@ func heard(octets []byte) (hello *tls.ClientHelloInfo) {
 	return hello
 }
 
+// isOrdinary is 1 where a server with a key of P-256 can answer with TLS 1.2 or 1.3.
+func isOrdinary(h *tls.ClientHelloInfo) int {
+	suites := map[uint16][]uint16{
+		tls.VersionTLS13: {tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256},
+		tls.VersionTLS12: {tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+	}
+	group := slices.Contains(h.SupportedCurves, tls.X25519) || slices.Contains(h.SupportedCurves, tls.CurveP256)
+	for version, of := range suites {
+		if group && slices.Contains(h.SignatureSchemes, tls.ECDSAWithP256AndSHA256) && slices.Contains(h.SupportedVersions, version) &&
+			slices.ContainsFunc(of, func(suite uint16) bool { return slices.Contains(h.CipherSuites, suite) }) {
+			return 1
+		}
+	}
+	return 0
+}
+
 // What Go's TLS makes of a ClientHello in one record, the reader makes of it too.
 func FuzzClientHello(f *testing.F) {
 	for _, protocols := range [][]string{nil, {"h2", "http/1.1"}, {"http/1.1"}, {"h2"}, {"spdy/3", "x"}} {
@@ -530,11 +547,14 @@ func FuzzClientHello(f *testing.F) {
 			f.Add(whole[:60])
 		}
 	}
+	f.Add(sent(&tls.Config{ServerName: "a.example", MaxVersion: tls.VersionTLS12}))
+	f.Add(sent(&tls.Config{ServerName: "a.example", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}))
+	f.Add(sent(&tls.Config{ServerName: "a.example", CurvePreferences: []tls.CurveID{tls.CurveP384}}))
 	f.Fuzz(func(t *testing.T, octets []byte) {
-		var protocols, http int
+		var protocols, http, ordinary int
 		var name string
 		got := ask(t, clientHello, "", octets)
-		if _, err := fmt.Sscanf(got+" -", "%d %d %s", &protocols, &http, &name); err != nil {
+		if _, err := fmt.Sscanf(got+" -", "%d %d %d %s", &protocols, &http, &ordinary, &name); err != nil {
 			t.Fatalf("%x: %q: %v", octets, got, err)
 		}
 		hello := heard(octets)
@@ -542,9 +562,9 @@ func FuzzClientHello(f *testing.F) {
 			return // no ClientHello, or one in several records
 		}
 		is := func(p string) bool { return p == "h2" || p == "http/1.1" || p == "http/1.0" }
-		want := fmt.Sprintf("%d %d %x", min(len(hello.SupportedProtos), 1), 0, hello.ServerName)
+		want := fmt.Sprintf("%d %d %d %x", min(len(hello.SupportedProtos), 1), 0, isOrdinary(hello), hello.ServerName)
 		if slices.ContainsFunc(hello.SupportedProtos, is) {
-			want = fmt.Sprintf("1 1 %x", hello.ServerName)
+			want = fmt.Sprintf("1 1 %d %x", isOrdinary(hello), hello.ServerName)
 		}
 		if got != want {
 			t.Fatalf("%x: %s, want %s", octets, got, want)

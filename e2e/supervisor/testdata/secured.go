@@ -1,0 +1,191 @@
+// A program that says what its TLS sessions with the servers of TestTLSLooksAsItWouldNatively come to, each at a port of its own.
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+)
+
+// name is what the server at a port is called: what stands against one host says nothing of the others.
+func name(port string) string { return "at-" + port + ".files.example" }
+
+var (
+	address = os.Args[1]
+	client  = os.Args[2] // a client certificate, its key beside it
+	pinned  = os.Args[3] // the server's certificate, as a name of what it has to be
+)
+
+func leaf(s tls.ConnectionState) *x509.Certificate { return s.PeerCertificates[0] }
+
+// why is an error without what differs from run to run.
+func why(err error) string {
+	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	var wire *net.OpError
+	switch {
+	case errors.As(err, &invalid):
+		return fmt.Sprint("invalid: ", invalid.Reason)
+	case errors.As(err, &unknown):
+		return "unknown authority"
+	case errors.As(err, &other):
+		return "another name: " + other.Host
+	case errors.As(err, &wire):
+		return fmt.Sprint(wire.Op, ": ", wire.Err)
+	}
+	return fmt.Sprint(err)
+}
+
+func dial(port string, c *tls.Config) (*tls.Conn, error) {
+	if c.ServerName == "" {
+		c.ServerName = name(port)
+	}
+	return tls.Dial("tcp", net.JoinHostPort(address, port), c)
+}
+
+// plain speaks HTTP with the server at a port.
+func plain(port string) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: name(port)}}}
+}
+
+// get asks for a page over HTTP.
+func get(c *http.Client, port, path string, body io.Reader) {
+	method := "GET"
+	if body != nil {
+		method = "POST"
+	}
+	request, _ := http.NewRequest(method, "https://"+net.JoinHostPort(address, port)+path, body)
+	request.Host = name(port)
+	answer, err := c.Do(request)
+	if err != nil {
+		fmt.Println(port, path, why(err))
+		return
+	}
+	content, err := io.ReadAll(answer.Body)
+	fmt.Println(port, path, answer.Status, len(content), err, answer.TLS.DidResume, tls.VersionName(answer.TLS.Version), answer.TLS.NegotiatedProtocol)
+}
+
+// resumes makes two connections, the second of which resumes the first's session.
+func resumes(port string, version uint16) {
+	c := &tls.Config{ServerName: name(port), MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(8), NextProtos: []string{"http/1.1"}}
+	for range 2 {
+		get(&http.Client{Transport: &http.Transport{TLSClientConfig: c.Clone(), DisableKeepAlives: true}}, port, "/film.mkv", nil)
+	}
+}
+
+// asks sends a request, and awaits the answer's first octet.
+func asks(c *tls.Conn) {
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", c.ConnectionState().ServerName)
+	c.Read(make([]byte, 1))
+}
+
+// pins looks at the certificate, within the handshake or after it, and says whether it was the server's at the last of some attempts.
+func pins(port string, inside bool) {
+	for attempt := range 2 {
+		right := func(s tls.ConnectionState) error {
+			if leaf(s).SerialNumber.String() != pinned {
+				return errors.New("another certificate")
+			}
+			return nil
+		}
+		config := &tls.Config{}
+		if inside {
+			config.VerifyConnection = right
+		}
+		c, err := dial(port, config)
+		if err == nil {
+			if err = right(c.ConnectionState()); err == nil {
+				asks(c)
+			}
+			c.Close()
+		}
+		if attempt == 1 {
+			fmt.Println(port, "pins", inside, err)
+		}
+	}
+}
+
+// talks speaks something else than HTTP: it is greeted, ends its side, and reads to the end.
+func talks(port string) {
+	c, err := dial(port, &tls.Config{})
+	if err != nil {
+		fmt.Println(port, why(err))
+		return
+	}
+	r := bufio.NewReader(c)
+	greeting, err := r.ReadString('\n')
+	fmt.Fprintf(c, "what has been said\n")
+	c.CloseWrite()
+	rest, err2 := io.ReadAll(r)
+	fmt.Printf("%s %q %v %q %v %q\n", port, greeting, why(err), rest, why(err2), c.ConnectionState().NegotiatedProtocol)
+}
+
+// shows says whose certificate was shown to who does not verify any.
+func shows(port string) {
+	c, err := dial(port, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		fmt.Println(port, why(err))
+		return
+	}
+	asks(c)
+	fmt.Println(port, "shows", leaf(c.ConnectionState()).Subject, leaf(c.ConnectionState()).Issuer)
+	c.Close()
+}
+
+// chooses says which protocol the server has chosen.
+func chooses(port string) {
+	c, err := dial(port, &tls.Config{NextProtos: []string{"h2", "http/1.1"}})
+	if err != nil {
+		fmt.Println(port, why(err))
+		return
+	}
+	fmt.Println(port, "chooses", c.ConnectionState().NegotiatedProtocol)
+	c.Close()
+}
+
+func main() {
+	resumes("8101", tls.VersionTLS12)
+	resumes("8101", tls.VersionTLS13)
+	kept := plain("8101")
+	for range 3 { // on one connection
+		get(kept, "8101", "/film.mkv", nil)
+	}
+	get(kept, "8101", "/echo", io.LimitReader(new(numbers), 3<<20))
+	pins("8102", true)
+	pins("8103", false)
+	own, err := tls.LoadX509KeyPair(client, client+".key")
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, certificates := range [][]tls.Certificate{{own}, nil} {
+		get(&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: name("8104"), Certificates: certificates}}}, "8104", "/film.mkv", nil)
+	}
+	for _, port := range []string{"8105", "8106", "8107"} { // self-signed, expired, of another name
+		get(plain(port), port, "/film.mkv", nil)
+		shows(port)
+		get(plain(port), port, "/film.mkv", nil)
+	}
+	chooses("8108")
+	for _, port := range []string{"8109", "8110", "8111", "8112"} { // ends as it should, without close_notify, by RST, at once
+		talks(port)
+	}
+	get(plain("8113"), "8113", "/film.mkv", nil) // plain HTTP
+}
+
+// numbers is content.
+type numbers struct{ at int }
+
+func (n *numbers) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte((n.at + i) * 2654435761 >> 16)
+	}
+	n.at += len(p)
+	return len(p), nil
+}
