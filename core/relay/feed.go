@@ -16,9 +16,9 @@ import (
 // maxDigits is how many hexadecimal digits of a chunk size programs accept, leading zeros included: curl takes 16.
 const maxDigits = 16
 
-// ErrContradiction says that the new content cannot be what the program has begun to receive: it has read a chunk
+// ErrUnfit says that the new content cannot be what the program has begun to receive: it has read a chunk
 // size that does not fit.
-var ErrContradiction = errors.New("the new content does not fit the framing that the program has begun to read")
+var ErrUnfit = errors.New("the new content does not fit the framing that the program has begun to read")
 
 // ErrInTrailer says that the program stands inside a trailer field, which nobody else can finish.
 var ErrInTrailer = errors.New("the program is reading a trailer field")
@@ -70,13 +70,13 @@ const none digits = -1 // it does not stand in a chunk-size line
 func begin(at channel.Position, left int64) (write string, run int64, err error) {
 	inChunk := func(write string, n int64) (string, int64, error) {
 		if left >= 0 && n > left {
-			return "", 0, ErrContradiction
+			return "", 0, ErrUnfit
 		}
 		return write, n, nil
 	}
 	end := func(write string) (string, int64, error) {
 		if left > 0 {
-			return "", 0, ErrContradiction
+			return "", 0, ErrUnfit
 		}
 		return write, Unknown, nil
 	}
@@ -119,7 +119,7 @@ func begin(at channel.Position, left int64) (write string, run int64, err error)
 }
 
 // Run writes all of it, and returns 0, or as much as CutThrough allows; it can be called again then, to write the rest all the
-// same. Errors are those of Copy, and ErrContradiction: what was written before it is right, what would follow is not known.
+// same. Errors are those of Copy, and ErrUnfit: what was written before it is right, what would follow is not known.
 func (f *Feed) Run() (cut int64, err error) {
 	switch f.Kind {
 	case http1.Length, http1.Close:
@@ -189,7 +189,7 @@ const lead = 1
 func (f *Feed) finish(last string) error {
 	if !f.Longer && f.Content.kind != http1.Close {
 		if _, err := f.Content.Run(); err == nil {
-			return ErrContradiction
+			return ErrUnfit
 		} else if err != io.EOF {
 			return err
 		}
@@ -352,7 +352,7 @@ func (f *Feed) level() (cut int64, err error) {
 	case err != nil:
 		return 0, err
 	case f.Left >= 0 && n > f.Left:
-		return 0, ErrContradiction
+		return 0, ErrUnfit
 	case f.room() < maxDigits-1:
 		return 0, f.next()
 	}

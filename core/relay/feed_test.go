@@ -335,8 +335,8 @@ func TestContentThatIsTooShortOrTooLongIsNotCompleted(t *testing.T) {
 		{"01234", http1.Length, 8, 8, io.ErrUnexpectedEOF},
 		{"5\r\n01234\r\n0\r\n\r\n", http1.Chunked, 0, 8, io.ErrUnexpectedEOF},
 		{"01234", http1.Close, 0, 8, io.ErrUnexpectedEOF},
-		{"0123456789", http1.Length, 10, 8, ErrContradiction},
-		{"a\r\n0123456789\r\n0\r\n\r\n", http1.Chunked, 0, 8, ErrContradiction},
+		{"0123456789", http1.Length, 10, 8, ErrUnfit},
+		{"a\r\n0123456789\r\n0\r\n\r\n", http1.Chunked, 0, 8, ErrUnfit},
 		{"8\r\n01234567\r\nx", http1.Chunked, 0, 8, http1.ErrMalformed},
 	} {
 		for _, kind := range kinds {
@@ -360,13 +360,13 @@ func TestAPositionThatCannotBeContinuedIsRefused(t *testing.T) {
 		left int64
 		want error
 	}{
-		{channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 10}, 9, ErrContradiction},
-		{channel.Position{Phase: channel.PhaseChunkSize, ChunkDigits: 2, ChunkSize: 10}, 9, ErrContradiction},
-		{channel.Position{Phase: channel.PhaseChunkExt, ChunkSize: 10}, 9, ErrContradiction},
-		{channel.Position{Phase: channel.PhaseChunkSizeLF}, 9, ErrContradiction}, // the last chunk
-		{channel.Position{Phase: channel.PhaseTrailer}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 10}, 9, ErrUnfit},
+		{channel.Position{Phase: channel.PhaseChunkSize, ChunkDigits: 2, ChunkSize: 10}, 9, ErrUnfit},
+		{channel.Position{Phase: channel.PhaseChunkExt, ChunkSize: 10}, 9, ErrUnfit},
+		{channel.Position{Phase: channel.PhaseChunkSizeLF}, 9, ErrUnfit}, // the last chunk
+		{channel.Position{Phase: channel.PhaseTrailer}, 9, ErrUnfit},
 		{channel.Position{Phase: channel.PhaseTrailer, Line: 1}, 0, ErrInTrailer},
-		{channel.Position{Phase: channel.PhaseChunkSize, ChunkDigits: maxDigits}, 9, ErrContradiction},
+		{channel.Position{Phase: channel.PhaseChunkSize, ChunkDigits: maxDigits}, 9, ErrUnfit},
 		{channel.Position{Phase: channel.PhaseChunkData, ChunkLeft: 9}, 9, nil},
 		{channel.Position{Phase: channel.PhaseTrailer, CR: true}, Unknown, nil},
 		{channel.Position{Phase: channel.PhaseLength}, 9, nil},

@@ -181,7 +181,7 @@ func (r *Relay) feed(e Exchange, src *Source, at channel.Position) error {
 		}
 	} else if gap := at.Received - src.At; gap > 0 {
 		if src.Left >= 0 && gap > src.Left {
-			return ErrContradiction
+			return ErrUnfit
 		}
 		if _, err := src.Content.Discard(gap); err != nil {
 			return err

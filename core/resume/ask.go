@@ -59,45 +59,36 @@ func (h *HTTP) Overlap(server netip.AddrPort) int64 {
 
 // Ask implements Offsets.
 func (h *HTTP) Ask(ctx context.Context, conn *dial.Conn, q Question) (*Rest, error) {
-	a, err := h.Send(ctx, conn, q)
+	p, err := h.Permit(q.Waits(ctx), q.To.Interface, conn)
 	if err != nil {
 		return nil, err
 	}
-	return a.Rest(ctx)
+	a := &asked{h: h, conn: conn, q: q}
+	if err := a.send(ctx); err != nil {
+		return nil, p.Refused(err)
+	}
+	r, err := a.rest(ctx)
+	return r, p.Refused(err)
 }
 
-// Asked is a question that has been sent.
-type Asked struct {
+// asked is a question that is sent.
+type asked struct {
 	h       *HTTP
 	conn    *dial.Conn
 	q       Question
-	permit  budget.Permit
 	first   int64 // octet of the representation, with the overlap
 	sent    int64 // that was asked for
 	ifRange string
 	kept    Tail
 }
 
-// Send implements Offsets.
-func (h *HTTP) Send(ctx context.Context, conn *dial.Conn, q Question) (*Asked, error) {
-	p, err := h.Permit(q.Waits(ctx), q.To.Interface, conn)
-	if err != nil {
-		return nil, err
-	}
-	a := &Asked{h: h, conn: conn, q: q, permit: p}
-	return a, p.Refused(a.send(ctx))
-}
-
-func (a *Asked) send(ctx context.Context) error {
+func (a *asked) send(ctx context.Context) error {
 	q, e := &a.q, a.h.Exchange
 	full := q.Overlap >= OverlapFull
 	q.Overlap = min(q.Overlap, q.At)
 	first, last := e.First+q.At-q.Overlap, int64(-1)
 	if r, present, err := e.Request.Range(); present && err == nil && !r.IsSuffix() && r.Last >= 0 {
 		last = e.Last
-	}
-	if q.Until > 0 {
-		last = e.First + q.Until - 1
 	}
 	// A server of another make has another validator for the same content, and would send all of it: where that is
 	// to be expected, it is asked without If-Range.
@@ -126,13 +117,8 @@ func (a *Asked) send(ctx context.Context) error {
 	return write(a.conn, octets)
 }
 
-// Rest takes the answer. Its errors are those of Offsets.Ask.
-func (a *Asked) Rest(ctx context.Context) (*Rest, error) {
-	r, err := a.rest(ctx)
-	return r, a.permit.Refused(err)
-}
-
-func (a *Asked) rest(ctx context.Context) (*Rest, error) {
+// rest takes the answer.
+func (a *asked) rest(ctx context.Context) (*Rest, error) {
 	h, conn, q, e, kept := a.h, a.conn, a.q, a.h.Exchange, a.kept
 	waiting := q.Waits(ctx)
 	release := bound(waiting, conn)
@@ -145,7 +131,7 @@ func (a *Asked) rest(ctx context.Context) (*Rest, error) {
 	if r.Framing, err = answer.Framing("GET"); err != nil || r.Framing.Coded {
 		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
 	}
-	start, err := h.place(r, a.sent, q.Until)
+	start, err := h.place(r, a.sent)
 	if err != nil {
 		return nil, err
 	}
@@ -220,12 +206,9 @@ func decoded(conn *dial.Conn, f http1.Framing) http1.Framing {
 
 // place finds out from which octet of the representation on the answer's content is (first, or 0), and how much
 // of it is left from r.At on.
-func (h *HTTP) place(r *Rest, first, until int64) (start int64, err error) {
+func (h *HTTP) place(r *Rest, first int64) (start int64, err error) {
 	e := h.Exchange
 	end := e.Last // of what is wanted, inclusive
-	if until > 0 {
-		end = e.First + until - 1
-	}
 	switch r.Answer.Status {
 	case 206:
 		g, present, err := r.Answer.ContentRange()

@@ -134,33 +134,6 @@ func TestTheRestBeginsWhereItWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestSeveralPartsAreAskedForAheadOnOneConnection(t *testing.T) {
-	h, conn := asks(t, 100_000, 0), dialtest.Connect(t, serve(t, `"a"`, content, true))
-	var asked []*Asked
-	parts := []int64{100_000, 150_000, 170_001, int64(len(content))}
-	for i, at := range parts[:3] {
-		q := h.question(at)
-		q.Until = parts[i+1]
-		if q.Overlap = 0; i == 0 {
-			q.Overlap = OverlapStrong
-		}
-		a, err := h.Send(t.Context(), conn, q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		asked = append(asked, a)
-	}
-	for i, a := range asked {
-		r, err := a.Rest(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := read(t, r); !bytes.Equal(got, content[parts[i]:parts[i+1]]) || !r.Reusable {
-			t.Errorf("part %d: %d octets from %d, reusable %t", i, len(got), r.At, r.Reusable)
-		}
-	}
-}
-
 // While the old connection goes on, less may be skipped, and nothing once that was in vain; where it has ended, there is no other way.
 func TestASkipIsSparing(t *testing.T) {
 	for _, c := range []struct {

@@ -24,9 +24,6 @@ type Offsets interface {
 	// where the answer had to be skipped to, at Rest.At. Errors: a *refusal.Refusal; ErrAgain and ErrLate; a *Redirect. After an error the
 	// connection is of no further use, and the caller's to close; so it is when there is none.
 	Ask(ctx context.Context, conn *dial.Conn, q Question) (*Rest, error)
-	// Send is the first half of Ask. More than one question may be under way on a connection; Asked.Rest is called in their order, and
-	// only when the rest of the one before has been read to its end.
-	Send(ctx context.Context, conn *dial.Conn, q Question) (*Asked, error)
 }
 
 // Receiver is who receives the content.
@@ -47,7 +44,6 @@ type Question struct {
 	Request *http1.Request // the exchange's own, or where a redirect has led
 	To      Destination
 	At      int64 // content offset wanted
-	Until   int64 // up to this offset; 0: to the end
 	Overlap int64 // octets before At that are asked for as well
 	// Expected is how long the old connection is going to need up to the octet At, at its pace.
 	Expected time.Duration
