@@ -108,7 +108,9 @@ type Assembler struct {
 	tail     net.Conn    // brings what comes from end on
 	tailHad  []byte      // of which this has been read already
 	tailRead int64       // octets that the reader has had of it
-	taken    bool        // it has been given to somebody else
+	reusable bool        // and can be asked for more
+	parts    bool        // it is to be given to somebody else,
+	taken    bool        // and has been
 	asleep   int         // paths that wait until the program has not enough
 }
 
@@ -185,6 +187,8 @@ func (a *Assembler) Read(b []byte) (int, error) {
 			return 0, net.ErrClosed
 		case a.err != nil:
 			return 0, a.err
+		case a.at == a.end && a.tail != nil && a.parted():
+			return 0, io.EOF
 		case a.at == a.end && a.tail != nil:
 			return a.readTail(b)
 		case a.at == a.end && (a.end == a.o.End || a.taken):
@@ -400,31 +404,18 @@ func (a *Assembler) Best() int {
 	return a.s.Best()
 }
 
-// Finish lets one path bring the rest alone: the best, if path is negative. What the others have been asked for is still waited for.
-func (a *Assembler) Finish(path int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.finish(path)
-}
-
-func (a *Assembler) finish(path int) {
-	if path < 0 {
-		path = a.s.Best()
-	}
-	if path >= 0 && a.tail == nil {
-		a.s.Finish(path)
-		a.plan()
-	}
-}
-
-// Alone is Finish, and waits until that path's connection is about to bring what comes from the offset at on. The connection goes on
-// being the Assembler's, which reads it when everything before has been read. After an error all paths go on.
+// Alone lets one path bring the rest alone, and waits until its connection is about to bring what comes from the offset at on. What the
+// others have been asked for is still waited for. The connection goes on being the Assembler's, which reads it when everything before has
+// been read. After an error all paths go on.
 func (a *Assembler) Alone(ctx context.Context, path int) (conn net.Conn, at int64, err error) {
 	stop := a.wakes(ctx)
 	defer stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.finish(path)
+	if path >= 0 && a.tail == nil {
+		a.s.Finish(path)
+		a.plan()
+	}
 	for {
 		switch {
 		case a.tail != nil:
@@ -446,18 +437,28 @@ func (a *Assembler) Alone(ctx context.Context, path int) (conn net.Conn, at int6
 	}
 }
 
-// Tail returns the connection that brings what comes from the offset at on, and octets that have been read of it; nil if there is none
-// yet, or the reader has begun with it. It is taken over: the Assembler ends at that offset then, with io.EOF, and does not close it.
-func (a *Assembler) Tail() (conn net.Conn, had []byte, at int64) {
+// Part has Read end, with io.EOF, where the connection of a path that goes on alone has octets that have not been read. Rest gives it then.
+func (a *Assembler) Part() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.tail == nil || a.tailRead > 0 {
-		return nil, nil, 0
-	}
-	conn, had, at = a.tail, a.tailHad, a.end
-	a.tail, a.tailHad, a.taken = nil, nil, true
-	return conn, had, at
+	a.parts = true
+	a.changed.Broadcast()
 }
+
+// Rest returns the connection whose next octet is the one after the last that has been read, which brings all that is left, once Read has
+// ended there; nil before. It is taken over. reusable: it can take further requests after that.
+func (a *Assembler) Rest() (conn net.Conn, reusable bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tail == nil || !a.parted() {
+		return nil, false
+	}
+	conn, a.tail, a.taken = a.tail, nil, true
+	return conn, a.reusable
+}
+
+// parted reports whether the reader is to go on without. With a.mu.
+func (a *Assembler) parted() bool { return a.parts && a.at == a.end && len(a.tailHad) == 0 }
 
 // Leave says whether one path would do; see Scheduler.Leave.
 func (a *Assembler) Leave(before float64) Reason {

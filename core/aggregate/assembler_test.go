@@ -705,22 +705,23 @@ func TestOnePathBringsTheRest(t *testing.T) {
 			}
 			continue
 		}
-		a.Finish(-1)
-		var conn net.Conn
-		var had []byte
-		var at int64
-		for end := time.Now().Add(10 * time.Second); conn == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
-			conn, had, at = a.Tail()
+		at := int64(len(buffer))
+		go func() {
+			a.Alone(t.Context(), a.Best())
+			a.Part()
+		}()
+		var before bytes.Buffer
+		if _, err := io.Copy(&before, a); err != nil || !bytes.Equal(before.Bytes(), content[at:at+int64(before.Len())]) {
+			t.Fatal("wrong octets", err)
 		}
-		if conn == nil {
+		at += int64(before.Len())
+		conn, reusable := a.Rest()
+		if conn == nil || !reusable {
 			t.Fatal("nobody brings the rest alone", a.States())
 		}
 		defer conn.Close()
-		if err := fetch(t, a, content[len(buffer):at]); err != nil {
-			t.Error(err)
-		}
 		rest := make([]byte, int64(len(content))-at)
-		if _, err := io.ReadFull(io.MultiReader(bytes.NewReader(had), conn), rest); err != nil || !bytes.Equal(rest, content[at:]) {
+		if _, err := io.ReadFull(conn, rest); err != nil || !bytes.Equal(rest, content[at:]) {
 			t.Error("wrong octets behind the hand-over", err)
 		}
 	}

@@ -582,7 +582,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 			if framing.Kind == http1.Length && to == a.end && a.s.Ending(f.n) {
 				// The reader takes it from here.
 				w.passed = true
-				a.tail, a.tailHad, a.end = w.Conn, append([]byte(nil), w.have...), p.first
+				a.tail, a.tailHad, a.reusable, a.end = w.Conn, append([]byte(nil), w.have...), !closing, p.first
 				a.s.Finished(a.now(), f.n)
 				f.cut()
 				a.hopeless()

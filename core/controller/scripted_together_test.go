@@ -35,7 +35,7 @@ func TestTogetherOfAScriptedShim(t *testing.T) {
 		return
 	}
 	w := newWorld(t)
-	film := content(8 << 20)
+	film, long := content(8<<20), content(24<<20)
 	asked := func(t *testing.T, requests int) {
 		eventually(t, "both servers have been asked", func() bool {
 			return len(w.networks[0].requests()) >= requests && len(w.networks[1].requests()) > 0
@@ -57,6 +57,35 @@ func TestTogetherOfAScriptedShim(t *testing.T) {
 		}
 		p.readAll(film)
 		asked(t, 2)
+	})
+
+	t.Run("left to one", func(t *testing.T) {
+		w.answers(file(long, etag))
+		p, say := gathered(t, w)
+		done := say(true)
+		o, h := p.armed()
+		p.read(max(h.At-int64(len(p.got)), 0))
+		p.carryOut(o, h)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		p.read(1 << 20)
+		if err := <-say(false); err != nil {
+			t.Fatal(err)
+		}
+		for len(p.come) == 0 && len(p.got) < len(long) {
+			p.read(10_000)
+		}
+		o, h = p.armed()
+		if h.What != channel.Socket || h.Until == 0 {
+			t.Fatalf("%+v", h)
+		}
+		p.read(h.At - int64(len(p.got)))
+		p.carryOut(o, h)
+		p.read(h.Until - int64(len(p.got)))
+		o, h = p.armed()
+		p.carryOut(o, h)
+		p.readAll(long)
 	})
 
 	t.Run("called off meanwhile", func(t *testing.T) {

@@ -3,6 +3,7 @@ package relay
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 
@@ -30,6 +31,8 @@ type Content struct {
 	block  *[blockSize]byte
 	buffer []byte
 	done   bool
+	// next, if set, gives the connection that brings what is left where conn has ended; nil if there is none.
+	next func() net.Conn
 }
 
 // NewContent reads what the framing says from conn.
@@ -186,6 +189,9 @@ func (c *Content) Read(p []byte) (int, error) {
 		c.ahead = c.ahead[n:]
 	} else {
 		n, err = c.conn.Read(p)
+		if n == 0 && err == io.EOF && run != Unknown && c.goesOn() {
+			return c.Read(p)
+		}
 	}
 	c.took(int64(n))
 	switch {
@@ -198,6 +204,18 @@ func (c *Content) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return 0, &SourceError{err}
+}
+
+// goesOn goes on with the next connection. It reports whether there is one.
+func (c *Content) goesOn() bool {
+	if c.next == nil {
+		return false
+	}
+	conn := c.next()
+	if conn != nil {
+		c.conn = conn
+	}
+	return conn != nil
 }
 
 func (c *Content) took(n int64) {
@@ -239,10 +257,10 @@ func (c *Content) CopyTo(dst net.Conn, n int64) error {
 		}
 		copied, err := Copy(dst, c.conn, run)
 		c.took(copied)
-		if err != nil {
+		n -= copied
+		if err != nil && !(errors.Is(err, io.ErrUnexpectedEOF) && c.goesOn()) {
 			return err
 		}
-		n -= copied
 	}
 	return nil
 }

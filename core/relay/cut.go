@@ -6,6 +6,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"net"
 	"syscall"
 	"time"
 
@@ -24,14 +25,36 @@ var errCutThrough = errors.New("the program has been given the connection")
 func (r *Relay) feedOf(e Exchange, src *Source, at channel.Position) *Feed {
 	f := &Feed{To: r.core, Content: src.Content, At: at, Kind: e.Kind, Left: src.Left, Longer: src.Longer,
 		Whole: src.Whole, Ending: src.Ending}
-	// A server that is going to close drops what the program sends there ahead of time.
-	if r.upstream().Untouched() && !src.Elsewhere && !src.stays && src.Several == nil && len(r.waiting) == 0 && (src.Reusable || !e.Persistent) && src.Ending == nil {
-		f.CutThrough, f.CutLeast = r.s.Turn().Try, cutLeast
+	if r.upstream().Untouched() && !src.Elsewhere && !src.stays && (src.Several == nil || src.Rest != nil) && len(r.waiting) == 0 && src.Ending == nil {
+		f.CutLeast = cutLeast
+		f.CutThrough = func() bool {
+			// A server that is going to close drops what the program sends there ahead of time.
+			return (src.Several == nil || src.alone) && (src.Reusable || !e.Persistent) && r.s.Turn().Try()
+		}
 		// A trailer section may say something of the answer that does not hold for the whole of the response.
 		f.Alike = e.Kind == http1.Chunked && src.Framing.Kind == http1.Chunked && !src.Longer &&
 			(src.Whole || !src.Answer.Has("Trailer"))
 	}
 	return f
+}
+
+// goesOn has the source go on with the connection that brings the rest of what several have brought.
+func (r *Relay) goesOn(src *Source) net.Conn {
+	conn, reusable := src.Rest()
+	if conn == nil {
+		return nil
+	}
+	r.mu.Lock()
+	if r.ctx.Err() != nil {
+		r.mu.Unlock()
+		conn.Close()
+		return nil
+	}
+	r.conn = conn
+	r.mu.Unlock()
+	src.Conn, src.Reusable, src.alone = conn, reusable, true
+	guard.Go(src.Several) // waits for those that have brought what came before
+	return conn
 }
 
 // leave puts the new connection itself on the descriptor, whose next octet is that of content offset at: for n octets of

@@ -191,6 +191,9 @@ func (r *Relay) feed(e Exchange, src *Source, at channel.Position) error {
 		}
 	}
 	f := r.feedOf(e, src, at)
+	if src.Rest != nil {
+		src.Content.next = func() net.Conn { return r.goesOn(src) }
+	}
 	for {
 		n, err := f.Run()
 		if n == 0 || err != nil {

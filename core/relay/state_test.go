@@ -383,6 +383,49 @@ func TestALongRunIsCutThroughAndTheRestFed(t *testing.T) {
 	}
 }
 
+// What several connections have brought together ends where one brings the rest: that one takes the relay's place.
+func TestWhatSeveralHaveBroughtIsLeftToOne(t *testing.T) {
+	s := newStage(t)
+	rest, server := dialtest.Pair(t)
+	var until int64
+	s.cut = func(to, _ int64) error {
+		until = to
+		return nil
+	}
+	closed, back := make(chan struct{}), make(chan struct{})
+	s.rejoin = func() (Put, error) {
+		close(back)
+		return Put{}, errors.New("not now")
+	}
+	together, their := net.Pipe()
+	const first = 100_000
+	go func() {
+		their.Write(long[:first])
+		their.Close()
+	}()
+	go server.Write(long[first:])
+	s.source.Reusable, s.source.Left, s.source.Framing = false, int64(len(long)), http1.Framing{Kind: http1.Length, Length: int64(len(long))}
+	s.source.Content = NewContent(together, s.source.Framing)
+	s.source.Several = sync.OnceFunc(func() { close(closed) })
+	s.source.Rest = func() (*dial.Conn, bool) { return rest, true }
+	got := make(chan []byte)
+	go func() {
+		b := make([]byte, first)
+		io.ReadFull(s.program, b)
+		got <- b
+	}()
+	s.relay.Feed(s.source, Exchange{Number: 7, Kind: http1.Length, Persistent: true}, channel.Position{Phase: channel.PhaseLength})
+	if !bytes.Equal(<-got, long[:first]) {
+		t.Error("the program has read other octets")
+	}
+	<-closed
+	<-back
+	if until != int64(len(long))-1 || s.source.Conn != rest {
+		t.Errorf("cut through up to %d", until)
+	}
+	s.expect(Placed, Feeding, CutThrough)
+}
+
 func TestChunksThatMeetChunksAreLeftForGood(t *testing.T) {
 	s := newStage(t)
 	s.cut = func(until, _ int64) error {

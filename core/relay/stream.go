@@ -101,6 +101,9 @@ type Source struct {
 	// Several is set where the content comes over several connections together, for which Conn only stands: the relay is not cut through
 	// then. It is called once the response has been handed on, or the relay is over; it may be called more than once.
 	Several func()
+	// Rest, of such content, gives the connection that brings all that is left where they have ended, nil if there is none, and whether it
+	// can take further requests after that. From then on the source is an ordinary one.
+	Rest func() (conn *dial.Conn, reusable bool)
 	// Stands, if set, is told where the program stands before anything is handed to it, and has the content begin there; the error says
 	// why it cannot. Otherwise what comes before is dropped.
 	Stands func(at int64) error
@@ -108,4 +111,5 @@ type Source struct {
 	Begin []byte
 
 	stays bool // it is not cut through to any more
+	alone bool // Rest has given a connection
 }

@@ -332,6 +332,11 @@ func (f *Feeding) enter(ctx context.Context, e *exchange.Exchange, t *together, 
 		f.tell(t)
 		t.Close()
 	})
+	src.Rest = func() (*dial.Conn, bool) {
+		rest, reusable := t.Rest()
+		conn, _ := rest.(*dial.Conn)
+		return conn, reusable
+	}
 	return delivery.Several(f.s, e, put, src, to), nil
 }
 
@@ -345,7 +350,7 @@ func (f *Feeding) tell(t *together) {
 }
 
 // alone lets the best of the paths bring the rest by itself. What the others have been asked for comes before it, so that nothing has to be
-// waited for. From then on the stream is one that is relayed from that path's connection.
+// waited for. From then on the stream is one that has been moved to that path's connection.
 func (f *Feeding) alone(ctx context.Context, t *together, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, togetherLimit)
 	defer cancel()
@@ -371,6 +376,7 @@ func (f *Feeding) alone(ctx context.Context, t *together, reason string) error {
 	if !there || !ok || e == nil {
 		return resume.ErrAgain
 	}
+	t.Part()
 	f.s.Record(ctx, from, t.names[best], triggerAlone+reason, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
 	return nil
 }
