@@ -157,8 +157,8 @@ static void reset_connections(struct stream *s)
     memset(&s->peer, 0, sizeof s->peer);
     s->pending_error = 0;
     atomic_store(&s->untold, 0);
-    atomic_store(&s->attempt, ATTEMPT_NONE);
-    s->flight = 0;
+    atomic_store(&s->attempt.state, ATTEMPT_NONE);
+    s->attempt.flight = 0;
     s->asked.until = MS_NO_STOP;
     atomic_store(&s->armed, 0);
     s->woken = s->decided = s->still = false;

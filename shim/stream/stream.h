@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "../../cgo/abi.h"
+#include "attempt_state.h"
 #include "connection.h"
 #include "framing/framing.h"
 #include "framing/hello.h"
@@ -52,9 +53,6 @@ enum stream_stage {
     STAGE_CLOSED,    /* the program has closed it, the core has not yet released it */
     STAGE_PARTING,   /* one thread is about to make it STAGE_FREE */
 };
-
-/* Interfaces that one connection attempt is tried over at most, besides the one the kernel chooses. */
-#define FALLBACK_ROUTES 4
 
 struct stream_epoll {
     int epfd;    /* -1: unused */
@@ -135,17 +133,7 @@ struct stream {
     unsigned passes; /* why the supervisor passes its TLS through (enum ms_why) */
     int carried_pid, carried_fd; /* the process that the connection is for, and its descriptor (carried.h); 0: this one */
 
-    /* A connection that is being made (attempt.c); to `peer`. */
-    _Atomic uint32_t attempt;       /* enum stream_attempt */
-    _Atomic int64_t attempt_due;    /* by the coarse clock: when it is to be looked at */
-    int64_t attempt_since;          /* likewise: when it was begun */
-    int64_t attempt_limit;          /* ns for each other route */
-    uint32_t own_interface;               /* the interface it went over first; 0 not yet looked for */
-    uint32_t routes[FALLBACK_ROUTES]; /* interfaces to try */
-    uint8_t route_servers[FALLBACK_ROUTES]; /* to which server each (flight.h) */
-    uint8_t route_count, route_next;
-    _Atomic uint8_t flight; /* one more than the number of the first flight that is kept (flight.c), 0 none */
-    bool flight_sent; /* on the socket that is behind the descriptor */
+    struct attempt attempt; /* to `peer` */
 
     /* A hand-over that has been asked for (handover/). */
     _Atomic uint32_t armed;
@@ -160,14 +148,6 @@ struct stream {
     _Atomic(struct stream *) due_next;
     _Atomic uint32_t due;
     struct stream *pending_next;
-};
-
-enum stream_attempt {
-    ATTEMPT_NONE,  /* made, or not followed */
-    ATTEMPT_FIRST, /* the program's own is under way */
-    ATTEMPT_OTHER, /* one over another interface is behind the descriptor; the kept one is the program's own */
-    ATTEMPT_GREETED,       /* it is made, and a ClientHello has been sent on it, of whose answer nothing has been read */
-    ATTEMPT_GREETED_OTHER, /* one over another interface is behind the descriptor, on which it is, or is to be sent */
 };
 
 /* Whether a read of the descriptor waits. */

@@ -50,7 +50,7 @@ static _Atomic uint32_t looking;
 
 static void set_due(struct stream *s, int64_t due)
 {
-    atomic_store(&s->attempt_due, due);
+    atomic_store(&s->attempt.due, due);
     int64_t next = atomic_load(&next_due);
     while (due < next && !atomic_compare_exchange_weak(&next_due, &next, due)) {
     }
@@ -58,13 +58,13 @@ static void set_due(struct stream *s, int64_t due)
 
 static void open_as(struct stream *s, uint32_t attempt, int64_t look)
 {
-    s->route_count = s->route_next = 0;
-    s->own_interface = 0;
+    s->attempt.route_count = s->attempt.route_next = 0;
+    s->attempt.own_interface = 0;
     s->present.inode = socket_inode(s->fd);
-    s->attempt_since = coarse_now_ns();
-    set_due(s, s->attempt_since + look);
+    s->attempt.since = coarse_now_ns();
+    set_due(s, s->attempt.since + look);
     atomic_fetch_add(&attempts_open, 1);
-    atomic_store(&s->attempt, attempt);
+    atomic_store(&s->attempt.state, attempt);
 }
 
 void attempt_begin(struct stream *s)
@@ -77,7 +77,7 @@ void attempt_greeted(struct stream *s, const uint8_t *octets, size_t count)
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     if (!s->bound && !attempt_is_open(s) && fallback_is_possible((struct sockaddr *)&s->peer, length) && flight_keep(s, octets, count)) {
         open_as(s, ATTEMPT_GREETED, GREETED_LOOK_NS);
-        s->own_interface = fallback_interface_of(s->fd);
+        s->attempt.own_interface = fallback_interface_of(s->fd);
     }
 }
 
@@ -92,7 +92,7 @@ static void drop(int *fd)
 
 void attempt_over(struct stream *s)
 {
-    if (attempt_is_open(s) && atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
+    if (attempt_is_open(s) && atomic_exchange(&s->attempt.state, ATTEMPT_NONE) != ATTEMPT_NONE) {
         int saved = errno;
         drop(&s->kept.fd);
         flight_drop(s);
@@ -103,7 +103,7 @@ void attempt_over(struct stream *s)
 
 void attempt_forget(struct stream *s)
 {
-    if (atomic_exchange(&s->attempt, ATTEMPT_NONE) != ATTEMPT_NONE) {
+    if (atomic_exchange(&s->attempt.state, ATTEMPT_NONE) != ATTEMPT_NONE) {
         drop(&s->kept.fd);
         flight_drop(s);
     }
@@ -144,9 +144,9 @@ static void keep_names(struct stream *s)
 static bool try_next(struct stream *s)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    while (s->route_next < s->route_count && !s->too_many_epolls) {
-        const struct sockaddr *server = s->flight ? flight_server(s, s->route_servers[s->route_next]) : (struct sockaddr *)&s->peer;
-        int other = fallback_socket(s->fd, s->routes[s->route_next++], server, length);
+    while (s->attempt.route_next < s->attempt.route_count && !s->too_many_epolls) {
+        const struct sockaddr *server = s->attempt.flight ? flight_server(s, s->attempt.route_servers[s->attempt.route_next]) : (struct sockaddr *)&s->peer;
+        int other = fallback_socket(s->fd, s->attempt.routes[s->attempt.route_next++], server, length);
         if (other < 0) {
             continue;
         }
@@ -169,15 +169,15 @@ static bool try_next(struct stream *s)
             }
             own_add(own);
             s->kept.fd = own;
-            if (s->flight) {
+            if (s->attempt.flight) {
                 keep_names(s);
             }
         }
         if (put(s, &other)) {
-            s->attempt_since = coarse_now_ns();
-            s->flight_sent = false;
-            atomic_store(&s->attempt, s->flight ? ATTEMPT_GREETED_OTHER : ATTEMPT_OTHER);
-            set_due(s, s->attempt_since + (s->flight ? STEP_NS : s->attempt_limit));
+            s->attempt.since = coarse_now_ns();
+            s->attempt.flight_sent = false;
+            atomic_store(&s->attempt.state, s->attempt.flight ? ATTEMPT_GREETED_OTHER : ATTEMPT_OTHER);
+            set_due(s, s->attempt.since + (s->attempt.flight ? STEP_NS : s->attempt.limit));
             return true;
         }
     }
@@ -186,9 +186,9 @@ static bool try_next(struct stream *s)
 
 static void add_route(struct stream *s, uint32_t over, unsigned server)
 {
-    if (s->route_count < FALLBACK_ROUTES) {
-        s->route_servers[s->route_count] = (uint8_t)server;
-        s->routes[s->route_count++] = over;
+    if (s->attempt.route_count < FALLBACK_ROUTES) {
+        s->attempt.route_servers[s->attempt.route_count] = (uint8_t)server;
+        s->attempt.routes[s->attempt.route_count++] = over;
     }
 }
 
@@ -196,16 +196,16 @@ static void add_route(struct stream *s, uint32_t over, unsigned server)
 static void find_servers(struct stream *s, bool lost)
 {
     unsigned others = flight_find(s);
-    s->route_count = 0;
+    s->attempt.route_count = 0;
     for (unsigned i = 1; i <= others && !lost; i++) {
-        if (fallback_is_possible(flight_server(s, i), sizeof s->peer) && fallback_reaches(flight_server(s, i), s->own_interface)) {
-            add_route(s, s->own_interface, i);
+        if (fallback_is_possible(flight_server(s, i), sizeof s->peer) && fallback_reaches(flight_server(s, i), s->attempt.own_interface)) {
+            add_route(s, s->attempt.own_interface, i);
         }
     }
     for (unsigned i = 0; i <= others; i++) {
         uint32_t routes[FALLBACK_ROUTES];
         unsigned count = fallback_is_possible(flight_server(s, i), sizeof s->peer)
-            ? fallback_routes(s->fd, flight_server(s, i), s->own_interface, lost, routes) : 0;
+            ? fallback_routes(s->fd, flight_server(s, i), s->attempt.own_interface, lost, routes) : 0;
         for (unsigned n = 0; n < count; n++) {
             add_route(s, routes[n], i);
         }
@@ -215,21 +215,21 @@ static void find_servers(struct stream *s, bool lost)
 /* Makes out where else the attempt could go. */
 static void find_routes(struct stream *s, bool lost)
 {
-    if (s->flight) {
+    if (s->attempt.flight) {
         find_servers(s, lost);
     } else {
-        s->route_count = (uint8_t)fallback_routes(s->fd, (struct sockaddr *)&s->peer, s->own_interface, lost, s->routes);
+        s->attempt.route_count = (uint8_t)fallback_routes(s->fd, (struct sockaddr *)&s->peer, s->attempt.own_interface, lost, s->attempt.routes);
     }
-    s->route_next = 0;
-    s->attempt_limit = FALLBACK_LIMIT_NS / (s->route_count ? s->route_count : 1);
+    s->attempt.route_next = 0;
+    s->attempt.limit = FALLBACK_LIMIT_NS / (s->attempt.route_count ? s->attempt.route_count : 1);
 }
 
 /* The present attempt leads nowhere. True when something else is on the descriptor now. With the gate closed by the caller. */
 static bool go_on(struct stream *s)
 {
-    uint32_t attempt = atomic_load(&s->attempt);
+    uint32_t attempt = atomic_load(&s->attempt.state);
     if (attempt == ATTEMPT_FIRST || attempt == ATTEMPT_GREETED) {
-        find_routes(s, attempt == ATTEMPT_FIRST ? coarse_now_ns() - s->attempt_since < UNREACHABLE_NS : fallback_is_lost(s->own_interface));
+        find_routes(s, attempt == ATTEMPT_FIRST ? coarse_now_ns() - s->attempt.since < UNREACHABLE_NS : fallback_is_lost(s->attempt.own_interface));
     }
     if (try_next(s)) {
         return true;
@@ -260,7 +260,7 @@ static enum answer answer_on(int fd)
  */
 static void stand_back(struct stream *s)
 {
-    if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER && s->kept.fd >= 0 && answer_on(s->fd) != ANSWER_THERE) {
+    if (atomic_load(&s->attempt.state) == ATTEMPT_GREETED_OTHER && s->kept.fd >= 0 && answer_on(s->fd) != ANSWER_THERE) {
         put_back(s);
     }
     attempt_over(s);
@@ -329,17 +329,17 @@ static bool step(struct stream *s, int64_t now)
         attempt_over(s);
         return false;
     }
-    if (answer == ANSWER_CONNECTED && !s->flight_sent && !(s->flight_sent = flight_send(s, s->fd))) {
+    if (answer == ANSWER_CONNECTED && !s->attempt.flight_sent && !(s->attempt.flight_sent = flight_send(s, s->fd))) {
         answer = ANSWER_ENDED;
     }
-    return (answer == ANSWER_ENDED || now - s->attempt_since >= s->attempt_limit) && go_on(s);
+    return (answer == ANSWER_ENDED || now - s->attempt.since >= s->attempt.limit) && go_on(s);
 }
 
 /* attempt_shown of a handshake. With the gate closed. */
 static bool greeting_shown(struct stream *s, uint32_t events)
 {
-    if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER) {
-        return step(s, coarse_now_ns()) || (attempt_is_open(s) && !(events & POLLOUT && s->flight_sent));
+    if (atomic_load(&s->attempt.state) == ATTEMPT_GREETED_OTHER) {
+        return step(s, coarse_now_ns()) || (attempt_is_open(s) && !(events & POLLOUT && s->attempt.flight_sent));
     }
     enum answer answer = answer_on(s->fd);
     if (answer == ANSWER_THERE || !is_unread(s)) {
@@ -398,7 +398,7 @@ bool attempt_shown(struct stream *s, uint32_t events)
     } else if (turn == MINE) {
         short now = events_of(s->fd);
         if (now & (POLLERR | POLLHUP)) {
-            bool answer = atomic_load(&s->attempt) == ATTEMPT_FIRST && socket_was_answered(s->fd);
+            bool answer = atomic_load(&s->attempt.state) == ATTEMPT_FIRST && socket_was_answered(s->fd);
             changed = !answer && go_on(s);
             if (answer) {
                 attempt_over(s);
@@ -419,7 +419,7 @@ void attempt_settle(struct stream *s)
     int saved = errno;
     while (attempt_is_being_made(s) && events_of(s->fd) && attempt_shown(s, POLLOUT)) {
         /* An attempt over another interface is under way: the question is about how it ends. */
-        while (atomic_load(&s->attempt) == ATTEMPT_OTHER && !events_of(s->fd)) {
+        while (atomic_load(&s->attempt.state) == ATTEMPT_OTHER && !events_of(s->fd)) {
             struct pollfd wait = { .fd = s->fd, .events = POLLOUT };
             int64_t left = attempts_left();
             if (REAL(poll)(&wait, 1, left > 1000000000LL ? 1000 : (int)(left / 1000000) + 1) < 0 && errno != EINTR) {
@@ -442,12 +442,12 @@ static int64_t patience(int fd)
 /* The time of a handshake has come. With the gate closed. */
 static void look_at_greeting(struct stream *s, int64_t now)
 {
-    if (atomic_load(&s->attempt) == ATTEMPT_GREETED_OTHER) {
-        atomic_store(&s->attempt_due, now + STEP_NS);
+    if (atomic_load(&s->attempt.state) == ATTEMPT_GREETED_OTHER) {
+        atomic_store(&s->attempt.due, now + STEP_NS);
         step(s, now);
         return;
     }
-    atomic_store(&s->attempt_due, now + GREETED_LOOK_NS);
+    atomic_store(&s->attempt.due, now + GREETED_LOOK_NS);
     if (answer_on(s->fd) > ANSWER_CONNECTED) {
         return; /* the wait, or the read, finds it */
     }
@@ -455,11 +455,11 @@ static void look_at_greeting(struct stream *s, int64_t now)
         attempt_over(s);
         return;
     }
-    bool cut = fallback_is_lost(s->own_interface);
-    if (cut || now - s->attempt_since >= patience(s->fd)) {
+    bool cut = fallback_is_lost(s->attempt.own_interface);
+    if (cut || now - s->attempt.since >= patience(s->fd)) {
         find_routes(s, cut);
         if (!try_next(s) && !cut) {
-            atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
+            atomic_store(&s->attempt.due, INT64_MAX); /* there is nobody else to ask */
         }
     }
 }
@@ -468,24 +468,24 @@ static void look_at_greeting(struct stream *s, int64_t now)
 static void look(struct stream *s, int64_t now)
 {
     if (take_turn(s) != MINE) {
-        atomic_store(&s->attempt_due, now + LOOK_AGAIN_NS);
+        atomic_store(&s->attempt.due, now + LOOK_AGAIN_NS);
         return;
     }
     if (attempt_is_greeted(s)) {
         look_at_greeting(s, now);
     } else if (events_of(s->fd)) {
-        atomic_store(&s->attempt_due, INT64_MAX); /* the wait shows what has become of it */
-    } else if (atomic_load(&s->attempt) == ATTEMPT_OTHER) {
+        atomic_store(&s->attempt.due, INT64_MAX); /* the wait shows what has become of it */
+    } else if (atomic_load(&s->attempt.state) == ATTEMPT_OTHER) {
         go_on(s);
     } else {
-        atomic_store(&s->attempt_due, now + LOOK_AGAIN_NS);
+        atomic_store(&s->attempt.due, now + LOOK_AGAIN_NS);
         uint32_t own;
         bool cut = fallback_is_cut_off(s->fd, (struct sockaddr *)&s->peer, &own);
-        s->own_interface = s->own_interface ? s->own_interface : own;
-        if (cut || now - s->attempt_since >= SILENT_NS) {
+        s->attempt.own_interface = s->attempt.own_interface ? s->attempt.own_interface : own;
+        if (cut || now - s->attempt.since >= SILENT_NS) {
             find_routes(s, cut);
             if (!try_next(s) && !cut) {
-                atomic_store(&s->attempt_due, INT64_MAX); /* there is nobody else to ask */
+                atomic_store(&s->attempt.due, INT64_MAX); /* there is nobody else to ask */
             }
         }
     }
@@ -522,10 +522,10 @@ void attempts_look(void)
         if (!attempt_is_open(s)) {
             continue;
         }
-        if (atomic_load(&s->attempt_due) <= now) {
+        if (atomic_load(&s->attempt.due) <= now) {
             look(s, now);
         }
-        int64_t due = attempt_is_open(s) ? atomic_load(&s->attempt_due) : INT64_MAX;
+        int64_t due = attempt_is_open(s) ? atomic_load(&s->attempt.due) : INT64_MAX;
         first = due < first ? due : first;
     }
     int64_t next = atomic_load(&next_due);

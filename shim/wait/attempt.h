@@ -41,13 +41,13 @@ void attempts_look(void);
 
 static inline bool attempt_is_open(const struct stream *s)
 {
-    return atomic_load_explicit(&s->attempt, memory_order_relaxed) != ATTEMPT_NONE;
+    return atomic_load_explicit(&s->attempt.state, memory_order_relaxed) != ATTEMPT_NONE;
 }
 
 /* It is neither made nor given up. */
 static inline bool attempt_is_being_made(const struct stream *s)
 {
-    uint32_t attempt = atomic_load_explicit(&s->attempt, memory_order_relaxed);
+    uint32_t attempt = atomic_load_explicit(&s->attempt.state, memory_order_relaxed);
     return attempt == ATTEMPT_FIRST || attempt == ATTEMPT_OTHER;
 }
 

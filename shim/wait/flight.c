@@ -40,14 +40,14 @@ bool flight_keep(struct stream *s, const uint8_t *octets, size_t count)
     }
     memcpy(flights[at].octets, octets, count);
     flights[at].length = (uint32_t)count;
-    s->flight = (uint8_t)(at + 1);
+    s->attempt.flight = (uint8_t)(at + 1);
     return true;
 }
 
 /* NULL: none. Another thread may close the stream meanwhile. */
 static struct flight *flight_of(struct stream *s)
 {
-    unsigned flight = atomic_load(&s->flight);
+    unsigned flight = atomic_load(&s->attempt.flight);
     return flight ? &flights[flight - 1] : NULL;
 }
 
@@ -76,7 +76,7 @@ const struct sockaddr *flight_server(struct stream *s, unsigned number)
 
 void flight_drop(struct stream *s)
 {
-    unsigned flight = atomic_exchange(&s->flight, 0);
+    unsigned flight = atomic_exchange(&s->attempt.flight, 0);
     if (flight) {
         atomic_store(&flights[flight - 1].taken, 0);
     }

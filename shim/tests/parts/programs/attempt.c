@@ -9,7 +9,7 @@ bool attempt_shown(struct stream *s, uint32_t events)
 {
     (void)events;
     atomic_store(&attempts_open, 0);
-    atomic_store(&s->attempt, ATTEMPT_NONE);
+    atomic_store(&s->attempt.state, ATTEMPT_NONE);
     replace_by(connections[1].here);
     return true;
 }
@@ -19,7 +19,7 @@ int main(void)
     int epfd = begin();
     struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT }; /* unlike EPOLLOUT, not yet there for the other attempt */
     atomic_store(&attempts_open, 1);
-    atomic_store(&stream.attempt, ATTEMPT_FIRST);
+    atomic_store(&stream.attempt.state, ATTEMPT_FIRST);
     epoll_ctl(epfd, EPOLL_CTL_ADD, stream.fd, &event);
     write(connections[0].there, "x", 1);
     await_input(stream.fd);

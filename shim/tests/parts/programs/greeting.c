@@ -72,7 +72,7 @@ unsigned fallback_routes(int fd, const struct sockaddr *address, uint32_t own, b
         pthread_create(&other, NULL, withdraw, NULL);
         for (int i = 0; i < 20; i++) {
             REAL(poll)(NULL, 0, 1);
-            if (!atomic_load(&stream.attempt)) {
+            if (!atomic_load(&stream.attempt.state)) {
                 fail("withdrawn amid a look");
             }
         }
@@ -152,7 +152,7 @@ static void is_back(uint64_t own, const char *how)
         pthread_join(other, NULL);
         joins = false;
     }
-    if (attempts_are_open() || socket_inode(stream.fd) != own || stream.kept.fd >= 0 || stream.flight || stream.moved) {
+    if (attempts_are_open() || socket_inode(stream.fd) != own || stream.kept.fd >= 0 || stream.attempt.flight || stream.moved) {
         fail(how);
     }
     close(stream.fd);
