@@ -23,7 +23,7 @@ static bool is_amid_content(const struct stream *s, size_t length)
 static bool is_calm(const struct stream *s, const struct tls *t)
 {
     /* Not before the call is counted: whoever closes the gate looks then who is inside. */
-    return !atomic_load(&s->gate) && !atomic_load(&s->armed)
+    return !atomic_load(&s->gate.state) && !atomic_load(&s->armed)
         && s->present.end == MS_NO_STOP && !atomic_load_explicit(&s->present.unchunks, memory_order_relaxed)
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
         && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
@@ -38,7 +38,7 @@ static bool begin(struct call *call, struct stream *s, const struct tls *t, size
     if (agent_is_there() || atomic_load_explicit(&shared.wanted, memory_order_relaxed) || !fork_is_mine()) {
         return false;
     }
-    atomic_fetch_add(&s->inside, 1);
+    atomic_fetch_add(&s->gate.inside, 1);
     uint64_t token = is_calm(s, t) ? caller_enter(s, &s->reading) : 0;
     if (!token) {
         gate_leave(s);

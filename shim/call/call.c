@@ -139,7 +139,7 @@ static bool was_woken(const struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
     if (!call->tracked || s->id != call->id || result > 0 || (result < 0 && !ending_is_fatal(errno))
-        || (!atomic_load(&s->gate) && atomic_load(&s->generation) == call->generation)) {
+        || (!atomic_load(&s->gate.state) && atomic_load(&s->generation) == call->generation)) {
         return false;
     }
     gate_wait(s);
@@ -173,7 +173,7 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
     bool again = is_denied(call, result), end = result < 0 ? ending_is_fatal(saved) : result == 0 && !nothing_asked;
     if (end) {
         int error = result < 0 ? saved : 0;
-        if (atomic_load(&s->gate) || atomic_load(&s->generation) != call->generation) {
+        if (atomic_load(&s->gate.state) || atomic_load(&s->generation) != call->generation) {
             again = true; /* the agent woke this call */
         } else if (atomic_load(&s->stage) == STAGE_OPEN && ending_concerns(call, error)) {
             again = ending_hold(s, error);

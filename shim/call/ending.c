@@ -124,7 +124,7 @@ bool ending_met_in_wait(struct stream *s)
         || caller_other_reads(s)) {
         return false;
     }
-    if (atomic_load(&s->gate)) {
+    if (atomic_load(&s->gate.state)) {
         gate_wait(s);
         return true;
     }

@@ -109,7 +109,7 @@ static int step_aside(struct stream *s)
     uint64_t token = caller_enter(s, &s->reading);
     int result = token ? step(s, MSG_DONTWAIT) : 1;
     if (token) {
-        atomic_fetch_add(&s->inside, 1); /* leaving the place leaves the gate as well */
+        atomic_fetch_add(&s->gate.inside, 1); /* leaving the place leaves the gate as well */
         caller_leave(s, &s->reading, token);
     }
     atomic_fetch_sub(&s->stepping, 1);

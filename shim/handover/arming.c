@@ -49,13 +49,13 @@ void handover_refuse(struct stream *s, enum ms_why why)
         epoll_join(s, s->fd);
     }
     handover_disarm(s);
-    if (atomic_load(&s->gate) == GATE_HELD) {
+    if (atomic_load(&s->gate.state) == GATE_HELD) {
         /* Its connection has ended: the core has still to answer that. */
         channel_send_why(s, MS_UNMOVED, exchange, at, 0, why);
         return;
     }
     if (s->woken) {
-        atomic_store(&s->gate, GATE_HELD);
+        atomic_store(&s->gate.state, GATE_HELD);
         /*
          * What cannot be is: SHUT_RD has been used, so the connection cannot go on. The gate stays closed, and the core is told as if
          * the connection had failed. It has not come to an end that a program might take for the content's.
@@ -131,7 +131,7 @@ static void arm(struct stream *s, const struct ms_handover *asked, uint64_t exch
     /* A reader that passed the offset before it was set does not look again. */
     if (at_end ? atomic_load(&s->answered) >= exchange
                : (int64_t)atomic_load(&s->counters->received) >= s->asked.at || atomic_load(&s->counters->exchange) != exchange) {
-        if (gate_close(s) || (handover_is_at_end(s) && atomic_load(&s->gate) == GATE_CLOSED)) {
+        if (gate_close(s) || (handover_is_at_end(s) && atomic_load(&s->gate.state) == GATE_CLOSED)) {
             handover_look(s);
         }
     }

@@ -205,14 +205,14 @@ static uint32_t readers(const struct stream *s)
  */
 static bool others_are_inside(const struct stream *s)
 {
-    uint32_t inside = atomic_load(&s->inside);
+    uint32_t inside = atomic_load(&s->gate.inside);
     return inside > readers(s) + !!atomic_load(&s->writing);
 }
 
 /* All that are inside are reads that sleep, and may be woken. */
 static bool may_be_woken(struct stream *s)
 {
-    return atomic_load(&s->inside) <= readers(s) && (s->restores || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
+    return atomic_load(&s->gate.inside) <= readers(s) && (s->restores || (may_wake(s) && caller_sleeps(s) && still_begin(s)));
 }
 
 /* Calls are to leave first. */
@@ -232,7 +232,7 @@ static enum verdict wait_for_calls(struct look *l)
  */
 static void open_in_vain(struct stream *s)
 {
-    if (atomic_load(&s->gate) == GATE_CLOSED && !handover_is_at_end(s)) {
+    if (atomic_load(&s->gate.state) == GATE_CLOSED && !handover_is_at_end(s)) {
         gate_open(s);
     }
 }
@@ -291,13 +291,13 @@ static enum verdict sets_are_known(struct look *l)
 static enum verdict calls_have_left(struct look *l)
 {
     struct stream *s = l->s;
-    for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+    for (int i = 0; i < 200 && atomic_load(&s->gate.inside); i++) {
         sched_yield();
     }
-    if (atomic_load(&s->inside) && l->now - s->gate_closed_at > LEFT_NS) {
+    if (atomic_load(&s->gate.inside) && l->now - s->gate_closed_at > LEFT_NS) {
         caller_look(s);
     }
-    l->sleep = atomic_load(&s->inside);
+    l->sleep = atomic_load(&s->gate.inside);
     return l->sleep && (s->decided || !may_be_woken(s)) ? wait_for_calls(l) : GOES;
 }
 
@@ -321,7 +321,7 @@ static bool trailer_agrees(const struct stream *s)
 /* The program may be let through, to read on to the place. */
 static bool may_reopen(const struct stream *s)
 {
-    return atomic_load(&s->gate) == GATE_CLOSED && !handover_is_at_end(s) && !s->woken;
+    return atomic_load(&s->gate.state) == GATE_CLOSED && !handover_is_at_end(s) && !s->woken;
 }
 
 /* Where the program stands, in the octets that `asked.at` counts. */
@@ -418,10 +418,10 @@ static enum verdict sleepers_have_left(struct look *l)
     epoll_part(s, s->fd);
     if (l->sleep) {
         wake(s, l->now);
-        for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+        for (int i = 0; i < 200 && atomic_load(&s->gate.inside); i++) {
             sched_yield();
         }
-        return atomic_load(&s->inside) ? WAITS : AGAIN;
+        return atomic_load(&s->gate.inside) ? WAITS : AGAIN;
     }
     return has_sleepers(s, l->now) ? WAITS : GOES; /* the overlap has been dropped: the old connection is needed no more */
 }

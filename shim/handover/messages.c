@@ -17,9 +17,9 @@
 static bool is_past_hooks(const struct stream *s)
 {
     uint64_t before = s->present.seen;
-    bool idle = !atomic_load(&s->inside);
+    bool idle = !atomic_load(&s->gate.inside);
     int64_t taken = socket_taken(s->fd);
-    return idle && taken > (int64_t)(s->present.seen_base + before) + 1 && !atomic_load(&s->inside) && s->present.seen == before;
+    return idle && taken > (int64_t)(s->present.seen_base + before) + 1 && !atomic_load(&s->gate.inside) && s->present.seen == before;
 }
 
 static void answer(struct stream *s, bool arming)
@@ -49,7 +49,7 @@ void messages_handle(const struct ms_message *m, int fd, const void *data, size_
         handover_ask(s, m, fd, data, length);
         break;
     case MS_DISARM:
-        if (atomic_load(&s->armed) && s->arming == m->arming && (gate_close(s) || atomic_load(&s->gate) == GATE_HELD)) {
+        if (atomic_load(&s->armed) && s->arming == m->arming && (gate_close(s) || atomic_load(&s->gate.state) == GATE_HELD)) {
             handover_refuse(s, MS_WHY_CALLED_OFF);
         }
         break;
@@ -75,7 +75,7 @@ void messages_handle(const struct ms_message *m, int fd, const void *data, size_
         twin_stream_gone(s->id);
         handover_disarm(s);
         handover_reset(&s->kept.fd);
-        if (atomic_load(&s->gate)) {
+        if (atomic_load(&s->gate.state)) {
             gate_open(s);
         }
         stream_release(s);
@@ -94,7 +94,7 @@ void messages_end(void)
         if (stage != STAGE_OPEN && stage != STAGE_LEFT && stage != STAGE_CLOSED) {
             continue;
         }
-        if (stage != STAGE_CLOSED && (s->kept.fd >= 0 || atomic_load(&s->gate) == GATE_HELD)) {
+        if (stage != STAGE_CLOSED && (s->kept.fd >= 0 || atomic_load(&s->gate.state) == GATE_HELD)) {
             handover_give_up(s, s->held_error);
         } else {
             handover_disarm(s);

@@ -37,7 +37,7 @@ static bool is_idle(void)
         answers += atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->sent) > atomic_load(&s->answered);
         if (atomic_load(&s->stage) != STAGE_FREE
             && (atomic_load(&s->armed) || s->next.fd >= 0 || s->kept.fd >= 0 || s->present.end != MS_NO_STOP
-                || atomic_load(&s->gate))) {
+                || atomic_load(&s->gate.state))) {
             return false;
         }
     }

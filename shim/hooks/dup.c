@@ -126,9 +126,9 @@ static inline __attribute__((always_inline)) int set_flags(int fd, int command, 
     }
     agent_check();
     uint32_t changes = atomic_load(&gate_changes);
-    bool open = !atomic_load(&s->gate);
+    bool open = !atomic_load(&s->gate.state);
     int result = open ? REAL(fcntl)(fd, command, argument) : -1;
-    if (!open || atomic_load(&s->gate) || atomic_load(&gate_changes) != changes) {
+    if (!open || atomic_load(&s->gate.state) || atomic_load(&gate_changes) != changes) {
         s = gate_enter(s) ? s : NULL;
         result = REAL(fcntl)(fd, command, argument);
         gate_leave_if(s);

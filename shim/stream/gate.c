@@ -21,14 +21,14 @@ bool gate_wait(struct stream *s)
     bool open = true;
     uint32_t generation = atomic_load(&s->generation);
     int64_t until = now_ns() + GATE_PATIENCE_NS;
-    for (uint32_t state; (state = atomic_load(&s->gate));) {
+    for (uint32_t state; (state = atomic_load(&s->gate.state));) {
         int64_t left = until - now_ns();
         if (left <= 0) {
             open = atomic_load(&s->generation) != generation;
             break;
         }
         struct timespec wait = { left / 1000000000, left % 1000000000 };
-        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAIT_PRIVATE, state, &wait, NULL, 0);
+        REAL(syscall)(SYS_futex, &s->gate.state, FUTEX_WAIT_PRIVATE, state, &wait, NULL, 0);
     }
     errno = saved;
     return open;
@@ -39,14 +39,14 @@ bool gate_enter(struct stream *s)
     int fd = s->fd;
     agent_check();
     for (;;) {
-        atomic_fetch_add(&s->inside, 1);
-        if (!atomic_load(&s->gate)) {
+        atomic_fetch_add(&s->gate.inside, 1);
+        if (!atomic_load(&s->gate.state)) {
             break;
         }
         gate_leave(s);
         if (!gate_wait(s)) {
-            atomic_fetch_add(&s->inside, 1);
-            if (!atomic_load(&s->changing)) {
+            atomic_fetch_add(&s->gate.inside, 1);
+            if (!atomic_load(&s->gate.changing)) {
                 break;
             }
             gate_leave(s);
@@ -64,13 +64,13 @@ bool gate_enter_again(struct stream *s)
     if (!caller_is_here(s)) {
         return gate_enter(s);
     }
-    atomic_fetch_add(&s->inside, 1);
+    atomic_fetch_add(&s->gate.inside, 1);
     return true;
 }
 
 void gate_leave(struct stream *s)
 {
-    if (atomic_fetch_sub(&s->inside, 1) == 1 && atomic_load(&s->gate)) {
+    if (atomic_fetch_sub(&s->gate.inside, 1) == 1 && atomic_load(&s->gate.state)) {
         agent_wake();
     }
 }
@@ -94,7 +94,7 @@ void gate_leave_if(struct stream *s)
 static bool close_as(struct stream *s, uint32_t state)
 {
     uint32_t open = GATE_OPEN;
-    if (!atomic_compare_exchange_strong(&s->gate, &open, state)) {
+    if (!atomic_compare_exchange_strong(&s->gate.state, &open, state)) {
         return false;
     }
     atomic_fetch_add(&gates_closed, 1);
@@ -114,14 +114,14 @@ bool gate_hold(struct stream *s)
 
 void gate_change(struct stream *s, bool changing)
 {
-    atomic_store(&s->changing, changing);
+    atomic_store(&s->gate.changing, changing);
 }
 
 void gate_open(struct stream *s)
 {
     gate_change(s, false);
-    if (atomic_exchange(&s->gate, 0)) {
+    if (atomic_exchange(&s->gate.state, 0)) {
         atomic_fetch_sub(&gates_closed, 1);
-        REAL(syscall)(SYS_futex, &s->gate, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        REAL(syscall)(SYS_futex, &s->gate.state, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
     }
 }

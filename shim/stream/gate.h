@@ -9,7 +9,17 @@
 #ifndef MIDSTREAM_GATE_H
 #define MIDSTREAM_GATE_H
 
-#include "stream.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stream;
+
+struct gate {
+    _Atomic uint32_t state;  /* enum gate_state; a futex */
+    _Atomic bool changing;   /* no call goes on through the closed gate (gate_change) */
+    _Atomic uint32_t inside; /* calls on the descriptor that are under way */
+};
 
 #define GATE_PATIENCE_NS 3000000000LL
 

@@ -48,10 +48,10 @@ uint32_t stream_slots_used(void)
 static bool take(struct stream *s)
 {
     uint32_t free = STAGE_FREE;
-    if (atomic_load(&s->inside) && atomic_load(&s->stage) == STAGE_FREE) {
+    if (atomic_load(&s->gate.inside) && atomic_load(&s->stage) == STAGE_FREE) {
         caller_look(s);
     }
-    return !atomic_load(&s->inside) && atomic_compare_exchange_strong(&s->stage, &free, STAGE_CANDIDATE);
+    return !atomic_load(&s->gate.inside) && atomic_compare_exchange_strong(&s->stage, &free, STAGE_CANDIDATE);
 }
 
 static bool make_chunk(uint32_t at)
@@ -107,7 +107,7 @@ static struct stream *claim(void)
 /* Nobody is inside, waits, or has looked at it. */
 static void reset_gate(struct stream *s)
 {
-    atomic_store(&s->gate, 0);
+    atomic_store(&s->gate.state, 0);
     atomic_store(&s->reading, 0);
     atomic_store(&s->receiving, 0);
     atomic_store(&s->writing, 0);

@@ -28,6 +28,7 @@
 #include "connection.h"
 #include "framing/framing.h"
 #include "framing/hello.h"
+#include "gate.h"
 #include "process/clock.h"
 #include "process/own.h"
 #include "quiet.h"
@@ -71,10 +72,7 @@ struct stream {
     int fd;
     _Atomic uint32_t stage;
 
-    /* The gate (gate.c). */
-    _Atomic uint32_t gate;       /* enum gate_state; a futex */
-    _Atomic bool changing;       /* no call goes on through the closed gate (gate_change) */
-    _Atomic uint32_t inside;     /* calls on the descriptor that are under way */
+    struct gate gate;
     _Atomic uint64_t reading;    /* the one of them that reads, 0 none (caller.h) */
     _Atomic uint64_t writing;    /* likewise the one that writes */
     _Atomic uint32_t caller;     /* the thread that has made the last such call */

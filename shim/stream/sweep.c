@@ -36,8 +36,8 @@ void stream_forget_all(void)
             }
         }
         attempt_forget(s);
-        atomic_store(&s->gate, 0);
-        atomic_store(&s->inside, 0);
+        atomic_store(&s->gate.state, 0);
+        atomic_store(&s->gate.inside, 0);
         atomic_store(&s->armed, 0);
         atomic_store(&s->due, 0);
         atomic_store(&s->untold, 0);

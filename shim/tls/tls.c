@@ -274,7 +274,7 @@ ssize_t tls_own_result(struct stream *s, ssize_t result)
         return result;
     }
     int error = result < 0 ? errno : 0;
-    bool woken = atomic_load(&s->gate) || atomic_load(&s->generation) != t->kept.generation;
+    bool woken = atomic_load(&s->gate.state) || atomic_load(&s->generation) != t->kept.generation;
     if (!woken && !ending_would_hold(s)) {
         return result;
     }
@@ -610,7 +610,7 @@ void *tls_enter(struct tls_present *present, struct tls_library *library, struct
 void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle)
 {
     struct stream *s = t ? tls_stream(t) : NULL;
-    if (!t || !tls_is_own(t) || (s && atomic_load(&s->gate))) {
+    if (!t || !tls_is_own(t) || (s && atomic_load(&s->gate.state))) {
         return tls_enter(present, library, t, handle);
     }
     present->held = NULL;

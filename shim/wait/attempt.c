@@ -269,7 +269,7 @@ static void stand_back(struct stream *s)
 /* With the gate closed: calls that are inside leave. Not those that sleep there, nor one that this thread is within. */
 static void await_nobody(const struct stream *s)
 {
-    for (int i = 0; i < 200 && atomic_load(&s->inside); i++) {
+    for (int i = 0; i < 200 && atomic_load(&s->gate.inside); i++) {
         sched_yield();
     }
 }
@@ -292,7 +292,7 @@ static enum turn take_turn(struct stream *s)
         return NOT_NOW;
     }
     await_nobody(s);
-    bool shared = fork_children() != s->forks, follows = !atomic_load(&s->inside) && is_followed(s) && (!shared || attempt_is_greeted(s));
+    bool shared = fork_children() != s->forks, follows = !atomic_load(&s->gate.inside) && is_followed(s) && (!shared || attempt_is_greeted(s));
     bool replaced = follows && socket_inode(s->fd) != s->present.inode;
     if (follows && !replaced && shared) {
         stand_back(s); /* a child has been made after attempts_withdraw() */

@@ -161,7 +161,7 @@ static inline void wait_withdraw(struct wait_streams *streams)
 static inline bool wait_is_late(const struct wait_streams *streams)
 {
     for (unsigned i = 0; i < streams->count; i++) {
-        if (atomic_load(&streams->list[i]->gate)) {
+        if (atomic_load(&streams->list[i]->gate.state)) {
             return true;
         }
     }

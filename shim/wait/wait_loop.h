@@ -43,7 +43,7 @@ WAIT_INLINE void wait_pass_gates(const struct wait_kind *kind, const void *set)
         return;
     }
     for (struct wait_member m = { 0 }; kind->next(set, &m);) {
-        if (m.stream && atomic_load(&m.stream->gate)) {
+        if (m.stream && atomic_load(&m.stream->gate.state)) {
             gate_wait(m.stream);
         }
     }

@@ -43,7 +43,7 @@ int main(void)
 {
     pthread_t agent;
     atomic_store(&stream_table[5], &stream);
-    if (!gate_enter(&stream) || atomic_load(&stream.inside) != 1) {
+    if (!gate_enter(&stream) || atomic_load(&stream.gate.inside) != 1) {
         fprintf(stderr, "it has not come in where nothing is changed\n");
         return 1;
     }
@@ -56,5 +56,5 @@ int main(void)
         return 1;
     }
     pthread_join(agent, NULL);
-    return atomic_load(&stream.changing) || atomic_load(&stream.inside) != 1;
+    return atomic_load(&stream.gate.changing) || atomic_load(&stream.gate.inside) != 1;
 }

@@ -29,11 +29,11 @@ static void change(int unused)
 {
     (void)unused;
     atomic_fetch_add(&changes, 1);
-    if (atomic_load(&stream.gate)) {
-        atomic_store(&stream.gate, GATE_OPEN);
+    if (atomic_load(&stream.gate.state)) {
+        atomic_store(&stream.gate.state, GATE_OPEN);
     } else {
-        atomic_store(&inside_at_closing, atomic_load(&stream.inside));
-        atomic_store(&stream.gate, GATE_CLOSED);
+        atomic_store(&inside_at_closing, atomic_load(&stream.gate.inside));
+        atomic_store(&stream.gate.state, GATE_CLOSED);
     }
 }
 
@@ -46,7 +46,7 @@ int main(void)
     setitimer(ITIMER_REAL, &often, NULL);
     while (atomic_load(&changes) < 20000) {
         if (gate_enter(&stream)) {
-            if (atomic_load(&stream.gate) && !atomic_load(&inside_at_closing)) {
+            if (atomic_load(&stream.gate.state) && !atomic_load(&inside_at_closing)) {
                 fprintf(stderr, "a call has come in through the closed gate, after %d changes\n", atomic_load(&changes));
                 return 1;
             }

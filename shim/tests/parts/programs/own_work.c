@@ -59,7 +59,7 @@ int main(void)
         fprintf(stderr, "setsockopt: %d, errno %d; want -1, %d\n", result, error, ENOENT);
         return 1;
     }
-    if (atomic_load(&stream.inside)) {
+    if (atomic_load(&stream.gate.inside)) {
         fprintf(stderr, "it is still inside\n");
         return 1;
     }

@@ -60,13 +60,13 @@ static uint32_t looked_at(uint32_t gate, int64_t received, int64_t end)
     counters.received = (uint64_t)received;
     handover_refuse(&stream, MS_WHY_CALLED_OFF);
     /* The reader has seen `armed` before. */
-    atomic_store(&stream.gate, GATE_OPEN);
+    atomic_store(&stream.gate.state, GATE_OPEN);
     if (!close_as(&stream, gate)) {
         abort();
     }
     due_add(&stream);
     handover_look_at_due();
-    uint32_t is = atomic_load(&stream.gate);
+    uint32_t is = atomic_load(&stream.gate.state);
     gate_open(&stream);
     return is;
 }
