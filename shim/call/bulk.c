@@ -39,17 +39,17 @@ static bool begin(struct call *call, struct stream *s, const struct tls *t, size
         return false;
     }
     atomic_fetch_add(&s->gate.inside, 1);
-    uint64_t token = is_calm(s, t) ? caller_enter(s, &s->reading) : 0;
+    uint64_t token = is_calm(s, t) ? caller_enter(s, &s->callers.reading) : 0;
     if (!token) {
         gate_leave(s);
         return false;
     }
     if (!is_amid_content(s, length)) {
-        caller_leave(s, &s->reading, token);
+        caller_leave(s, &s->callers.reading, token);
         return false;
     }
     *call = (struct call){
-        .stream = s, .id = s->id, .token = token, .place = &s->reading, .generation = atomic_load(&s->generation),
+        .stream = s, .id = s->id, .token = token, .place = &s->callers.reading, .generation = atomic_load(&s->generation),
         .alone = true, .tracked = true, .clear = t != NULL,
     };
     return true;
@@ -73,7 +73,7 @@ bool bulk_begin_clear(struct call *call, struct stream *s, const struct tls *t, 
     }
     /* Nobody makes a twin of it the session while this call is inside. */
     if (!is_plain(t, s)) {
-        caller_leave(s, &s->reading, call->token);
+        caller_leave(s, &s->callers.reading, call->token);
         return false;
     }
     return true;
@@ -100,7 +100,7 @@ static void note_time(struct stream *s)
 bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
 {
     struct stream *s = call->stream;
-    if (result <= 0 || atomic_load(&s->armed) || !caller_returns(&s->reading, &call->token)) {
+    if (result <= 0 || atomic_load(&s->armed) || !caller_returns(&s->callers.reading, &call->token)) {
         struct iovec part = { buffer, length };
         return read_end(call, result, &part, 1);
     }
@@ -112,21 +112,21 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
     if (reads % CLOCK_READS <= (size_t)result / READ_OCTETS || (size_t)result < length) {
         note_time(s);
     }
-    caller_leave(s, &s->reading, call->token);
+    caller_leave(s, &s->callers.reading, call->token);
     return false;
 }
 
 bool bulk_end_clear(struct call *call, size_t n, size_t length)
 {
     struct stream *s = call->stream;
-    if (atomic_load(&s->armed) || !caller_returns(&s->reading, &call->token)) {
+    if (atomic_load(&s->armed) || !caller_returns(&s->callers.reading, &call->token)) {
         return false;
     }
     atomic_store_explicit(&s->drained, n < length, memory_order_relaxed);
     count(s, n);
     agent_note_read(n);
     note_time(s); /* a record comes at a time: that less came than was asked for tells nothing */
-    caller_leave(s, &s->reading, call->token);
+    caller_leave(s, &s->callers.reading, call->token);
     return true;
 }
 

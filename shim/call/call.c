@@ -57,11 +57,11 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
     }
     /* Records, not HTTP: the program moves them itself, or its library reads outside the calls that are known. */
     call->counted = !peek && !call->clear && atomic_load(&s->tls);
-    call->place = call->counted ? &s->records : peek ? &s->peeking : &s->reading;
+    call->place = call->counted ? &s->callers.records : peek ? &s->callers.peeking : &s->callers.reading;
     call->token = caller_enter(s, call->place);
     call->unchunks = atomic_load(&s->present.unchunks);
     /* What stands between the chunks is stepped over by one call at a time. */
-    for (int tries = 0; !call->token && !call->error && call->place == &s->reading && (call->unchunks || atomic_load(&s->stepping));) {
+    for (int tries = 0; !call->token && !call->error && call->place == &s->callers.reading && (call->unchunks || atomic_load(&s->stepping));) {
         if (tries++ == TURN_TRIES) {
             call->token = caller_enter(s, call->place); /* it may have been left for good */
             call->error = call->token ? 0 : EAGAIN; /* the other one waits for octets: there are none */
@@ -71,7 +71,7 @@ static size_t begin_reading(struct call *call, struct stream *s, bool peek)
         call->token = atomic_load(call->place) ? 0 : caller_enter(s, call->place);
     }
     if (call->counted) {
-        atomic_fetch_add(&s->receiving, 1);
+        atomic_fetch_add(&s->callers.receiving, 1);
     } else if (!peek) {
         call->alone = call->token;
         if (!call->alone && call->error != EAGAIN) {
@@ -160,7 +160,7 @@ static bool is_denied(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
     bool denied = result < 0 && errno == EAGAIN && !call->clear && !call->counted && readiness_is_denied(s);
-    if (call->place != &s->peeking || denied) {
+    if (call->place != &s->callers.peeking || denied) {
         atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
     }
     return denied;
@@ -185,7 +185,7 @@ static bool finish_read(struct call *call, ssize_t result, bool nothing_asked)
         }
     }
     if (call->counted) {
-        atomic_fetch_sub(&s->receiving, 1);
+        atomic_fetch_sub(&s->callers.receiving, 1);
         if (end && !again) {
             membio_end(s);
         }
@@ -219,7 +219,7 @@ static void note_shown(const struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
     uint64_t shown = atomic_load_explicit(&s->shown, memory_order_relaxed), n = result > 0 ? (uint64_t)result : 0;
-    if (call->place == &s->peeking) {
+    if (call->place == &s->callers.peeking) {
         shown = n > shown ? n : shown;
     } else if (call->alone) {
         shown = n < shown ? shown - n : 0;
@@ -325,7 +325,7 @@ static void begin_writing(struct call *call, struct stream *s)
     call->tracked = fork_is_mine() && !tls_is_own_work() && gate_enter_again(s);
     if (call->tracked) {
         call->id = s->id;
-        call->place = &s->writing;
+        call->place = &s->callers.writing;
         call->token = caller_enter(s, call->place);
         call->alone = call->token;
         if (!call->alone) {

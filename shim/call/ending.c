@@ -113,7 +113,7 @@ bool ending_concerns(const struct call *call, int error)
         return call->stream->in.phase != MS_CLOSE || error; /* the last octets may still have to be decrypted */
     }
     /* MSG_PEEK meets the end like any read, and some programs do nothing before it has shown them something. */
-    bool only = call->alone || (call->place == &call->stream->peeking && !caller_other_reads(call->stream));
+    bool only = call->alone || (call->place == &call->stream->callers.peeking && !caller_other_reads(call->stream));
     return only || is_complete(call->stream, error);
 }
 

@@ -106,11 +106,11 @@ static int step(struct stream *s, int flags)
 static int step_aside(struct stream *s)
 {
     atomic_fetch_add(&s->stepping, 1);
-    uint64_t token = caller_enter(s, &s->reading);
+    uint64_t token = caller_enter(s, &s->callers.reading);
     int result = token ? step(s, MSG_DONTWAIT) : 1;
     if (token) {
         atomic_fetch_add(&s->gate.inside, 1); /* leaving the place leaves the gate as well */
-        caller_leave(s, &s->reading, token);
+        caller_leave(s, &s->callers.reading, token);
     }
     atomic_fetch_sub(&s->stepping, 1);
     return result;
@@ -180,8 +180,8 @@ void unchunk_end(struct stream *s)
     }
     atomic_fetch_add(&s->stepping, 1);
     /* A read that is there may be this thread's own, which a signal handler has interrupted and will return to. */
-    bool free = atomic_load(&s->present.unchunks) && !atomic_load(&s->reading);
-    uint64_t token = free ? caller_enter(s, &s->reading) : 0;
+    bool free = atomic_load(&s->present.unchunks) && !atomic_load(&s->callers.reading);
+    uint64_t token = free ? caller_enter(s, &s->callers.reading) : 0;
     atomic_fetch_sub(&s->stepping, 1);
     bool ends = token && come_amid(s);
     if (ends) {
@@ -190,7 +190,7 @@ void unchunk_end(struct stream *s)
         exchange_check_stop(s);
     }
     if (token) {
-        caller_leave(s, &s->reading, token);
+        caller_leave(s, &s->callers.reading, token);
     } else {
         gate_leave(s);
     }

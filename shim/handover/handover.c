@@ -117,7 +117,7 @@ static bool is_elsewhere(const struct stream *s)
 {
     char path[64];
     struct stat there;
-    uint32_t tid = atomic_load(&s->caller);
+    uint32_t tid = atomic_load(&s->callers.last);
     snprintf(path, sizeof path, "/proc/self/task/%u/fd", tid);
     if (!tid || stat(path, &there)) {
         return false; /* it has ended, or there is no /proc */
@@ -196,7 +196,7 @@ static bool has_sleepers(struct stream *s, int64_t now)
 /* How many calls are inside that wait for octets: reads, and looks ahead (MSG_PEEK). */
 static uint32_t readers(const struct stream *s)
 {
-    return (uint32_t)!!atomic_load(&s->reading) + !!atomic_load(&s->peeking) + atomic_load(&s->receiving);
+    return (uint32_t)!!atomic_load(&s->callers.reading) + !!atomic_load(&s->callers.peeking) + atomic_load(&s->callers.receiving);
 }
 
 /*
@@ -206,7 +206,7 @@ static uint32_t readers(const struct stream *s)
 static bool others_are_inside(const struct stream *s)
 {
     uint32_t inside = atomic_load(&s->gate.inside);
-    return inside > readers(s) + !!atomic_load(&s->writing);
+    return inside > readers(s) + !!atomic_load(&s->callers.writing);
 }
 
 /* All that are inside are reads that sleep, and may be woken. */

@@ -13,6 +13,7 @@
 #include "process/calls.h"
 #include "process/fork.h"
 #include "gate.h"
+#include "stream.h"
 
 static _Thread_local uint32_t own_tid, calls;
 
@@ -131,8 +132,8 @@ static bool clear_place(struct stream *s, _Atomic uint64_t *place)
     if (token & CALLER_COUNTS) {
         stream_leave(s, MS_WHY_UNCOUNTED);
     }
-    if (place == &s->records) {
-        atomic_fetch_sub(&s->receiving, 1);
+    if (place == &s->callers.records) {
+        atomic_fetch_sub(&s->callers.receiving, 1);
     }
     gate_leave(s);
     return true;
@@ -141,7 +142,7 @@ static bool clear_place(struct stream *s, _Atomic uint64_t *place)
 uint64_t caller_enter(struct stream *s, _Atomic uint64_t *place)
 {
     uint64_t token = (uint64_t)own() << 32 | (++calls & ~CALLER_COUNTS), none = 0;
-    atomic_store_explicit(&s->caller, own_tid, memory_order_relaxed);
+    atomic_store_explicit(&s->callers.last, own_tid, memory_order_relaxed);
     if (atomic_compare_exchange_strong(place, &none, token)) {
         return token;
     }
@@ -158,10 +159,10 @@ void caller_leave(struct stream *s, _Atomic uint64_t *place, uint64_t token)
 
 void caller_look(struct stream *s)
 {
-    clear_place(s, &s->reading);
-    clear_place(s, &s->writing);
-    clear_place(s, &s->peeking);
-    clear_place(s, &s->records);
+    clear_place(s, &s->callers.reading);
+    clear_place(s, &s->callers.writing);
+    clear_place(s, &s->callers.peeking);
+    clear_place(s, &s->callers.records);
 }
 
 static bool sleeps(const struct stream *s, uint64_t token)
@@ -183,30 +184,30 @@ static bool sleeps(const struct stream *s, uint64_t token)
 bool caller_sleeps(const struct stream *s)
 {
     struct stream *t = (struct stream *)s;
-    return sleeps(s, atomic_load(&t->reading)) && sleeps(s, atomic_load(&t->peeking)) && sleeps(s, atomic_load(&t->records));
+    return sleeps(s, atomic_load(&t->callers.reading)) && sleeps(s, atomic_load(&t->callers.peeking)) && sleeps(s, atomic_load(&t->callers.records));
 }
 
 bool caller_other_reads(const struct stream *s)
 {
-    uint64_t token = atomic_load(&s->reading);
+    uint64_t token = atomic_load(&s->callers.reading);
     return token && thread_of(token) != own();
 }
 
 bool caller_other_writes(const struct stream *s, uint64_t marks)
 {
-    uint64_t token = atomic_load(&s->writing);
+    uint64_t token = atomic_load(&s->callers.writing);
     return token && thread_of(token) != own() && (token & marks) == marks;
 }
 
 bool caller_is_here(const struct stream *s)
 {
-    return thread_of(atomic_load(&s->reading)) == own() || thread_of(atomic_load(&s->writing)) == own();
+    return thread_of(atomic_load(&s->callers.reading)) == own() || thread_of(atomic_load(&s->callers.writing)) == own();
 }
 
 void caller_look_for_own(struct stream *s)
 {
-    if (thread_of(atomic_load(&s->reading)) == own()) {
-        clear_place(s, &s->reading);
+    if (thread_of(atomic_load(&s->callers.reading)) == own()) {
+        clear_place(s, &s->callers.reading);
     }
 }
 

@@ -8,7 +8,21 @@
 #ifndef MIDSTREAM_CALLER_H
 #define MIDSTREAM_CALLER_H
 
-#include "stream.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stream;
+
+/* The places of a stream: tokens, 0 none. A record is changed by the one that reads (`in`), and by the one that writes (`out`). */
+struct callers {
+    _Atomic uint64_t reading;
+    _Atomic uint64_t writing;
+    _Atomic uint64_t peeking;    /* one of those that read without being counted */
+    _Atomic uint64_t records;    /* one of those that read records for a TLS session that works on memory */
+    _Atomic uint32_t receiving;  /* how many there are of those */
+    _Atomic uint32_t last;       /* the thread that has made the last call of them all */
+};
 
 /* In a token: the call has returned from the kernel, and is being counted. Left then, its stream cannot be followed. */
 #define CALLER_COUNTS (1U << 31)

@@ -11,7 +11,7 @@
 static bool is_counted(const struct stream *s)
 {
     int64_t taken = socket_taken(s->fd);
-    uint64_t reads = atomic_load(&((struct stream *)s)->reading) | atomic_load(&((struct stream *)s)->records);
+    uint64_t reads = atomic_load(&((struct stream *)s)->callers.reading) | atomic_load(&((struct stream *)s)->callers.records);
     return !socket_unread(s->fd) && !(reads & CALLER_COUNTS) && (taken < 0 || taken == (int64_t)(s->present.seen_base + s->present.seen));
 }
 

@@ -108,12 +108,12 @@ static struct stream *claim(void)
 static void reset_gate(struct stream *s)
 {
     atomic_store(&s->gate.state, 0);
-    atomic_store(&s->reading, 0);
-    atomic_store(&s->receiving, 0);
-    atomic_store(&s->writing, 0);
-    atomic_store(&s->peeking, 0);
+    atomic_store(&s->callers.reading, 0);
+    atomic_store(&s->callers.receiving, 0);
+    atomic_store(&s->callers.writing, 0);
+    atomic_store(&s->callers.peeking, 0);
     atomic_store(&s->shown, 0);
-    atomic_store(&s->records, 0);
+    atomic_store(&s->callers.records, 0);
     stream_no_sleepers(s);
     atomic_store(&s->stepping, 0);
     atomic_store(&s->resuming, 0);

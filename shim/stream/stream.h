@@ -25,6 +25,7 @@
 
 #include "../../cgo/abi.h"
 #include "attempt_state.h"
+#include "caller.h"
 #include "connection.h"
 #include "framing/framing.h"
 #include "framing/hello.h"
@@ -73,12 +74,7 @@ struct stream {
     _Atomic uint32_t stage;
 
     struct gate gate;
-    _Atomic uint64_t reading;    /* the one of them that reads, 0 none (caller.h) */
-    _Atomic uint64_t writing;    /* likewise the one that writes */
-    _Atomic uint32_t caller;     /* the thread that has made the last such call */
-    _Atomic uint64_t records;    /* one of those that read records for a TLS session that works on memory */
-    _Atomic uint32_t receiving;  /* how many there are of those */
-    _Atomic uint64_t peeking;    /* one of those that read without being counted */
+    struct callers callers;
     _Atomic uint64_t polled;     /* calls that sleep in poll() or select() on it; above 32 bits, the stream they mean */
     _Atomic uint64_t shown;      /* octets that a look ahead (MSG_PEEK) has shown, and that have not been read since */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */

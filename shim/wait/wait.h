@@ -134,7 +134,7 @@ struct wait_streams {
 
 static inline void wait_announce(struct wait_streams *streams, struct stream *s)
 {
-    if (atomic_load_explicit(&s->reading, memory_order_relaxed)) {
+    if (atomic_load_explicit(&s->callers.reading, memory_order_relaxed)) {
         caller_look_for_own(s);
     }
     if (streams->count < WAIT_STREAMS) {
