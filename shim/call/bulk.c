@@ -29,7 +29,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
         && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
         && atomic_load_explicit(&s->counters->keep, memory_order_relaxed) != MS_KEEP_ALWAYS
         && !atomic_load_explicit(&s->resuming, memory_order_relaxed) && !atomic_load_explicit(&s->shown, memory_order_relaxed)
-        && !atomic_load_explicit(&s->hidden, memory_order_relaxed)
+        && !atomic_load_explicit(&s->waits.hidden, memory_order_relaxed)
         && !atomic_load_explicit(&s->pending_error, memory_order_relaxed) && stream_entry(s->fd) == s;
 }
 
@@ -105,8 +105,8 @@ bool bulk_end(struct call *call, ssize_t result, void *buffer, size_t length)
         return read_end(call, result, &part, 1);
     }
     s->present.seen += (uint64_t)result;
-    atomic_store_explicit(&s->drained, (size_t)result < length, memory_order_relaxed);
-    atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.drained, (size_t)result < length, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.promised, 0, memory_order_relaxed);
     count(s, (size_t)result);
     uint32_t reads = agent_note_read((size_t)result);
     if (reads % CLOCK_READS <= (size_t)result / READ_OCTETS || (size_t)result < length) {
@@ -122,7 +122,7 @@ bool bulk_end_clear(struct call *call, size_t n, size_t length)
     if (atomic_load(&s->armed) || !caller_returns(&s->callers.reading, &call->token)) {
         return false;
     }
-    atomic_store_explicit(&s->drained, n < length, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.drained, n < length, memory_order_relaxed);
     count(s, n);
     agent_note_read(n);
     note_time(s); /* a record comes at a time: that less came than was asked for tells nothing */
@@ -132,7 +132,7 @@ bool bulk_end_clear(struct call *call, size_t n, size_t length)
 
 bool bulk_has_more(struct stream *s)
 {
-    if (atomic_load_explicit(&s->drained, memory_order_relaxed) || agent_is_there() || !is_calm(s, NULL)) {
+    if (atomic_load_explicit(&s->waits.drained, memory_order_relaxed) || agent_is_there() || !is_calm(s, NULL)) {
         return false;
     }
     uint32_t changes = atomic_load(&gate_changes);
@@ -140,7 +140,7 @@ bool bulk_has_more(struct stream *s)
     if (REAL(poll)(&look, 1, 0) != 1 || look.revents != POLLIN || atomic_load(&gate_changes) != changes) {
         return false;
     }
-    atomic_store_explicit(&s->looked, 1, memory_order_relaxed);
-    atomic_store_explicit(&s->promised, atomic_load_explicit(&s->generation, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.looked, 1, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.promised, atomic_load_explicit(&s->generation, memory_order_relaxed) + 1, memory_order_relaxed);
     return true;
 }

@@ -161,7 +161,7 @@ static bool is_denied(struct call *call, ssize_t result)
     struct stream *s = call->stream;
     bool denied = result < 0 && errno == EAGAIN && !call->clear && !call->counted && readiness_is_denied(s);
     if (call->place != &s->callers.peeking || denied) {
-        atomic_store_explicit(&s->promised, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->waits.promised, 0, memory_order_relaxed);
     }
     return denied;
 }
@@ -230,7 +230,7 @@ static void note_shown(const struct call *call, ssize_t result)
 /* Events were kept from the program because of unread octets, of which it has read some: those who wait look again. */
 static bool shows_hidden(struct stream *s, ssize_t result)
 {
-    return result > 0 && atomic_load_explicit(&s->hidden, memory_order_relaxed) && atomic_exchange(&s->hidden, 0);
+    return result > 0 && atomic_load_explicit(&s->waits.hidden, memory_order_relaxed) && atomic_exchange(&s->waits.hidden, 0);
 }
 
 bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int count)
@@ -273,7 +273,7 @@ bool read_end(struct call *call, ssize_t result, const struct iovec *vector, int
     for (int i = 0; i < count && result >= 0; i++) {
         asked += vector[i].iov_len;
     }
-    atomic_store_explicit(&s->drained, result < (ssize_t)asked && !call->more, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.drained, result < (ssize_t)asked && !call->more, memory_order_relaxed);
     if (call->more || shows_hidden(s, result)) {
         epoll_edge(s);
     }
@@ -292,7 +292,7 @@ void read_leave(struct call *call)
 bool read_end_unseen(struct call *call, ssize_t result)
 {
     struct stream *s = call->stream;
-    atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->waits.looked, 0, memory_order_relaxed);
     int saved = errno;
     if (!resume(call, result)) {
         return was_woken(call, result);

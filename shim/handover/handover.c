@@ -100,7 +100,7 @@ static enum ms_why obstacle(struct stream *s)
     if (s->in.phase == MS_BROKEN) {
         return MS_WHY_MALFORMED;
     }
-    if (s->too_many_epolls) {
+    if (s->memberships.too_many) {
         return MS_WHY_EPOLL_MANY;
     }
     if (socket_inode(s->fd) != s->present.inode) {

@@ -41,9 +41,9 @@ static inline ssize_t receive(int fd, void *buffer, size_t length, int64_t how, 
 static inline int waits_without_agent(struct stream *s, int fd, int flags)
 {
     /* What a wait has found counts for one read, whatever comes of it: a later one could wait for ever with nobody to wake it. */
-    bool looked = atomic_load_explicit(&s->looked, memory_order_relaxed);
+    bool looked = atomic_load_explicit(&s->waits.looked, memory_order_relaxed);
     if (looked) {
-        atomic_store_explicit(&s->looked, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->waits.looked, 0, memory_order_relaxed);
     }
     if (agent_is_there() || flags & MSG_DONTWAIT || atomic_load(&s->stage) != STAGE_OPEN || (looked && !(flags & MSG_WAITALL))) {
         return BLOCKING_NEVER;

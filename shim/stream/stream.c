@@ -118,10 +118,10 @@ static void reset_gate(struct stream *s)
     atomic_store(&s->stepping, 0);
     atomic_store(&s->resuming, 0);
     atomic_store(&s->pending, 0);
-    atomic_store(&s->drained, 1);
-    atomic_store(&s->looked, 0);
-    atomic_store(&s->hidden, 0);
-    atomic_store(&s->promised, 0);
+    atomic_store(&s->waits.drained, 1);
+    atomic_store(&s->waits.looked, 0);
+    atomic_store(&s->waits.hidden, 0);
+    atomic_store(&s->waits.promised, 0);
     atomic_store(&s->blocking, BLOCKING_UNKNOWN);
     atomic_store(&s->waiting, BLOCKING_UNKNOWN);
 }
@@ -165,27 +165,27 @@ static void reset_connections(struct stream *s)
 }
 
 /* Epoll sets that were joined before connect() stay known: those of `before`, NULL none. */
-static void reset_epolls(struct stream *s, const struct stream_epoll *before)
+static void reset_epolls(struct stream *s, const struct membership *before)
 {
-    s->sought_in = -1;
-    atomic_store(&s->epolls_busy, 0);
+    s->memberships.sought_in = -1;
+    atomic_store(&s->memberships.busy, 0);
     if (before) {
-        memcpy(s->epolls, before, sizeof s->epolls);
+        memcpy(s->memberships.list, before, sizeof s->memberships.list);
         return;
     }
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        s->epolls[i].epfd = -1;
+        s->memberships.list[i].epfd = -1;
     }
 }
 
 struct stream *stream_new(int fd, int domain)
 {
     struct stream *old = stream_of(fd);
-    struct stream_epoll epolls[STREAM_EPOLLS];
+    struct membership epolls[STREAM_EPOLLS];
     bool keep_epolls = old && atomic_load(&old->stage) == STAGE_CANDIDATE && !old->matched;
-    bool too_many = keep_epolls && old->too_many_epolls;
+    bool too_many = keep_epolls && old->memberships.too_many;
     if (keep_epolls) {
-        memcpy(epolls, old->epolls, sizeof epolls);
+        memcpy(epolls, old->memberships.list, sizeof epolls);
     }
     if (old) {
         stream_closed(old);
@@ -205,7 +205,7 @@ struct stream *stream_new(int fd, int domain)
     reset_exchanges(s);
     reset_connections(s);
     reset_epolls(s, keep_epolls ? epolls : NULL);
-    s->too_many_epolls = too_many;
+    s->memberships.too_many = too_many;
     stream_mark(fd, s);
     return s;
 }

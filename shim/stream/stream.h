@@ -12,14 +12,13 @@
  *   - the thread inside a call on the descriptor (`out` by the writer, `in` by the reader),
  *   - the agent (handover/), and whoever takes the turn of a connection attempt (attempt.c), only while the gate is closed and nobody is
  *     inside.
- * Memberships in epoll sets are changed by epoll_ctl() and the waits, one at a time (`epolls_busy`), and by those two.
+ * Memberships in epoll sets are changed by epoll_ctl() and the waits, one at a time (memberships.h), and by those two.
  */
 #ifndef MIDSTREAM_STREAM_H
 #define MIDSTREAM_STREAM_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -30,9 +29,11 @@
 #include "framing/framing.h"
 #include "framing/hello.h"
 #include "gate.h"
+#include "memberships.h"
 #include "process/clock.h"
 #include "process/own.h"
 #include "quiet.h"
+#include "waits.h"
 
 struct tls;
 struct twin;
@@ -42,9 +43,6 @@ struct twin;
 
 /* Requests on one connection that may wait for their answers at once. */
 #define STREAM_PIPELINE 64
-
-/* Epoll sets that one descriptor may be in and still be moved. */
-#define STREAM_EPOLLS 4
 
 enum stream_stage {
     STAGE_FREE,
@@ -56,16 +54,6 @@ enum stream_stage {
     STAGE_PARTING,   /* one thread is about to make it STAGE_FREE */
 };
 
-struct stream_epoll {
-    int epfd;    /* -1: unused */
-    bool parted; /* taken out for a hand-over */
-    bool fired;  /* EPOLLONESHOT: it was disabled when it was taken out */
-    bool lent;   /* EPOLLOUT was added to stand for pending plaintext */
-    bool silenced; /* EPOLLET was added, for the kernel would show an end all the time that is not to be seen yet */
-    uint32_t told; /* what the kernel was told to show */
-    struct epoll_event event; /* what the program has told */
-};
-
 struct stream {
     uint32_t slot; /* which record it is */
     struct ms_counters *counters;
@@ -75,7 +63,7 @@ struct stream {
 
     struct gate gate;
     struct callers callers;
-    _Atomic uint64_t polled;     /* calls that sleep in poll() or select() on it; above 32 bits, the stream they mean */
+    struct waits waits;
     _Atomic uint64_t shown;      /* octets that a look ahead (MSG_PEEK) has shown, and that have not been read since */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
 
@@ -93,10 +81,6 @@ struct stream {
     _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
-    _Atomic uint32_t drained;        /* the last read got less than it asked for: nothing was left */
-    _Atomic uint32_t looked;         /* a wait has just found something to read */
-    _Atomic uint32_t hidden;         /* a wait has kept an end from the program, for there are unread octets */
-    _Atomic uint32_t promised;       /* a wait has told of something to read since the last read, in this generation + 1; 0: none */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */
 
     /* What lies over the connection (tls.h). */
@@ -119,10 +103,7 @@ struct stream {
     int held_error;            /* errno with which a connection has ended that is held, 0 for FIN */
     _Atomic int pending_error; /* errno that the next read reports, 0 none */
     _Atomic uint32_t untold;   /* STAGE_CLOSED: the core has still to be told */
-    struct stream_epoll epolls[STREAM_EPOLLS];
-    _Atomic uint32_t epolls_busy; /* a call changes a membership (epoll.c) */
-    bool too_many_epolls;
-    int sought_in; /* the set that it was looked for in last (epoll.c) */
+    struct memberships memberships; /* in epoll sets */
     bool bound; /* the program has said by itself where it goes out */
     unsigned passes; /* why the supervisor passes its TLS through (enum ms_why) */
     int carried_pid, carried_fd; /* the process that the connection is for, and its descriptor (carried.h); 0: this one */
@@ -177,13 +158,13 @@ static inline struct stream *stream_of(int fd)
 /* Calls that sleep in poll() or select() on it. */
 static inline uint32_t stream_sleepers(const struct stream *s)
 {
-    return (uint32_t)atomic_load(&((struct stream *)s)->polled);
+    return (uint32_t)atomic_load(&((struct stream *)s)->waits.sleepers);
 }
 
 /* None, from now on: calls on the record's former streams that have still to leave do not count. */
 static inline void stream_no_sleepers(struct stream *s)
 {
-    atomic_store(&s->polled, s->id << 32);
+    atomic_store(&s->waits.sleepers, s->id << 32);
 }
 
 static inline void stream_mark(int fd, struct stream *mark)

@@ -144,7 +144,7 @@ static void keep_names(struct stream *s)
 static bool try_next(struct stream *s)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    while (s->attempt.route_next < s->attempt.route_count && !s->too_many_epolls) {
+    while (s->attempt.route_next < s->attempt.route_count && !s->memberships.too_many) {
         const struct sockaddr *server = s->attempt.flight ? flight_server(s, s->attempt.route_servers[s->attempt.route_next]) : (struct sockaddr *)&s->peer;
         int other = fallback_socket(s->fd, s->attempt.routes[s->attempt.route_next++], server, length);
         if (other < 0) {

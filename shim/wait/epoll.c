@@ -33,24 +33,24 @@ static _Atomic uint32_t has_lent;
 
 static void begin_change(struct stream *s)
 {
-    if (!atomic_exchange(&s->epolls_busy, 1)) {
+    if (!atomic_exchange(&s->memberships.busy, 1)) {
         return;
     }
-    for (int64_t until = now_ns() + BUSY_NS; atomic_exchange(&s->epolls_busy, 1) && now_ns() < until;) {
+    for (int64_t until = now_ns() + BUSY_NS; atomic_exchange(&s->memberships.busy, 1) && now_ns() < until;) {
         sched_yield();
     }
 }
 
 static void end_change(struct stream *s)
 {
-    atomic_store(&s->epolls_busy, 0);
+    atomic_store(&s->memberships.busy, 0);
 }
 
-static struct stream_epoll *membership(struct stream *s, int epfd)
+static struct membership *membership(struct stream *s, int epfd)
 {
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        if (s->epolls[i].epfd == epfd) {
-            return &s->epolls[i];
+        if (s->memberships.list[i].epfd == epfd) {
+            return &s->memberships.list[i];
         }
     }
     return NULL;
@@ -58,7 +58,7 @@ static struct stream_epoll *membership(struct stream *s, int epfd)
 
 static void note(struct stream *s, int epfd, int operation, const struct epoll_event *event, bool lent)
 {
-    struct stream_epoll *known = membership(s, epfd);
+    struct membership *known = membership(s, epfd);
     if (operation == EPOLL_CTL_DEL) {
         if (known) {
             known->epfd = -1;
@@ -69,7 +69,7 @@ static void note(struct stream *s, int epfd, int operation, const struct epoll_e
         known = membership(s, -1);
     }
     if (!known) {
-        s->too_many_epolls = true;
+        s->memberships.too_many = true;
         return;
     }
     known->event = *event;
@@ -136,7 +136,7 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 #define NOTHING_ASKED ((unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE | EPOLLERR | EPOLLHUP))
 
 /* The kernel knows the membership otherwise than it was told here: somebody has changed it past the hooks. */
-static bool is_news(const struct stream_epoll *e, const struct epoll_entry *entry)
+static bool is_news(const struct membership *e, const struct epoll_entry *entry)
 {
     const unsigned always = EPOLLERR | EPOLLHUP;
     return e->event.data.u64 != entry->data || ((e->told ^ entry->events) & ~always && !entry->fired);
@@ -145,14 +145,14 @@ static bool is_news(const struct stream_epoll *e, const struct epoll_entry *entr
 /* What the kernel knows of a membership, which may have come about past the hooks. False: there is no room for it. */
 static bool take_over(struct stream *s, int epfd, const struct epoll_entry *entry)
 {
-    struct stream_epoll *e = membership(s, epfd);
+    struct membership *e = membership(s, epfd);
     bool known = e, still = known && e->fired && !(entry->events & ~NOTHING_ASKED);
     if (!known && !(e = membership(s, -1))) {
-        s->too_many_epolls = true;
+        s->memberships.too_many = true;
         return false;
     }
     if (!known || is_news(e, entry)) {
-        *e = (struct stream_epoll){ .epfd = epfd, .told = entry->events };
+        *e = (struct membership){ .epfd = epfd, .told = entry->events };
         e->event.events = entry->events;
         e->event.data.u64 = entry->data;
     }
@@ -179,7 +179,7 @@ static void find(struct search *search, const struct epoll_entry *entry)
     if (s->fd != entry->fd) {
         search->other_number = true;
     } else if (take_over(s, search->epfd, entry)) {
-        search->found |= 1U << (membership(s, search->epfd) - s->epolls);
+        search->found |= 1U << (membership(s, search->epfd) - s->memberships.list);
     }
 }
 
@@ -201,7 +201,7 @@ enum ms_why epoll_know(struct stream *s)
 {
     struct epoll_sets sets;
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        if (s->epolls[i].epfd >= 0 && s->epolls[i].parted) {
+        if (s->memberships.list[i].epfd >= 0 && s->memberships.list[i].parted) {
             return MS_WHY_NONE; /* all was known when it was taken out */
         }
     }
@@ -218,11 +218,11 @@ enum ms_why epoll_know(struct stream *s)
             return MS_WHY_EPOLL_UNKNOWN;
         }
     }
-    if (sets.more || s->too_many_epolls) {
+    if (sets.more || s->memberships.too_many) {
         return MS_WHY_EPOLL_SETS_MANY;
     }
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        s->epolls[i].epfd = search.found >> i & 1 ? s->epolls[i].epfd : -1;
+        s->memberships.list[i].epfd = search.found >> i & 1 ? s->memberships.list[i].epfd : -1;
     }
     return search.other_number ? MS_WHY_EPOLL_NUMBER : MS_WHY_NONE;
 }
@@ -231,7 +231,7 @@ enum ms_why epoll_know(struct stream *s)
 static void ask_whether_fired(struct stream *s)
 {
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        struct stream_epoll *e = &s->epolls[i];
+        struct membership *e = &s->memberships.list[i];
         if (e->epfd >= 0 && !e->parted && e->event.events & EPOLLONESHOT && e->event.events & ~NOTHING_ASKED) {
             struct search search = { .stream = s, .inode = socket_inode(s->fd), .epfd = e->epfd };
             look_into(&search);
@@ -243,7 +243,7 @@ void epoll_part(struct stream *s, int fd)
 {
     ask_whether_fired(s);
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        struct stream_epoll *e = &s->epolls[i];
+        struct membership *e = &s->memberships.list[i];
         if (e->epfd < 0 || e->parted) {
             continue;
         }
@@ -259,7 +259,7 @@ void epoll_part(struct stream *s, int fd)
 void epoll_join(struct stream *s, int fd)
 {
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        struct stream_epoll *e = &s->epolls[i];
+        struct membership *e = &s->memberships.list[i];
         if (e->epfd >= 0 && e->parted) {
             struct epoll_event event = e->event;
             if (e->fired) {
@@ -273,7 +273,7 @@ void epoll_join(struct stream *s, int fd)
     }
 }
 
-static void change(struct stream_epoll *e, int fd, struct epoll_event *event)
+static void change(struct membership *e, int fd, struct epoll_event *event)
 {
     int epfd = e->epfd;
     e->told = event->events;
@@ -291,7 +291,7 @@ static void show_again(struct stream *s, int epfd)
         return;
     }
     begin_change(s);
-    struct stream_epoll *e = membership(s, epfd);
+    struct membership *e = membership(s, epfd);
     if (e && !e->parted && e->event.events & (EPOLLONESHOT | EPOLLET)) {
         struct epoll_event event = e->event;
         e->fired = e->silenced = false;
@@ -306,7 +306,7 @@ void epoll_show_all(struct stream *s)
 {
     begin_change(s);
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        struct stream_epoll *e = &s->epolls[i];
+        struct membership *e = &s->memberships.list[i];
         struct epoll_event event = e->event;
         if (e->epfd >= 0 && !e->parted && !e->lent && !(event.events & EPOLLONESHOT) && lend(s, &event)) {
             e->lent = true;
@@ -330,7 +330,7 @@ void epoll_edge(struct stream *s)
 {
     int saved = errno;
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        struct stream_epoll *e = &s->epolls[i];
+        struct membership *e = &s->memberships.list[i];
         /* A disabled one (EPOLLONESHOT) shows what there is as soon as it is enabled. */
         if (e->epfd < 0 || (!e->silenced && (e->event.events & (EPOLLET | EPOLLONESHOT)) != EPOLLET)) {
             continue;
@@ -352,7 +352,7 @@ static void take_back(struct stream *s, int epfd)
         return;
     }
     begin_change(s);
-    struct stream_epoll *e = membership(s, epfd);
+    struct membership *e = membership(s, epfd);
     if (e && !e->parted && e->lent && !atomic_load(&s->pending)) {
         e->lent = e->fired = false;
         change(e, s->fd, &e->event);
@@ -368,7 +368,7 @@ static void silence(struct stream *s, int epfd)
         return;
     }
     begin_change(s);
-    struct stream_epoll *e = membership(s, epfd);
+    struct membership *e = membership(s, epfd);
     if (e && !e->parted && !e->silenced && !(e->event.events & (EPOLLET | EPOLLONESHOT))) {
         struct epoll_event event = e->event;
         event.events |= EPOLLET;
@@ -382,7 +382,7 @@ static void silence(struct stream *s, int epfd)
 /* Makes EPOLLIN of an EPOLLOUT that was lent. */
 static void show_pending(struct stream *s, int epfd, struct epoll_event *event)
 {
-    struct stream_epoll *e = membership(s, epfd);
+    struct membership *e = membership(s, epfd);
     bool pending = atomic_load(&s->pending) && e->event.events & EPOLLIN;
     if (!pending && !e->lent) {
         return;
@@ -400,7 +400,7 @@ static void show_pending(struct stream *s, int epfd, struct epoll_event *event)
  * The event is of an EPOLLONESHOT membership that had fired and is in the set anew: of such a one the kernel shows how its connection
  * failed, and nothing else. Where a program has asked for something, that comes with it.
  */
-static bool is_asleep(const struct stream_epoll *e, uint32_t events)
+static bool is_asleep(const struct membership *e, uint32_t events)
 {
     return e->fired && e->event.events & (EPOLLIN | EPOLLOUT | EPOLLRDHUP) && events & EPOLLHUP
         && !(events & ~(uint32_t)(EPOLLERR | EPOLLHUP));
@@ -419,7 +419,7 @@ static bool is_of(const struct stream *s, uint32_t events)
 /* An event of a stream, as the program may see it; nothing in it is left where it is not to. */
 static void judge(struct stream *s, int epfd, struct epoll_event *event)
 {
-    struct stream_epoll *e = membership(s, epfd);
+    struct membership *e = membership(s, epfd);
     uint32_t before = event->events;
     bool attempt = attempt_is_open(s), again = false;
     if (atomic_load(&has_lent) && before & EPOLLOUT && !attempt) {
@@ -462,7 +462,7 @@ static uint64_t bit_of(uint64_t data)
 static bool is_in_none(const struct stream *s)
 {
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        if (s->epolls[i].epfd >= 0) {
+        if (s->memberships.list[i].epfd >= 0) {
             return false;
         }
     }
@@ -477,8 +477,8 @@ static void learn(int epfd)
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
         if (atomic_load(&s->stage) == STAGE_OPEN && !membership(s, epfd)
-            && ((s->sought_in != epfd && is_in_none(s)) || (ending_would_hold(s) && readiness_of(s) == READINESS_END))) {
-            s->sought_in = epfd;
+            && ((s->memberships.sought_in != epfd && is_in_none(s)) || (ending_would_hold(s) && readiness_of(s) == READINESS_END))) {
+            s->memberships.sought_in = epfd;
             needed = true;
         }
     }
@@ -499,7 +499,7 @@ static int filter(int epfd, struct epoll_event *events, int count)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        struct stream_epoll *e = is_judged(s) ? membership(s, epfd) : NULL;
+        struct membership *e = is_judged(s) ? membership(s, epfd) : NULL;
         for (int i = 0; e && bits & bit_of(e->event.data.u64) && i < count; i++) {
             if (events[i].events && e->event.data.u64 == events[i].data.u64) {
                 judge(s, epfd, &events[i]);

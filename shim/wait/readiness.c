@@ -30,7 +30,7 @@ enum readiness readiness_of(const struct stream *s)
 static bool may_have_ended(const struct stream *s, uint32_t events)
 {
     return ending_would_hold(s)
-        && (events & READINESS_FAILURE || (events & READINESS_INPUT && atomic_load_explicit(&s->drained, memory_order_relaxed)));
+        && (events & READINESS_FAILURE || (events & READINESS_INPUT && atomic_load_explicit(&s->waits.drained, memory_order_relaxed)));
 }
 
 static uint32_t look(struct stream *s, uint32_t events, bool changed, bool *again)
@@ -48,7 +48,7 @@ static uint32_t look(struct stream *s, uint32_t events, bool changed, bool *agai
         if (found == READINESS_END && ending_met_in_wait(s)) {
             *again = true;
         } else if (found == READINESS_OCTETS && events & READINESS_FAILURE) {
-            atomic_store(&s->hidden, 1);
+            atomic_store(&s->waits.hidden, 1);
             events &= ~READINESS_FAILURE;
         }
     }
@@ -67,7 +67,7 @@ uint32_t readiness_shown(struct stream *s, uint32_t events, bool changed, bool *
     bool repeat = false;
     uint32_t shown = look(s, events, changed, &repeat);
     if (!repeat && shown & READINESS_INPUT) {
-        atomic_store_explicit(&s->promised, atomic_load(&s->generation) + 1, memory_order_relaxed);
+        atomic_store_explicit(&s->waits.promised, atomic_load(&s->generation) + 1, memory_order_relaxed);
     }
     *again = *again || repeat;
     errno = saved;
@@ -76,7 +76,7 @@ uint32_t readiness_shown(struct stream *s, uint32_t events, bool changed, bool *
 
 bool readiness_is_denied(const struct stream *s)
 {
-    uint32_t promised = atomic_load_explicit(&s->promised, memory_order_relaxed);
+    uint32_t promised = atomic_load_explicit(&s->waits.promised, memory_order_relaxed);
     return promised && promised != atomic_load(&s->generation) + 1;
 }
 

@@ -139,7 +139,7 @@ static inline void wait_announce(struct wait_streams *streams, struct stream *s)
     }
     if (streams->count < WAIT_STREAMS) {
         streams->list[streams->count] = s;
-        streams->meant[streams->count++] = (uint32_t)(atomic_fetch_add(&s->polled, 1) >> 32);
+        streams->meant[streams->count++] = (uint32_t)(atomic_fetch_add(&s->waits.sleepers, 1) >> 32);
     } else {
         streams->many = true;
     }
@@ -149,7 +149,7 @@ static inline void wait_withdraw(struct wait_streams *streams)
 {
     while (streams->count) {
         unsigned i = --streams->count;
-        _Atomic uint64_t *polled = &streams->list[i]->polled;
+        _Atomic uint64_t *polled = &streams->list[i]->waits.sleepers;
         uint64_t n = atomic_load(polled);
         while (n >> 32 == streams->meant[i] && (uint32_t)n && !atomic_compare_exchange_weak(polled, &n, n - 1)) {
             /* 0: the agent has given up waiting for the call. */

@@ -47,9 +47,9 @@ int main(void)
     atomic_store(&calls_real[CALL_epoll_ctl], (void *)hear);
     atomic_store(&stream_table[5], &stream);
     stream.fd = 5;
-    stream.epolls[0].epfd = 3;
+    stream.memberships.list[0].epfd = 3;
     for (int i = 1; i < STREAM_EPOLLS; i++) {
-        stream.epolls[i].epfd = -1;
+        stream.memberships.list[i].epfd = -1;
     }
     if (pthread_create(&second, NULL, change_second, NULL)) {
         return 2;
@@ -57,8 +57,8 @@ int main(void)
     first = true;
     epoll_ctl(3, EPOLL_CTL_MOD, 5, &(struct epoll_event){ .events = EPOLLOUT | EPOLLONESHOT });
     pthread_join(second, NULL);
-    if (stream.epolls[0].event.events != last.events) {
-        fprintf(stderr, "%#x is remembered, the kernel has %#x\n", stream.epolls[0].event.events, last.events);
+    if (stream.memberships.list[0].event.events != last.events) {
+        fprintf(stderr, "%#x is remembered, the kernel has %#x\n", stream.memberships.list[0].event.events, last.events);
         return 1;
     }
     return 0;

@@ -59,7 +59,7 @@ static int begin(void)
     stream.fd = connections[0].here;
     atomic_store(&stream_table[stream.fd], &stream);
     for (int i = 0; i < STREAM_EPOLLS; i++) {
-        stream.epolls[i].epfd = -1;
+        stream.memberships.list[i].epfd = -1;
     }
     return epfd;
 }
