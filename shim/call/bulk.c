@@ -93,7 +93,7 @@ static void count(struct stream *s, size_t n)
 
 static void note_time(struct stream *s)
 {
-    uint64_t now = (uint64_t)coarse_now_ns(), before = atomic_exchange_explicit(&s->last_read, now, memory_order_relaxed);
+    uint64_t now = (uint64_t)coarse_now_ns(), before = atomic_exchange_explicit(&s->exchanges.last_read, now, memory_order_relaxed);
     exchange_stirs(s, before, now);
 }
 

@@ -54,7 +54,7 @@ static bool has_ended_orderly(const struct stream *s)
 
 bool ending_would_hold(const struct stream *s)
 {
-    return atomic_load(&s->sent) > atomic_load(&s->answered) && atomic_load(&s->counters->guard)
+    return atomic_load(&s->exchanges.sent) > atomic_load(&s->exchanges.answered) && atomic_load(&s->counters->guard)
         && atomic_load(&s->stage) == STAGE_OPEN;
 }
 
@@ -86,8 +86,8 @@ bool ending_hold(struct stream *s, int error)
     if (!held && ending_is_due(s) && !error) {
         s->in.phase = MS_IDLE;
         exchange_publish(s);
-        uint64_t number = atomic_load(&s->answered) + 1;
-        atomic_store(&s->answered, number);
+        uint64_t number = atomic_load(&s->exchanges.answered) + 1;
+        atomic_store(&s->exchanges.answered, number);
         if (!quiet_end(s, number, s->in.content)) {
             channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0);
         }

@@ -19,16 +19,16 @@
 static bool begin_request(struct stream *s, uint64_t number)
 {
     bool open = atomic_load(&s->stage) == STAGE_OPEN;
-    if (number - atomic_load(&s->answered) >= STREAM_PIPELINE) {
+    if (number - atomic_load(&s->exchanges.answered) >= STREAM_PIPELINE) {
         stream_leave(s, MS_WHY_MANY_REQUESTS);
         return false;
     }
     uint64_t bit = 1ULL << ((number + 1) % 64);
-    atomic_fetch_and(&s->heads, ~bit);
-    atomic_fetch_and(&s->connects, ~bit);
-    atomic_store(&s->sent, number + 1);
-    s->matched = 0;
-    if (open && atomic_load(&s->answered) == number) {
+    atomic_fetch_and(&s->exchanges.heads, ~bit);
+    atomic_fetch_and(&s->exchanges.connects, ~bit);
+    atomic_store(&s->exchanges.sent, number + 1);
+    s->exchanges.matched = 0;
+    if (open && atomic_load(&s->exchanges.answered) == number) {
         stream_guard_early(s);
         struct stat status;
         if (fstat(s->fd, &status) || status.st_ino != s->present.inode) {
@@ -40,7 +40,7 @@ static bool begin_request(struct stream *s, uint64_t number)
     if (open) {
         quiet_begin(s, number + 1);
     }
-    if (open && atomic_load(&s->answered) == number) {
+    if (open && atomic_load(&s->exchanges.answered) == number) {
         stream_guard_early(s); /* the core may just have taken the guard from the one before */
     }
     return true;
@@ -49,16 +49,16 @@ static bool begin_request(struct stream *s, uint64_t number)
 /* Octets of a request's head on a stream that the core does not know yet. False when it is not followed any more. */
 static bool look_for_get(struct stream *s, uint32_t *stage, uint64_t number, const uint8_t *octets, size_t count)
 {
-    uint8_t matched = s->matched;
+    uint8_t matched = s->exchanges.matched;
     if (!recognise_request(s, octets, count)) {
         return false;
     }
-    if (matched < 5 && recognise_method(s->start, s->matched) == 1) {
+    if (matched < 5 && recognise_method(s->exchanges.start, s->exchanges.matched) == 1) {
         if (!stream_open(s)) {
             stream_abandon(s);
             return false;
         }
-        channel_send_head(s, MS_REQUEST, 0, number, 0, 0, s->start, matched);
+        channel_send_head(s, MS_REQUEST, 0, number, 0, 0, s->exchanges.start, matched);
         *stage = STAGE_OPEN;
     }
     return true;
@@ -79,9 +79,9 @@ static bool tell_request(struct stream *s, uint64_t number, const uint8_t *octet
     }
     uint64_t bit = 1ULL << (number % 64);
     if (ended && s->out.method == FRAMING_HEAD_REQUEST) {
-        atomic_fetch_or(&s->heads, bit);
+        atomic_fetch_or(&s->exchanges.heads, bit);
     } else if (ended && s->out.method == FRAMING_CONNECT) {
-        atomic_fetch_or(&s->connects, bit);
+        atomic_fetch_or(&s->exchanges.connects, bit);
     }
     return true;
 }
@@ -92,7 +92,7 @@ void exchange_sent(struct stream *s, const uint8_t *octets, size_t count)
         size_t used;
         uint32_t before = s->out.phase;
         enum framing_event event = framing_read(&s->out, octets, count, &used);
-        uint64_t number = atomic_load(&s->sent);
+        uint64_t number = atomic_load(&s->exchanges.sent);
         if (event == FRAMING_BEGUN) {
             if (!begin_request(s, number)) {
                 return;
@@ -130,7 +130,7 @@ void exchange_publish(struct stream *s)
 static bool await_request(const struct stream *s, uint64_t number)
 {
     int64_t until = 0;
-    for (int i = 0; atomic_load(&s->sent) < number ? caller_other_writes(s, 0) : caller_other_writes(s, CALLER_COUNTS); i++) {
+    for (int i = 0; atomic_load(&s->exchanges.sent) < number ? caller_other_writes(s, 0) : caller_other_writes(s, CALLER_COUNTS); i++) {
         if (i < 1000) {
             sched_yield();
             continue;
@@ -141,18 +141,18 @@ static bool await_request(const struct stream *s, uint64_t number)
         }
         REAL(poll)(NULL, 0, 1);
     }
-    return atomic_load(&s->sent) >= number;
+    return atomic_load(&s->exchanges.sent) >= number;
 }
 
 /* The first octet of a response: which request does it answer? */
 static bool begin_response(struct stream *s)
 {
-    uint64_t number = atomic_load(&s->answered) + 1;
+    uint64_t number = atomic_load(&s->exchanges.answered) + 1;
     if (!await_request(s, number)) {
         return false;
     }
     uint64_t bit = 1ULL << (number % 64);
-    s->in.method = atomic_load(&s->heads) & bit ? FRAMING_HEAD_REQUEST : FRAMING_GET;
+    s->in.method = atomic_load(&s->exchanges.heads) & bit ? FRAMING_HEAD_REQUEST : FRAMING_GET;
     atomic_store(&s->counters->exchange, 0);
     atomic_store(&s->counters->received, 0);
     atomic_store(&s->counters->head, 0);
@@ -173,14 +173,14 @@ static bool begin_response(struct stream *s)
 
 static void make_room(const struct stream *s, uint64_t number)
 {
-    if (number == s->first && s->in.phase == MS_LENGTH && s->in.left > LONG_RESPONSE && !atomic_load(&s->tls)) {
+    if (number == s->exchanges.first && s->in.phase == MS_LENGTH && s->in.left > LONG_RESPONSE && !atomic_load(&s->tls)) {
         socket_make_room(s->fd, ROOM);
     }
 }
 
 static bool is_told(const struct stream *s, uint64_t number)
 {
-    return atomic_load(&s->stage) == STAGE_OPEN && number >= s->first;
+    return atomic_load(&s->stage) == STAGE_OPEN && number >= s->exchanges.first;
 }
 
 void exchange_received(struct stream *s, const uint8_t *octets, size_t count)
@@ -189,7 +189,7 @@ void exchange_received(struct stream *s, const uint8_t *octets, size_t count)
         size_t used;
         uint32_t before = s->in.phase, head = s->in.head;
         enum framing_event event = framing_read(&s->in, octets, count, &used);
-        uint64_t number = atomic_load(&s->answered) + 1;
+        uint64_t number = atomic_load(&s->exchanges.answered) + 1;
         bool told = is_told(s, number);
         if (event == FRAMING_BEGUN) {
             if (!begin_response(s)) {
@@ -197,8 +197,8 @@ void exchange_received(struct stream *s, const uint8_t *octets, size_t count)
                 stream_leave(s, MS_WHY_SERVER_SPOKE);
                 return;
             }
-            s->head_told = is_told(s, number);
-        } else if (told && !s->head_told && before != MS_IDLE) {
+            s->exchanges.head_told = is_told(s, number);
+        } else if (told && !s->exchanges.head_told && before != MS_IDLE) {
             stream_leave(s, MS_WHY_ANSWERED_EARLY);
             told = false;
         } else if (before == MS_HEAD && told) {
@@ -223,7 +223,7 @@ void exchange_received(struct stream *s, const uint8_t *octets, size_t count)
         }
         if (event == FRAMING_ENDED && !s->in.interim) {
             exchange_publish(s);
-            atomic_store(&s->answered, number);
+            atomic_store(&s->exchanges.answered, number);
             if (told) {
                 if (!quiet_end(s, number, s->in.content) && !channel_send(s, MS_DONE, 0, number, (int64_t)s->in.content, 0, NULL, 0)) {
                     stream_leave(s, MS_WHY_CORE_BEHIND);
@@ -248,7 +248,7 @@ void exchange_check_stop(struct stream *s)
 {
     int64_t content = (int64_t)s->in.content;
     bool due = atomic_load(&s->armed) && (content >= atomic_load(&s->counters->stop_at) || s->asked.when == MS_NOW
-               || (s->asked.place == MS_AT_END && atomic_load(&s->answered) >= s->arm_exchange));
+               || (s->asked.place == MS_AT_END && atomic_load(&s->exchanges.answered) >= s->arm_exchange));
     if ((due || content >= s->present.end) && gate_close(s)) {
         due_add(s);
     }
@@ -288,8 +288,8 @@ void exchange_note_read(struct stream *s, size_t octets)
     bool resuming = atomic_load_explicit(&s->resuming, memory_order_relaxed);
     /* The exact clock costs five times the coarse one: it is for the octets next to a hand-over. */
     uint64_t now = (uint64_t)(resuming || atomic_load(&s->armed) ? now_ns() : coarse_now_ns());
-    uint64_t before = atomic_load_explicit(&s->last_read, memory_order_relaxed);
-    atomic_store_explicit(&s->last_read, now, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(&s->exchanges.last_read, memory_order_relaxed);
+    atomic_store_explicit(&s->exchanges.last_read, now, memory_order_relaxed);
     agent_note_read(octets);
     exchange_stirs(s, before, now);
     if (resuming) {

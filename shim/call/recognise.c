@@ -26,17 +26,17 @@ int recognise_method(const char *start, size_t length)
 
 bool recognise_request(struct stream *s, const uint8_t *octets, size_t count)
 {
-    if (s->matched >= 5) {
+    if (s->exchanges.matched >= 5) {
         return true;
     }
-    while (count && s->matched < 5) {
-        s->start[s->matched++] = (char)*octets++;
+    while (count && s->exchanges.matched < 5) {
+        s->exchanges.start[s->exchanges.matched++] = (char)*octets++;
         count--;
     }
-    int method = recognise_method(s->start, s->matched);
-    if (method < 0 && atomic_load(&s->tls) && !memcmp(s->start, "PRI *", s->matched)) {
+    int method = recognise_method(s->exchanges.start, s->exchanges.matched);
+    if (method < 0 && atomic_load(&s->tls) && !memcmp(s->exchanges.start, "PRI *", s->exchanges.matched)) {
         /* The preface of HTTP/2 (RFC 9113 §3.4). */
-        if (s->matched == 5 && stream_open(s)) {
+        if (s->exchanges.matched == 5 && stream_open(s)) {
             stream_leave(s, MS_WHY_HTTP_2);
             return false;
         }
@@ -144,7 +144,7 @@ static bool has_application_data(const uint8_t *octets, size_t count)
 
 bool recognise_opaque(struct stream *s, const uint8_t *octets, size_t count)
 {
-    if (atomic_load(&s->stage) != STAGE_CANDIDATE || s->matched) {
+    if (atomic_load(&s->stage) != STAGE_CANDIDATE || s->exchanges.matched) {
         return false;
     }
     if (begin_tunnel(s, octets, count)) {

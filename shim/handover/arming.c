@@ -129,7 +129,7 @@ static void arm(struct stream *s, const struct ms_handover *asked, uint64_t exch
     atomic_store(&s->counters->stop_at, at_end || s->present.end < s->asked.at ? s->present.end : s->asked.at);
     atomic_store(&s->armed, 1);
     /* A reader that passed the offset before it was set does not look again. */
-    if (at_end ? atomic_load(&s->answered) >= exchange
+    if (at_end ? atomic_load(&s->exchanges.answered) >= exchange
                : (int64_t)atomic_load(&s->counters->received) >= s->asked.at || atomic_load(&s->counters->exchange) != exchange) {
         if (gate_close(s) || (handover_is_at_end(s) && atomic_load(&s->gate.state) == GATE_CLOSED)) {
             handover_look(s);

@@ -65,7 +65,7 @@ static enum verdict leaves(struct look *l, enum ms_why why)
 /* Why the hand-over is not possible any more, or MS_WHY_NONE. */
 static enum ms_why obstacle(struct stream *s)
 {
-    uint64_t answered = atomic_load(&s->answered), sent = atomic_load(&s->sent);
+    uint64_t answered = atomic_load(&s->exchanges.answered), sent = atomic_load(&s->exchanges.sent);
     bool waiting = sent > answered;
     uint32_t stage = atomic_load(&s->stage);
     if (s->restores || s->decided) {
@@ -337,7 +337,7 @@ static int64_t place_of(const struct stream *s)
 static enum verdict part_agrees(struct look *l)
 {
     struct stream *s = l->s;
-    bool waiting = atomic_load(&s->sent) > atomic_load(&s->answered), over = s->in.phase == MS_IDLE && !waiting;
+    bool waiting = atomic_load(&s->exchanges.sent) > atomic_load(&s->exchanges.answered), over = s->in.phase == MS_IDLE && !waiting;
     if (s->restores) {
         return GOES;
     }

@@ -34,7 +34,7 @@ static bool is_idle(void)
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
         /* Of several downloads one may be waited for by another thread, already, with an agent that is there. */
-        answers += atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->sent) > atomic_load(&s->answered);
+        answers += atomic_load(&s->stage) == STAGE_OPEN && atomic_load(&s->exchanges.sent) > atomic_load(&s->exchanges.answered);
         if (atomic_load(&s->stage) != STAGE_FREE
             && (atomic_load(&s->armed) || s->next.fd >= 0 || s->kept.fd >= 0 || s->present.end != MS_NO_STOP
                 || atomic_load(&s->gate.state))) {

@@ -141,7 +141,7 @@ static bool has_room(struct quiet *q)
 /* A stream that is being moved, or is relayed, is followed message by message. */
 static bool may_be_quiet(const struct stream *s, uint64_t number)
 {
-    return atomic_load(&s->stage) == STAGE_OPEN && number > s->first && number == atomic_load(&s->answered) + 1 && !atomic_load(&s->armed)
+    return atomic_load(&s->stage) == STAGE_OPEN && number > s->exchanges.first && number == atomic_load(&s->exchanges.answered) + 1 && !atomic_load(&s->armed)
         && s->present.end == MS_NO_STOP && s->kept.fd < 0 && !s->present.relayed && !atomic_load(&s->resuming);
 }
 

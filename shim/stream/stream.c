@@ -131,14 +131,14 @@ static void reset_exchanges(struct stream *s)
 {
     framing_reset(&s->out, true);
     framing_reset(&s->in, false);
-    s->matched = 0;
-    atomic_store(&s->sent, 0);
-    atomic_store(&s->heads, 0);
-    atomic_store(&s->connects, 0);
-    atomic_store(&s->answered, 0);
-    atomic_store(&s->last_read, 0);
-    s->first = 0;
-    s->head_told = false;
+    s->exchanges.matched = 0;
+    atomic_store(&s->exchanges.sent, 0);
+    atomic_store(&s->exchanges.heads, 0);
+    atomic_store(&s->exchanges.connects, 0);
+    atomic_store(&s->exchanges.answered, 0);
+    atomic_store(&s->exchanges.last_read, 0);
+    s->exchanges.first = 0;
+    s->exchanges.head_told = false;
     quiet_reset(s);
     atomic_store(&s->tls, NULL);
     s->opaque = s->http_over_tls = false;
@@ -182,7 +182,7 @@ struct stream *stream_new(int fd, int domain)
 {
     struct stream *old = stream_of(fd);
     struct membership epolls[STREAM_EPOLLS];
-    bool keep_epolls = old && atomic_load(&old->stage) == STAGE_CANDIDATE && !old->matched;
+    bool keep_epolls = old && atomic_load(&old->stage) == STAGE_CANDIDATE && !old->exchanges.matched;
     bool too_many = keep_epolls && old->memberships.too_many;
     if (keep_epolls) {
         memcpy(epolls, old->memberships.list, sizeof epolls);
@@ -361,8 +361,8 @@ bool stream_open(struct stream *s)
         s->peer = opened.peer;
         s->local = opened.local;
     }
-    s->first = atomic_load(&s->sent);
-    atomic_store(&s->counters->exchange, atomic_load(&s->answered) + 1);
+    s->exchanges.first = atomic_load(&s->exchanges.sent);
+    atomic_store(&s->counters->exchange, atomic_load(&s->exchanges.answered) + 1);
     atomic_store(&s->counters->received, 0);
     atomic_store(&s->counters->head, 0);
     atomic_store(&s->counters->phase, s->in.phase == MS_IDLE ? MS_HEAD : s->in.phase);
@@ -378,7 +378,7 @@ bool stream_open(struct stream *s)
         return false; /* another thread has closed it meanwhile */
     }
     atomic_fetch_add(&stream_open_count, 1);
-    if (!channel_send(s, MS_OPENED, 0, s->first, 0, 0, &opened, sizeof opened)) {
+    if (!channel_send(s, MS_OPENED, 0, s->exchanges.first, 0, 0, &opened, sizeof opened)) {
         if (stream_advance(s, true, STAGE_HTTP)) {
             atomic_fetch_sub(&stream_open_count, 1);
         }

@@ -26,6 +26,7 @@
 #include "attempt_state.h"
 #include "caller.h"
 #include "connection.h"
+#include "exchanges.h"
 #include "framing/framing.h"
 #include "framing/hello.h"
 #include "gate.h"
@@ -40,9 +41,6 @@ struct twin;
 
 /* Descriptors from here on are never tracked. */
 #define STREAM_TABLE OWN_TABLE
-
-/* Requests on one connection that may wait for their answers at once. */
-#define STREAM_PIPELINE 64
 
 enum stream_stage {
     STAGE_FREE,
@@ -67,18 +65,9 @@ struct stream {
     _Atomic uint64_t shown;      /* octets that a look ahead (MSG_PEEK) has shown, and that have not been read since */
     _Atomic uint32_t generation; /* how often the descriptor has been given another socket */
 
-    /* The exchanges. */
-    struct framing out, in;
-    uint8_t matched;                 /* STAGE_CANDIDATE: octets of a method seen so far */
-    char start[12];                  /* those octets */
-    _Atomic uint64_t sent;           /* requests begun */
-    _Atomic uint64_t heads;          /* bit n % 64: request n is a HEAD */
-    _Atomic uint64_t connects;       /* likewise a CONNECT */
-    _Atomic uint64_t answered;       /* responses read to their end */
-    uint64_t first;                  /* the first request the core was told of */
-    struct quiet quiet;              /* the exchange that it has not been told of */
-    bool head_told;                  /* the core has been told of the response in progress from its first octet on */
-    _Atomic uint64_t last_read;      /* CLOCK_MONOTONIC ns of the last octets handed to the program */
+    struct exchanges exchanges;
+    struct framing out, in;          /* where the request and the response in progress are */
+    struct quiet quiet;              /* the exchange that the core has not been told of */
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */

@@ -69,7 +69,7 @@ bool stream_is_relaying(void)
     uint32_t used = stream_slots_used();
     for (uint32_t slot = 0; slot < used; slot++) {
         struct stream *s = stream_slot(slot);
-        if (atomic_load(&s->stage) == STAGE_OPEN && s->present.relayed && s->kept.fd < 0 && atomic_load(&s->sent) > atomic_load(&s->answered)) {
+        if (atomic_load(&s->stage) == STAGE_OPEN && s->present.relayed && s->kept.fd < 0 && atomic_load(&s->exchanges.sent) > atomic_load(&s->exchanges.answered)) {
             return true;
         }
     }

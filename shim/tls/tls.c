@@ -640,7 +640,7 @@ void tls_spoil(struct tls *t, enum ms_why why)
 void tls_half_closed(struct tls *t)
 {
     struct stream *s = t ? tls_stream(t) : NULL;
-    if (s && atomic_load(&s->sent) > atomic_load(&s->answered)) {
+    if (s && atomic_load(&s->exchanges.sent) > atomic_load(&s->exchanges.answered)) {
         tls_spoil(t, MS_WHY_TLS_HALF_CLOSED);
     }
 }
