@@ -225,7 +225,7 @@ var reasons = [...]struct {
 	WhyCertExamined:       {RetryNo, "the new server has another certificate, and the program looks at certificates itself"},
 	WhyCertJudgedEarly:    {RetryNo, "the new server has another certificate, and the program verifies certificates itself, while it shakes hands"},
 	WhyCertJudged:         {RetryNo, "the new server has another certificate, and the program verifies certificates itself"},
-	WhyCertUnverified:     {RetryNo, "the new server has another certificate, and the program does not verify certificates"},
+	WhyCertUnverified:     {RetryNo, "the new server has another certificate, and the program does not let its library verify certificates"},
 	WhyCertOldNotVerified: {RetryNo, "the new server has another certificate, and the old server's certificate was not verified"},
 	WhyCertOldUnverified:  {RetryNo, "the new server has another certificate, and the old server's was not verified"},
 	WhyCertRefused:        {RetryNo, "the program's own verification refuses the new server's certificate"},
