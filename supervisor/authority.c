@@ -2,9 +2,9 @@
 #include "authority.h"
 
 #include <arpa/inet.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,8 +12,9 @@
 #include "openssl.h"
 #include "tls.h"
 
-/* What OpenSSL takes of locked memory, and the smallest piece of it: some keys. */
-#define LOCKED (32 << 10)
+/* What OpenSSL takes of locked memory; what it takes where a user may lock little; and the smallest piece of it. */
+#define LOCKED (1 << 20)
+#define LOCKED_LITTLE (32 << 10)
 #define LOCKED_PIECE 32
 
 #define DAY (24L * 3600)
@@ -24,6 +25,7 @@
 /* NID_*, of OpenSSL's obj_mac.h. */
 enum { BASIC_CONSTRAINTS = 87, KEY_USAGE = 83, EXTENDED_KEY_USAGE = 126, SUBJECT_KEY = 82, AUTHORITY_KEY = 90, ALTERNATIVE_NAME = 85 };
 
+static size_t locked;
 static void *authority_key, *servers_key, *authority;
 
 static struct host {
@@ -75,7 +77,9 @@ static bool make_authority(void)
 
 const char *authority_open(void)
 {
-    if (openssl.CRYPTO_secure_malloc_init(LOCKED, LOCKED_PIECE) != 1) {
+    struct rlimit limit = { 0 };
+    locked = getrlimit(RLIMIT_MEMLOCK, &limit) || (geteuid() && limit.rlim_cur < 2 * LOCKED) ? LOCKED_LITTLE : LOCKED;
+    if (openssl.CRYPTO_secure_malloc_init(locked, LOCKED_PIECE) != 1) {
         return "no memory can be locked for its key (ulimit -l)";
     }
     authority_key = openssl.EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
@@ -85,6 +89,8 @@ const char *authority_open(void)
     }
     return openssl.CRYPTO_secure_used() ? NULL : "OpenSSL does not keep its key in locked memory";
 }
+
+bool authority_has_room(void) { return openssl.CRYPTO_secure_used() < locked / 4 * 3; }
 
 size_t authority_certificate(char *pem, size_t size)
 {

@@ -7,6 +7,7 @@
 #ifndef MIDSTREAM_SUPERVISOR_AUTHORITY_H
 #define MIDSTREAM_SUPERVISOR_AUTHORITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Makes it. NULL, or why it cannot be. */
@@ -17,6 +18,9 @@ size_t authority_certificate(char *pem, size_t size);
 
 /* The hash of its name, by which OpenSSL finds it in a folder (X509_LOOKUP_hash_dir(3)). */
 unsigned long authority_hash(void);
+
+/* Whether there is room for another connection: OpenSSL keeps what is secret of each handshake in the locked memory as well. */
+bool authority_has_room(void);
 
 /* The SSL_CTX of sessions with programs that mean this host; it may be another one at the next call. NULL: out of memory. */
 void *authority_context(const char *host);

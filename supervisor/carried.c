@@ -500,7 +500,7 @@ bool carried_anew(struct carried *c)
     if (server < 0) {
         return false;
     }
-    options_copy(c->server.fd, server);
+    options_copy(c->server.fd, server, c->peer.any.sa_family == AF_INET6);
     close_server(c, true);
     c->server = (struct end){ .of = c, .fd = server };
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
@@ -624,7 +624,7 @@ static int carry(struct notice *n, const struct target *t, int fd, const union a
     c->number = notice_int(n, 0);
     c->peer = *to;
     c->hold = address_is_mapped(to) ? HOLD_MAPPED : to->any.sa_family == AF_INET ? HOLD_FOUR : HOLD_SIX;
-    options_copy(fd, server);
+    options_copy(fd, server, to->any.sa_family == AF_INET6);
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     setsockopt(server, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
     int error = connect(server, &to->any, address_length(to)) ? errno : 0;

@@ -30,13 +30,29 @@ void options_set(struct notice *n)
     notice_pass(n);
 }
 
-void options_copy(int from, int to)
+/* What a socket has that has just been made; each is asked once. */
+static int default_of(int fd, unsigned i, bool six)
+{
+    static struct {
+        bool known;
+        int value;
+    } defaults[2][sizeof followed / sizeof *followed];
+    socklen_t length = sizeof(int);
+    if (!defaults[six][i].known) {
+        defaults[six][i].known = true;
+        defaults[six][i].value = -1;
+        getsockopt(fd, followed[i].level, followed[i].name, &defaults[six][i].value, &length);
+    }
+    return defaults[six][i].value;
+}
+
+void options_copy(int from, int to, bool six)
 {
     for (unsigned i = 0; i < sizeof followed / sizeof *followed; i++) {
-        int wanted = 0, present = 0;
-        socklen_t length = sizeof wanted, same = sizeof present;
-        if (!getsockopt(from, followed[i].level, followed[i].name, &wanted, &length)
-            && !getsockopt(to, followed[i].level, followed[i].name, &present, &same) && wanted != present) {
+        int wanted = 0;
+        socklen_t length = sizeof wanted;
+        bool has = six || followed[i].level != IPPROTO_IPV6;
+        if (has && !getsockopt(from, followed[i].level, followed[i].name, &wanted, &length) && wanted != default_of(to, i, six)) {
             setsockopt(to, followed[i].level, followed[i].name, &wanted, sizeof wanted);
         }
     }

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* Sets on one socket what the other has. */
-void options_copy(int from, int to);
+/* Sets on a socket that has just been made, of IPv6 or IPv4, what the other has. */
+void options_copy(int from, int to, bool six);
 
 struct notice;
 

@@ -150,6 +150,7 @@ static void tell_authority(int channel)
         tls_close();
     }
     send(channel, text, length, MSG_NOSIGNAL);
+    tls_learn_authorities();
 }
 
 /* midstream-supervisor CHANNEL PORTS hook|ca, by the launcher alone. */

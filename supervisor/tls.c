@@ -160,6 +160,13 @@ void tls_prepare(void *context)
     openssl.SSL_CTX_set_info_callback(context, note_alert);
 }
 
+void tls_learn_authorities(void)
+{
+    if (client_context) {
+        openssl.SSL_CTX_set_default_verify_paths(client_context); /* where there are none, nobody is verified */
+    }
+}
+
 void tls_close(void) { client_context = NULL; }
 
 const char *tls_open(void)
@@ -177,8 +184,8 @@ const char *tls_open(void)
     }
     madvise(buffer, CONTENT, MADV_DONTDUMP);
     client_context = openssl.SSL_CTX_new(openssl.TLS_client_method());
-    if (!client_context || openssl.SSL_CTX_set_default_verify_paths(client_context) != 1) {
-        return "OpenSSL finds no certificates of the system's";
+    if (!client_context) {
+        return "OpenSSL makes no context";
     }
     openssl.SSL_CTX_set_verify(client_context, OPENSSL_VERIFY_PEER, NULL);
     openssl.SSL_CTX_ctrl(client_context, OPENSSL_CTRL_EARLIEST, OPENSSL_TLS_1_2, NULL);
@@ -279,6 +286,9 @@ static enum step greeted(struct carried *c, const struct hello *hello)
     unsigned why = why_passed(t->host);
     if (why) {
         return pass(c, why);
+    }
+    if (!authority_has_room()) {
+        return pass(c, MS_WHY_TLS_ROOM);
     }
     if (!hello->ordinary || (hello->protocols && !hello->http_1) || !authority_context(t->host)) {
         return pass(c, MS_WHY_TLS_OFFER);

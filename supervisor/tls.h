@@ -22,6 +22,9 @@ struct end;
 /* Makes the authority, and what is needed with servers. NULL, or why it cannot be. */
 const char *tls_open(void);
 
+/* The authorities of the system, which take a while to read: the program does not wait for them. */
+void tls_learn_authorities(void);
+
 /* All is passed through: nobody trusts the authority. */
 void tls_close(void);
 

@@ -15,6 +15,7 @@ const (
 	WhyTLSAsked
 	WhyTLSRefused
 	WhyTLSOffer
+	WhyTLSRoom
 	WhyStdio
 	WhyServerSpoke
 	WhyAnsweredEarly
@@ -133,6 +134,7 @@ var reasons = [...]struct {
 	WhyTLSAsked:           {RetryNo, "the server asks for a client certificate, or has no handshake with the supervisor: its TLS is passed through"},
 	WhyTLSRefused:         {RetryNo, "the program has refused the certificate of this run's authority: TLS with this host is passed through"},
 	WhyTLSOffer:           {RetryNo, "the program does not offer what this run's authority has (HTTP/1.1; TLS 1.2 or 1.3 with P-256): its TLS is passed through"},
+	WhyTLSRoom:            {RetryNo, "the supervisor has more TLS connections than its locked memory is for: this one's TLS is passed through"},
 	WhyStdio:              {RetryNo, "the program reads it through stdio"},
 	WhyServerSpoke:        {RetryNo, "the server spoke before it was asked"},
 	WhyAnsweredEarly:      {RetryNo, "it was answered before Midstream knew what had been asked"},

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
+	"sync/atomic"
 )
 
 // name is what the server at a port is called: what stands against one host says nothing of the others.
@@ -150,6 +152,29 @@ func chooses(port string) {
 	c.Close()
 }
 
+// crowds has many connections at once.
+func crowds(port string) {
+	const many = 200
+	var wrong atomic.Int64
+	var wait, ready sync.WaitGroup
+	ready.Add(many)
+	for range many {
+		wait.Go(func() {
+			c, err := dial(port, &tls.Config{})
+			ready.Done()
+			ready.Wait() // until all are connected
+			if err == nil {
+				asks(c)
+				c.Close()
+			} else {
+				wrong.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	fmt.Println(port, "crowds", wrong.Load())
+}
+
 func main() {
 	resumes("8101", tls.VersionTLS12)
 	resumes("8101", tls.VersionTLS13)
@@ -176,6 +201,7 @@ func main() {
 	for _, port := range []string{"8109", "8110", "8111", "8112"} { // ends as it should, without close_notify, by RST, at once
 		talks(port)
 	}
+	crowds("8101")
 	get(plain("8113"), "8113", "/film.mkv", nil) // plain HTTP
 }
 
