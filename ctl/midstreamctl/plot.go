@@ -107,6 +107,8 @@ type mark struct {
 	stall float64 // seconds before it in which nothing came
 	text  string
 	bad   bool
+
+	session, cause string // of a failure
 }
 
 // Samples that are closer than this, and those after that time, are left out, in seconds: what record writes has none, and neither rates nor
@@ -169,7 +171,7 @@ func newFigure(entries []entry) *figure {
 
 // mark takes an event that is worth being shown.
 func (f *figure) mark(e entry) {
-	m := mark{at: e.At, text: display.Line(e.Event.Text)}
+	m := mark{at: e.At, text: display.Line(e.Event.Text), session: e.Event.Session}
 	switch e.Event.Kind {
 	case control.EventMigration:
 		if fields, ok := e.Event.Fields["migration"].(map[string]any); ok {
@@ -182,9 +184,16 @@ func (f *figure) mark(e entry) {
 				m.text += fmt.Sprintf(", %.1f ms", ms)
 			}
 			m.text = display.Line(m.text)
+			// What it has recovered from is the same event for who looks at the picture.
+			trigger, _ := fields["trigger"].(string)
+			if n := len(f.marks); trigger != "" && n > 0 && f.marks[n-1].session == m.session && f.marks[n-1].cause == trigger {
+				m.text += " (" + f.marks[n-1].text + ")"
+				f.marks = f.marks[:n-1]
+			}
 		}
 	case control.EventFailure, control.EventHeld, control.EventRefused:
 		m.bad = true
+		m.cause, _ = e.Event.Fields["cause"].(string)
 		m.text = display.Shorten(m.text, 40)
 	default:
 		return

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,5 +168,27 @@ func TestPlotOfUnlikelyTimes(t *testing.T) {
 	}
 	if picture, _ := os.ReadFile(to); len(picture) == 0 || len(picture) > 1<<16 {
 		t.Errorf("%d octets", len(picture))
+	}
+}
+
+// A failure and the move that it leads to are one event; one that leads to none stays.
+func TestPlotOfFailures(t *testing.T) {
+	event := func(at float64, kind, session, text string, fields map[string]any) entry {
+		return entry{At: at, Event: &control.Event{Kind: kind, Session: session, Text: text, Fields: fields}}
+	}
+	moved := map[string]any{"migration": map[string]any{"from": map[string]any{"interface": "wwan0"}, "to": map[string]any{"interface": "wlan0"}, "stall_ms": 34.7, "trigger": "the network was lost"}}
+	lost := map[string]any{"cause": "the network was lost"}
+	f := newFigure([]entry{
+		event(1, control.EventFailure, "1-1", "the network was lost", lost), event(1.1, control.EventMigration, "1-1", "", moved),
+		event(2, control.EventFailure, "1-2", "the network was lost", lost), event(2.1, control.EventMigration, "1-1", "", moved),
+		event(3, control.EventFailure, "1-1", "odd", map[string]any{"cause": map[string]any{}}), event(3.1, control.EventMigration, "1-1", "", map[string]any{"migration": map[string]any{"trigger": map[string]any{}}}),
+	})
+	var texts []string
+	for _, m := range f.marks {
+		texts = append(texts, m.text)
+	}
+	want := []string{"wwan0 → wlan0, 34.7 ms (the network was lost)", "the network was lost", "wwan0 → wlan0, 34.7 ms", "odd", "<nil> → <nil>"}
+	if !slices.Equal(texts, want) {
+		t.Errorf("%q", texts)
 	}
 }
