@@ -35,6 +35,7 @@ sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2>/dev/null || true
 . /tmp/networks.sh
 mkdir -p /tmp/www
 head -c 24000000 /dev/urandom >/tmp/www/film.mkv
+head -c 8000000 /tmp/www/film.mkv >/tmp/www/short.mkv
 chmod -R a+rX /tmp/www
 cat >/tmp/nginx.conf <<CONF
 user root; pid /tmp/nginx.pid; error_log /tmp/nginx.log; events {}
@@ -54,28 +55,56 @@ await() {
 listed() { midstreamctl sessions | grep -q "film.mkv" && [ "$(stat -c %s /tmp/got 2>/dev/null || echo 0)" -gt 1000000 ]; }
 intact() { wait $program || fail "curl ended with $?"; cmp /tmp/got /tmp/www/film.mkv || fail "the file differs"; rm -f /tmp/got; }
 
-start
-await listed
-midstreamctl top --once | grep -q 'film.mkv by curl' || fail "$(midstreamctl top --once)"
-midstreamctl record /tmp/run.jsonl --until-idle &
-recorder=$!
-await grep -q film.mkv /tmp/run.jsonl
-midstreamctl interfaces | grep -q wwan0
-midstreamctl migrate wwan0 >/tmp/moved || fail "$(cat /tmp/moved)"
-grep -q 'wlan0 10.77.1.80:80 *wwan0 10.77' /tmp/moved || fail "$(cat /tmp/moved)"
-intact
-wait $recorder
-midstreamctl plot /tmp/run.jsonl -o /tmp/run.svg
-midstreamctl plot /tmp/run.jsonl -o /tmp/run.png
-grep -q 'wlan0 → wwan0' /tmp/run.svg || fail "the move is not in the picture"
-say "a download was shown, moved, recorded and drawn, octet by octet the same"
+# What a person does who has been given the README: doctor, a download, top, a move, a cable that is pulled, a picture of it.
+midstreamctl doctor >/tmp/doctor || fail "doctor: $(cat /tmp/doctor)"
+grep -q 'between wlan0 and wwan0' /tmp/doctor || fail "doctor: $(cat /tmp/doctor)"
+grep -q 'downloads of these can be moved: .*curl' /tmp/doctor || fail "doctor: $(cat /tmp/doctor)"
+say "doctor has looked at the host"
 
 start
 await listed
-nsenter -t $far -n ip link set far1 down
+midstreamctl top --plain >/tmp/words 2>&1 &
+words=$!
+midstreamctl record /tmp/run.jsonl --until-idle &
+recorder=$!
+await grep -q film.mkv /tmp/run.jsonl
+await grep -q 'film.mkv by curl .* percent of 24.0 MB, .* over wlan0' /tmp/words
+# In a terminal, too: what is drawn, until q.
+mkfifo /tmp/keys
+TERM=xterm script -qec 'stty rows 24 cols 80; midstreamctl top' /tmp/screen </tmp/keys >/dev/null 2>&1 &
+terminal=$!
+exec 3>/tmp/keys
+await grep -q 'film.mkv' /tmp/screen
+await grep -q 'h hold' /tmp/screen
+printf q >&3
+wait $terminal || fail "top ended with $?"
+exec 3>&-
+say "a download was seen in top, in words and in a terminal"
+
+midstreamctl migrate wwan0 >/tmp/moved || fail "$(cat /tmp/moved)"
+grep -q 'wlan0 10.77.1.80:80 *wwan0 10.77' /tmp/moved || fail "$(cat /tmp/moved)"
+midstreamctl interfaces | grep -q wwan0
+await grep -q 'over wwan0' /tmp/words
+say "it was moved"
+
+before=$(stat -c %s /tmp/got)
+further() { [ "$(stat -c %s /tmp/got)" -gt $((before + 1000000)) ]; }
+await further
+nsenter -t $far -n ip link set far2 down
 intact
-nsenter -t $far -n ip link set far1 up
-say "a download has outlived its network"
+nsenter -t $far -n ip link set far2 up
+wait $recorder
+kill $words
+grep -q 'over wlan0, .*moved 2 times' /tmp/words || fail "top has not said that it came back: $(cat /tmp/words)"
+say "it has outlived its network"
+
+midstreamctl plot /tmp/run.jsonl -o /tmp/run.svg
+midstreamctl plot /tmp/run.jsonl -o /tmp/run.png
+for mark in 'wlan0 → wwan0' 'wwan0 → wlan0'; do
+    grep -q "$mark" /tmp/run.svg || fail "$mark is not in the picture: $(grep -h event /tmp/run.jsonl) $(grep -o ">[^<]*<" /tmp/run.svg | tr "\n" " ")"
+done
+[ "$(head -c 4 /tmp/run.png | tail -c 3)" = PNG ] || fail "the other picture is none"
+say "and there is a picture of all that"
 
 # An upgrade amid a download, to a package that differs in its version only.
 dpkg-deb -R "$deb" /tmp/next
@@ -87,6 +116,15 @@ quietly dpkg -i /tmp/next.deb
 midstreamctl migrate wwan0 >/tmp/moved || fail "after the upgrade: $(cat /tmp/moved)"
 intact
 say "upgraded amid a download, which was moved after it"
+
+# Services, of a real systemd where one can run.
+status=0
+sh -eu /tmp/test-units.sh || status=$?
+case $status in
+0) say "services were put under Midstream, moved, and taken back, however they are confined" ;;
+3) say "SKIPPED: services, for no systemd can run here" ;;
+*) fail "services" ;;
+esac
 
 # A service, by a daemon of the package, that is enabled, and taken back when the package goes.
 printf '[Service]\nExecStart=/usr/bin/curl -sS http://download.test/film.mkv\n' >/etc/systemd/system/fetch.service

@@ -32,7 +32,7 @@ for release; do
         mount -t tmpfs tmpfs "$work"
         mkdir "$work/upper" "$work/work" "$work/root"
         mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/work" "$work/root"
-        cp "$deb" package/networks.sh package/test-within.sh "$work/root/tmp/"
+        cp "$deb" package/networks.sh package/test-units.sh package/test-within.sh "$work/root/tmp/"
         cd "$work/root"
         mount -t proc proc proc
         mount --rbind /sys sys
