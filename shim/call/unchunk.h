@@ -43,7 +43,4 @@ void unchunk_took(struct call *call, ssize_t result);
  */
 void unchunk_end(struct stream *s);
 
-/* Of the octets that the kernel says can be read (FIONREAD): how many of those are content, at least. Within the gate. */
-int unchunk_unread(struct stream *s, int unread);
-
 #endif

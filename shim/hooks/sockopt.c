@@ -15,7 +15,7 @@
 #include "stream/over.h"
 #include "process/memory.h"
 #include "stream/stream.h"
-#include "call/unchunk.h"
+#include "wait/readiness.h"
 
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -70,6 +70,21 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
     return result;
 }
 
+/* A wait has told of octets, and there are none: of another connection, which had the descriptor then. None at all would pass for its end. */
+static int unread_later(int fd, struct stream *s, int *unread)
+{
+    gate_leave(s);
+    readiness_await(fd);
+    s = gate_enter_fd(fd);
+    int result = REAL(ioctl)(fd, FIONREAD, unread);
+    if (s && !result) {
+        *unread = readiness_unread(s, *unread);
+        atomic_store_explicit(&s->waits.promised, 0, memory_order_relaxed); /* it is not waited for twice */
+    }
+    gate_leave_if(s);
+    return result;
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     va_list arguments;
@@ -79,7 +94,10 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     struct stream *s = gate_enter_fd(fd);
     int result = REAL(ioctl)(fd, request, argument);
     if (s && request == FIONREAD && !result) {
-        *(int *)argument = unchunk_unread(s, *(int *)argument);
+        *(int *)argument = readiness_unread(s, *(int *)argument);
+        if (!*(int *)argument && readiness_is_denied(s)) {
+            return unread_later(fd, s, argument);
+        }
     }
     if (s && request == FIONBIO) {
         atomic_store(&s->blocking, BLOCKING_UNKNOWN);

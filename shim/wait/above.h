@@ -18,4 +18,7 @@ bool ending_met_in_wait(struct stream *s);
 /* A wait says that the descriptor is readable: whether it is, for the program. Steps over framing (call/unchunk.c). */
 bool unchunk_is_readable(struct stream *s);
 
+/* Of the octets that the kernel says can be read (FIONREAD): how many of those are content, at least. Within the gate (call/unchunk.c). */
+int unchunk_unread(struct stream *s, int unread);
+
 #endif

@@ -74,6 +74,12 @@ uint32_t readiness_shown(struct stream *s, uint32_t events, bool changed, bool *
     return shown;
 }
 
+int readiness_unread(struct stream *s, int unread)
+{
+    unread = unchunk_unread(s, unread);
+    return unread || !readiness_is_pending(s) ? unread : 1; /* how many records that was, nobody knows any more */
+}
+
 bool readiness_is_denied(const struct stream *s)
 {
     uint32_t promised = atomic_load_explicit(&s->waits.promised, memory_order_relaxed);

@@ -1,5 +1,6 @@
 /*
- * readiness.h: what the next read of a stream will find, for every call that shows it: poll(), select(), epoll_wait().
+ * readiness.h: what the next read of a stream will find, for every call that shows it: poll(), select(), epoll_wait(), ioctl(FIONREAD). A
+ * look ahead (MSG_PEEK) is a read like any other.
  *
  * A program that has been told of octets, and is then told that there are none, may give up; one that is told of the end
  * beside octets may take the first short read for it (libuv). While a stream is guarded, its end is not the program's to see, so
@@ -38,6 +39,12 @@ enum readiness readiness_of(const struct stream *s);
  * wait is to be repeated. Holds the caller where the connection has ended and is guarded. Keeps errno.
  */
 uint32_t readiness_shown(struct stream *s, uint32_t events, bool changed, bool *again);
+
+/*
+ * What FIONREAD says, of what the kernel has said: as little as none only where a wait would not show octets. Within the gate. Keeps
+ * errno.
+ */
+int readiness_unread(struct stream *s, int unread);
 
 /* A read of the stream finds nothing, although a wait has told of octets: of another connection, which had the descriptor then. */
 bool readiness_is_denied(const struct stream *s);
