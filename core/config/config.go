@@ -5,6 +5,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"midstream/core/elsewhere"
 )
 
 // Config is a whole, checked configuration. It is never changed after Load, so any goroutine may
@@ -28,6 +30,8 @@ type Config struct {
 	Reach Reach `json:"reach"`
 	// Aggregate says when several networks feed one download.
 	Aggregate Aggregate `json:"aggregate"`
+	// Mirrors says where else the content of http URLs can be had.
+	Mirrors elsewhere.Map `json:"mirrors"`
 	// Metrics and Notify say whom midstreamd tells of what it sees.
 	Metrics Metrics `json:"metrics"`
 	Notify  Notify  `json:"notify"`
@@ -122,6 +126,7 @@ func Default() *Config {
 		TLS:       TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey, Reach: TLSHook},
 		Reach:     Reach{Ports: reachPorts},
 		Aggregate: defaultAggregate(),
+		Mirrors:   elsewhere.Map{},
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,32 @@ func TestSessionsAreExcludedByAllThatACriterionSets(t *testing.T) {
 		if got := c.Sessions.Excluded(x.command, "h", x.port, x.length) != ""; got != x.want {
 			t.Errorf("%+v excluded: %t", x, got)
 		}
+	}
+}
+
+func TestWrongMirrorsAreRefusedWithTheirLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"[[mirrors]]":                       "f:1: mirrors[0]: this mirrors nothing",
+		"[[mirrors]]\nfrom = \"http://a/\"": "f:1: mirrors[0]: this mirrors nothing",
+		"[[mirrors]]\nfrom = \"http://a/x\"\nto = [\"http://b/\"]":                    "f:2: mirrors[0].from: \"http://a/x\" does not end in a slash",
+		"[[mirrors]]\nfrom = \"http://a/\"\nto = [\"https://b/\"]":                    "f:3: mirrors[0].to[0]: over TLS, another name",
+		"[[mirrors]]\nfrom = \"http://a/\"\nto = [\"http://b/\", \"http://me:x@b/\"]": "f:3: mirrors[0].to[1]: a user and a password",
+		"[[mirrors]]\nfrom = \"ftp://a/\"\nto = [\"http://b/\"]":                      "f:2: mirrors[0].from: \"ftp://a/\" is no http URL",
+		"[[mirrors]]\nfrom = \"a/\"\nto = [\"http://b/?x=/\"]":                        "f:2: mirrors[0].from: \"a/\" is no folder",
+		"[[mirrors]]\nfrom = 3\nto = [\"http://b/\"]":                                 "f:2: mirrors[0].from: wrong type",
+		"[mirrors]\nfrom = \"http://a/\"":                                             "f:1: mirrors: wrong type",
+		"[[mirrors]]\nfrom = \"http://a/\"\nto = [\"http://b/\"]\nprefer = \"x\"":     "f:4: mirrors[0].prefer: unknown key",
+	} {
+		if _, err := parse("f", text); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s\n%v, want %s", text, err, want)
+		}
+	}
+	c, err := parse("f", "[[mirrors]]\nfrom = \"http://a/x/\"\nto = [\"http://b/\", \"http://c:81/y/\"]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := parse("f", c.String()); err != nil || !reflect.DeepEqual(again.Mirrors, c.Mirrors) || len(again.Mirrors) != 1 {
+		t.Errorf("%v, %v", again, err)
 	}
 }
 

@@ -110,8 +110,8 @@ func (s recovered) Standby() (standby.Candidate, *dial.Conn) {
 }
 
 // Ask implements recovery.Stream.
-func (s recovered) Ask(ctx context.Context, iface string, conn *dial.Conn, e *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
-	return s.mover.Ask(ctx, iface, conn, e, true)
+func (s recovered) Ask(ctx context.Context, c standby.Candidate, conn *dial.Conn, e *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
+	return s.mover.Ask(ctx, c.Interface, c.Elsewhere, conn, e, true)
 }
 
 // Take implements recovery.Stream.
@@ -149,6 +149,12 @@ func (s *Stream) Recovering() bool {
 // Connect implements standby.Stream and recovery.Stream.
 func (s *Stream) Connect(ctx context.Context, c standby.Candidate, e *exchange.Exchange, alike bool) (*dial.Conn, resume.Destination, error) {
 	to, avoid := s.c.reach.DestinationOr(s.Place(), c.Interface, e.Asks()), netip.AddrPort{}
+	if c.Elsewhere.URL != "" {
+		var err error
+		if _, to, err = s.Foreign(c.Interface, c.Elsewhere, e); err != nil {
+			return nil, to, err
+		}
+	}
 	if c.Other {
 		_, avoid = s.Where()
 	}

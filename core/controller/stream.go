@@ -141,10 +141,13 @@ func (s *Stream) handle(m channel.Message) {
 			e.EndInterim()
 		} else if m.Flags&channel.Last != 0 {
 			e.EndHead(channel.Phase(m.A), m.B)
-			if e.Live() != nil && e.Why() == "" {
-				s.c.shim.Keep(s.slot, s.id, true)
+			movable := e.Why() == ""
+			if movable && (e.Live() != nil || len(s.Elsewhere(e)) > 0) {
+				s.c.shim.Keep(s.slot, s.id, true) // nothing else will prove that another server has the same
+			}
+			if movable && e.Live() != nil {
 				guard.Go(e.Follow)
-			} else if s.feeding.Wanted() && s.tls == nil && e.Why() == "" {
+			} else if s.feeding.Wanted() && s.tls == nil && movable {
 				guard.Go(func() { s.feeding.Gather(e) })
 			}
 		}

@@ -107,7 +107,7 @@ func (m *Mover) attempt(ctx context.Context, to string) (*delivery.Outcome, erro
 		return m.moveIdle(ctx, to, now.Last)
 	}
 	isLive := e.Live() != nil
-	if !isLive { // whose tail is kept all the time
+	if !isLive && len(m.s.Elsewhere(e)) == 0 { // whose tail is kept all the time
 		m.s.KeepTail(true)
 		defer m.s.KeepTail(false)
 	}
@@ -122,7 +122,8 @@ func (m *Mover) attempt(ctx context.Context, to string) (*delivery.Outcome, erro
 	case trailing:
 		return m.takeOver(ctx, to, e)
 	}
-	return m.makeBeforeBreak(ctx, to, e)
+	done, err := m.makeBeforeBreak(ctx, to, e)
+	return m.orElsewhere(ctx, to, e, done, err)
 }
 
 // moveIdle replaces a kept-alive connection between two exchanges.

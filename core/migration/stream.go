@@ -10,7 +10,9 @@ import (
 	"midstream/core/control"
 	"midstream/core/delivery"
 	"midstream/core/dial"
+	"midstream/core/elsewhere"
 	"midstream/core/exchange"
+	"midstream/core/http1"
 	"midstream/core/resume"
 	"midstream/core/silence"
 	"midstream/core/turn"
@@ -47,6 +49,10 @@ type Stream interface {
 	// Open connects to the destination; Probe, to the server in use, and ends that without a word.
 	Open(ctx context.Context, to resume.Destination) (*dial.Conn, error)
 	Probe(ctx context.Context, limit time.Duration) silence.Verdict
+	// Elsewhere are other places at which the exchange's content is said to be; Foreign is the request for it there, and how that is reached
+	// over the interface.
+	Elsewhere(e *exchange.Exchange) []elsewhere.Place
+	Foreign(iface string, p elsewhere.Place, e *exchange.Exchange) (*http1.Request, resume.Destination, error)
 	// OverServers is resume.OverServers.
 	OverServers(ctx context.Context, e *exchange.Exchange, to resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error
 	// Prove is resume.Obtain for the exchange.

@@ -47,6 +47,8 @@ const (
 	maxAsked    = 4                // at once
 	answerLimit = 10 * time.Second // for a server to answer; a skip lasts as long as it gets on
 
+	ownFor = time.Second // for so long the exchange's own servers are tried alone, if they say nothing
+
 	// A program whose server does not accept connections any more, on a network that is there, is told after so long: by itself
 	// it would have known at once.
 	shutFor = 3 * time.Second
@@ -302,12 +304,27 @@ func (r *recovery) candidates() []standby.Candidate {
 	if slices.Contains(order, own) && (!silent || time.Since(r.silent) > 2*silence.Burst) {
 		list = append(list, standby.Candidate{Interface: own})
 	}
+	return append(list, r.elsewhere(list, order)...)
+}
+
+// elsewhere are the candidates of other URLs: once none of the exchange's own has helped.
+func (r *recovery) elsewhere(tried []standby.Candidate, order []string) (list []standby.Candidate) {
+	for _, c := range tried {
+		if r.failed[c] == nil && r.refused[c] == 0 && time.Since(r.begun) < ownFor {
+			return nil
+		}
+	}
+	for _, place := range r.s.Elsewhere(r.e) {
+		for _, iface := range order {
+			list = append(list, standby.Candidate{Interface: iface, Elsewhere: place})
+		}
+	}
 	return list
 }
 
 // out reports whether a candidate is not to be asked any more.
 func (r *recovery) out(c standby.Candidate) bool {
-	return r.refused[c] >= maxRefusals || r.until[c].After(r.deadline) || c.Other && r.failed[c] != nil
+	return r.refused[c] >= maxRefusals || r.until[c].After(r.deadline) || (c.Other || c.Elsewhere.URL != "") && r.failed[c] != nil
 }
 
 // hopeless says why the program is to be told, "" if it is to be kept waiting.
@@ -473,7 +490,7 @@ func (r *recovery) askNext() {
 				t.conn.Reset()
 				return
 			}
-			a.rest, a.done, a.err = r.s.Ask(ctx, t.candidate.Interface, t.conn, r.e)
+			a.rest, a.done, a.err = r.s.Ask(ctx, t.candidate, t.conn, r.e)
 		}()
 	}
 }
@@ -504,6 +521,9 @@ func (r *recovery) refuse(a answered, err error) {
 	r.finished = r.finished || errors.As(err, &no) && (no.Spent || no.Gone)
 	if !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.e.Over() {
 		r.refused[a.candidate]++
+		if a.candidate.Elsewhere.URL != "" {
+			r.refused[a.candidate] = maxRefusals // there are others, and nobody has promised that it has the content
+		}
 	}
 	r.until[a.candidate] = r.e.Budget.Until(a.place)
 }

@@ -20,6 +20,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/delivery"
 	"midstream/core/dial"
+	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/refusal"
 	"midstream/core/resume"
@@ -44,9 +45,11 @@ type stream struct {
 	connect func(context.Context, standby.Candidate) error           // nil: at once
 	ask     func(context.Context, string) (*delivery.Outcome, error) // nil: at once
 	confirm func() error
+	places  []elsewhere.Place
 
 	connects []standby.Candidate
 	asked    []string
+	url      string // of the last that was elsewhere
 	taken    string // the interface
 	told     string
 	spoke    bool
@@ -153,12 +156,19 @@ func (s *stream) Connect(ctx context.Context, c standby.Candidate, _ *exchange.E
 	return <-s.conns, resume.Destination{}, nil
 }
 
-func (s *stream) Ask(ctx context.Context, iface string, conn *dial.Conn, _ *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
+func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place { return s.places }
+
+func (s *stream) Ask(ctx context.Context, c standby.Candidate, conn *dial.Conn, _ *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
 	defer conn.Close()
 	var ask func(context.Context, string) (*delivery.Outcome, error)
-	s.with(func() { s.asked, ask = append(s.asked, iface), s.ask })
+	s.with(func() {
+		s.asked, ask = append(s.asked, c.Interface), s.ask
+		if c.Elsewhere.URL != "" {
+			s.url = c.Elsewhere.URL
+		}
+	})
 	if ask != nil {
-		done, err := ask(ctx, iface)
+		done, err := ask(ctx, c.Interface)
 		return nil, done, err
 	}
 	return nil, &delivery.Outcome{}, nil
@@ -280,6 +290,45 @@ func TestAPersonEndsTheHolding(t *testing.T) {
 	})
 	if s.told != "a person has ended the holding" || took < time.Second || took > time.Second+tick {
 		t.Errorf("told %q after %v", s.told, took)
+	}
+}
+
+// Other URLs' servers are asked only where none of its own continues it, or says anything for a while.
+func TestItGoesOnElsewhereOnlyWhereItsOwnServersFail(t *testing.T) {
+	at := func(own func(context.Context) error) func(*stream) {
+		return func(s *stream) {
+			s.places = []elsewhere.Place{{URL: "http://a/"}, {URL: "http://b/"}}
+			s.connect = func(ctx context.Context, c standby.Candidate) error {
+				switch c.Elsewhere.URL {
+				case "":
+					return own(ctx)
+				case "http://a/":
+					return syscall.EHOSTUNREACH
+				}
+				return nil
+			}
+		}
+	}
+	s, took := recovers(t, 8, Ended, true, at(func(context.Context) error { return nil }))
+	if s.taken == "" || s.url != "" || slices.ContainsFunc(s.connects, func(c standby.Candidate) bool { return c.Elsewhere.URL != "" }) {
+		t.Errorf("taken over %q, at %q; connected to %v", s.taken, s.url, s.connects)
+	}
+	s, took = recovers(t, 8, Ended, true, at(func(context.Context) error { return syscall.ECONNREFUSED }))
+	if s.taken == "" || s.url != "http://b/" || took > 500*time.Millisecond {
+		t.Errorf("its own refuse: taken over %q, at %q, after %v", s.taken, s.url, took)
+	}
+	s, took = recovers(t, 8, Ended, true, at(never))
+	if s.taken == "" || s.url != "http://b/" || took < ownFor || took > ownFor+lastPause+time.Second {
+		t.Errorf("its own say nothing: taken over %q, at %q, after %v", s.taken, s.url, took)
+	}
+	s, _ = recovers(t, 100, Ended, true, func(s *stream) {
+		at(func(context.Context) error { return nil })(s)
+		s.ask = func(context.Context, string) (*delivery.Outcome, error) {
+			return nil, refusal.New("it has other content")
+		}
+	})
+	if s.url != "http://b/" || !strings.Contains(s.told, "no candidate continues it") || s.taken != "" {
+		t.Errorf("everybody has other content: asked at %q, told %q", s.url, s.told)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"midstream/core/delivery"
 	"midstream/core/dial"
+	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/resume"
 	"midstream/core/silence"
@@ -54,9 +55,11 @@ type Stream interface {
 	// Connect makes a connection to a server of the candidate's; alike: to an address of the present one's family only, where it is to be
 	// another server than that.
 	Connect(ctx context.Context, c standby.Candidate, e *exchange.Exchange, alike bool) (*dial.Conn, resume.Destination, error)
-	// Ask asks over the interface for what the program has not received yet, the server that the connection leads to first. Where the
+	// Elsewhere are other places at which the exchange's content is said to be.
+	Elsewhere(e *exchange.Exchange) []elsewhere.Place
+	// Ask asks the candidate for what the program has not received yet, the server that the connection leads to first. Where the
 	// program has not read the response's head, the request is repeated, and its answer has been handed over with done.
-	Ask(ctx context.Context, iface string, conn *dial.Conn, e *exchange.Exchange) (r *resume.Rest, done *delivery.Outcome, err error)
+	Ask(ctx context.Context, c standby.Candidate, conn *dial.Conn, e *exchange.Exchange) (r *resume.Rest, done *delivery.Outcome, err error)
 	// Take hands over what Ask has returned, and takes note of the migration.
 	Take(ctx context.Context, iface, cause string, e *exchange.Exchange, r *resume.Rest, done *delivery.Outcome) error
 	// UnlessOver waits for one of the channels, or limit; false when the exchange is over, or is not to be recovered any more.

@@ -94,6 +94,7 @@ func (a *asked) send(ctx context.Context) error {
 	// to be expected, it is asked without If-Range.
 	mirrored := a.h.mirrorAt(a.conn.Remote())
 	switch {
+	case q.Foreign: // the validators are another URL's
 	case mirrored != nil && mirrored.proved && mirrored.validators.Strong():
 		a.ifRange = mirrored.validators.IfRange()
 	case !full || e.Proof == config.ProofStrict:
@@ -137,6 +138,10 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 	}
 	is := answer.Validators()
 	was := h.standsFor(is)
+	if q.Foreign {
+		was, is = withoutNames(e.Validators), withoutNames(is)
+		was.Length = e.Total
+	}
 	if answer.Status == 200 && a.ifRange != "" && a.first > 0 && !was.EqualStrong(is) && was.OverlapProves(is) && e.Proof != config.ProofStrict {
 		h.noteMirror(mirror{server: conn.Remote(), validators: is})
 		return nil, &refusal.Refusal{Why: "the new server has another validator for it", More: true}
@@ -178,7 +183,7 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 		return nil, err
 	}
 	err = prove(e.Proof, was, is, compared, q)
-	if !was.EqualStrong(is) && was.OverlapProves(is) {
+	if !q.Foreign && !was.EqualStrong(is) && was.OverlapProves(is) {
 		h.noteMirror(mirror{server: conn.Remote(), validators: is, proved: err == nil})
 	}
 	if err != nil {

@@ -197,3 +197,41 @@ func TestAServerThatSaysNothingIsNotWaitedFor(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Of another URL, an entity tag or a date proves nothing by itself: 64 kB are compared, and length and date have to be the same.
+func TestAnotherURLIsProvedByItsContent(t *testing.T) {
+	other := bytes.Clone(content)
+	other[60_000]++
+	const date = "\r\nLast-Modified: Fri, 01 Mar 2024 12:00:00 GMT"
+	for name, c := range map[string]struct {
+		own, their string
+		body       []byte
+		is         bool
+	}{
+		"the same":                   {`"a"` + date, `"a"` + date, content, true},
+		"the same, another tag":      {`"a"` + date, `"b"` + date, content, true},
+		"an equal tag, and no date":  {`"a"`, `"a"`, content, false},
+		"another date":               {`"a"` + date, `"a"` + "\r\nLast-Modified: Fri, 01 Mar 2024 12:00:01 GMT", content, false},
+		"another octet in the 64 kB": {`"a"` + date, `"a"` + date, other, false},
+		"another length":             {`"a"` + date, `"a"` + date, content[:200_000], false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, conn := asks(t, 100_000, 1<<20), dialtest.Connect(t, serve(t, c.their, c.body, true))
+			response, err := http1.ParseResponse(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nDate: Sat, 02 Mar 2024 12:00:00 GMT\r\nETag: %s\r\nContent-Length: %d\r\n\r\n", c.own, len(content)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Response, h.Validators = response, response.Validators()
+			request, err := h.Request.Elsewhere("http://mirror.test/film")
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := Question{Request: request, To: Destination{Form: http1.Form{Kind: http1.OriginForm}}, At: 100_000, Overlap: OverlapFull,
+				Exact: true, Moved: true, Foreign: true}
+			r, err := h.Ask(t.Context(), conn, q)
+			if (err == nil) != c.is || c.is && (!r.Elsewhere || !bytes.Equal(read(t, r), content[100_000:])) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -45,6 +45,13 @@ func prove(proof config.Proof, was, v http1.Validators, compared int64, q Questi
 	return refusal.New(fmt.Sprintf("nothing shows that the new server has the same content (%s, was %s)", describe(v), describe(was)))
 }
 
+// withoutNames returns what is left of validators to compare two URLs' content by: what names one URL's content, an entity tag or a date
+// that is a strong validator, says nothing of another one's (RFC 9110 §8.8.1).
+func withoutNames(v http1.Validators) http1.Validators {
+	v.ETag, v.Weak, v.LastModifiedStrong = "", false, false
+	return v
+}
+
 // Provable says why no server could prove that it has the same content, "" if one could.
 func Provable(v http1.Validators, total int64, proof config.Proof) string {
 	switch {

@@ -48,6 +48,7 @@ type Question struct {
 	// Expected is how long the old connection is going to need up to the octet At, at its pace.
 	Expected time.Duration
 	Moved    bool // Request is not the exchange's own
+	Foreign  bool // nor has a redirect led there: somebody says that the content can be had at another URL as well. Moved is set, too
 	Had      Tail // what Collect has found
 	// Exact: the program stood at the octet At when the question was made, or had passed it. Otherwise it is still to come there.
 	Exact bool

@@ -15,6 +15,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/dial"
+	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/resume"
@@ -36,6 +37,7 @@ const (
 type Candidate struct {
 	Interface string
 	Other     bool
+	Elsewhere elsewhere.Place // another URL with the same content, as somebody says; "" the exchange's own
 }
 
 // Stream is the program's stream, as its owner shows it to whoever keeps its standby. Safe for concurrent use.

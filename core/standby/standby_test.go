@@ -236,9 +236,9 @@ func TestWhereOneIsKept(t *testing.T) {
 		costly string
 		want   []Candidate
 	}{
-		{config.StandbyAuto, "", []Candidate{{"wwan0", true}, {"wwan0", false}, own}},
+		{config.StandbyAuto, "", []Candidate{{Interface: "wwan0", Other: true}, {Interface: "wwan0"}, own}},
 		{config.StandbyAuto, "wwan0", []Candidate{own}},
-		{config.StandbyAlways, "wwan0", []Candidate{{"wwan0", true}, {"wwan0", false}, own}},
+		{config.StandbyAlways, "wwan0", []Candidate{{Interface: "wwan0", Other: true}, {Interface: "wwan0"}, own}},
 		{config.StandbyNever, "", nil},
 	} {
 		k := New(&stream{costly: x.costly, order: []string{"wlan0", "wwan0"}}, x.mode, &Count{})

@@ -1,0 +1,185 @@
+// Package elsewhere knows where else the content of a URL can be had: what the user says (Map), and what the server that has sent it says
+// (Duplicates). That somebody says so proves nothing: what is fetched from there is compared as with any other server, and without what
+// names only one URL's content, an entity tag.
+package elsewhere
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"midstream/core/http1"
+)
+
+// Place is one.
+type Place struct {
+	URL string // http
+	// ByServer: the server has named it, and not the user.
+	ByServer bool
+}
+
+// Places returns where else the content can be had that was asked for at the URL, and has been answered so; none where it is not http.
+func Places(m Map, from string, r *http1.Response) (all []Place) {
+	for _, to := range m.Of(from) {
+		all = append(all, Place{URL: to})
+	}
+	for _, to := range Duplicates(from, r) {
+		if !slices.ContainsFunc(all, func(p Place) bool { return p.URL == to }) {
+			all = append(all, Place{URL: to, ByServer: true})
+		}
+	}
+	return all
+}
+
+// Map is where folders are mirrored: what one URL begins with, and what it begins with elsewhere.
+type Map []Rule
+
+// Rule has one. All are http URLs, and end in a slash.
+type Rule struct {
+	From string   `json:"from"`
+	To   []string `json:"to"`
+}
+
+// most bounds how many places are known for a URL.
+const most = 8
+
+// Of returns where else the content of an http URL can be had, the best first. A URL with a query is not mirrored: it may hold what is
+// for its own server only.
+func (m Map) Of(from string) (all []string) {
+	if strings.ContainsAny(from, "?#") {
+		return nil
+	}
+	for _, r := range m {
+		rest, ok := cutFolder(from, r.From)
+		if !ok || strings.Contains(rest, "..") {
+			continue
+		}
+		for _, to := range r.To {
+			all = add(all, from, to+rest)
+		}
+	}
+	return all
+}
+
+// cutFolder is strings.CutPrefix for URLs, of which scheme and host may be written in either case.
+func cutFolder(of, folder string) (rest string, ok bool) {
+	a, b := splitHost(of), splitHost(folder)
+	if a < 0 || b < 0 || !strings.EqualFold(withPort(of[:a]), withPort(folder[:b])) {
+		return "", false
+	}
+	return strings.CutPrefix(of[a:], folder[b:])
+}
+
+// splitHost returns where the path of an http URL begins, -1 if it is none.
+func splitHost(of string) int {
+	const scheme = "http://"
+	if len(of) <= len(scheme) || !strings.EqualFold(of[:len(scheme)], scheme) {
+		return -1
+	}
+	if i := strings.IndexByte(of[len(scheme):], '/'); i > 0 {
+		return len(scheme) + i
+	}
+	return -1
+}
+
+func withPort(host string) string { return strings.TrimSuffix(host, ":80") }
+
+// Duplicates returns where, by the response's Link fields with rel=duplicate (RFC 6249 §3, RFC 8288), else what was asked for at the
+// http URL can be had, in the order of their pri parameters as they stand.
+func Duplicates(from string, r *http1.Response) (all []string) {
+	for _, value := range r.Values("Link") {
+		for _, l := range links(value) {
+			if l.duplicate {
+				all = add(all, from, l.target)
+			}
+		}
+	}
+	return all
+}
+
+// add adds a URL that may be asked: http, of another host, without what authenticates.
+func add(all []string, from, to string) []string {
+	u, err := url.Parse(to)
+	if err != nil || !strings.EqualFold(u.Scheme, "http") || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" ||
+		len(to) > 4096 || len(all) >= most || strings.ContainsAny(to, " \t\r\n\"<>\\^`{|}") {
+		return all
+	}
+	if own, err := url.Parse(from); err != nil || strings.EqualFold(withPort(own.Host), withPort(u.Host)) {
+		return all
+	}
+	for _, known := range all {
+		if known == to {
+			return all
+		}
+	}
+	return append(all, to)
+}
+
+type link struct {
+	target    string
+	duplicate bool
+}
+
+// links reads one field value: <URI>; name=value; name="value", …
+func links(value string) (all []link) {
+	for len(all) < 64 {
+		value = strings.TrimLeft(value, " \t,")
+		if !strings.HasPrefix(value, "<") {
+			return all
+		}
+		end := strings.IndexByte(value, '>')
+		if end < 0 {
+			return all
+		}
+		l := link{target: strings.TrimSpace(value[1:end])}
+		value = value[end+1:]
+		for seen := false; ; {
+			value = strings.TrimLeft(value, " \t")
+			if !strings.HasPrefix(value, ";") {
+				break
+			}
+			var name, text string
+			name, text, value = parameter(value[1:])
+			if !seen && strings.EqualFold(name, "rel") { // later ones do not count (RFC 8288 §3.3)
+				seen = true
+				for _, rel := range strings.Fields(text) {
+					l.duplicate = l.duplicate || strings.EqualFold(rel, "duplicate")
+				}
+			}
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// parameter reads one, and returns what follows it.
+func parameter(s string) (name, value, rest string) {
+	s = strings.TrimLeft(s, " \t")
+	end := strings.IndexAny(s, "=;,")
+	if end < 0 {
+		return strings.TrimSpace(s), "", ""
+	}
+	name = strings.TrimSpace(s[:end])
+	if s[end] != '=' {
+		return name, "", s[end:]
+	}
+	s = strings.TrimLeft(s[end+1:], " \t")
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexAny(s, ";,")
+		if end < 0 {
+			end = len(s)
+		}
+		return name, strings.TrimSpace(s[:end]), s[end:]
+	}
+	var text strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			return name, text.String(), s[i+1:]
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+		}
+		text.WriteByte(s[i])
+	}
+	return name, text.String(), ""
+}
