@@ -230,6 +230,13 @@ func (p *performance) summary(plain bool) bool {
 	}
 	served := 0
 	for i, n := range p.lab.Networks() {
+		if p.show.fail {
+			// A server whose network is lost still waits for its client, and logs a request at its end only.
+			n.ResetConnections()
+			for tries := 0; tries < 200 && len(p.web[i].Requests()) == 0; tries++ {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
 		p.web[i].Stop() // so that it has logged everything
 		var octets int64
 		for _, r := range p.web[i].Requests() {
