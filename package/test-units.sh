@@ -79,15 +79,28 @@ for confined in "" "PrivateTmp=yes RuntimeDirectory=fetch RestrictAddressFamilie
     rm -rf /var/lib/fetch /var/lib/private
 done
 
-# The host's daemon as its unit has it, which processes find, and which ends when it is told to.
-printf '[Unit]\nDefaultDependencies=no\n' >/run/plain.conf
-mkdir -p /run/systemd/system/midstreamd-host.service.d
-cp /run/plain.conf /run/systemd/system/midstreamd-host.service.d/plain.conf
+# The host's daemon as its unit has it, which processes find, and which ends when it is told to. What users download it may not count, and says so;
+# with the lines of midstreamd(8) it does.
+mkdir -p /etc/midstream /run/systemd/system/midstreamd-host.service.d
+printf '[metrics]\nlisten = "unix:/run/midstream/metrics"\n' >/etc/midstream/config.toml
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nEnvironment=MIDSTREAM_LOG=warn MIDSTREAM_LOG_FILE=/run/midstream/log\n' >/run/systemd/system/midstreamd-host.service.d/plain.conf
 systemctl daemon-reload
 systemctl start midstreamd-host || fail "midstreamd-host does not start"
-await test -S /run/midstream/midstreamd.sock
+await grep -q 'midstreamd(8) has the lines' /run/midstream/log
 midstreamctl interfaces | grep -q wwan0 || fail "$(midstreamctl interfaces)"
 systemctl stop midstreamd-host || fail "midstreamd-host does not stop"
 [ "$(systemctl show midstreamd-host -p Result --value)" = success ] || fail "midstreamd-host has failed"
+printf '[Service]\nProtectHome=no\nPrivateTmp=no\nCapabilityBoundingSet=CAP_DAC_OVERRIDE\n' >/run/systemd/system/midstreamd-host.service.d/open.conf
+service DynamicUser=yes >/etc/systemd/system/fetch.service
+systemctl daemon-reload
+midstreamctl enable fetch >/tmp/said || fail "$(cat /tmp/said)"
+systemctl start midstreamd-host || fail "midstreamd-host does not start with the lines of its manual page"
+systemctl start --no-block fetch
+counted() { curl -s --unix-socket /run/midstream/metrics http://localhost/metrics | grep -q 'midstream_sessions{state="active"} 1'; }
+await counted
+intact
+midstreamctl disable fetch >/tmp/said || fail "$(cat /tmp/said)"
+systemctl stop midstreamd-host
+rm -rf /var/lib/fetch /var/lib/private /etc/midstream
 rm -rf /etc/systemd/system/fetch.service
 exit 0
