@@ -102,6 +102,23 @@ func get(ctx context.Context, object dbus.BusObject, of, name string, value any)
 	return err == nil && v.Store(value) == nil
 }
 
+// known are the properties of an object.
+type known map[string]dbus.Variant
+
+// all reads those of one interface in one call; none where there are none.
+func all(ctx context.Context, object dbus.BusObject, of string) (k known) {
+	ctx, cancel := context.WithTimeout(ctx, busLimit)
+	defer cancel()
+	object.CallWithContext(ctx, properties+".GetAll", dbus.FlagNoAutoStart, of).Store(&k)
+	return k
+}
+
+// read is get of what is known.
+func (k known) read(name string, value any) bool {
+	v, ok := k[name]
+	return ok && v.Store(value) == nil
+}
+
 // resolved asks systemd-resolved for the name servers of each link.
 func resolved(ctx context.Context, conn *dbus.Conn) map[string]manager.Fact {
 	object := conn.Object(resolvedName, resolvedPath)
@@ -155,25 +172,28 @@ func networkManager(ctx context.Context, conn *dbus.Conn) map[string]manager.Fac
 	}
 	for _, path := range devices {
 		device := conn.Object(networkName, path)
-		of := networkName + ".Device"
+		known := all(ctx, device, networkName+".Device")
 		var name string
-		var metered uint32
-		if !get(ctx, device, of, "Interface", &name) {
-			continue
+		var metered, state uint32
+		if !known.read("Interface", &name) || known.read("State", &state) && state <= unmanaged {
+			continue // of containers, for example
 		}
 		var f manager.Fact
-		if get(ctx, device, of, "Metered", &metered) {
+		if known.read("Metered", &metered) {
 			f.Metered = meteredOf(metered)
 		}
-		f.Provider = connectionID(ctx, conn, device)
+		var active dbus.ObjectPath
+		if known.read("ActiveConnection", &active) && active != "/" {
+			get(ctx, conn.Object(networkName, active), networkName+".Connection.Active", "Id", &f.Provider)
+		}
 		f.Signal = strength(ctx, conn, device)
 		for _, family := range []string{"4", "6"} {
 			var connectivity uint32
-			if get(ctx, device, of, "Ip"+family+"Connectivity", &connectivity) && connectivity == portal {
+			if known.read("Ip"+family+"Connectivity", &connectivity) && connectivity == portal {
 				f.Captive = true
 			}
 			var config dbus.ObjectPath
-			if get(ctx, device, of, "Ip"+family+"Config", &config) && config != "/" {
+			if known.read("Ip"+family+"Config", &config) && config != "/" {
 				f.Resolvers = append(f.Resolvers, nameservers(ctx, conn.Object(networkName, config), family)...)
 			}
 		}
@@ -182,18 +202,12 @@ func networkManager(ctx context.Context, conn *dbus.Conn) map[string]manager.Fac
 	return facts
 }
 
+// unmanaged is NM_DEVICE_STATE_UNMANAGED.
+const unmanaged = 10
+
 // portal is NM_CONNECTIVITY_PORTAL of NMConnectivityState. Of the others nothing follows: a network from which the page that is asked for
 // cannot be had, NM_CONNECTIVITY_LIMITED, may lead to the server of a download all the same.
 const portal = 2
-
-// connectionID is what the user calls the network that a device is on, "" where it is on none.
-func connectionID(ctx context.Context, conn *dbus.Conn, device dbus.BusObject) (id string) {
-	var active dbus.ObjectPath
-	if get(ctx, device, networkName+".Device", "ActiveConnection", &active) && active != "/" {
-		get(ctx, conn.Object(networkName, active), networkName+".Connection.Active", "Id", &id)
-	}
-	return id
-}
 
 // strength is the signal of a Wi-Fi device's access point in dBm, 0 where it has none: NetworkManager makes 100 % of -40 dBm and more,
 // and 30 % of -100 dBm.
