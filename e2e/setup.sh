@@ -77,6 +77,7 @@ libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
 icecast2       icecast2
+mptcpize       mptcpize
 busybox        busybox
 tcl            tclsh
 tcl-tls        /usr/share/doc/tcl-tls/copyright

@@ -4,6 +4,7 @@ package migration
 
 import (
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -149,6 +150,38 @@ func TestDownloadIsMovedWhileTheProgramReadsNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program that mptcpize(8) has speak Multipath TCP is moved, and then continued from another server. mptcpize stands before the launcher:
+// it sets LD_PRELOAD anew.
+func TestMultipathSockets(t *testing.T) {
+	n, err := os.ReadFile("/proc/sys/net/mptcp/enabled")
+	if err != nil || strings.TrimSpace(string(n)) != "1" {
+		t.Skip("this kernel has no MPTCP")
+	}
+	s := newSite(t)
+	sum := s.file("film.mkv", 32<<20)
+	s.paced(0) // Go's server speaks MPTCP with clients that do; the kernel paces no MPTCP, so that the program has to
+	j := s.job(false, "mptcpize", "run", lab.Build(t, "midstream"), "--", "curl", "-sS", "--limit-rate", "16M", "-o", "out", url("film.mkv"))
+	multipath := func(to string) bool {
+		out, err := exec.Command("ss", "-HMan", "dport", "=", "80").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(out), s.Network(to).Content()+":80") || strings.Contains(string(out), "["+s.Network(to).Content6()+"]:80")
+	}
+	j.Start()
+	j.awaitReceived(1 << 20)
+	if !multipath("wlan0") {
+		t.Fatal("it does not speak MPTCP")
+	}
+	moved := j.mustMigrate("wwan0")
+	t.Logf("moved, %s, nothing for %.1f ms", moved[0].Migration.Delivery, moved[0].Migration.StallMS)
+	if !multipath("wwan0") {
+		t.Error("it does not speak MPTCP any more")
+	}
+	s.web["wwan0"].Kill()
+	j.succeeds("out", sum)
 }
 
 func TestManyStreamsAreMovedByOneTrigger(t *testing.T) {

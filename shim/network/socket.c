@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -87,6 +88,13 @@ static bool arrived(int fd, bool multipath, uint64_t *octets)
     return true;
 }
 
+/* Whether the other side has said that it will send no more. */
+static bool has_ended(int fd)
+{
+    struct pollfd look = { .fd = fd, .events = POLLRDHUP };
+    return REAL(poll)(&look, 1, 0) > 0 && (look.revents & POLLRDHUP);
+}
+
 int64_t socket_taken(int fd)
 {
     int protocol = 0;
@@ -95,12 +103,14 @@ int64_t socket_taken(int fd)
     /* Octets that arrive between the two calls may only make the difference too small: look again. */
     for (int i = 0; i < 8; i++) {
         uint64_t received, again;
+        bool ended = multipath && has_ended(fd);
         if (!arrived(fd, multipath, &received)) {
             return -1;
         }
-        uint32_t unread = socket_unread(fd);
-        if (arrived(fd, multipath, &again) && again == received) {
-            return (int64_t)received - unread;
+        int64_t unread = socket_unread(fd);
+        if (arrived(fd, multipath, &again) && again == received && (!multipath || ended == has_ended(fd))) {
+            /* TCP's FIN has arrived as an octet does, and is none that is unread. Of Multipath TCP's DATA_FIN the kernel has the reverse. */
+            return ended ? (int64_t)received + 1 - (unread ? unread - 1 : 0) : (int64_t)received - unread;
         }
     }
     return -1;
