@@ -4,15 +4,17 @@ package netmon
 
 import (
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"midstream/core/smallfile"
 )
 
 // linkFolders are systemd-resolved's and systemd-networkd's, with the key that has the servers.
-var linkFolders = []struct{ folder, key string }{
+var linkFolders = [2]struct{ folder, key string }{
 	{"/run/systemd/resolve/netif", "SERVERS="},
 	{"/run/systemd/netif/links", "DNS="},
 }
@@ -34,6 +36,16 @@ func linkServers(index int) []netip.AddrPort {
 		}
 	}
 	return nil
+}
+
+// FilesStamp changes when what those files say may have changed: systemd replaces them, and nobody else tells of that.
+func FilesStamp() (stamp [2]time.Time) {
+	for i, f := range linkFolders {
+		if info, err := os.Stat(f.folder); err == nil {
+			stamp[i] = info.ModTime()
+		}
+	}
+	return stamp
 }
 
 // parseServers reads addresses as systemd writes them: address, [address]:port or address:port, then perhaps

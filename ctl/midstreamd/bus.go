@@ -1,12 +1,11 @@
-// What systemd-resolved, systemd-networkd and NetworkManager say over D-Bus, where they run: org.freedesktop.resolve1(5),
-// org.freedesktop.network1(5) and the NetworkManager D-Bus reference. The daemon alone asks: the library would cost every program memory.
+// What systemd-resolved and NetworkManager say over D-Bus, where they run: org.freedesktop.resolve1(5) and the
+// NetworkManager D-Bus reference. The daemon alone asks: the library would cost every program memory.
 package main
 
 import (
 	"context"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -19,8 +18,6 @@ const (
 	resolvedPath = "/org/freedesktop/resolve1"
 	networkName  = "org.freedesktop.NetworkManager"
 	networkPath  = "/org/freedesktop/NetworkManager"
-	networkdName = "org.freedesktop.network1"
-	networkdPath = "/org/freedesktop/network1"
 	properties   = "org.freedesktop.DBus.Properties"
 
 	busRetry = 30 * time.Second
@@ -49,7 +46,7 @@ func (d *daemon) followBus(ctx context.Context) {
 func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
-	for _, sender := range []string{resolvedName, networkName, networkdName, supplicantName} {
+	for _, sender := range []string{resolvedName, networkName, supplicantName} {
 		conn.AddMatchSignal(dbus.WithMatchSender(sender))
 		conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, sender))
 	}
@@ -68,28 +65,18 @@ func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
 			return
 		case <-conn.Context().Done():
 			return
-		case s := <-signals:
-			d.heard(s)
+		case <-signals:
 		case <-time.After(busAgain): // systemd-resolved does not tell of every change
-			d.renewSoon()
 		}
 		// Changes come in bursts; one look serves them all.
 		burst := time.After(max(settle, busPause-time.Since(looked)))
 		for waiting := true; waiting; {
 			select {
-			case s := <-signals:
-				d.heard(s)
+			case <-signals:
 			case <-burst:
 				waiting = false
 			}
 		}
-	}
-}
-
-// heard takes in that something has changed: what systemd-networkd knows of name servers stands in files.
-func (d *daemon) heard(s *dbus.Signal) {
-	if s != nil && strings.HasPrefix(string(s.Path), networkdPath) {
-		d.renewSoon()
 	}
 }
 

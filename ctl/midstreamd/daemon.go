@@ -35,7 +35,6 @@ type daemon struct {
 	host  bool // serves all users
 	log   zerolog.Logger
 	kick  chan struct{}
-	renew chan struct{} // the interfaces, and what files say of them, are to be looked at
 
 	mu         sync.Mutex
 	config     *config.Config
@@ -58,7 +57,7 @@ const (
 func newDaemon(cfg *config.Config, dir string, logger zerolog.Logger) *daemon {
 	d := &daemon{
 		store: manager.Store{Dir: dir}, log: logger, config: cfg,
-		kick: make(chan struct{}, 1), renew: make(chan struct{}, 1), parties: map[int]*party{}, asked: map[int64]question{},
+		kick: make(chan struct{}, 1), parties: map[int]*party{}, asked: map[int64]question{},
 	}
 	d.common = d.newParty(os.Geteuid(), cfg)
 	return d
@@ -91,6 +90,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		listener.Close()
 		return err
 	}
+	stamp := netmon.FilesStamp()
 	d.refreshInterfaces()
 	d.refreshDirectives()
 	d.look()
@@ -131,11 +131,12 @@ func (d *daemon) serve(ctx context.Context) error {
 				return unlessEnded(ctx, fmt.Errorf("%s can no longer be watched", d.store.Dir))
 			}
 			d.refreshDirectives()
-		case <-d.renew:
-			d.refreshInterfaces()
 		case <-d.kick:
 		case <-tick.C:
-			if d.idle() {
+			if now := netmon.FilesStamp(); now != stamp {
+				stamp = now
+				d.refreshInterfaces()
+			} else if d.idle() {
 				continue
 			}
 		}
@@ -159,13 +160,6 @@ func (d *daemon) idle() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.common.clients)+len(d.parties) == 0
-}
-
-func (d *daemon) renewSoon() {
-	select {
-	case d.renew <- struct{}{}:
-	default:
-	}
 }
 
 func (d *daemon) lookSoon() {
