@@ -1,5 +1,5 @@
 // Commuting: networks that come and go and servers that die and return, at random, under programs that notice nothing, over HTTP and
-// HTTPS; with a server that ignores Range, and migrations that are asked for.
+// HTTPS; with a server that ignores Range, and migrations that are asked for, as is that all networks feed a download together, or one again.
 
 package failover
 
@@ -80,8 +80,11 @@ func TestCommuting(t *testing.T) {
 			c.start()
 		}
 		c.strike()
-		if random.IntN(4) == 0 {
+		switch random.IntN(6) {
+		case 0:
 			c.ask()
+		case 1:
+			c.gather()
 		}
 		time.Sleep(time.Duration(150+random.IntN(700)) * time.Millisecond)
 	}
@@ -92,7 +95,7 @@ func TestCommuting(t *testing.T) {
 		c.running[0].Wait()
 		c.collect()
 	}
-	t.Logf("%d downloads, %d of them failed; %d migrations asked for; troubles: %v", c.done, c.failed, c.asked, c.used)
+	t.Logf("%d downloads, %d of them failed; %d migrations asked for, and %d times all networks; troubles: %v", c.done, c.failed, c.asked, c.gathered, c.used)
 }
 
 type commute struct {
@@ -105,6 +108,7 @@ type commute struct {
 	alone        time.Time // since when no network is without trouble
 	done, failed int
 	asked        int
+	gathered     int
 	programs     []program
 	log          []string
 }
@@ -158,6 +162,17 @@ func (c *commute) ask() {
 	c.note("process %d is to move to %s", d.Pid(), to)
 	c.s.Ctl("migrate", "--to", to, "--pid", strconv.Itoa(d.Pid()), "--timeout", "3s").Start()
 	c.asked++
+}
+
+// gather has all networks feed one of the downloads together, or one again: it may be refused.
+func (c *commute) gather() {
+	d, on := c.running[c.random.IntN(len(c.running))], "on"
+	if c.random.IntN(3) == 0 {
+		on = "off"
+	}
+	c.note("process %d: all networks together: %s", d.Pid(), on)
+	c.s.Ctl("aggregate", on, "--pid", strconv.Itoa(d.Pid())).Start()
+	c.gathered++
 }
 
 // collect compares what has ended.
