@@ -1,9 +1,13 @@
-// What several networks bring together: one download of 100 MB by the first alone, and by all, by turns.
+// What several networks bring together: one download of 100 MB by the first alone, and by all, by turns; over two, also by aria2 and by
+// Multipath TCP, of a server that both lead to. All connections use the same congestion control.
 
 package main
 
 import (
 	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
 	"time"
 
 	"midstream/e2e/lab"
@@ -11,7 +15,7 @@ import (
 
 // aggregated measures how long curl takes, against the links' rates, and the processor time against the same without Midstream.
 func aggregated(b *bench) {
-	const size, times = 100 << 20, 3
+	const size, times = 100_000_000, 3
 	first := lab.Link{Rate: 40e6, Delay: 10 * time.Millisecond, Queue: 50 * time.Millisecond}
 	for _, w := range []struct {
 		name   string
@@ -31,6 +35,7 @@ func aggregated(b *bench) {
 		}
 		inner := &lab.Stage{}
 		l := lab.New(inner, options...)
+		algorithm := l.Congestion("cubic", "reno")
 		root := b.path("aggregate")
 		lab.Content(inner, root, "file", size, 3)
 		const host = "download.example"
@@ -40,6 +45,8 @@ func aggregated(b *bench) {
 		}
 		argv := []string{"curl", "-sS", "-o", "/dev/null", "http://" + host + "/file"}
 		var alone, together, cpu sample
+		by := map[string]sample{}
+		others := b.others(inner, l, root)
 		for range runs(times) {
 			one := l.Command(argv...).Run()
 			p := l.Midstream(argv...)
@@ -50,12 +57,51 @@ func aggregated(b *bench) {
 			}
 			alone, together = append(alone, one.Elapsed.Seconds()), append(together, all.Elapsed.Seconds())
 			cpu = append(cpu, all.CPU.Seconds()/one.CPU.Seconds())
+			for name, argv := range others {
+				r := l.Command(append([]string{"timeout", "60"}, argv...)...).Run()
+				if r.Status != 0 && r.Status != 124 { // 60 seconds are a figure as well
+					b.Fatalf("bench: %v", r)
+				}
+				by[name] = append(by[name], r.Elapsed.Seconds())
+			}
 		}
 		// What a link carries of content is its rate without headers: 1448 octets of 1514.
 		least := size * 8 / (rate * 1448 / 1514)
 		b.report("100 MB over "+w.name+", s", together, "%.2f", w.bound*least)
-		b.note("the first network alone %s s; the links' rates %.2f s", alone.text("%.2f"), least)
+		b.note("the first network alone %s s; the links' rates %.2f s; %s", alone.text("%.2f"), least, algorithm)
+		for name, s := range by {
+			b.note("%s %s s", name, s.text("%.2f"))
+		}
 		b.report("the same, processor time to that without Midstream", cpu, "%.2f", 1.1)
 		inner.Clear()
 	}
+}
+
+// others are commands by which others than Midstream have two networks bring one file of a server that both lead to, by what they are.
+func (b *bench) others(t lab.T, l *lab.Lab, root string) map[string][]string {
+	const common = "203.0.113.80"
+	all := map[string][]string{}
+	n := l.Networks()
+	if len(n) != 2 {
+		return all
+	}
+	n[1].LeadTo(n[0], common)
+	n[0].Paced(root, lab.ServerOptions{Addresses: []string{common}, LimitRate: 1 << 30})
+	for i, n := range n {
+		// What is sent from a network's address goes over that network.
+		for _, line := range []string{fmt.Sprintf("rule add from %s table %d", n.Phone(), 100+i), fmt.Sprintf("route add default via %s dev %s table %d", n.Gateway(), n.Name, 100+i)} {
+			if text, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+				b.Fatalf("bench: ip %s: %s", line, text)
+			}
+		}
+	}
+	if _, err := exec.LookPath("aria2c"); err == nil {
+		all["aria2, not in order"] = []string{"aria2c", "-q", "--allow-overwrite=true", "--file-allocation=none", "-x2", "-s2", "-k1M", "--stream-piece-selector=inorder",
+			"--multiple-interface=" + n[0].Name + "," + n[1].Name, "-d", b.path("aria2"), "-o", "file", "http://" + common + "/file"}
+	}
+	if lab.MultipathIsThere() {
+		n[1].Multipath(n[0], "subflow")
+		all["Multipath TCP, where the server takes part"] = slices.Insert(l.GapClient("/dev/null", common, 80, "/file"), 1, "-m")
+	}
+	return all
 }

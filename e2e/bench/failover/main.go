@@ -22,12 +22,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"midstream/e2e/lab"
@@ -86,7 +84,7 @@ func main() {
 		kinds[0].version, kinds[1].version, older.version = tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS12
 		older.title = "without, TLS 1.2"
 		kinds[2] = older
-	} else if multipathIsThere() {
+	} else if lab.MultipathIsThere() {
 		kinds = append(kinds, kind{title: "MPTCP", multipath: true, limit: hung})
 	} else {
 		fmt.Println("This kernel has no Multipath TCP: socket(2) with IPPROTO_MPTCP fails, or net.mptcp.enabled is 0.")
@@ -157,42 +155,13 @@ func (k kind) cell(e event, runs int, level string) (string, error) {
 	return fmt.Sprintf("%.0f (%.0f)", ms(pauses[len(pauses)/2]), ms(pauses[len(pauses)-1])), nil
 }
 
-func multipathIsThere() bool {
-	enabled, err := os.ReadFile("/proc/sys/net/mptcp/enabled")
-	if err != nil || strings.TrimSpace(string(enabled)) == "0" {
-		return false
-	}
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 262) // IPPROTO_MPTCP
-	if err != nil {
-		return false
-	}
-	syscall.Close(fd)
-	return true
-}
-
 // common is the address of the one server that both networks lead to.
 const common = "203.0.113.80"
 
 // join lets the second network lead to the first one's server, and the phone use it as a backup path.
-func (s *scene) join(t lab.T) {
-	must := func(err error) {
-		if err != nil {
-			t.Fatalf("lead both networks to one server: %v", err)
-		}
-	}
-	a, b := s.first, s.next
-	a.AddAddress(common)
-	must(a.IP("link add between type veth peer name between netns "+b.Namespace.Name, "addr add 198.51.100.1/30 dev between",
-		"link set between up", "route add "+b.Address(0)+"/24 via 198.51.100.2"))
-	must(b.IP("addr add 198.51.100.2/30 dev between", "link set between up", "route add "+common+"/32 via 198.51.100.1"))
-	must(b.Do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644) }))
-	must(a.Command("ip", "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2"))
-	for _, line := range []string{"limits set subflow 2 add_addr_accepted 2", "endpoint add " + b.Phone() + " dev wwan0 subflow backup"} {
-		if text, err := exec.Command("ip", append([]string{"mptcp"}, strings.Fields(line)...)...).CombinedOutput(); err != nil {
-			must(fmt.Errorf("ip mptcp %s: %w: %s", line, err, text))
-		}
-	}
-	t.Cleanup(func() { exec.Command("ip", "mptcp", "endpoint", "flush").Run() })
+func (s *scene) join() {
+	s.next.LeadTo(s.first, common)
+	s.next.Multipath(s.first, "subflow backup")
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -226,7 +195,7 @@ func (k kind) measure(e event, level string) (time.Duration, error) {
 	sum := lab.Content(t, folder, "file", e.octets(), 1)
 	s := &scene{lab: l, t: t, first: l.Network("wlan0"), next: l.Network("wwan0"), under: k.standby != ""}
 	if k.multipath {
-		s.join(t)
+		s.join()
 	}
 	ca, port := "", 80
 	if k.version != 0 {
