@@ -244,7 +244,7 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 	}
 	begun, before := time.Now(), e.Received()
 	// The first of them says how far away servers are.
-	first, err := f.s.Open(ctx, ways[0].to)
+	first, err := ways[0].connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 	h := f.s.Asker(e)
 	known := h.Collect(ctx, time.Second)
 	// A connection is there; one round trip for the proof, one for the first octets, and one for them to become many.
-	at := known.End + int64(rate*(3*first.RTT()+20*time.Millisecond).Seconds())
+	at := known.End + int64(rate*(3*min(first.RTT(), longestTrip)+20*time.Millisecond).Seconds())
 	if e.Length()-at < leastTogether {
 		first.Reset()
 		return resume.ErrAgain
@@ -417,7 +417,16 @@ func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
 		w.ready = nil
 		return conn, nil
 	}
-	conn, err := w.s.Open(ctx, w.to)
+	conn, err := w.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// connect makes a connection to a server that may be asked now.
+func (w *wayTo) connect(ctx context.Context) (*dial.Conn, error) {
+	conn, err := connect(ctx, func(ctx context.Context) (*dial.Conn, error) { return w.s.Open(ctx, w.to) })
 	if err != nil {
 		return nil, fmt.Errorf("no connection: %w", err)
 	}
