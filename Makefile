@@ -183,7 +183,7 @@ else
 	$(GO) run ./e2e/programs -check -lanes 3 -only '^(curl|wget|Python urllib)$$'
 endif
 
-# What core/channel says of cgo/abi.h and cgo/why.def is made from those.
+# What core/channel says of cgo/abi.h, and core/reason of cgo/why.def, is made from those.
 .PHONY: mirror
 mirror:
 	$(MIRROR)

@@ -1,4 +1,4 @@
-// Mirror writes what core/channel says of cgo/abi.h and cgo/why.def: go run ./cgo/mirror, from the top of the tree. With -check it
+// Mirror writes what core/channel says of cgo/abi.h, and core/reason of cgo/why.def: go run ./cgo/mirror, from the top of the tree. With -check it
 // writes nothing, and fails where a file differs.
 package main
 
@@ -16,7 +16,7 @@ func main() {
 		file string
 		make func() ([]byte, error)
 	}{
-		{"core/channel/why.go", why},
+		{"core/reason/table.go", why},
 		{"core/channel/abi.go", layouts},
 	} {
 		if err := mirror(of.file, of.make, *check); err != nil {

@@ -5,7 +5,6 @@ package allowed
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/netif"
 	"midstream/core/netmon"
+	"midstream/core/reason"
 )
 
 // Rules are those of one configuration on one host. Safe for concurrent use.
@@ -44,46 +44,46 @@ func (r *Rules) MayLeave(iface string) bool {
 	return r.Config.Policy.LeaveTunnel || slices.Contains(r.Config.Policy.Prefer, iface)
 }
 
-// Astray says why a connection to the address must not be made over the interface, "" if it may: for a stream that is on the
+// Astray says why a connection to the address must not be made over the interface, if it must not: for a stream that is on the
 // interface own, or "" for none. An address that is not valid stands for any. It is for the kernel to say which route leads there, and
 // for the configuration to allow others.
-func (r *Rules) Astray(own, iface string, addr netip.Addr) string {
+func (r *Rules) Astray(own, iface string, addr netip.Addr) reason.Reason {
 	if addr = addr.Unmap(); r.MayLeave(iface) || addr.IsLoopback() || addr.IsLinkLocalUnicast() {
-		return ""
+		return reason.Reason{}
 	}
 	from, to := r.Link(own), r.Link(iface)
 	switch {
 	case own != iface && from.Tunnel:
-		return fmt.Sprintf("its connection goes through the tunnel %s, which is not to be left (policy.leave_tunnel)", own)
+		return reason.LeavesTunnel.With(own)
 	case own != "" && from.VRF != to.VRF:
-		return fmt.Sprintf("%s is in another VRF than the program's connection (policy.leave_tunnel)", iface)
+		return reason.OtherVrf.With(iface)
 	}
 	if !addr.IsValid() {
-		return ""
+		return reason.Reason{}
 	}
 	route, err := r.lookup(addr, from.VRF)
 	if err != nil || route.Local || route.Leads(to.Index) {
-		return "" // where no route leads there, the interface may have one of its own
+		return reason.Reason{} // where no route leads there, the interface may have one of its own
 	}
 	if through := r.Networks.State().Named(route.Index); through != "" && r.Link(through).Tunnel {
-		return fmt.Sprintf("the route to %s leads through the tunnel %s, which is not to be left (policy.leave_tunnel)", addr, through)
+		return reason.RoutedTunnel.With(addr, through)
 	}
 	// A rule has chosen the table. Where the interface is found in the main one only, the kernel would not use it.
 	if over, err := r.lookup(addr, to.Index); route.ByRule() && err == nil && !over.ByRule() {
-		return fmt.Sprintf("the kernel's rules lead to %s another way (policy.leave_tunnel)", addr)
+		return reason.RoutedByRule.With(addr)
 	}
-	return ""
+	return reason.Reason{}
 }
 
-// Unreachable says that no route leads to the address over the interface, "" if one may: connect(2) would look for it on the link.
-func (r *Rules) Unreachable(iface string, addr netip.Addr) string {
+// Unreachable says that no route leads to the address over the interface, if none does: connect(2) would look for it on the link.
+func (r *Rules) Unreachable(iface string, addr netip.Addr) reason.Reason {
 	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || r.MayLeave(iface) {
-		return ""
+		return reason.Reason{}
 	}
 	if to := r.Link(iface); to.Index != 0 {
 		if _, err := r.lookup(addr, to.Index); errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EACCES) {
-			return fmt.Sprintf("no route leads to %s over %s", addr, iface)
+			return reason.NoRoute.With(addr, iface)
 		}
 	}
-	return ""
+	return reason.Reason{}
 }

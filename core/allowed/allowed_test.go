@@ -64,7 +64,7 @@ func TestWhereAConnectionMayBeMade(t *testing.T) {
 	} {
 		r := host(t, c.routes)
 		r.Config.Policy.LeaveTunnel = c.leave
-		if why := r.Astray(c.own, c.to, c.addr); (why == "") != (c.why == "") || !strings.Contains(why, c.why) {
+		if why := r.Astray(c.own, c.to, c.addr).Error(); (why == "") != (c.why == "") || !strings.Contains(why, c.why) {
 			t.Errorf("%s: %q, not %q", name, why, c.why)
 		}
 	}
@@ -74,11 +74,11 @@ func TestNoConnectionIsMadeWhereNoRouteLeads(t *testing.T) {
 	r := host(t, map[int]netif.Found{2: {Index: []int{2}}})
 	server := netip.MustParseAddr("192.0.2.1")
 	for iface, want := range map[string]bool{"wlan0": false, "wwan0": true, "eth9": false} {
-		if why := r.Unreachable(iface, server); (why != "") != want {
+		if why := r.Unreachable(iface, server).Error(); (why != "") != want {
 			t.Errorf("%s: %q", iface, why)
 		}
 	}
-	if why := r.Unreachable("wwan0", netip.MustParseAddr("169.254.1.1")); why != "" {
+	if why := r.Unreachable("wwan0", netip.MustParseAddr("169.254.1.1")).Error(); why != "" {
 		t.Error(why)
 	}
 }

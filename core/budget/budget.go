@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"midstream/core/dial"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -32,9 +33,9 @@ func PlaceOf(iface string, conn *dial.Conn) Place { return Place{iface, conn.Rem
 
 // standing is how a place has answered lately.
 type standing struct {
-	refusals int       // in a row
-	until    time.Time // it is not asked again before
-	why      string    // what it has said
+	refusals int           // in a row
+	until    time.Time     // it is not asked again before
+	why      reason.Reason // what it has said
 }
 
 // Budget is what is left to ask for one exchange. The zero value is a full one. Safe for concurrent use.
@@ -50,10 +51,10 @@ type Budget struct {
 }
 
 // ErrSpent says that the exchange's budget is spent.
-var ErrSpent = &refusal.Refusal{Why: "it has been asked for too often within a minute, and nothing came of it", Spent: true}
+var ErrSpent = &refusal.Refusal{Why: reason.AskedTooOften.Alone(), Spent: true}
 
 // ErrRepeated says that a request has been made so often that it is not made once more.
-var ErrRepeated = &refusal.Refusal{Why: "its request has been repeated without an answer, and is not sent again", Spent: true}
+var ErrRepeated = &refusal.Refusal{Why: reason.Repeated.Alone(), Spent: true}
 
 func (b *Budget) clock() time.Time {
 	if b.now != nil {
@@ -115,7 +116,7 @@ func (b *Budget) Until(p Place) time.Time {
 }
 
 // refused takes note that the place has not given what it was asked for. after is how long it wants not to be asked.
-func (b *Budget) refused(by Place, why string, after time.Duration) {
+func (b *Budget) refused(by Place, why reason.Reason, after time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.places[by]

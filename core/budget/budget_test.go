@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -52,9 +53,9 @@ func TestARefusalIsFollowedByABackOff(t *testing.T) {
 		if err := b.ask(here, 0, Size); err != nil {
 			t.Fatalf("request %d: %v", i+1, err)
 		}
-		b.refused(here, "it says no", 0)
+		b.refused(here, reason.Answered.With(503), 0)
 		var early *refusal.Refusal
-		if err := b.ask(here, 0, Size); !errors.As(err, &early) || early.Until.Sub(*now) != want || early.Why != "it says no" {
+		if err := b.ask(here, 0, Size); !errors.As(err, &early) || early.Until.Sub(*now) != want || early.Why != reason.Answered.With(503) {
 			t.Fatalf("after %d refusals: %v", i+1, err)
 		}
 		if err := b.ask(there, 0, Size); err != nil {
@@ -66,7 +67,7 @@ func TestARefusalIsFollowedByABackOff(t *testing.T) {
 		t.Errorf("what was not asked was counted: %d", len(b.asked))
 	}
 	for range 100 { // never without end
-		b.refused(here, "", 0)
+		b.refused(here, reason.Reason{}, 0)
 	}
 	if got := b.places[here].until.Sub(*now); got != lastBackOff {
 		t.Errorf("after a hundred refusals %v", got)
@@ -76,7 +77,7 @@ func TestARefusalIsFollowedByABackOff(t *testing.T) {
 func TestChanceShortensABackOffByHalfAtMost(t *testing.T) {
 	b, now := clocked()
 	b.random = func(time.Duration) time.Duration { return 0 }
-	b.refused(here, "", 0)
+	b.refused(here, reason.Reason{}, 0)
 	if got := b.places[here].until.Sub(*now); got != firstBackOff/2 {
 		t.Errorf("%v", got)
 	}
@@ -84,7 +85,7 @@ func TestChanceShortensABackOffByHalfAtMost(t *testing.T) {
 
 func TestRetryAfterIsObeyed(t *testing.T) {
 	b, now := clocked()
-	b.refused(here, "", 30*time.Second)
+	b.refused(here, reason.Reason{}, 30*time.Second)
 	*now = now.Add(30*time.Second - 1)
 	if b.ask(here, 0, Size) == nil {
 		t.Error("asked too early")
@@ -93,7 +94,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	if err := b.ask(here, 0, Size); err != nil {
 		t.Error(err)
 	}
-	b.refused(here, "", 1<<62)
+	b.refused(here, reason.Reason{}, 1<<62)
 	if got := b.places[here].until.Sub(*now); got != longestAfter {
 		t.Errorf("%v", got)
 	}
@@ -104,7 +105,7 @@ func TestContentGivesTheBudgetBack(t *testing.T) {
 	for range Size {
 		b.ask(here, 5000, Size)
 	}
-	b.refused(there, "", 0)
+	b.refused(there, reason.Reason{}, 0)
 	if !b.Over(6000) {
 		t.Error("content that no answer has brought")
 	}
@@ -138,7 +139,7 @@ func TestWhatCountsAsARefusal(t *testing.T) {
 		err  error
 		want int
 	}{
-		{"a refusal", refusal.New("other content"), 1},
+		{"a refusal", refusal.New(reason.OctetsDiffer.Alone()), 1},
 		{"a refusal for a while", &refusal.Refusal{Passing: true}, 1},
 		{"a wish for more", &refusal.Refusal{More: true}, 0},
 		{"no request at all", ErrSpent, 0},

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"midstream/core/reason"
 )
 
 func TestMessagesAreReadAsTheyWereWritten(t *testing.T) {
@@ -52,7 +54,7 @@ func FuzzDecode(f *testing.F) {
 		ParsePosition(m.Data)
 		ParseInfo(m.Data)
 		ParseHandover(m.Data)
-		if r, err := ParseReason(m.Data); err == nil && (r.Error() == "") != (r.Why == 0) {
+		if r, err := reason.Parse(m.Data); err == nil && (r.Error() == "") != r.None() {
 			t.Errorf("reason %d: %q", r.Why, r.Error())
 		}
 	})

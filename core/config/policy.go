@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"midstream/core/policy"
+	"midstream/core/reason"
 )
 
 // Policy is what the user wants of the interface manager.
@@ -72,23 +73,23 @@ type Criterion struct {
 
 // Excluded says which criterion leaves a session alone, "" if none does. command is the command line, length -1
 // where unknown.
-func (s Sessions) Excluded(command, host string, port uint16, length int64) string {
+func (s Sessions) Excluded(command, host string, port uint16, length int64) reason.Reason {
 	program, _, _ := strings.Cut(command, " ")
 	program = filepath.Base(program)
 	for i := range s.Exclude {
 		if s.Exclude[i].Matches(program, host, port, length) {
-			return "the configuration excludes it: [[sessions.exclude]] " + s.Exclude[i].String()
+			return reason.Excluded.With(s.Exclude[i])
 		}
 	}
 	for i := range s.Include {
 		if s.Include[i].Matches(program, host, port, length) {
-			return ""
+			return reason.Reason{}
 		}
 	}
 	if len(s.Include) > 0 {
-		return "the configuration does not include it: no [[sessions.include]] matches"
+		return reason.NotIncluded.Alone()
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // String writes the criterion as one line of TOML.

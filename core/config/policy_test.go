@@ -66,7 +66,7 @@ func TestSessionsAreExcludedByAllThatACriterionSets(t *testing.T) {
 		{"curl http://x/", 8080, -1, false},
 		{"curl http://x/", 80, 1000, false},
 	} {
-		if got := c.Sessions.Excluded(x.command, "h", x.port, x.length) != ""; got != x.want {
+		if got := !c.Sessions.Excluded(x.command, "h", x.port, x.length).None(); got != x.want {
 			t.Errorf("%+v excluded: %t", x, got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/allowed"
 	"midstream/core/manager"
+	"midstream/core/reason"
 )
 
 // word is what holds the stream to an interface. With its mu.
@@ -17,8 +18,8 @@ type word struct {
 	evidence allowed.Evidence // what connecting has shown of the network
 }
 
-// Barred implements liaison.Stream and migration.Stream: it says why the stream must not be continued over the interface, "" if it may.
-func (s *Stream) Barred(iface string) string {
+// Barred implements liaison.Stream and migration.Stream: it says why the stream must not be continued over the interface, if it must not.
+func (s *Stream) Barred(iface string) reason.Reason {
 	return s.c.reach.Astray(s.Place(), iface)
 }
 

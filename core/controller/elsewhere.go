@@ -2,12 +2,11 @@
 package controller
 
 import (
-	"errors"
-
 	"midstream/core/config"
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/resume"
 )
 
@@ -23,7 +22,7 @@ func (s *Stream) Elsewhere(e *exchange.Exchange) []elsewhere.Place {
 // Foreign implements migration.Stream.
 func (s *Stream) Foreign(iface string, p elsewhere.Place, e *exchange.Exchange) (*http1.Request, resume.Destination, error) {
 	if !e.Asked() {
-		return nil, resume.Destination{}, errors.New("the request is not complete")
+		return nil, resume.Destination{}, reason.RequestIncomplete
 	}
 	request, err := e.Request.Elsewhere(p.URL)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/netif"
+	"midstream/core/reason"
 	"midstream/core/recovery"
 	"midstream/core/relay"
 )
@@ -42,7 +43,7 @@ func (f *failure) pending() bool { return f != nil && !f.over && (f.held || f.pa
 // guard tells the shim whether the program is to be held when the stream's connection fails. With s.mu.
 func (s *Stream) guard() {
 	e := s.current()
-	on, as := s.c.config.Failover.Enabled && e != nil && e.Asked() && !netif.InHost(s.iface) && s.why() == "", channel.GuardNone
+	on, as := s.c.config.Failover.Enabled && e != nil && e.Asked() && !netif.InHost(s.iface) && s.why().None(), channel.GuardNone
 	if on {
 		as = e.Guard()
 	}
@@ -69,8 +70,8 @@ func (s *Stream) fail(m channel.Message) {
 		return
 	}
 	e := s.current()
-	if e == nil || !e.Asked() || !s.c.config.Failover.Enabled || s.why() != "" {
-		s.giveUpHeld("it cannot be moved")
+	if e == nil || !e.Asked() || !s.c.config.Failover.Enabled || !s.why().None() {
+		s.giveUpHeld(reason.Immovable)
 		return
 	}
 	s.c.log.Info().Str("session", s.name()).Int64("received", m.B).Int64("errno", m.A).Msg("the connection has ended early")
@@ -105,7 +106,7 @@ func (s *Stream) lookAtPath() {
 	if s.feeding.Several() {
 		why = "" // the others go on
 	}
-	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why() == ""
+	guarded, idle := s.guarded && s.current() != nil, s.current() == nil && s.last != nil && s.why().None()
 	iface, busy := s.iface, s.recovering || s.leaving
 	s.leaving = s.leaving || why != "" && !guarded && idle && !busy && s.c.config.Failover.Enabled
 	if why != "" {
@@ -142,7 +143,7 @@ func (s *Stream) pathLost() string {
 // that it is barred from.
 func (s *Stream) Order() []string {
 	own, _ := s.Where()
-	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return s.Barred(iface) != "" })
+	ranked := slices.DeleteFunc(s.c.manager.Order(s.Need()), func(iface string) bool { return !s.Barred(iface).None() })
 	networks := s.c.networks.State()
 	var list []string
 	for _, name := range ranked {
@@ -182,7 +183,7 @@ func (s *Stream) leaveIdle() {
 	}
 	defer s.turn.Give()
 	s.mu.Lock()
-	idle, last := s.current() == nil && s.last != nil && s.why() == "", s.last
+	idle, last := s.current() == nil && s.last != nil && s.why().None(), s.last
 	lost := s.pathLost() != ""
 	s.mu.Unlock()
 	if idle && lost {
@@ -231,7 +232,7 @@ func (s *Stream) waitParked(f *failure, e *exchange.Exchange) {
 }
 
 // GiveUp implements recovery.Stream: it lets a program that waits see how its connection ended.
-func (s *Stream) GiveUp(why string) {
+func (s *Stream) GiveUp(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed.pending() {
@@ -240,10 +241,10 @@ func (s *Stream) GiveUp(why string) {
 }
 
 // giveUpHeld lets the program see how its connection ended. With s.mu.
-func (s *Stream) giveUpHeld(why string) {
+func (s *Stream) giveUpHeld(why error) {
 	s.failed.over = true
-	s.c.log.Info().Str("session", s.name()).Str("why", why).Msg("the program is told of the failure")
-	s.publish(control.EventRefused, "not recovered: "+why, map[string]any{"reason": why})
+	s.c.log.Info().Str("session", s.name()).Str("why", why.Error()).Msg("the program is told of the failure")
+	s.publish(control.EventRefused, "not recovered: "+why.Error(), map[string]any{"reason": why.Error()})
 	s.giveUp(int64(s.failed.errno))
 }
 

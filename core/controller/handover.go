@@ -11,6 +11,7 @@ import (
 	"midstream/core/delivery"
 	"midstream/core/dial"
 	"midstream/core/exchange"
+	"midstream/core/reason"
 	"midstream/core/relay"
 	"midstream/core/resume"
 	"midstream/core/twin"
@@ -18,7 +19,7 @@ import (
 
 var (
 	errClosed = twin.ErrClosed
-	errOver   = errors.New("the exchange has ended meanwhile")
+	errOver   = error(reason.ExchangeEnded)
 )
 
 // descriptor is what is on the program's descriptor, and how that changes: one arming at a time. With the stream's mu, but for arming.
@@ -43,7 +44,7 @@ func (s *Stream) Switch(ctx context.Context, conn *dial.Conn, exchange uint64, h
 	}
 	position, err := s.awaitReply(ctx, limit)
 	var refused *delivery.Unmoved
-	if errors.As(err, &refused) && refused.Retry() == channel.RetryAnew {
+	if errors.As(err, &refused) && refused.Retry() == reason.RetryAnew {
 		err = resume.ErrAgain
 	}
 	return position, err
@@ -136,7 +137,7 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		s.mu.Lock()
 		reply, closed, left, changed := s.reply, s.closed, s.left, s.changed
 		if s.bounded {
-			left = channel.Reason{} // it needs the rest all the same
+			left = reason.Reason{} // it needs the rest all the same
 		}
 		held := s.failed != nil && s.failed.held
 		if reply != nil {
@@ -149,11 +150,11 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 		case reply != nil && left.Why != 0:
 			return channel.Position{}, &delivery.Unmoved{Reason: left, At: reply.A}
 		case reply != nil:
-			reason, err := channel.ParseReason(reply.Data)
+			why, err := reason.Parse(reply.Data)
 			if err != nil {
 				return channel.Position{}, err
 			}
-			return channel.Position{}, &delivery.Unmoved{Reason: reason, At: reply.A}
+			return channel.Position{}, &delivery.Unmoved{Reason: why, At: reply.A}
 		case closed:
 			return channel.Position{}, errClosed
 		case left.Why != 0 && !calledOff:
@@ -171,7 +172,7 @@ func (s *Stream) awaitReply(ctx context.Context, limit time.Duration) (channel.P
 			s.callOff()
 			timer = time.After(shimLimit)
 			if limit == 0 {
-				return channel.Position{}, errors.New("the shim does not answer")
+				return channel.Position{}, reason.ShimSilent
 			}
 			limit = 0
 		case <-done:

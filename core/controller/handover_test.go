@@ -15,6 +15,7 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/netif"
 	"midstream/core/netmon"
+	"midstream/core/reason"
 	"midstream/core/relay"
 )
 
@@ -73,7 +74,7 @@ func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 		}
 		second := ch.sent[len(ch.sent)-1].Arming
 		s.handle(channel.Message{Kind: channel.Moved, Exchange: 1, Arming: first, Data: make([]byte, 64)})
-		s.handle(channel.Message{Kind: channel.Unmoved, Exchange: 1, Arming: second, Data: channel.Reason{Why: channel.WhyFarther}.Encode()})
+		s.handle(channel.Message{Kind: channel.Unmoved, Exchange: 1, Arming: second, Data: reason.Reason{Why: reason.Farther}.Encode()})
 		if _, err := s.awaitReply(t.Context(), 0); err == nil || err.Error() != "the program has come farther" {
 			t.Errorf("got %v", err)
 		}

@@ -16,6 +16,7 @@ import (
 	"midstream/core/liaison"
 	"midstream/core/manager"
 	"midstream/core/netif"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -98,7 +99,7 @@ func (s *Stream) Carry(ctx context.Context, d manager.Decision) (m *control.Migr
 	if errors.As(err, &no) {
 		s.mu.Lock()
 		if e := s.current(); e != nil {
-			e.RefuseOver(d.To, no.Why)
+			e.RefuseOver(d.To, no.Why.Error())
 		}
 		s.mu.Unlock()
 	}
@@ -149,7 +150,7 @@ func (s *Stream) Need() manager.Stream {
 	defer s.mu.Unlock()
 	n := manager.Stream{
 		ID: s.name(), PID: s.c.pid, Command: s.owner.command, Interface: s.iface, Server: s.server.String(),
-		Length: -1, Why: s.why(),
+		Length: -1, Why: s.why().Error(),
 	}
 	n.Movable = n.Why == ""
 	n.Held = s.asked != "" && s.asked == s.iface
@@ -169,11 +170,11 @@ func (s *Stream) Need() manager.Stream {
 	return n
 }
 
-// excluded says why the configuration leaves the stream alone, "" if it does not. With s.mu.
-func (s *Stream) excluded(e *exchange.Exchange) string {
+// excluded says why the configuration leaves the stream alone, if it does. With s.mu.
+func (s *Stream) excluded(e *exchange.Exchange) reason.Reason {
 	sessions := &s.c.config.Sessions
 	if len(sessions.Include)+len(sessions.Exclude) == 0 {
-		return ""
+		return reason.Reason{}
 	}
 	length := int64(-1)
 	if e != nil {

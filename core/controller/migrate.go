@@ -3,7 +3,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/holders"
 	"midstream/core/migration"
+	"midstream/core/reason"
 	"midstream/core/turn"
 )
 
@@ -60,7 +60,7 @@ func (s moved) At(ctx context.Context, to string) bool {
 	if e == nil {
 		e = s.last
 	}
-	well := s.why() == "" && s.failed == nil && s.pathLost() == ""
+	well := s.why().None() && s.failed == nil && s.pathLost() == ""
 	s.mu.Unlock()
 	if own != to || !well || e == nil {
 		return false
@@ -91,7 +91,7 @@ func (s *Stream) Unshared(ctx context.Context) error {
 		return err
 	}
 	if info.PastHooks {
-		return errors.New("the program reads it past Midstream's hooks")
+		return reason.ReadsPast
 	}
 	// A child that has just been forked is about to end or to execute another program, and closes the socket then.
 	for end := time.Now().Add(childhood); info.Forked || holders.HasChildren(); {
@@ -100,7 +100,7 @@ func (s *Stream) Unshared(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(end) || ctx.Err() != nil {
-			return fmt.Errorf("process %d holds it as well", pid)
+			return reason.HeldElsewhere.With(pid)
 		}
 		time.Sleep(holders.Age + time.Millisecond) // nothing announces it
 	}

@@ -65,7 +65,7 @@ func (s recovered) State() recovery.State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return recovery.State{
-		Exchange: s.current(), Movable: s.why() == "", Closed: s.closed,
+		Exchange: s.current(), Movable: s.why().None(), Closed: s.closed,
 		Held: s.failed.pending(), Told: s.failed != nil && s.failed.over, Released: s.failed.pending() && s.failed.hold.released, Kept: s.kept,
 		Lost: s.pathLost() != "", Several: s.feeding.Several(), Flow: s.flow, Interface: s.iface, Server: s.server, Changed: s.changed,
 	}

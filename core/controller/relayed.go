@@ -82,7 +82,7 @@ func (r relayed) Adopt(exchange uint64) (all []relay.Later) {
 		case !later.Asked():
 			all = append(all, relay.Later{})
 		default:
-			all = append(all, relay.Later{Method: later.Request.Method, Repeatable: later.Immovable() == ""})
+			all = append(all, relay.Later{Method: later.Request.Method, Repeatable: later.Immovable().None()})
 		}
 	}
 	return all

@@ -74,16 +74,16 @@ func (c *Controller) hold(session string) control.MigrateResult {
 	for _, s := range streams {
 		s.mu.Lock()
 		why := s.why()
-		if why == "" && !s.closed {
+		if why.None() && !s.closed {
 			s.kept, s.asked = true, s.iface
 			s.change()
 		}
 		s.mu.Unlock()
 		switch {
-		case why == "":
+		case why.None():
 			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), OK: true})
 		case session != "":
-			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), Reason: why})
+			result.Streams = append(result.Streams, control.StreamResult{ID: s.name(), Reason: why.Error()})
 		}
 	}
 	return result

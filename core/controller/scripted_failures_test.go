@@ -12,6 +12,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/netif/nettest"
+	"midstream/core/reason"
 	"midstream/core/recovery"
 )
 
@@ -105,7 +106,7 @@ func testNotParked(t *testing.T, p *scripted, film []byte) {
 	if h.Former != channel.Keep {
 		t.Fatalf("%+v", h)
 	}
-	p.refuse(o, channel.WhyNoDescriptor)
+	p.refuse(o, reason.NoDescriptor)
 	o, h = p.armed()
 	p.carryOut(o, h)
 	p.readAll(film)
@@ -214,5 +215,5 @@ func testIdleOnALostPath(t *testing.T, w *world) {
 	p.c.networks.Use(&lost)
 	p.readAll(short)
 	o := p.next(channel.Arm)
-	p.refuse(o, channel.WhyClosed)
+	p.refuse(o, reason.Closed)
 }

@@ -9,6 +9,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/migration"
 	"midstream/core/netif/nettest"
+	"midstream/core/reason"
 )
 
 const etag = `"one"`
@@ -104,7 +105,7 @@ func testWhileItReads(t *testing.T, p *scripted, film []byte) {
 func testRefused(t *testing.T, p *scripted, film []byte) {
 	done := p.migrate("wwan0")
 	o, _ := p.armed()
-	p.refuse(o, channel.WhyCallStays)
+	p.refuse(o, reason.CallStays)
 	if m := p.await(done); m.error == nil || m.Error() != "a call of the program's on the descriptor does not return" {
 		t.Errorf("%+v, %v", m.Migration, m.error)
 	}
@@ -120,7 +121,7 @@ func testRefused(t *testing.T, p *scripted, film []byte) {
 func testMovedOn(t *testing.T, p *scripted, film []byte) {
 	done := p.migrate("wwan0")
 	o, _ := p.armed()
-	p.refuse(o, channel.WhyForked)
+	p.refuse(o, reason.Forked)
 	again, h := p.armed()
 	if again.Arming == o.Arming {
 		t.Errorf("both armings are number %d", o.Arming)
@@ -137,7 +138,7 @@ func testMovesOnForEver(t *testing.T, p *scripted) {
 	done := p.migrate("wwan0")
 	for range migration.MaxAttempts {
 		o, _ := p.armed()
-		p.refuse(o, channel.WhyElsewhere)
+		p.refuse(o, reason.Elsewhere)
 	}
 	if m := p.await(done); m.error == nil {
 		t.Errorf("%+v", m.Migration)
@@ -149,7 +150,7 @@ func testMovesOnForEver(t *testing.T, p *scripted) {
 func testNotAsFar(t *testing.T, p *scripted, film []byte) {
 	done := p.migrate("wwan0")
 	o, _ := p.armed()
-	p.refuse(o, channel.WhyNotAsFar)
+	p.refuse(o, reason.NotAsFar)
 	o, h := p.armed()
 	if h.When != channel.Now || h.At > int64(len(p.got)) {
 		t.Errorf("%+v where the program has %d", h, len(p.got))
@@ -166,7 +167,7 @@ func testAtTheEnd(t *testing.T, p *scripted, film []byte) {
 	done := p.migrate("wwan0")
 	o, _ := p.armed()
 	p.readAll(film)
-	p.refuse(o, channel.WhyOver)
+	p.refuse(o, reason.Over)
 	o, h := p.armed()
 	if h.Place != channel.AtEnd || h.When != channel.Now || h.What != channel.Socket {
 		t.Errorf("%+v", h)
@@ -182,7 +183,7 @@ func testAtTheEnd(t *testing.T, p *scripted, film []byte) {
 
 func testLeftAlone(t *testing.T, p *scripted) {
 	s := p.stream()
-	p.tell(channel.Left, channel.Message{Data: channel.Reason{Why: channel.WhyDuplicated}.Encode()})
+	p.tell(channel.Left, channel.Message{Data: reason.Reason{Why: reason.Duplicated}.Encode()})
 	const why = "the connection has several descriptors"
 	eventually(t, "the reason is listed", func() bool { return s.session().Why == why })
 	if m := p.await(p.migrate("wwan0")); m.error == nil || m.Error() != why {
@@ -197,7 +198,7 @@ func testClosedMeanwhile(t *testing.T, p *scripted) {
 	o, _ := p.armed()
 	p.tell(channel.Closed, channel.Message{})
 	p.next(channel.Release)
-	p.refuse(o, channel.WhyClosed)
+	p.refuse(o, reason.Closed)
 	if m := p.await(done); m.error == nil || !strings.Contains(m.Error(), "closed it") {
 		t.Errorf("%+v, %v", m.Migration, m.error)
 	}
@@ -237,7 +238,7 @@ func testSkippedInVain(t *testing.T, w *world, film []byte) {
 	p.read(100_000)
 	done := p.migrate("wwan0")
 	o, _ := p.armed()
-	p.refuse(o, channel.WhyForked)
+	p.refuse(o, reason.Forked)
 	if m := p.await(done); m.error == nil || !strings.Contains(m.Error(), "skipped in vain") {
 		t.Errorf("%+v, %v", m.Migration, m.error)
 	}

@@ -21,6 +21,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/reason"
 )
 
 // patience bounds every wait of a test: what is waited for comes in milliseconds on a machine that has nothing else to do.
@@ -340,9 +341,9 @@ func (p *scripted) carryOut(o order, h channel.Handover) {
 }
 
 // refuse answers an arming with a reason.
-func (p *scripted) refuse(o order, why channel.Why) {
+func (p *scripted) refuse(o order, why reason.Code) {
 	syscall.Close(o.fd)
-	p.tell(channel.Unmoved, channel.Message{Exchange: o.Exchange, Arming: o.Arming, A: int64(len(p.got)), Data: channel.Reason{Why: why}.Encode()})
+	p.tell(channel.Unmoved, channel.Message{Exchange: o.Exchange, Arming: o.Arming, A: int64(len(p.got)), Data: reason.Reason{Why: why}.Encode()})
 }
 
 // stream waits for the controller to know of the stream and of its present exchange's head.

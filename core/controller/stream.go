@@ -12,6 +12,7 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/migration"
+	"midstream/core/reason"
 	"midstream/core/standby"
 	"midstream/core/together"
 	"midstream/core/turn"
@@ -45,7 +46,7 @@ type Stream struct {
 	exchanges []*exchange.Exchange // requests not yet answered in full, in order; the first is being answered
 	last      *exchange.Exchange   // the last one that is done
 	bound     bool                 // a request has authenticated the connection (RFC 4559 §6)
-	left      channel.Reason       // why it is left alone
+	left      reason.Reason        // why it is left alone
 	closed    bool
 	tls       *twin.Session // nil where HTTP is in the clear
 	info      *channel.Message
@@ -127,7 +128,7 @@ func (s *Stream) handle(m channel.Message) {
 				s.bound = true
 			}
 			if s.bound {
-				e.Refuse("the authentication is bound to the connection")
+				e.Refuse(reason.AuthBound.Alone())
 			}
 			s.publish(control.EventExchange, "request for "+e.URL(s.opened.Peer.String()), nil)
 		}
@@ -141,7 +142,7 @@ func (s *Stream) handle(m channel.Message) {
 			e.EndInterim()
 		} else if m.Flags&channel.Last != 0 {
 			e.EndHead(channel.Phase(m.A), m.B)
-			movable := e.Why() == ""
+			movable := e.Why().None()
 			if movable && (e.Live() != nil || len(s.Elsewhere(e)) > 0) {
 				s.c.shim.Keep(s.slot, s.id, true) // nothing else will prove that another server has the same
 			}
@@ -160,7 +161,7 @@ func (s *Stream) handle(m channel.Message) {
 	case channel.Done:
 		s.done(m)
 	case channel.Left:
-		s.left, _ = channel.ParseReason(m.Data)
+		s.left, _ = reason.Parse(m.Data)
 		s.c.log.Debug().Str("session", s.name()).Str("why", s.left.Error()).Msg("left alone")
 	case channel.Closed:
 		s.closed = true
@@ -263,36 +264,36 @@ func (s *Stream) current() *exchange.Exchange {
 	return s.exchanges[0]
 }
 
-// why says why the stream cannot be moved now, "" if it can. With s.mu.
-func (s *Stream) why() string {
+// why says why the stream cannot be moved now, if it cannot. With s.mu.
+func (s *Stream) why() reason.Reason {
 	switch e := s.current(); {
 	case s.c.wrong != nil:
-		return "the configuration is wrong: " + s.c.wrong.Error()
+		return reason.ConfigWrong.With(s.c.wrong)
 	case s.closed:
-		return "the program has closed it"
+		return reason.Closed.Alone()
 	case s.left.Why != 0:
-		return s.left.Error()
+		return s.left
 	case !s.opened.Peer.IsValid():
-		return "its server is not known"
+		return reason.NoServer.Alone()
 	case s.failed != nil && !s.failed.pending() && e != nil:
-		return "its connection has ended"
+		return reason.Ended.Alone()
 	case s.tls != nil && !s.tls.Movable:
-		return "its TLS session cannot be continued"
+		return reason.TwinNotCaptured.Alone()
 	case e == nil && s.last == nil:
-		return "no request has been sent"
+		return reason.NotAsked.Alone()
 	case e == nil:
-		return ""
-	case e.Immovable() != "":
+		return reason.Reason{}
+	case !e.Immovable().None():
 		return e.Immovable()
-	case s.excluded(e) != "":
+	case !s.excluded(e).None():
 		return s.excluded(e)
 	}
 	for _, later := range s.exchanges[1:] {
-		if why := later.Immovable(); why != "" {
-			return "a request that waits for its answer cannot be repeated: " + why
+		if why := later.Immovable(); !why.None() {
+			return reason.LaterRequest.With(why)
 		}
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // session describes the stream for lists.
@@ -303,7 +304,7 @@ func (s *Stream) session() control.Session {
 	out := control.Session{
 		ID: s.name(), PID: s.owner.pid, FD: s.owner.fd, Command: s.owner.command, Via: s.owner.via,
 		Interface: s.iface, Server: s.server.String(),
-		State: control.StateIdle, Why: s.why(),
+		State: control.StateIdle, Why: s.why().Error(),
 		Migrations: append([]control.Migration(nil), s.history...),
 		Paths:      paths,
 	}

@@ -3,7 +3,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 
 	"midstream/core/budget"
 	"midstream/core/channel"
@@ -11,6 +10,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/relay"
 	"midstream/core/resume"
@@ -35,7 +35,7 @@ func Restart(ctx context.Context, s Stream, conn *dial.Conn, rt resume.Destinati
 func restartOnce(ctx context.Context, s Stream, conn *dial.Conn, rt resume.Destination, e *exchange.Exchange, p budget.Permit) (*Outcome, error) {
 	octets := http1.ResumeRequest(e.Request, -1, -1, "", rt.Form)
 	if octets == nil {
-		return nil, errors.New("the request cannot be repeated")
+		return nil, reason.NotRepeated
 	}
 	if err := e.Complete(octets); err != nil {
 		return nil, err

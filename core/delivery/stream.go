@@ -12,6 +12,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/relay"
 	"midstream/core/resume"
 )
@@ -54,6 +55,6 @@ type Outcome struct {
 
 // Unmoved is the shim's refusal of a hand-over.
 type Unmoved struct {
-	channel.Reason
+	reason.Reason
 	At int64 // content octets that the program had been handed then
 }

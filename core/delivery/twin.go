@@ -12,6 +12,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/resume"
 	"midstream/core/twin"
@@ -54,7 +55,7 @@ func restartTwin(ctx context.Context, s Stream, conn *dial.Conn, e *exchange.Exc
 	defer conn.Close()
 	f, err := a.Framing(e.Request.Method)
 	if err != nil {
-		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
+		return nil, refusal.New(reason.OtherFraming.Alone())
 	}
 	if _, err := conn.Discard(len(head)); err != nil {
 		return nil, refusal.Broken(ctx, err)

@@ -13,6 +13,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/resume"
 )
 
@@ -40,9 +41,9 @@ type Exchange struct {
 	done          bool   // the response has been read to its end
 	closed        bool   // the program has closed the stream
 	refused       map[string]refused
-	live          *Live  // where it has no length, and is continued by its content
-	why           string // why it cannot be moved, "" if it can
-	awaitsUpgrade bool   // it cannot before the answer has come, and is not 101
+	live          *Live         // where it has no length, and is continued by its content
+	why           reason.Reason // why it cannot be moved, if it cannot
+	awaitsUpgrade bool          // it cannot before the answer has come, and is not 101
 }
 
 // New returns an exchange of whose request nothing has come yet.
@@ -63,7 +64,7 @@ func (e *Exchange) AddRequest(octets []byte, last bool) {
 	}
 	request, err := http1.ParseRequest(http1.Conceal(e.octets))
 	if err != nil {
-		e.why = "the request is malformed: " + err.Error()
+		e.why = reason.RequestMalformed.With(err)
 		return
 	}
 	e.Request = request
@@ -94,12 +95,12 @@ func (e *Exchange) EndHead(phase channel.Phase, length int64) {
 	defer e.mu.Unlock()
 	response, err := http1.ParseResponse(e.answer)
 	if err != nil {
-		e.refuse("the response is malformed: " + err.Error())
+		e.refuse(reason.ResponseMalformed.With(err))
 		return
 	}
 	e.Response, e.Begun, e.answered = response, time.Now(), true
 	if e.Request == nil {
-		e.refuse("the server answered before the request's end")
+		e.refuse(reason.ResponseEarly.Alone())
 	}
 	e.First, e.Last, e.Total = 0, -1, -1
 	method := "GET"
@@ -108,16 +109,16 @@ func (e *Exchange) EndHead(phase channel.Phase, length int64) {
 	}
 	e.Framing, err = response.Framing(method)
 	if err != nil {
-		e.refuse(err.Error())
+		e.refuse(reason.Framing.With(err))
 		return
 	}
 	if !e.agrees(phase, length) {
-		e.refuse("its framing is ambiguous")
+		e.refuse(reason.FramingAmbiguous.Alone())
 		return
 	}
 	e.Validators = response.Validators()
 	why := e.Locate()
-	if e.live = e.liveStream(); e.live == nil && why != "" {
+	if e.live = e.liveStream(); e.live == nil && !why.None() {
 		e.refuse(why)
 	}
 }
@@ -224,33 +225,33 @@ func (e *Exchange) HeadLength() int {
 	return len(e.answer)
 }
 
-// Why says why it cannot be moved whatever comes, "" if that is not known.
-func (e *Exchange) Why() string {
+// Why says why it cannot be moved whatever comes, if that is known.
+func (e *Exchange) Why() reason.Reason {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.why
 }
 
-// Immovable says why it cannot be moved now, "" if it can.
-func (e *Exchange) Immovable() string {
+// Immovable says why it cannot be moved now, if it cannot.
+func (e *Exchange) Immovable() reason.Reason {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.why == "" && e.awaitsUpgrade && !e.answered {
-		return "the server may still answer in the other protocol that the request asks for (Upgrade)"
+	if e.why.None() && e.awaitsUpgrade && !e.answered {
+		return reason.AwaitsUpgrade.Alone()
 	}
 	return e.why
 }
 
 // Refuse says why it cannot be moved, unless something else has been said.
-func (e *Exchange) Refuse(why string) {
+func (e *Exchange) Refuse(why reason.Reason) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.refuse(why)
 }
 
 // refuse is Refuse. With mu.
-func (e *Exchange) refuse(why string) {
-	if e.why == "" {
+func (e *Exchange) refuse(why reason.Reason) {
+	if e.why.None() {
 		e.why = why
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/config"
+	"midstream/core/reason"
 	"midstream/core/resume"
 )
 
@@ -62,7 +63,7 @@ func TestAHeadComesInPieces(t *testing.T) {
 		t.Error("half a request")
 	}
 	e.AddRequest([]byte(request[20:]), true)
-	if !e.Asked() || e.Answering() || !e.InHead() || e.Why() != "" || e.URL("192.0.2.1:80") != "http://a.example/film" {
+	if !e.Asked() || e.Answering() || !e.InHead() || !e.Why().None() || e.URL("192.0.2.1:80") != "http://a.example/film" {
 		t.Errorf("asked: %q, %q", e.Why(), e.URL("192.0.2.1:80"))
 	}
 	e.AddAnswer([]byte("HTTP/1.1 103 Early Hints\r\n\r\n"))
@@ -73,7 +74,7 @@ func TestAHeadComesInPieces(t *testing.T) {
 	}
 	e.AddAnswer([]byte(head[10:]))
 	e.EndHead(channel.PhaseLength, 6000)
-	if !e.Answered() || e.InHead() || e.Length() != 6000 || e.Immovable() != "" || !e.Persistent() {
+	if !e.Answered() || e.InHead() || e.Length() != 6000 || !e.Immovable().None() || !e.Persistent() {
 		t.Errorf("answered: %d octets, %q", e.Length(), e.Immovable())
 	}
 }
@@ -100,12 +101,13 @@ func TestWhatCannotBeMovedSaysWhy(t *testing.T) {
 			e.AddAnswer([]byte(c.head))
 			e.EndHead(c.phase, c.length)
 		}
-		if why := e.Immovable(); c.why == "" && why != "" || !strings.Contains(why, c.why) {
+		if why := e.Immovable().Error(); c.why == "" && why != "" || !strings.Contains(why, c.why) {
 			t.Errorf("%q, not %q", why, c.why)
 		}
-		before := e.Immovable()
-		if e.Refuse("something else"); before != "" && e.Why() != "" && e.Why() != "something else" && e.Immovable() != before {
-			t.Errorf("%q has become %q", before, e.Immovable())
+		before := e.Why()
+		e.Refuse(reason.AuthBound.Alone())
+		if now := e.Why(); before.None() && now.Why != reason.AuthBound || !before.None() && now != before {
+			t.Errorf("%q has become %q", before, now)
 		}
 	}
 }

@@ -5,49 +5,51 @@ package http1
 import (
 	"bytes"
 	"strings"
+
+	"midstream/core/reason"
 )
 
 // Movable reports whether the request can be repeated elsewhere for the rest of
-// its content; why is a short sentence where it cannot. The response has its own
+// its content; why says why it cannot. The response has its own
 // conditions beside these, and see AwaitsUpgrade.
-func (r *Request) Movable() (ok bool, why string) {
+func (r *Request) Movable() (ok bool, why reason.Reason) {
 	why = r.immovable()
-	return why == "", why
+	return why.None(), why
 }
 
-func (r *Request) immovable() string {
+func (r *Request) immovable() reason.Reason {
 	switch {
 	case r.Method == "HEAD":
-		return "the response to a HEAD request has no content to move"
+		return reason.Head.Alone()
 	case r.Method != "GET":
-		return "only GET requests can be moved"
+		return reason.NotGet.Alone()
 	case r.Has("Expect"):
-		return "the request carries an expectation (Expect)"
+		return reason.Expect.Alone()
 	case r.Has("Transfer-Encoding"), r.hasContent():
-		return "the request has content of its own"
+		return reason.RequestContent.Alone()
 	}
 	if _, _, err := r.Range(); err == ErrSeveralRanges {
-		return "the request asks for several ranges"
+		return reason.SeveralRanges.Alone()
 	}
 	if scheme := r.connectionScheme(); scheme != "" {
-		return "the authentication (" + scheme + ") is bound to the connection"
+		return reason.AuthScheme.With(scheme)
 	}
 	if len(r.Values("Host")) > 1 {
-		return "the request has several Host fields"
+		return reason.SeveralHosts.Alone()
 	}
 	t := splitTarget(r.Target)
 	switch {
 	case t.form == originForm:
 	case t.form != absoluteForm:
-		return "the request target is not a path or a URL"
+		return reason.Target.Alone()
 	case !strings.EqualFold(t.scheme, "http") && !strings.EqualFold(t.scheme, "https"):
-		return "the requested URL is not http or https"
+		return reason.TargetScheme.Alone()
 	default:
 		if host, _ := r.Host(); host == "" {
-			return "the requested URL has no valid host"
+			return reason.TargetHost.Alone()
 		}
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // BoundToConnection reports whether the request authenticates its connection, not only itself: then no later

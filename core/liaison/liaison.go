@@ -18,6 +18,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/manager"
 	"midstream/core/netmon"
+	"midstream/core/reason"
 )
 
 // How often streams are looked at while there are any, and how long all their answers are waited for.
@@ -57,8 +58,8 @@ type Stream interface {
 	Busy() bool
 	// Sample asks for it.
 	Sample(ctx context.Context) (manager.Sample, error)
-	// Barred says why it must not be continued over the interface, "" if it may.
-	Barred(iface string) string
+	// Barred says why it must not be continued over the interface, if it must not.
+	Barred(iface string) reason.Reason
 	// Refusals says over which interfaces it could not be continued of late, and why.
 	Refusals() map[string]string
 	// Carry moves it as decided. No migration and no error: it is there already.
@@ -375,7 +376,7 @@ func (c *Liaison) answer(_ int, sessions []string) []manager.Need {
 		for _, s := range c.process.Streams(id) {
 			n := manager.Need{Stream: s.Need(), To: c.networks.State().Usable()}
 			if n.To != nil {
-				n.To = slices.DeleteFunc(n.To, func(iface string) bool { return s.Barred(iface) != "" })
+				n.To = slices.DeleteFunc(n.To, func(iface string) bool { return !s.Barred(iface).None() })
 			}
 			n.URL, n.Command = cut(n.URL), cut(n.Command)
 			n.Not = s.Refusals()

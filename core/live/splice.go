@@ -5,16 +5,18 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"midstream/core/reason"
 )
 
 // ErrDiffers says that the new connection has brought something else than what the program was handed meanwhile.
-var ErrDiffers = errors.New("the new server's stream is another one than what has been received")
+var ErrDiffers = error(reason.StreamDiffers)
 
 // ErrInTitle says that the program has read a part of a title that is not the new server's.
 var ErrInTitle = errors.New("the program has read a part of a title that the new server does not send")
 
 // ErrUnknown says that it is not known where the program stands.
-var ErrUnknown = errors.New("it is not known any more where the titles stand in the stream")
+var ErrUnknown = error(reason.StreamTitles)
 
 // Program is what is known of what the program has been handed.
 type Program struct {
@@ -41,11 +43,11 @@ const longest = 8 * Window
 
 var (
 	// ErrNoOverlap says that what the new connection brings begins behind the place where the program stands.
-	ErrNoOverlap = errors.New("the new server's stream does not reach back to the octet where the old one has ended")
+	ErrNoOverlap = error(reason.StreamBehind)
 	// ErrSeveral says that the place cannot be told from others.
-	ErrSeveral = errors.New("what has been received last repeats itself: nothing tells the place from others")
+	ErrSeveral = error(reason.StreamRepeats)
 	// ErrLittle says that too little has been received, or is kept of it.
-	ErrLittle = errors.New("too little is kept of what has been received")
+	ErrLittle = error(reason.StreamLittle)
 )
 
 // Arrivals says how the new connection's content comes.

@@ -12,6 +12,7 @@ import (
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/resume"
 )
@@ -19,7 +20,7 @@ import (
 // callableOff reports whether the refusal means no more than that the program did not reach the offset.
 func callableOff(err error) bool {
 	var u *delivery.Unmoved
-	return errors.As(err, &u) && u.Retry() == channel.RetryHere
+	return errors.As(err, &u) && u.Retry() == reason.RetryHere
 }
 
 // takeOver continues from where the program stands, without help of the old connection: at the exchange's own servers or, if they do not,
@@ -79,11 +80,11 @@ func (m *Mover) Ask(ctx context.Context, to string, place elsewhere.Place, ready
 		overlap = resume.OverlapFull
 	}
 	err = m.s.OverServers(ctx, e, rt, ready, func(rt resume.Destination, conn *dial.Conn) error {
-		if why := e.Why(); why != "" {
-			return errors.New(why)
+		if why := e.Why(); !why.None() {
+			return why
 		}
 		if foreign && e.InHead() {
-			return errors.New("the response's head has not been read")
+			return reason.HeadUnread
 		}
 		if e.InHead() {
 			done, err = delivery.Restart(ctx, m.s, conn, rt, e)

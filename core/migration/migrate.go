@@ -14,6 +14,7 @@ import (
 	"midstream/core/delivery"
 	"midstream/core/exchange"
 	"midstream/core/manager"
+	"midstream/core/reason"
 	"midstream/core/resume"
 	"midstream/core/twin"
 )
@@ -53,7 +54,7 @@ func (m *Mover) Migrate(ctx context.Context, to, trigger string) (*control.Migra
 // migrateOnce is Migrate but for the wait for an answer, where it returns errUnanswered.
 func (m *Mover) migrateOnce(ctx context.Context, to, trigger string) (*control.Migration, error) {
 	if m.s.Turn().Take(ctx) != nil {
-		return nil, errors.New("another migration of it is under way")
+		return nil, reason.Moving
 	}
 	defer m.s.Turn().Give()
 	if m.s.At(ctx, to) && trigger != manager.TriggerServer {
@@ -76,7 +77,7 @@ func (m *Mover) migrateOnce(ctx context.Context, to, trigger string) (*control.M
 		}
 	}
 	if ctx.Err() == context.DeadlineExceeded && errors.Is(err, context.DeadlineExceeded) {
-		err = errors.New("it took longer than the time-out")
+		err = reason.TimedOut
 	}
 	return nil, err
 }
@@ -86,19 +87,19 @@ func (m *Mover) attempt(ctx context.Context, to string) (*delivery.Outcome, erro
 	m.s.Refresh(ctx)
 	now := m.s.State()
 	from := now.Interface
-	if now.Why != "" {
+	if !now.Why.None() {
 		// The program may have come to the exchange's end, or begun another one, without its being known here yet.
 		if m.s.Inquire(ctx) != nil {
-			return nil, errors.New(now.Why)
+			return nil, now.Why
 		}
 		now = m.s.State()
 	}
-	if now.Why != "" {
-		return nil, errors.New(now.Why)
+	if !now.Why.None() {
+		return nil, now.Why
 	}
 	e := now.Current
-	if why := m.s.Barred(to); why != "" {
-		return nil, errors.New(why)
+	if why := m.s.Barred(to); !why.None() {
+		return nil, why
 	}
 	if err := m.s.Unshared(ctx); err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func (m *Mover) Renew(e *exchange.Exchange) {
 		return
 	}
 	now := m.s.State()
-	if now.Current != nil || now.Last != e || now.Why != "" {
+	if now.Current != nil || now.Last != e || !now.Why.None() {
 		return
 	}
 	if _, err := m.moveIdle(ctx, now.Interface, e); err != nil && !errors.Is(err, resume.ErrAgain) {

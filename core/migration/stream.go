@@ -13,6 +13,7 @@ import (
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/resume"
 	"midstream/core/silence"
 	"midstream/core/turn"
@@ -39,8 +40,8 @@ type Stream interface {
 	Inquire(ctx context.Context) error
 	// Unshared makes sure that nobody else holds the socket, and that the shim has seen all that was read from it.
 	Unshared(ctx context.Context) error
-	// Barred says why the stream must not be continued over the interface, "" if it may.
-	Barred(iface string) string
+	// Barred says why the stream must not be continued over the interface, if it must not.
+	Barred(iface string) reason.Reason
 	// Metered reports whether octets over the interface cost something.
 	Metered(iface string) bool
 	// KeepTail has the shim keep the last octets that the program reads in any case, or only where that costs little.
@@ -78,7 +79,7 @@ type Stream interface {
 // State is what a migration has to know of its stream, at one moment.
 type State struct {
 	Current, Last *exchange.Exchange // in progress, and the one before; nil if there is none
-	Why           string             // why it cannot be moved now, "" if it can
+	Why           reason.Reason      // why it cannot be moved now, if it cannot
 	Interface     string
 	Closed        bool // by the program
 	Left          bool // nobody follows it any more

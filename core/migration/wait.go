@@ -3,11 +3,11 @@ package migration
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"midstream/core/exchange"
 	"midstream/core/guard"
+	"midstream/core/reason"
 	"midstream/core/resume"
 	"midstream/core/silence"
 	"midstream/core/twin"
@@ -36,11 +36,11 @@ func (m *Mover) answerComes(ctx context.Context) bool {
 			}
 		}
 	})
-	return m.s.Await(ctx, func(s State) (bool, error) { return s.stirs(e) || s.Closed || s.Why != "", nil }) == nil
+	return m.s.Await(ctx, func(s State) (bool, error) { return s.stirs(e) || s.Closed || !s.Why.None(), nil }) == nil
 }
 
 // errUnanswered says that a request is not sent a second time while its connection is there.
-var errUnanswered = errors.New("its request has not been answered yet, and is not sent a second time")
+var errUnanswered error = reason.Unanswered
 
 // requestComplete waits until the program has written the whole head of the request.
 func (m *Mover) requestComplete(ctx context.Context, e *exchange.Exchange) error {
@@ -48,8 +48,8 @@ func (m *Mover) requestComplete(ctx context.Context, e *exchange.Exchange) error
 		switch {
 		case s.Closed:
 			return true, twin.ErrClosed
-		case e.Why() != "":
-			return true, errors.New(e.Why())
+		case !e.Why().None():
+			return true, e.Why()
 		}
 		return e.Asked(), nil
 	})
@@ -60,7 +60,7 @@ func (m *Mover) headComes(ctx context.Context, e *exchange.Exchange, limit time.
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return m.s.Await(ctx, func(s State) (bool, error) {
-		return e.Answered() || e.Done() || s.Closed || e.Why() != "" || e.HeadLength() > 0 || s.Failed, nil
+		return e.Answered() || e.Done() || s.Closed || !e.Why().None() || e.HeadLength() > 0 || s.Failed, nil
 	}) == nil
 }
 
@@ -70,12 +70,12 @@ func (m *Mover) HeadComplete(ctx context.Context, e *exchange.Exchange) error {
 		switch {
 		case s.Closed:
 			return true, twin.ErrClosed
-		case e.Why() != "":
-			return true, errors.New(e.Why())
+		case !e.Why().None():
+			return true, e.Why()
 		case e.Answered() || e.Done():
 			return true, nil
 		case s.Failed:
-			return true, errors.New("its connection has ended")
+			return true, reason.Ended
 		}
 		return false, nil
 	})

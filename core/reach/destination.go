@@ -3,7 +3,6 @@ package reach
 
 import (
 	"encoding/base64"
-	"errors"
 	"net"
 	"os"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/resume"
 )
 
@@ -58,13 +58,13 @@ func (r *Reach) Destination(p Place, iface string, request *http1.Request) (resu
 	if absolute {
 		// The program spoke to a proxy: what counts is the URL.
 		if !strings.EqualFold(scheme, "http") {
-			return resume.Destination{}, errors.New("the program asked its proxy for an URL that is not http")
+			return resume.Destination{}, reason.TargetProxied
 		}
 		port = 80
 		if _, text := request.Host(); text != "" {
 			n, err := strconv.ParseUint(text, 10, 16)
 			if err != nil || n == 0 {
-				return resume.Destination{}, errors.New("the requested URL has no valid port")
+				return resume.Destination{}, reason.TargetPort
 			}
 			port = uint16(n)
 		}

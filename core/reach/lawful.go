@@ -2,21 +2,21 @@
 package reach
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 
+	"midstream/core/reason"
 	"midstream/core/resume"
 )
 
-// unlawful says why, for a stream at that place, the destination's address must not be connected to, "" if it may.
-func (r *Reach) unlawful(p Place, d resume.Destination, addr netip.Addr) string {
+// unlawful says why, for a stream at that place, the destination's address must not be connected to, if it must not.
+func (r *Reach) unlawful(p Place, d resume.Destination, addr netip.Addr) reason.Reason {
 	if d.From.IsValid() && resume.Private(addr) && addr != d.From && addr != p.Server.Addr().Unmap() && addr != p.Peer.Addr().Unmap() {
 		if name, ok := r.names.Name(addr); !ok || name != d.Host {
-			return fmt.Sprintf("a redirect leads to the private address %s, which %s did not have", addr, d.Host)
+			return reason.Private.With(addr, d.Host)
 		}
 	}
-	if why := r.allowed.Astray(p.Interface, d.Interface, addr); why != "" {
+	if why := r.allowed.Astray(p.Interface, d.Interface, addr); !why.None() {
 		return why
 	}
 	return r.allowed.Unreachable(d.Interface, addr)
@@ -31,8 +31,8 @@ func (r *Reach) MayFollow(p Place, host, own string) bool {
 		err == nil && (addr.Unmap() == p.Server.Addr().Unmap() || addr.Unmap() == p.Peer.Addr().Unmap())
 }
 
-// Astray says why a stream at that place must not be continued over the interface, "" if it may.
-func (r *Reach) Astray(p Place, iface string) string {
+// Astray says why a stream at that place must not be continued over the interface, if it must not.
+func (r *Reach) Astray(p Place, iface string) reason.Reason {
 	return r.allowed.Astray(p.Interface, iface, p.Server.Addr())
 }
 

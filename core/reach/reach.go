@@ -14,6 +14,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/dial"
 	"midstream/core/manager"
+	"midstream/core/reason"
 	"midstream/core/resolve"
 	"midstream/core/resume"
 )
@@ -73,7 +74,7 @@ func (r *Reach) Names(iface string) dial.Names {
 	if len(servers) == 0 {
 		servers, _ = resolve.System()
 	}
-	servers = slices.DeleteFunc(slices.Clone(servers), func(server netip.AddrPort) bool { return r.allowed.Astray("", iface, server.Addr()) != "" })
+	servers = slices.DeleteFunc(slices.Clone(servers), func(server netip.AddrPort) bool { return !r.allowed.Astray("", iface, server.Addr()).None() })
 	return r.lookups.Over(iface, servers)
 }
 
@@ -110,7 +111,7 @@ func (r *Reach) dial(ctx context.Context, s Stream, names dial.Names, d resume.D
 		options.Domain = syscall.AF_INET6
 	}
 	names = &resume.Known{Names: names, Addrs: p.inUse(d)}
-	names = &resume.Lawful{Names: names, Unlawful: func(addr netip.Addr) string { return r.unlawful(s.Place(), d, addr) }}
+	names = &resume.Lawful{Names: names, Unlawful: func(addr netip.Addr) reason.Reason { return r.unlawful(s.Place(), d, addr) }}
 	ended := s.Tries(d.Interface)
 	conn, err := dial.Host(ctx, names, d.Host, d.Port, preferred, options)
 	ended(err)

@@ -133,14 +133,14 @@ func TestWhatIsTriedFirst(t *testing.T) {
 func TestWhatIsNotConnectedTo(t *testing.T) {
 	r := reaches(config.Default(), nil)
 	redirected := resume.Destination{Interface: "wwan0", Host: "films.example", From: netip.MustParseAddr("192.0.2.1")}
-	if why := r.unlawful(place(), redirected, netip.MustParseAddr("10.0.0.5")); !strings.Contains(why, "private address 10.0.0.5") {
+	if why := r.unlawful(place(), redirected, netip.MustParseAddr("10.0.0.5")).Error(); !strings.Contains(why, "private address 10.0.0.5") {
 		t.Errorf("%q", why)
 	}
 	for name, d := range map[string]resume.Destination{
 		"not redirected": {Interface: "wwan0", Host: "films.example"},
 		"to itself":      {Interface: "wwan0", Host: "films.example", From: netip.MustParseAddr("10.0.0.5")},
 	} {
-		if why := r.unlawful(place(), d, netip.MustParseAddr("10.0.0.5")); why != "" {
+		if why := r.unlawful(place(), d, netip.MustParseAddr("10.0.0.5")).Error(); why != "" {
 			t.Errorf("%s: %q", name, why)
 		}
 	}

@@ -6,7 +6,6 @@ package recovery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/lease"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/resume"
 	"midstream/core/silence"
@@ -101,7 +101,7 @@ type recovery struct {
 	aside   time.Time                                // from when on another may be asked beside them
 	refused map[standby.Candidate]int
 	until   map[standby.Candidate]time.Time // it is not to be asked again before
-	reason  error                           // why the last attempt failed
+	why     error                           // why the last attempt failed
 }
 
 // Recoveries are those of one stream, of which one runs at a time: the zero value has none behind it. It belongs to whoever has the
@@ -121,18 +121,18 @@ func (all *Recoveries) Run(s Stream, cause string) {
 		refused: map[standby.Candidate]int{}, until: map[standby.Candidate]time.Time{},
 	}
 	if !r.needed(s.State()) {
-		s.GiveUp(immovable)
+		s.GiveUp(reason.MovableNoMore)
 		return
 	}
 	if err := s.Unshared(ctx); err != nil {
-		s.GiveUp(err.Error())
+		s.GiveUp(err)
 		return
 	}
 	s.Begins(r.dead)
 	defer s.Ends()
 	r.at = r.e.Received()
 	if pause := r.trouble.again(r.begun, r.e.Number, r.at); pause > 0 && !s.UnlessOver(r.e, nil, nil, pause/2+rand.N(pause)) {
-		s.GiveUp(immovable)
+		s.GiveUp(reason.MovableNoMore)
 		return
 	}
 	s.InNeed(cause, r.confirm)
@@ -190,7 +190,7 @@ func (r *recovery) run() {
 	for {
 		state := s.State()
 		held := state.Held
-		s.Met(r.reason)
+		s.Met(r.why)
 		if held && !holding {
 			holding = true
 			r.deadline = r.trouble.hold(time.Now()).Add(s.Patience())
@@ -200,7 +200,7 @@ func (r *recovery) run() {
 		if state.Closed || r.e.Done() || state.Told || !held && r.speaks() {
 			return
 		}
-		if why := r.hopeless(queue, state); why != "" {
+		if why := r.hopeless(queue, state); why != nil {
 			s.GiveUp(why)
 			return
 		}
@@ -213,7 +213,7 @@ func (r *recovery) run() {
 			if t.conn != nil {
 				r.ready = append(r.ready, t)
 			} else {
-				r.reason = t.err
+				r.why = t.err
 				if len(queue) > 0 {
 					turn.Reset(0)
 				}
@@ -327,8 +327,8 @@ func (r *recovery) out(c standby.Candidate) bool {
 	return r.refused[c] >= maxRefusals || r.until[c].After(r.deadline) || (c.Other || c.Elsewhere.URL != "") && r.failed[c] != nil
 }
 
-// hopeless says why the program is to be told, "" if it is to be kept waiting.
-func (r *recovery) hopeless(queue []standby.Candidate, s State) string {
+// hopeless says why the program is to be told, nil if it is to be kept waiting.
+func (r *recovery) hopeless(queue []standby.Candidate, s State) error {
 	now := time.Now()
 	kept := s.Held && s.Kept
 	if kept {
@@ -336,37 +336,37 @@ func (r *recovery) hopeless(queue []standby.Candidate, s State) string {
 		r.s.HoldOn(r.deadline)
 	}
 	if now.After(r.deadline) && !r.renewed(now) {
-		return fmt.Sprintf("nothing has helped for %v: %v", r.s.Patience(), r.reason)
+		return reason.Patience.With(r.s.Patience(), r.why)
 	}
 	if s.Held && s.Released {
-		return "a person has ended the holding"
+		return reason.Released
 	}
 	if len(r.asking) > 0 || len(r.ready) > 0 {
-		return ""
+		return nil
 	}
 	if r.finished || r.e.Budget.Over(r.e.Received()) {
-		return "nothing more may be asked: " + fmt.Sprint(r.reason)
+		return reason.Spent.With(r.why)
 	}
 	if !s.Held {
-		return ""
+		return nil
 	}
 	if !kept && now.Sub(r.trouble.held) >= shutFor && r.shut() {
-		return fmt.Sprintf("no server has continued it for %v: %v", shutFor, r.reason)
+		return reason.ShutServer.With(shutFor, r.why)
 	}
 	if len(queue) > 0 || len(r.refused) == 0 {
-		return ""
+		return nil
 	}
 	for _, n := range r.running {
 		if n > 0 {
-			return ""
+			return nil
 		}
 	}
 	for _, c := range r.candidates() {
 		if !r.out(c) {
-			return ""
+			return nil
 		}
 	}
-	return "no candidate continues it: " + fmt.Sprint(r.reason)
+	return reason.NoCandidate.With(r.why)
 }
 
 // shut reports whether the network that the program was on is there, and its server accepts no connections, or only to refuse.
@@ -515,7 +515,7 @@ func (r *recovery) take(a answered) error {
 
 // refuse takes note that a candidate does not continue the exchange, for now or at all.
 func (r *recovery) refuse(a answered, err error) {
-	r.reason = err
+	r.why = err
 	r.s.Log().Info().Str("to", a.candidate.Interface).Err(err).Msg("not recovered there")
 	var no *refusal.Refusal
 	r.finished = r.finished || errors.As(err, &no) && (no.Spent || no.Gone)
@@ -536,6 +536,4 @@ func (r *recovery) confirm() error {
 	return nil
 }
 
-var errSpoke = errors.New("the old connection delivers again")
-
-const immovable = "the exchange cannot be moved any more"
+var errSpoke = error(reason.Speaks)

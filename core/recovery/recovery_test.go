@@ -22,6 +22,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/resume"
 	"midstream/core/silence"
@@ -126,7 +127,7 @@ func (s *stream) Alarmed(_ time.Time, spoke bool)       { s.spoke = spoke }
 func (s *stream) Hold(until time.Time)                  { s.until = until }
 func (s *stream) HoldOn(until time.Time)                { s.until = until }
 func (s *stream) Met(error)                             {}
-func (s *stream) GiveUp(why string)                     { s.told = why }
+func (s *stream) GiveUp(why error)                      { s.told = why.Error() }
 func (s *stream) Look()                                 {}
 func (s *stream) Log() *zerolog.Logger                  { nop := zerolog.Nop(); return &nop }
 
@@ -275,10 +276,10 @@ func TestWhereNobodyContinuesItTheProgramIsToldAtOnce(t *testing.T) {
 			return nil
 		}
 		s.ask = func(context.Context, string) (*delivery.Outcome, error) {
-			return nil, refusal.New("it has other content")
+			return nil, refusal.New(reason.OtherContent.With("it"))
 		}
 	})
-	if !strings.Contains(s.told, "no candidate continues it: it has other content") || len(s.asked) != maxRefusals || took > shutFor {
+	if !strings.Contains(s.told, "no candidate continues it: the new server has another content (it)") || len(s.asked) != maxRefusals || took > shutFor {
 		t.Errorf("told %q after %v and %d questions", s.told, took, len(s.asked))
 	}
 }
@@ -324,7 +325,7 @@ func TestItGoesOnElsewhereOnlyWhereItsOwnServersFail(t *testing.T) {
 	s, _ = recovers(t, 100, Ended, true, func(s *stream) {
 		at(func(context.Context) error { return nil })(s)
 		s.ask = func(context.Context, string) (*delivery.Outcome, error) {
-			return nil, refusal.New("it has other content")
+			return nil, refusal.New(reason.OtherContent.With("it"))
 		}
 	})
 	if s.url != "http://b/" || !strings.Contains(s.told, "no candidate continues it") || s.taken != "" {
@@ -401,7 +402,7 @@ func TestWhatIsUnderWayOverALostInterfaceIsCalledOff(t *testing.T) {
 		s.ask = func(ctx context.Context, _ string) (*delivery.Outcome, error) {
 			err := never(ctx)
 			s.with(func() { ended = append(ended, err) })
-			return nil, &refusal.Refusal{Why: "not waited for", Server: true, Passing: true, Ours: true}
+			return nil, &refusal.Refusal{Why: reason.NotWaited.Alone(), Server: true, Passing: true, Ours: true}
 		}
 		time.AfterFunc(2*time.Second, func() {
 			s.with(func() {
@@ -432,7 +433,7 @@ func TestWhatNeedsNoRecoveryHasNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := recovers(t, 8, x.cause, true, func(s *stream) { x.set(&s.state) })
-			if told := s.told == immovable; told != x.told || told == (s.taken != "") {
+			if told := s.told == reason.MovableNoMore.Error(); told != x.told || told == (s.taken != "") {
 				t.Errorf("told %q, taken over %q", s.told, s.taken)
 			}
 		})

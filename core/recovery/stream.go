@@ -41,7 +41,7 @@ type Stream interface {
 	// Met says what stands in the way; nil, or that something was called off, says nothing.
 	Met(reason error)
 	// GiveUp lets a program that is held see how its connection ended.
-	GiveUp(why string)
+	GiveUp(why error)
 
 	// News is closed when the host's networks have changed. Look has the kernel asked for them anew.
 	News() <-chan struct{}

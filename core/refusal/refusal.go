@@ -6,13 +6,15 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"midstream/core/reason"
 )
 
 // Refusal says that one server does not continue an exchange. Another server, or another interface, may.
 type Refusal struct {
-	Why    string // without a full stop
-	Server bool   // it speaks of this server: another one of the same name is worth trying
-	More   bool   // more octets of overlap might prove what these did not
+	Why    reason.Reason
+	Server bool // it speaks of this server: another one of the same name is worth trying
+	More   bool // more octets of overlap might prove what these did not
 
 	Passing bool          // the same server may answer otherwise in a while
 	After   time.Duration // how long it wants not to be asked again, 0 if it has not said
@@ -25,20 +27,23 @@ type Refusal struct {
 	Spent bool
 }
 
-func (r *Refusal) Error() string { return r.Why }
+func (r *Refusal) Error() string { return r.Why.Error() }
+
+// Unwrap is the reason, for errors.Is with its code.
+func (r *Refusal) Unwrap() error { return r.Why.Err() }
 
 // New is the refusal of a server whose others are worth trying.
-func New(why string) error { return &Refusal{Why: why, Server: true} }
+func New(why reason.Reason) error { return &Refusal{Why: why, Server: true} }
 
 // Broken says why there is no answer, or not all of it: err is what came of reading it, ctx that of who waited.
 func Broken(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return &Refusal{Why: "the new server's answer was not waited for", Server: true, Passing: true, Ours: true}
+		return &Refusal{Why: reason.NotWaited.Alone(), Server: true, Passing: true, Ours: true}
 	case ctx.Err() != nil:
-		return &Refusal{Why: "the new server did not answer in time", Server: true, Passing: true}
+		return &Refusal{Why: reason.NotInTime.Alone(), Server: true, Passing: true}
 	case errors.Is(err, io.EOF):
-		return New("the new server closed the connection without an answer")
+		return New(reason.ClosedSilently.Alone())
 	}
-	return New("the new server's answer broke off: " + err.Error())
+	return New(reason.BrokeOff.With(err))
 }

@@ -4,7 +4,6 @@ package resume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 
@@ -14,6 +13,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/relay"
 )
@@ -26,9 +26,9 @@ const (
 
 var (
 	// ErrAgain says that the exchange has moved on meanwhile, or is over: whoever asks has to start anew.
-	ErrAgain = errors.New("the stream changed during the migration")
+	ErrAgain error = reason.Changed
 	// ErrLate says that whoever asks has to start anew, with a look-ahead for a server that takes its time.
-	ErrLate = errors.New("the new server is too far behind the old connection")
+	ErrLate error = reason.Behind
 )
 
 // HTTP asks for the rest of one exchange, for its receiver. It implements Offsets.
@@ -106,7 +106,7 @@ func (a *asked) send(ctx context.Context) error {
 		octets, a.ifRange, a.sent = http1.ResumeRequest(q.Request, -1, -1, "", q.To.Form), "", e.First
 	}
 	if octets == nil {
-		return errors.New("the request cannot be written with a Range")
+		return reason.RangeUnwritten
 	}
 	if err := a.h.Complete(octets); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 	}
 	r := &Rest{Source: relay.Source{Conn: conn, Answer: answer, At: q.At, Left: relay.Unknown}, To: q.To}
 	if r.Framing, err = answer.Framing("GET"); err != nil || r.Framing.Coded {
-		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
+		return nil, refusal.New(reason.OtherFraming.Alone())
 	}
 	start, err := h.place(r, a.sent)
 	if err != nil {
@@ -144,7 +144,7 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 	}
 	if answer.Status == 200 && a.ifRange != "" && a.first > 0 && !was.EqualStrong(is) && was.OverlapProves(is) && e.Proof != config.ProofStrict {
 		h.noteMirror(mirror{server: conn.Remote(), validators: is})
-		return nil, &refusal.Refusal{Why: "the new server has another validator for it", More: true}
+		return nil, &refusal.Refusal{Why: reason.OtherValidatorHere.Alone(), More: true}
 	}
 	r.Content = relay.NewContent(conn, decoded(conn, r.Framing))
 	r.Elsewhere = q.Moved
@@ -157,14 +157,14 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 			return nil, err
 		}
 		if limit := h.skipLimit(q); skip > limit {
-			why := "the new server ignores Range"
+			far, again := reason.RangeIgnored, reason.RangeIgnoredAgain
 			if insideField(q.Read) {
-				why = "the program is inside a trailer field, which only comes again with all of the content"
+				far, again = reason.TrailerFar, reason.TrailerAgain
 			}
 			if limit < 0 {
-				return nil, refusal.New(why + ", and what was skipped once already was skipped in vain")
+				return nil, refusal.New(again.Alone())
 			}
-			return nil, refusal.New(fmt.Sprintf("%s, and %d octets are more than may be skipped", why, skip))
+			return nil, refusal.New(far.With(skip))
 		}
 		release()
 		err := h.skip(ctx, r, &q, start-e.First)
@@ -218,27 +218,27 @@ func (h *HTTP) place(r *Rest, first int64) (start int64, err error) {
 	case 206:
 		g, present, err := r.Answer.ContentRange()
 		if err != nil || !present || g.Unsatisfied() {
-			return 0, refusal.New("the new server's 206 has no valid Content-Range")
+			return 0, refusal.New(reason.AnswerRange.Alone())
 		}
 		if end < 0 && g.Total >= 0 {
 			end = g.Total - 1
 		}
 		// A server may send more than it was asked for (RFC 9110 §15.3.7): what comes first is dropped.
 		if g.First > first || end < 0 || g.Last != end {
-			return 0, refusal.New(fmt.Sprintf("the new server sent octets %d to %d instead of %d to %d", g.First, g.Last, first, end))
+			return 0, refusal.New(reason.OtherRange.With(g.First, g.Last, first, end))
 		}
 		if g.Total >= 0 && e.Total >= 0 && g.Total != e.Total {
-			return 0, refusal.New(fmt.Sprintf("the new server has %d octets, the old one had %d", g.Total, e.Total))
+			return 0, refusal.New(reason.OtherTotal.With(g.Total, e.Total))
 		}
 		if r.Framing.Kind == http1.Length && r.Framing.Length != g.Length() {
-			return 0, refusal.New("the new server's Content-Length and Content-Range disagree")
+			return 0, refusal.New(reason.AnswerLengths.Alone())
 		}
 		start = g.First
 	case 200:
 		r.Longer = end >= 0 && e.Total != end+1
 		if r.Framing.Kind == http1.Length {
 			if e.Total >= 0 && r.Framing.Length != e.Total {
-				return 0, h.loginPage(r, fmt.Sprintf("the new server has %d octets, the old one had %d", r.Framing.Length, e.Total))
+				return 0, h.loginPage(r, reason.OtherTotal.With(r.Framing.Length, e.Total))
 			}
 			if end < 0 {
 				end = r.Framing.Length - 1
@@ -253,13 +253,13 @@ func (h *HTTP) place(r *Rest, first int64) (start int64, err error) {
 			r.Left = 0
 			return first, nil
 		}
-		return 0, &refusal.Refusal{Why: "the new server's content ends before the octet that is wanted", Server: true, Ours: e.Last < 0}
+		return 0, &refusal.Refusal{Why: reason.TwinShort.Alone(), Server: true, Ours: e.Last < 0}
 	default:
 		return 0, h.Status(r.Answer, r.To.Interface)
 	}
 	if end >= 0 {
 		if r.Left = end - (e.First + r.At) + 1; r.Left < 0 {
-			return 0, refusal.New("the new server's content ends before the octet that is wanted")
+			return 0, refusal.New(reason.TwinShort.Alone())
 		}
 	}
 	return start, nil

@@ -94,7 +94,7 @@ func asks(t *testing.T, received int64, skip int64) *HTTP {
 	if e.Framing, err = response.Framing("GET"); err != nil {
 		t.Fatal(err)
 	}
-	if why := e.Locate(); why != "" {
+	if why := e.Locate(); !why.None() {
 		t.Fatal(why)
 	}
 	var b budget.Budget

@@ -4,6 +4,7 @@ package resume
 import (
 	"time"
 
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -45,7 +46,7 @@ func (h *HTTP) CatchUp(r *Rest, rate float64, late int) error {
 		case err != nil && !time.Now().Before(end), err == nil && time.Now().After(end):
 			return ErrLate
 		case err != nil:
-			return refusal.New("the new server's answer broke off: " + err.Error())
+			return refusal.New(reason.BrokeOff.With(err))
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -63,7 +64,7 @@ func (h *HTTP) compare(ctx context.Context, r *Rest, q Question, had Tail) (int6
 	defer clear(octets)
 	end := has.End - (q.At - q.Overlap)
 	if !bytes.Equal(has.Octets, octets[end-int64(len(has.Octets)):end]) {
-		return 0, &refusal.Refusal{Why: "the new server's content is another one than what has been received", Server: true}
+		return 0, &refusal.Refusal{Why: reason.OctetsDiffer.Alone(), Server: true}
 	}
 	return int64(len(has.Octets)), nil
 }

@@ -12,6 +12,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -53,9 +54,9 @@ func (t *Tunnel) Ask(ctx context.Context, conn *dial.Conn, iface string, p budge
 	case err != nil:
 		return fmt.Errorf("the proxy of %s makes no tunnel: %w", iface, err)
 	case answer.Status == 407:
-		return &refusal.Refusal{Why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
+		return &refusal.Refusal{Why: reason.ProxyAuth.With(iface)}
 	case answer.Status/100 != 2:
-		return &refusal.Refusal{Why: fmt.Sprintf("the proxy of %s answered %d to CONNECT", iface, answer.Status),
+		return &refusal.Refusal{Why: reason.ProxyAnswered.With(iface, answer.Status),
 			Passing: answer.Status >= 500, After: answer.RetryAfter(time.Now())}
 	}
 	return nil

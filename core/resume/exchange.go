@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/http1"
+	"midstream/core/reason"
 )
 
 // Exchange is what has to be known of it. The exported fields are constant once the response's head is complete.
@@ -46,9 +47,9 @@ func (e *Exchange) Least() int64 {
 	return OverlapFull
 }
 
-// Locate finds out which octets of which representation the response carries. It says why the exchange cannot be continued, "" if
-// it can.
-func (e *Exchange) Locate() (why string) {
+// Locate finds out which octets of which representation the response carries. It says why the exchange cannot be continued, if it
+// cannot.
+func (e *Exchange) Locate() reason.Reason {
 	switch e.Response.Status {
 	case 200:
 		if e.Framing.Kind == http1.Length {
@@ -58,17 +59,17 @@ func (e *Exchange) Locate() (why string) {
 	case 206:
 		r, present, err := e.Response.ContentRange()
 		if err != nil || !present || r.Unsatisfied() {
-			return "a 206 without a valid Content-Range"
+			return reason.RangeInvalid.Alone()
 		}
 		if e.Framing.Kind == http1.Length && e.Framing.Length != r.Length() {
-			return "Content-Length and Content-Range disagree"
+			return reason.RangeLength.Alone()
 		}
 		e.First, e.Last, e.Total = r.First, r.Last, r.Total
 	default:
-		return "the status is not 200 or 206"
+		return reason.Status.Alone()
 	}
 	if e.Framing.Coded {
-		return "a transfer coding lies over the content"
+		return reason.Coded.Alone()
 	}
 	return Provable(e.Validators, e.Total, e.Proof)
 }

@@ -9,6 +9,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -23,7 +24,7 @@ func Send(ctx context.Context, conn *dial.Conn, request []byte, _ budget.Permit)
 
 func write(conn *dial.Conn, request []byte) error {
 	if _, err := conn.Write(request); err != nil {
-		return &refusal.Refusal{Why: "the new server did not take the request: " + err.Error(), Server: true}
+		return &refusal.Refusal{Why: reason.NotTaken.With(err), Server: true}
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func awaitHead(ctx context.Context, conn *dial.Conn) (answer *http1.Response, he
 	for {
 		if have == len(buffer) {
 			if len(buffer) >= http1.MaxHead {
-				return nil, nil, 0, nil, refusal.New("the new server's head is longer than 256 kB")
+				return nil, nil, 0, nil, refusal.New(reason.HeadLong.Alone())
 			}
 			buffer = append(buffer, make([]byte, len(buffer))...)
 		}
@@ -89,7 +90,7 @@ func awaitHead(ctx context.Context, conn *dial.Conn) (answer *http1.Response, he
 		}
 		answer, err := http1.ParseResponse(buffer[:end])
 		if err != nil {
-			return nil, nil, 0, nil, refusal.New("the new server's answer is malformed: " + err.Error())
+			return nil, nil, 0, nil, refusal.New(reason.AnswerMalformed.With(err))
 		}
 		if !answer.Interim() {
 			return answer, buffer[:end], taken, interims, nil
@@ -98,7 +99,7 @@ func awaitHead(ctx context.Context, conn *dial.Conn) (answer *http1.Response, he
 			return nil, nil, 0, nil, refusal.Broken(ctx, err)
 		}
 		if len(interims) == maxInterims {
-			return nil, nil, 0, nil, refusal.New("the new server sends interim responses without end")
+			return nil, nil, 0, nil, refusal.New(reason.InterimEndless.Alone())
 		}
 		interims = append(interims, bytes.Clone(buffer[:end]))
 		have, taken = 0, 0
@@ -120,7 +121,7 @@ func Continued(had int, begun []byte, interims [][]byte, head []byte) ([]byte, e
 	default:
 		end, ok := http1.EndInterim(begun)
 		if !ok {
-			return nil, refusal.New("the new server's head is another one than what the program has begun to read")
+			return nil, refusal.New(reason.HeadDiffers.Alone())
 		}
 		out, interims = append(out, end...), interims[min(1, len(interims)):]
 	}

@@ -13,6 +13,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/http1"
 	"midstream/core/live"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/relay"
 )
@@ -45,7 +46,7 @@ func (l *Live) Ask(ctx context.Context, conn *dial.Conn, q Question) (*Rest, err
 	}
 	request := http1.ResumeRequest(q.Request, -1, -1, "", q.To.Form)
 	if request == nil {
-		return nil, errors.New("the request cannot be written again")
+		return nil, reason.NotRewritten
 	}
 	if err := l.Complete(request); err != nil {
 		return nil, err
@@ -66,24 +67,25 @@ func (l *Live) find(ctx context.Context, conn *dial.Conn, answer *http1.Response
 	}
 	is, ok := live.Of(q.Request, answer)
 	if !ok || is.Type != l.Stream.Type {
-		return nil, refusal.New("the new server's answer is no such stream")
+		return nil, refusal.New(reason.NoStream.Alone())
 	}
 	framing, err := answer.Framing("GET")
 	if err != nil {
-		return nil, refusal.New("the new server's answer is framed in a way that is not understood")
+		return nil, refusal.New(reason.OtherFraming.Alone())
 	}
 	defer bound(ctx, conn)()
 	patient := &patience{ctx: ctx, conn: conn, content: relay.NewContent(conn, framing)}
 	patient.wait.Store(int64(liveStill))
 	source := live.NewUntitled(patient, is.Every)
+	var why reason.Code
 	splice, err := live.Find(l.Stands(), q.At, source, arrivals{conn, time.Now()})
 	switch {
 	case errors.Is(err, live.ErrNoOverlap), errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
-		return nil, &refusal.Refusal{Why: live.ErrNoOverlap.Error(), Server: true, Gone: true}
-	case errors.Is(err, live.ErrSeveral), errors.Is(err, live.ErrLittle), errors.Is(err, live.ErrUnknown):
-		return nil, &refusal.Refusal{Why: err.Error(), Gone: true}
+		return nil, &refusal.Refusal{Why: reason.StreamBehind.Alone(), Server: true, Gone: true}
 	case errors.Is(err, live.ErrDiffers):
-		return nil, refusal.New(err.Error())
+		return nil, refusal.New(reason.StreamDiffers.Alone())
+	case errors.As(err, &why):
+		return nil, &refusal.Refusal{Why: why.Alone(), Gone: true}
 	case err != nil:
 		return nil, refusal.Broken(ctx, err)
 	}

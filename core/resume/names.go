@@ -10,6 +10,7 @@ import (
 
 	"midstream/core/dial"
 	"midstream/core/guard"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/resolve"
 )
@@ -138,17 +139,17 @@ func (l *Lookups) Over(iface string, servers []netip.AddrPort) dial.Names {
 // Lawful are names without the addresses to which no connection may be made over the interface.
 type Lawful struct {
 	dial.Names
-	Unlawful func(netip.Addr) string // why not, "" if it may be connected to
+	Unlawful func(netip.Addr) reason.Reason // why not, none if it may be connected to
 }
 
 // LookupEach implements dial.Names.
 func (n *Lawful) LookupEach(ctx context.Context, host string, each func(resolve.Answer)) error {
-	found, why := false, ""
+	found, why := false, reason.Reason{}
 	err := n.Names.LookupEach(ctx, host, func(a resolve.Answer) {
 		left := make([]netip.Addr, 0, len(a.Addrs))
 		for _, addr := range a.Addrs {
-			if reason := n.Unlawful(addr); reason != "" {
-				why = reason
+			if not := n.Unlawful(addr); !not.None() {
+				why = not
 			} else {
 				left = append(left, addr)
 			}
@@ -158,7 +159,7 @@ func (n *Lawful) LookupEach(ctx context.Context, host string, each func(resolve.
 			each(a)
 		}
 	})
-	if !found && why != "" {
+	if !found && !why.None() {
 		return &refusal.Refusal{Why: why}
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -15,7 +16,7 @@ import (
 // exchange, or others that stand for them.
 func prove(proof config.Proof, was, v http1.Validators, compared int64, q Question) error {
 	if was.Contradicts(v) {
-		return refusal.New("the new server has another content (" + difference(was, v) + ")")
+		return refusal.New(reason.OtherContent.With(difference(was, v)))
 	}
 	// An equal validator of another resource says nothing by itself (RFC 9110 §8.8.1).
 	if was.EqualStrong(v) && (!q.Moved || compared > 0) {
@@ -23,26 +24,25 @@ func prove(proof config.Proof, was, v http1.Validators, compared int64, q Questi
 	}
 	more := q.Overlap < min(q.At, OverlapFull) || !q.Exact
 	if was.EqualStrong(v) && q.Overlap > 0 && more {
-		return &refusal.Refusal{Why: "too little has been compared with what a redirect has led to", More: true}
+		return &refusal.Refusal{Why: reason.LittleComparedThere.Alone(), More: true}
 	}
 	switch {
 	case proof == config.ProofStrict:
-		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
+		return refusal.New(reason.OtherValidator.With(describe(v), describe(was)))
 	case was.OverlapProves(v):
 		if compared >= min(q.At, OverlapFull/4) {
 			return nil
 		}
 		if more {
-			return &refusal.Refusal{Why: "too little has been compared", More: true}
+			return &refusal.Refusal{Why: reason.LittleCompared.Alone(), More: true}
 		}
-		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s), and only %d octets could be compared",
-			describe(v), describe(was), compared))
+		return refusal.New(reason.OtherValidatorLittle.With(describe(v), describe(was), compared))
 	case proof == config.ProofTrust && was.ETag != "" && v.ETag != "" && was.ETag != v.ETag && was.LastModified == "":
-		return refusal.New(fmt.Sprintf("the new server's validator is another one (%s, was %s)", describe(v), describe(was)))
+		return refusal.New(reason.OtherValidator.With(describe(v), describe(was)))
 	case proof == config.ProofTrust && (was.Length == v.Length || was.Length < 0 || v.Length < 0):
 		return nil
 	}
-	return refusal.New(fmt.Sprintf("nothing shows that the new server has the same content (%s, was %s)", describe(v), describe(was)))
+	return refusal.New(reason.NotShown.With(describe(v), describe(was)))
 }
 
 // withoutNames returns what is left of validators to compare two URLs' content by: what names one URL's content, an entity tag or a date
@@ -52,19 +52,19 @@ func withoutNames(v http1.Validators) http1.Validators {
 	return v
 }
 
-// Provable says why no server could prove that it has the same content, "" if one could.
-func Provable(v http1.Validators, total int64, proof config.Proof) string {
+// Provable says why no server could prove that it has the same content, if none could.
+func Provable(v http1.Validators, total int64, proof config.Proof) reason.Reason {
 	switch {
 	case v.Strong() || proof == config.ProofTrust:
-		return ""
+		return reason.Reason{}
 	case proof == config.ProofStrict:
-		return "the response has no strong validator"
+		return reason.NotStrong.Alone()
 	case v.LastModified == "":
-		return "the response has neither a strong validator nor a date"
+		return reason.NoDate.Alone()
 	case total < 0:
-		return "the response has neither a strong validator nor a known length"
+		return reason.NoLength.Alone()
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // difference says in what two representations that contradict each other differ.

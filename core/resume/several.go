@@ -5,11 +5,12 @@ import (
 	"errors"
 
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
 // ErrMore says that more octets have to be compared.
-var ErrMore = errors.New("too little has been compared")
+var ErrMore = error(reason.LittleCompared)
 
 // Proves says why an answer with these validators is not of the exchange's content, where so many octets before the offset at, all of them
 // received, have been compared and found equal: nil if it is, ErrMore if more of them have to be.

@@ -10,6 +10,7 @@ import (
 
 	"midstream/core/dial"
 	"midstream/core/lease"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/relay"
 )
@@ -45,33 +46,33 @@ type chaseMark struct {
 
 // look takes where both stand, and says why the new connection will not catch up with the old one before that has brought all
 // there is, up to the octet end (relay.Unknown where nobody knows); "" as long as it may.
-func (c *chaser) look(now time.Time, at, received, end int64) string {
+func (c *chaser) look(now time.Time, at, received, end int64) reason.Reason {
 	if n := len(c.marks); n > 0 && now.Sub(c.marks[n-1].at) < paceWindow {
-		return ""
+		return reason.Reason{}
 	}
 	c.marks = append(c.marks, chaseMark{now, at, received})
 	if len(c.marks) < paceMarks {
-		return ""
+		return reason.Reason{}
 	}
 	if c.marks = c.marks[len(c.marks)-paceMarks:]; !c.slow {
 		c.marks, c.slow = c.marks[1:], true
 	}
 	why := c.compare(end)
-	if why == "" {
+	if why.None() {
 		c.against = 0
-		return ""
+		return reason.Reason{}
 	}
 	if c.against++; c.against < paceTwice {
-		return ""
+		return reason.Reason{}
 	}
 	return why
 }
 
-func (c *chaser) compare(end int64) string {
+func (c *chaser) compare(end int64) reason.Reason {
 	first, last := c.marks[0], c.marks[len(c.marks)-1]
 	while := last.at.Sub(first.at).Seconds()
 	if while <= 0 || last.old <= first.old {
-		return ""
+		return reason.Reason{}
 	}
 	mine, theirs := float64(last.new-first.new)/while, float64(last.old-first.old)/while
 	behind, left := last.old-last.new, math.Inf(1) // seconds
@@ -79,14 +80,13 @@ func (c *chaser) compare(end int64) string {
 		left = float64(max(end-last.old, 0)) / theirs
 	}
 	if behind <= 0 || mine > theirs && float64(behind)/(mine-theirs) < left {
-		return ""
+		return reason.Reason{}
 	}
-	why := fmt.Sprintf("the new server ignores Range and would not catch up: it is %.1f MB behind and brings %.2f MB a second; the old one brings %.2f",
-		float64(behind)/1e6, mine/1e6, theirs/1e6)
+	brings := fmt.Sprintf("%.2f", theirs/1e6)
 	if end >= 0 {
-		why += fmt.Sprintf(" and needs %.1f s for the rest", left)
+		brings += fmt.Sprintf(" and needs %.1f s for the rest", left)
 	}
-	return why
+	return reason.SkipTooSlow.With(fmt.Sprintf("%.1f", float64(behind)/1e6), fmt.Sprintf("%.2f", mine/1e6), brings)
 }
 
 // skip drops what the answer brings before what q asks for, from the content offset at on. Where the old connection goes on
@@ -133,7 +133,7 @@ func (h *HTTP) skip(ctx context.Context, r *Rest, q *Question, at int64) error {
 			e.skipEnds.Store(time.Now().Add(time.Duration(float64(left) / pace * float64(time.Second))).UnixNano())
 		}
 		if f.follows() {
-			if why := c.look(time.Now(), at, h.Received(), e.Length()); why != "" {
+			if why := c.look(time.Now(), at, h.Received(), e.Length()); !why.None() {
 				return &refusal.Refusal{Why: why} // and nothing is fetched from the name's other servers to find out whether they are faster
 			}
 		}

@@ -28,10 +28,10 @@ func TestChaserRefusesWhatCannotCatchUp(t *testing.T) {
 			for at := time.Duration(0); at < 3*time.Second; at += 50 * time.Millisecond {
 				now := at.Seconds()
 				why := c.look(begun.Add(at), int64(test.mine*now), test.behind+int64(test.theirs*now), test.end)
-				if why == "" {
+				if why.None() {
 					continue
 				}
-				if test.after == 0 || at != test.after || !strings.Contains(why, test.why) {
+				if test.after == 0 || at != test.after || !strings.Contains(why.Error(), test.why) {
 					t.Errorf("after %v: %s", at, why)
 				}
 				return
@@ -51,7 +51,7 @@ func TestChaserAwaitsTheSlowStart(t *testing.T) {
 		if d > 300*time.Millisecond {
 			at += 1_000_000
 		}
-		if why := c.look(begun.Add(d), at, 30_000_000+int64(d/1000), 100_000_000); why != "" {
+		if why := c.look(begun.Add(d), at, 30_000_000+int64(d/1000), 100_000_000); !why.None() {
 			t.Fatalf("after %v: %s", d, why)
 		}
 	}

@@ -4,12 +4,12 @@ package resume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"syscall"
 	"time"
 
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -23,7 +23,7 @@ func (e *Redirect) Error() string { return "the new server sent a redirect" }
 
 // Refuse says why the redirect leads nowhere.
 func (e *Redirect) Refuse(why string) error {
-	return refusal.New(fmt.Sprintf("the new server answered %d to a request for the rest: %s", e.Status, why))
+	return refusal.New(reason.AnsweredAnd.With(e.Status, why))
 }
 
 // Status says why an answer with this status, over the interface, does not continue an exchange.
@@ -32,12 +32,12 @@ func (h *HTTP) Status(answer *http1.Response, iface string) error {
 		return h.captive(iface)
 	}
 	if answer.Status == 407 {
-		return &refusal.Refusal{Why: fmt.Sprintf("the proxy of %s demands authentication", iface)}
+		return &refusal.Refusal{Why: reason.ProxyAuth.With(iface)}
 	}
 	if s := answer.Status; s == 301 || s == 302 || s == 307 || s == 308 {
 		return &Redirect{Status: s, Location: answer.Get("Location")}
 	}
-	no := &refusal.Refusal{Why: fmt.Sprintf("the new server answered %d to a request for the rest", answer.Status), Server: true}
+	no := &refusal.Refusal{Why: reason.Answered.With(answer.Status), Server: true}
 	switch s := answer.Status; {
 	case s == 408, s == 425, s == 429, s >= 500: // Request Timeout, Too Early, Too Many Requests
 		no.Passing, no.After = true, answer.RetryAfter(time.Now())
@@ -55,7 +55,7 @@ func Transient(err error) bool {
 
 // loginPage tells a captive portal's page from an ordinary difference: a page of HTML where the content is
 // something else.
-func (h *HTTP) loginPage(r *Rest, why string) error {
+func (h *HTTP) loginPage(r *Rest, why reason.Reason) error {
 	kind := func(a *http1.Response) string {
 		t, _, _ := strings.Cut(strings.ToLower(a.Get("Content-Type")), ";")
 		return strings.TrimSpace(t)
@@ -69,5 +69,5 @@ func (h *HTTP) loginPage(r *Rest, why string) error {
 // captive notes that the interface leads to a login page. The interface manager looks whether it still does.
 func (h *HTTP) captive(iface string) error {
 	h.Captive(iface)
-	return &refusal.Refusal{Why: "the network of " + iface + " answers with a login page"}
+	return &refusal.Refusal{Why: reason.LoginPage.With(iface)}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"midstream/core/http1"
+	"midstream/core/reason"
 	"midstream/core/refusal"
 )
 
@@ -19,7 +20,7 @@ func insideField(read []byte) bool {
 	return n > 0 && read[n-1] != '\n' && read[n-1] != '\r'
 }
 
-var errMoreContent = errors.New("the new server has more content than the old one")
+var errMoreContent = error(reason.MoreContent)
 
 // trailer reads the answer to its end, and returns its trailer section with the line that ends it.
 func (r *Rest) trailer() ([]byte, error) {
@@ -45,7 +46,7 @@ func (r *Rest) endAfter(ctx context.Context, read []byte) error {
 	if r.Whole && r.Framing.Kind == http1.Chunked {
 		all, err := r.trailer()
 		if errors.Is(err, errMoreContent) {
-			return refusal.New(err.Error())
+			return refusal.New(reason.MoreContent.Alone())
 		} else if err != nil {
 			return refusal.Broken(ctx, err)
 		}
@@ -55,7 +56,7 @@ func (r *Rest) endAfter(ctx context.Context, read []byte) error {
 		}
 	}
 	if insideField(read) {
-		return refusal.New("the program is inside a trailer field, which the new server does not send")
+		return refusal.New(reason.TrailerNotSent.Alone())
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"midstream/core/guard"
 	"midstream/core/http1"
 	"midstream/core/migration"
+	"midstream/core/reason"
 	"midstream/core/relay"
 	"midstream/core/resume"
 )
@@ -29,7 +30,6 @@ const (
 	// triggerTogether and triggerAlone are the causes that a migration's record names.
 	triggerTogether = "several networks feed it together"
 	triggerAlone    = "one network feeds it again: "
-	personSays      = "a person has said so"
 
 	lookTogether  = 100 * time.Millisecond // between looks whether it is worth it, or still is
 	togetherAgain = 5 * time.Second        // before it is tried again; each time that it was of no use, twice as long, up to
@@ -128,25 +128,25 @@ func (f *Feeding) Gather(e *exchange.Exchange) {
 		f.mover.Finishes(ctx, e, lookTogether)
 		t, when := f.now()
 		state := f.s.State()
-		facts := aggregate.Facts{Movable: state.Why == "" && !f.s.Secure() && state.Current == e, Age: time.Since(e.Begun), Waits: f.s.Waits(),
+		facts := aggregate.Facts{Movable: state.Why.None() && !f.s.Secure() && state.Current == e, Age: time.Since(e.Begun), Waits: f.s.Waits(),
 			Left: e.Length() - e.Received()}
 		if facts.Left < leastTogether {
 			return
 		}
 		if t != nil {
-			reason, why := t.Leave(t.before), ""
+			cause, why := t.Leave(t.before), ""
 			switch {
 			case when == config.TogetherNever:
-				why = personSays
-			case reason != aggregate.Stay:
-				why = reason.String()
+				why = reason.PersonSays.Error()
+			case cause != aggregate.Stay:
+				why = cause.String()
 			default:
 				continue
 			}
 			if err := f.alone(ctx, t, why); err != nil {
 				f.s.Log().Info().Err(err).Msg("several networks go on feeding it: " + why)
 			}
-			if reason == aggregate.Fed {
+			if cause == aggregate.Fed {
 				f.mover.Finishes(ctx, e, togetherAgain)
 			} else {
 				inVain()
@@ -178,11 +178,11 @@ func (f *Feeding) Wish(ctx context.Context, on bool) error {
 	e := f.s.State().Current
 	switch {
 	case !on && t != nil:
-		return f.alone(ctx, t, personSays)
+		return f.alone(ctx, t, reason.PersonSays.Error())
 	case !on || t != nil:
 		return nil
 	case f.s.Secure():
-		return errors.New("it carries TLS")
+		return reason.CarriesTLS
 	case e == nil:
 		return nil // the next one
 	}
@@ -190,7 +190,7 @@ func (f *Feeding) Wish(ctx context.Context, on bool) error {
 		return err
 	}
 	if e.Length() < 0 {
-		return errors.New("it is not known how long it is")
+		return reason.HowLong
 	}
 	if err := f.gather(ctx, e); err != nil {
 		return err
@@ -214,7 +214,7 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 	ctx, cancel := context.WithTimeout(ctx, togetherLimit)
 	defer cancel()
 	if f.s.Turn().Take(ctx) != nil {
-		return errors.New("a migration of it is under way")
+		return reason.Migration
 	}
 	defer f.s.Turn().Give()
 	fed, when := f.now()
@@ -223,9 +223,9 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 	case fed != nil:
 		return nil // somebody else was faster
 	case when == config.TogetherNever:
-		return errors.New(personSays)
-	case state.Why != "":
-		return errors.New(state.Why)
+		return reason.PersonSays
+	case !state.Why.None():
+		return state.Why
 	case state.Current != e || !e.Answered():
 		return resume.ErrAgain
 	}
@@ -270,7 +270,7 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 	o.Places = &e.Places
 	o.Failed = func(err error) {
 		if errors.Is(err, aggregate.ErrContradiction) {
-			e.Refuse("its servers contradict each other about what the program has been handed")
+			e.Refuse(reason.Contradicted.Alone())
 		}
 	}
 	t := &together{before: rate}
@@ -297,7 +297,7 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 // enter hands over to what feeds from several networks, from the octet at on.
 func (f *Feeding) enter(ctx context.Context, e *exchange.Exchange, t *together, at int64, to resume.Destination, first *dial.Conn) (*delivery.Outcome, error) {
 	if !t.Begun(ctx) {
-		return nil, errors.New("no network has brought anything")
+		return nil, reason.NothingBrought
 	}
 	// What the old connection has delivered beyond is not needed any more.
 	if end, ok := ctx.Deadline(); ok {
@@ -314,7 +314,7 @@ func (f *Feeding) enter(ctx context.Context, e *exchange.Exchange, t *together, 
 	}
 	t.SetReadDeadline(time.Time{})
 	if !f.Wanted() {
-		return nil, errors.New(personSays)
+		return nil, reason.PersonSays
 	}
 	left := e.Length() - at
 	framing := http1.Framing{Kind: http1.Length, Length: left}
@@ -351,7 +351,7 @@ func (f *Feeding) tell(t *together) {
 
 // alone lets the best of the paths bring the rest by itself. What the others have been asked for comes before it, so that nothing has to be
 // waited for. From then on the stream is one that has been moved to that path's connection.
-func (f *Feeding) alone(ctx context.Context, t *together, reason string) error {
+func (f *Feeding) alone(ctx context.Context, t *together, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, togetherLimit)
 	defer cancel()
 	if err := f.s.Turn().Take(ctx); err != nil {
@@ -363,7 +363,7 @@ func (f *Feeding) alone(ctx context.Context, t *together, reason string) error {
 	}
 	best := t.Best()
 	if best < 0 {
-		return errors.New("no path is in use")
+		return reason.NoPath
 	}
 	from := f.s.End()
 	conn, at, err := t.Alone(ctx, best)
@@ -377,7 +377,7 @@ func (f *Feeding) alone(ctx context.Context, t *together, reason string) error {
 		return resume.ErrAgain
 	}
 	t.Part()
-	f.s.Record(ctx, from, t.names[best], triggerAlone+reason, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
+	f.s.Record(ctx, from, t.names[best], triggerAlone+why, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
 	return nil
 }
 
@@ -385,7 +385,7 @@ func (f *Feeding) alone(ctx context.Context, t *together, reason string) error {
 func (f *Feeding) ways(e *exchange.Exchange, own string) (ways []*wayTo, rules []aggregate.PathRules, err error) {
 	others := f.feeders(own)
 	if len(others) == 0 {
-		return nil, nil, errors.New("no other network may be used")
+		return nil, nil, reason.NoNetwork
 	}
 	for _, iface := range append([]string{own}, others...) {
 		to, err := f.s.Destination(iface, e.Request)

@@ -14,6 +14,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/dial"
 	"midstream/core/http1"
+	"midstream/core/reason"
 )
 
 // Twin is a dial.Over. One goroutine uses it at a time; the deadlines may be set by any.
@@ -53,7 +54,7 @@ func Of(send func(m channel.Message, fd int) error, message func(kind channel.Ki
 }
 
 // ErrClosed says that the program has closed the stream.
-var ErrClosed error = channel.Reason{Why: channel.WhyClosed}
+var ErrClosed error = reason.Reason{Why: reason.Closed}
 
 // Make has the shim make a twin on the connection, and waits until it has shaken hands with a server that may take the
 // old one's place.
@@ -100,7 +101,7 @@ func (s *Twins) Close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	for _, t := range s.all {
-		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: channel.Reason{Why: channel.WhyClosed}.Encode()})
+		t.deliver(channel.Message{Kind: channel.TwinFailed, Data: reason.Reason{Why: reason.Closed}.Encode()})
 	}
 }
 
@@ -163,8 +164,8 @@ func (t *Twin) await(kind channel.Kind) (channel.Message, error) {
 					return m, nil
 				}
 			case channel.TwinFailed:
-				reason, err := channel.ParseReason(m.Data)
-				if t.over = reason; err != nil {
+				why, err := reason.Parse(m.Data)
+				if t.over = why; err != nil {
 					t.over = err
 				}
 				return channel.Message{}, t.over

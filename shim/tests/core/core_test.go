@@ -21,6 +21,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/netif/nettest"
+	"midstream/core/reason"
 )
 
 // patience bounds every wait.
@@ -286,7 +287,7 @@ func TestCalledOff(t *testing.T) {
 	d.next(channel.Response)
 	d.arm(2*half-1, channel.Then)
 	d.send(channel.Message{Kind: channel.Disarm, Arming: 1}, -1)
-	if r, err := channel.ParseReason(d.next(channel.Unmoved).Data); err != nil || r.Why != channel.WhyCalledOff {
+	if r, err := reason.Parse(d.next(channel.Unmoved).Data); err != nil || r.Why != reason.CalledOff {
 		t.Errorf("%v, %v", r, err)
 	}
 	close(d.goOn)
