@@ -99,7 +99,7 @@ func aggregateAll(e *environment, params control.AggregateParams, pid int, asJSO
 
 // pathLine says what one of several paths does.
 func pathLine(p control.Path) string {
-	line := fmt.Sprintf("%s from %s: %s so far, %s/s, round trip %.0f ms, %s asked for", p.Interface, p.Server, size(p.Octets), size(p.Rate), p.RTTMS, size(p.Outstanding))
+	line := fmt.Sprintf("%s from %s: %s so far, %s/s, round trip %.0f ms, %s asked for", p.Interface, p.Server, display.Size(p.Octets), display.Size(p.Rate), p.RTTMS, display.Size(p.Outstanding))
 	if p.Server == "" {
 		line = p.Interface
 	}

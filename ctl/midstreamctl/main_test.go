@@ -361,14 +361,6 @@ func TestURLsFitTheTerminal(t *testing.T) {
 	}
 }
 
-func TestSizes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1 << 62: "4.6 EB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %s, not %s", n, got, want)
-		}
-	}
-}
-
 // What another process says of itself is shown, never obeyed: in tables, in messages, in errors, and in JSON, which stays data.
 func TestNothingOfAnotherProcessIsObeyed(t *testing.T) {
 	const evil = "\x1b]0;x\x07\x7f\u009b\u202e\u2066\u200f\u2028\n"

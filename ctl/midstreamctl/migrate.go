@@ -125,7 +125,7 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 			e.complain("%s did not move to %s: %s", display.Line(r.ID), to, display.Line(r.Reason))
 		} else if m := r.Migration; m != nil {
 			rows = append(rows, []string{
-				r.ID, end(m.From), end(m.To), size(m.Offset), m.Delivery, fmt.Sprintf("%.1f ms", m.StallMS),
+				r.ID, end(m.From), end(m.To), display.Size(m.Offset), m.Delivery, fmt.Sprintf("%.1f ms", m.StallMS),
 			})
 		} else {
 			rows = append(rows, []string{r.ID, "", to, "", "", ""})

@@ -2,12 +2,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"os"
 	"time"
@@ -16,6 +13,7 @@ import (
 
 	"midstream/core/control"
 	"midstream/ctl/client"
+	"midstream/ctl/recording"
 )
 
 const recordLong = `Writes into FILE how the downloads go that there are, and those that begin: every tenth of
@@ -24,30 +22,6 @@ line. It ends when it is interrupted, or after --for; with --until-idle when wha
 downloaded has ended. midstreamctl plot makes a picture of it.`
 
 const recordInterval = 100 * time.Millisecond
-
-// recordVersion is the form of the file, which its first line names.
-const recordVersion = 1
-
-// entry is a line of a record.
-type entry struct {
-	Record int            `json:"midstream_record,omitempty"` // of the first line: recordVersion
-	Begun  time.Time      `json:"begun,omitzero"`             // likewise
-	At     float64        `json:"t"`                          // seconds since then
-	Sample []sample       `json:"sessions,omitempty"`
-	Event  *control.Event `json:"event,omitempty"`
-}
-
-// sample is a download at one moment.
-type sample struct {
-	ID       string           `json:"id"`
-	Name     string           `json:"name"`
-	Command  string           `json:"command"`
-	Received int64            `json:"received"`
-	Length   *int64           `json:"length,omitempty"`
-	Over     string           `json:"interface"`
-	Parts    map[string]int64 `json:"parts"` // octets by network, of all exchanges of the session
-	Held     bool             `json:"held,omitempty"`
-}
 
 func recordCommand(e *environment) *cobra.Command {
 	var limit span
@@ -105,7 +79,7 @@ type recorder struct {
 }
 
 func (r *recorder) run(events <-chan control.Event, idle bool) error {
-	if err := r.out.Encode(entry{Record: recordVersion, Begun: r.begun}); err != nil {
+	if err := r.out.Encode(recording.Entry{Record: recording.Version, Begun: r.begun}); err != nil {
 		return err
 	}
 	tick := time.NewTicker(recordInterval)
@@ -116,7 +90,7 @@ func (r *recorder) run(events <-chan control.Event, idle bool) error {
 		case <-r.ctx.Done():
 			return nil
 		case e := <-events:
-			if err := r.out.Encode(entry{At: e.At.Sub(r.begun).Seconds(), Event: &e}); err != nil {
+			if err := r.out.Encode(recording.Entry{At: e.At.Sub(r.begun).Seconds(), Event: &e}); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -136,7 +110,7 @@ func (r *recorder) sample() (active bool, err error) {
 		return false, err
 	}
 	at := time.Since(r.begun).Seconds()
-	var list []sample
+	var list []recording.Sample
 	now := map[string]int64{}
 	changed := false
 	var sessions []control.Session
@@ -152,7 +126,7 @@ func (r *recorder) sample() (active bool, err error) {
 		}
 	}
 	for _, s := range sessions {
-		list = append(list, sample{ID: s.ID, Name: nameOf(s), Command: commandName(s), Received: s.Received, Length: s.Length, Over: s.Interface,
+		list = append(list, recording.Sample{ID: s.ID, Name: nameOf(s), Command: commandName(s), Received: s.Received, Length: s.Length, Over: s.Interface,
 			Parts: r.parts[s.ID], Held: s.Held != nil})
 		now[s.ID] = s.Received
 		was, known := r.before[s.ID]
@@ -165,40 +139,5 @@ func (r *recorder) sample() (active bool, err error) {
 	if !changed {
 		return active, nil
 	}
-	return active, r.out.Encode(entry{At: at, Sample: list})
-}
-
-// maxRecord bounds a line of a record, and maxEntries how many are read.
-const (
-	maxRecord  = 4 << 20
-	maxEntries = 1 << 20
-)
-
-// readRecord reads what record has written. A last line that is cut off is left out.
-func readRecord(in io.Reader) (begun time.Time, all []entry, err error) {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxRecord)
-	for n := 1; lines.Scan(); n++ {
-		var one entry
-		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
-			if n > 1 && !lines.Scan() {
-				break
-			}
-			return begun, nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		switch {
-		case n == 1 && one.Record != recordVersion:
-			return begun, nil, errors.New("this is no record of midstreamctl record, or of another version")
-		case n == 1:
-			begun = one.Begun
-		case len(all) == maxEntries:
-			return begun, nil, errors.New("it is too long to be drawn")
-		default:
-			all = append(all, one)
-		}
-	}
-	if begun.IsZero() && lines.Err() == nil {
-		return begun, nil, errors.New("it is empty")
-	}
-	return begun, all, lines.Err()
+	return active, r.out.Encode(recording.Entry{At: at, Sample: list})
 }

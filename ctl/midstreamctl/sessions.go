@@ -15,6 +15,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/ctl/client"
+	"midstream/ctl/unfollowed"
 )
 
 const sessionsLong = `Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
@@ -52,7 +53,7 @@ func sessions(e *environment, asJSON bool) int {
 		answered = append(answered, a.Process)
 		raw = append(raw, a.Result...)
 	}
-	for _, s := range unfollowed(all) {
+	for _, s := range unfollowed.Connections(all) {
 		text, err := json.Marshal(s)
 		if err != nil {
 			e.complain("sessions: %v", err)
@@ -132,9 +133,9 @@ func sessionTable(list []control.Session, width int) []byte {
 // progress writes received and length as people read them.
 func progress(received int64, length *int64) string {
 	if length == nil {
-		return size(received)
+		return display.Size(received)
 	}
-	s := size(received) + " of " + size(*length)
+	s := display.Size(received) + " of " + display.Size(*length)
 	if *length > 0 {
 		s += fmt.Sprintf(" (%d%%)", int(100*(float64(received)/float64(*length))))
 	}

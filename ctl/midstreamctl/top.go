@@ -467,11 +467,11 @@ func (t *top) sentence(s control.Session) string {
 	text := nameOf(s) + " by " + commandName(s) + " (" + s.ID + "): "
 	switch {
 	case s.Length != nil && *s.Length > 0:
-		text += fmt.Sprintf("%d percent of %s", 100*s.Received / *s.Length, size(*s.Length))
+		text += fmt.Sprintf("%d percent of %s", 100*s.Received / *s.Length, display.Size(*s.Length))
 	default:
-		text += size(s.Received)
+		text += display.Size(s.Received)
 	}
-	text += ", " + size(int64(t.rates[s.ID])) + " a second over " + s.Interface
+	text += ", " + display.Size(int64(t.rates[s.ID])) + " a second over " + s.Interface
 	if left := remaining(s, t.rates[s.ID]); left != "" {
 		text += ", " + left + " left"
 	}

@@ -97,7 +97,7 @@ func (p *picture) draw(s tcell.Screen, l look) {
 	if len(p.sessions) == 1 {
 		what = "1 download"
 	}
-	head := "midstream   " + what + "   " + size(int64(total)) + "/s"
+	head := "midstream   " + what + "   " + display.Size(int64(total)) + "/s"
 	if stall := p.longestStall(); stall > 0 {
 		head += fmt.Sprintf("   longest stall %.1f ms", stall)
 	}
@@ -169,13 +169,13 @@ func (p *picture) curve(b *brush, n *network, y, rows int) {
 	b.text(0, y, style, string(fill))
 	b.text(2, y, style.Bold(true), display.Shorten(n.name+state, labelWidth-2))
 	if rows > 1 {
-		b.text(2, y+1, tcell.StyleDefault, size(int64(n.now()))+"/s")
+		b.text(2, y+1, tcell.StyleDefault, display.Size(int64(n.now()))+"/s")
 	} else {
-		b.right(y, tcell.StyleDefault, " "+size(int64(n.now()))+"/s")
+		b.right(y, tcell.StyleDefault, " "+display.Size(int64(n.now()))+"/s")
 		room = max(0, room-12)
 	}
 	if rows > 2 {
-		b.text(2, y+2, tcell.StyleDefault, size(n.total))
+		b.text(2, y+2, tcell.StyleDefault, display.Size(n.total))
 	}
 	rates := n.rates[max(0, len(n.rates)-room):]
 	full := len(b.blocks) - 1
@@ -202,7 +202,7 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 		style, cursor = style.Bold(true), "> "
 	}
 	rate := p.rates[s.ID]
-	right := size(int64(rate)) + "/s"
+	right := display.Size(int64(rate)) + "/s"
 	if left := remaining(s, rate); left != "" {
 		right += "  " + left + " left"
 	}
@@ -214,11 +214,11 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 	b.right(y, style, right)
 
 	if s.Length != nil && *s.Length > 0 {
-		share := fmt.Sprintf(" %3d%% of %s", 100*s.Received / *s.Length, size(*s.Length))
+		share := fmt.Sprintf(" %3d%% of %s", 100*s.Received / *s.Length, display.Size(*s.Length))
 		p.bar(b, s, 2, y+1, max(8, b.width-2-len([]rune(share))))
 		b.right(y+1, tcell.StyleDefault, share)
 	} else {
-		b.text(2, y+1, tcell.StyleDefault, size(s.Received)+" so far")
+		b.text(2, y+1, tcell.StyleDefault, display.Size(s.Received)+" so far")
 	}
 	say := "over " + s.Interface
 	if n := len(s.Migrations); n > 0 {

@@ -464,7 +464,7 @@ func (e *environment) status(s services, unit string) int {
 
 // preloadedAnywhere reports whether the library is loaded in a process, whatever its runtime folder.
 func preloadedAnywhere(pid int) bool {
-	maps, err := os.ReadFile(procFile(pid, "maps"))
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	return err == nil && bytes.Contains(maps, []byte("/"+libraries.Names[0]))
 }
 

@@ -12,6 +12,7 @@ import (
 	"midstream/core/release"
 	"midstream/ctl/client"
 	"midstream/ctl/libraries"
+	"midstream/ctl/unfollowed"
 )
 
 // versions prints them; what does not match is complained of.
@@ -78,7 +79,7 @@ func (e *environment) versionsOf(list []client.Process) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("midstreamd runs Midstream %s, and this is %s: systemctl restart it", version, release.Version))
 		} else {
 			wrong = append(wrong, fmt.Sprintf("process %d (%s) runs Midstream %s, and this is %s: it has this one when it is started again",
-				a.PID, display.Shorten(commandOf(a.PID), 40), version, release.Version))
+				a.PID, display.Shorten(unfollowed.CommandOf(a.PID), 40), version, release.Version))
 		}
 	}
 	return wrong

@@ -1,5 +1,5 @@
 // What a figure is drawn on: SVG, or pixels for PNG.
-package main
+package recording
 
 import (
 	"bytes"

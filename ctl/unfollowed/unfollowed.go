@@ -1,6 +1,6 @@
-// Connections of programs that were started under Midstream, but that nobody in their process follows: they are found from
-// outside, by proc(5), and named with what can be said of the reason.
-package main
+// Package unfollowed finds connections of programs that were started under Midstream, but that nobody in their process follows: from
+// outside, by proc(5), with what can be said of the reason.
+package unfollowed
 
 import (
 	"bufio"
@@ -23,15 +23,15 @@ import (
 	"midstream/ctl/client"
 )
 
-// unfollowed lists the TCP connections of processes that have the library in their environment, in the same runtime folder as this
+// Connections lists the TCP connections of processes that have the library in their environment, in the same runtime folder as this
 // one, and no control socket. Connections within the host are left out.
-func unfollowed(served []client.Process) []control.Session {
-	all := connectionsBeside(served)
-	if slices.ContainsFunc(all, func(s control.Session) bool { return s.Why == unseen || s.Why == unheard }) {
+func Connections(served []client.Process) []control.Session {
+	all, early := connectionsBeside(served)
+	if early {
 		// A program may just have connected, and its request or the core's socket be a moment away.
 		time.Sleep(settle)
 		if now, err := client.Processes(); err == nil {
-			all = connectionsBeside(append(served, now...))
+			all, _ = connectionsBeside(append(served, now...))
 		}
 	}
 	return all
@@ -40,33 +40,29 @@ func unfollowed(served []client.Process) []control.Session {
 // settle is how long a connection may be without a request before that is remarkable.
 const settle = 200 * time.Millisecond
 
-// unseen is said where nothing is known to keep Midstream from a connection.
-const unseen = "no HTTP request has been seen on it"
-
-// unheard is said of a process in which the core has been loaded, by itself or by the one that it was forked from.
-const unheard = "its process has no control socket: the core has not been started in it, or may not write to the runtime folder"
-
-func connectionsBeside(served []client.Process) (all []control.Session) {
+// connectionsBeside does so once. early: of one nothing is known to keep Midstream from it.
+func connectionsBeside(served []client.Process) (all []control.Session, early bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil || slices.ContainsFunc(served, func(p client.Process) bool { return p.PID == pid }) {
 			continue
 		}
-		if library := preloaded(pid); library != "" {
-			all = append(all, connectionsOf(pid, library)...)
+		if library := Preloaded(pid); library != "" {
+			some, soon := connectionsOf(pid, library)
+			all, early = append(all, some...), early || soon
 		}
 	}
-	return all
+	return all, early
 }
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
-// preloaded returns the path of libmidstream.so that a process was started with, "" if it was not, or belongs elsewhere.
-func preloaded(pid int) (library string) {
+// Preloaded returns the path of libmidstream.so that a process was started with, "" if it was not, or belongs elsewhere.
+func Preloaded(pid int) (library string) {
 	environ, err := os.ReadFile(procFile(pid, "environ"))
 	if err != nil {
 		return ""
@@ -96,7 +92,7 @@ type connection struct {
 	local, remote netip.AddrPort
 }
 
-func connectionsOf(pid int, library string) (all []control.Session) {
+func connectionsOf(pid int, library string) (all []control.Session, early bool) {
 	sockets := map[string]connection{}
 	for _, table := range []string{"net/tcp", "net/tcp6"} {
 		established(procFile(pid, table), sockets)
@@ -112,14 +108,14 @@ func connectionsOf(pid int, library string) (all []control.Session) {
 			continue
 		}
 		if why == "" {
-			why = whyUnfollowed(pid, library)
+			why, early = whyUnfollowed(pid, library)
 		}
 		all = append(all, control.Session{
-			ID: fmt.Sprintf("%d-fd%d", pid, fd), PID: pid, FD: fd, Command: commandOf(pid), State: control.StateActive,
+			ID: fmt.Sprintf("%d-fd%d", pid, fd), PID: pid, FD: fd, Command: CommandOf(pid), State: control.StateActive,
 			Interface: interfaceOf(c.local.Addr()), Server: c.remote.String(), Why: why,
 		})
 	}
-	return all
+	return all, early
 }
 
 // established adds the connections of a table, by the inodes of their sockets.
@@ -170,38 +166,40 @@ func interfaceOf(local netip.Addr) string {
 	return ""
 }
 
-func commandOf(pid int) string {
+// CommandOf returns the process's command line.
+func CommandOf(pid int) string {
 	line, _ := os.ReadFile(procFile(pid, "cmdline"))
 	return strings.TrimSpace(string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
 }
 
-// whyUnfollowed says what keeps Midstream from a process.
-func whyUnfollowed(pid int, library string) string {
+// whyUnfollowed says what keeps Midstream from a process. early: nothing is known that does, and that may be over in a moment.
+func whyUnfollowed(pid int, library string) (why string, early bool) {
 	maps, _ := os.ReadFile(procFile(pid, "maps"))
 	loaded := bytes.Contains(maps, []byte("/libmidstream.so"))
 	if closed := closedTo(pid, library); closed != "" && !loaded {
-		return "it cannot open libmidstream.so: " + closed + " is closed to its user"
+		return "it cannot open libmidstream.so: " + closed + " is closed to its user", false
 	}
 	if program, err := elf.Open(procFile(pid, "exe")); err == nil {
 		defer program.Close()
 		switch {
 		case !slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }):
-			return "the program is statically linked, so that nothing can be preloaded"
+			return "the program is statically linked, so that nothing can be preloaded", false
 		case program.Section(".go.buildinfo") != nil || program.Section(".note.go.buildid") != nil:
-			return "it is a Go program, which makes its system calls itself, past the C library"
+			return "it is a Go program, which makes its system calls itself, past the C library", false
 		}
 	}
 	if !loaded {
-		return "the dynamic linker has not loaded libmidstream.so: the program is setuid, privileged, or for another architecture"
+		return "the dynamic linker has not loaded libmidstream.so: the program is setuid, privileged, or for another architecture", false
 	}
 	if bytes.Contains(maps, []byte("/libmidstream-core.so")) {
-		return unheard
+		// By itself, or by the process that it was forked from.
+		return "its process has no control socket: the core has not been started in it, or may not write to the runtime folder", true
 	}
 	core := filepath.Join(filepath.Dir(library), "libmidstream-core.so")
 	if closed := closedTo(pid, core); closed != "" {
-		return "it cannot open libmidstream-core.so: " + closed + " is closed to its user"
+		return "it cannot open libmidstream-core.so: " + closed + " is closed to its user", false
 	}
-	return unseen
+	return "no HTTP request has been seen on it", true
 }
 
 // closedTo returns the first folder on the way to a file, or the file, that the process's user may not use; "" if there is none.

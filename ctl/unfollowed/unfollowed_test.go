@@ -1,4 +1,4 @@
-package main
+package unfollowed
 
 import (
 	"net/netip"
