@@ -17,8 +17,11 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 const host = "download.example"
 
+// mostRequests are as many as blocks of the least length would be, for 9 MB, were half of all octets fetched in those.
+const mostRequests = 150
+
 // raise makes a laboratory with those networks of 48 Mbit/s, each with a server of another make and the same content.
-func raise(t *testing.T, size int64, networks ...string) (l *lab.Lab, sum string) {
+func raise(t *testing.T, size int64, networks ...string) (l *lab.Lab, sum string, servers []*lab.Server) {
 	t.Helper()
 	var options []lab.Option
 	for _, name := range networks {
@@ -31,14 +34,14 @@ func raise(t *testing.T, size int64, networks ...string) (l *lab.Lab, sum string
 		n.DNS(map[string][]string{host: {n.Content()}})
 		switch i {
 		case 0:
-			n.Nginx(root, lab.ServerOptions{})
+			servers = append(servers, n.Nginx(root, lab.ServerOptions{}))
 		case 1:
-			n.Apache(root, lab.ServerOptions{})
+			servers = append(servers, n.Apache(root, lab.ServerOptions{}))
 		default:
-			n.Lighttpd(root, lab.ServerOptions{Extra: `mimetype.assign = ("" => "application/octet-stream")` + "\n"})
+			servers = append(servers, n.Lighttpd(root, lab.ServerOptions{Extra: `mimetype.assign = ("" => "application/octet-stream")` + "\n"}))
 		}
 	}
-	return l, sum
+	return l, sum, servers
 }
 
 func sumOf(t *testing.T, file string) string {
@@ -71,7 +74,7 @@ func TestNetworksFeedOneDownload(t *testing.T) {
 		{[]string{"wlan0", "wwan0", "eth0"}, []string{"aria2c", "-q", "-x1", "-s1", "-o", "got", "http://" + host + "/file.bin"}},
 	} {
 		t.Run(c.argv[0], func(t *testing.T) {
-			l, sum := raise(t, size, c.networks...)
+			l, sum, servers := raise(t, size, c.networks...)
 			p := under(t, l, c.argv...)
 			if r := p.Run(); r.Status != 0 || r.Stderr != "" {
 				t.Fatal(r)
@@ -84,6 +87,15 @@ func TestNetworksFeedOneDownload(t *testing.T) {
 					t.Errorf("%s brought %d octets", n.Name, got)
 				}
 			}
+			// By itself the program makes one request. Here it is that one, some six a second of each network, and those that prove servers.
+			l.Await("the servers to have written down the program's own request", lab.Patience, func() bool { return len(servers[0].Requests()) > 0 })
+			requests := 0
+			for _, s := range servers {
+				requests += len(s.Requests())
+			}
+			if t.Logf("%d requests", requests); requests > mostRequests {
+				t.Errorf("%d requests", requests)
+			}
 			if t.Failed() {
 				t.Log(strings.Join(c.argv, " "))
 			}
@@ -95,7 +107,7 @@ func TestNetworksFeedOneDownload(t *testing.T) {
 func TestNetworksAreLostAmidTheDownload(t *testing.T) {
 	for _, lost := range []string{"wlan0", "wwan0"} {
 		t.Run(lost, func(t *testing.T) {
-			l, sum := raise(t, 12<<20, "wlan0", "wwan0")
+			l, sum, _ := raise(t, 12<<20, "wlan0", "wwan0")
 			n := l.Network(lost)
 			p := under(t, l, "curl", "-sS", "-o", "got", "http://"+host+"/file.bin").Start()
 			l.Await("both networks to feed it", lab.Patience, func() bool {
@@ -114,7 +126,7 @@ func TestNetworksAreLostAmidTheDownload(t *testing.T) {
 
 // A person lets several networks feed a download that runs, sees what each brings, and has one feed it again.
 func TestAPersonSaysSo(t *testing.T) {
-	l, sum := raise(t, 20<<20, "wlan0", "wwan0")
+	l, sum, _ := raise(t, 20<<20, "wlan0", "wwan0")
 	second := func() int64 { return l.Network("wwan0").Counters().Received }
 	p := l.Midstream("curl", "-sS", "-o", "got", "http://"+host+"/file.bin")
 	p.Dir = t.TempDir()
