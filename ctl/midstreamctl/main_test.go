@@ -75,7 +75,7 @@ func isolate(t *testing.T) string {
 	return dir
 }
 
-func serve(t *testing.T, dir string, pid int, f *fake) {
+func serve(t *testing.T, dir string, pid int, f control.Handler) {
 	t.Helper()
 	l, err := control.Listen(dir, pid)
 	if err != nil {
