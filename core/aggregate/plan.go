@@ -59,7 +59,7 @@ func (s *Scheduler) fed(now time.Duration) {
 	s.much = Enough
 	if s.needs {
 		// What costs begins as late as it can, and brings no more than it must: it needs some round trips, and what the first
-		// path has been asked for comes at that one's pace.
+		// path has been asked for comes at that one's pace, which may fall meanwhile.
 		lead := time.Duration(0)
 		for _, p := range s.paths {
 			if p.ready && p.rules.Need {
@@ -69,7 +69,7 @@ func (s *Scheduler) fed(now time.Duration) {
 		if p := s.alone(); p != nil {
 			lead = max(lead, time.Duration(float64(p.left)/p.rate()*float64(time.Second)))
 		}
-		less = min(max(int64(s.pace*(lead+patience).Seconds()), 2*LeastBlock), Enough)
+		less = min(max(int64(s.pace*(lead*3/2+patience).Seconds()), 2*LeastBlock), Enough)
 		s.much = min(less*3/2, Enough)
 	}
 	switch waiting := s.next - s.taken; {
@@ -107,6 +107,12 @@ func (s *Scheduler) look(now time.Duration) {
 			v.free = max(v.free, s.latency(now, p)+float64(p.left)/v.rate)
 		}
 		over, least := BlockTime, float64(LeastBlock)
+		if s.needs {
+			over *= 2 // there is no hurry, and where blocks are rescued, octets are paid for that come in any case
+		}
+		if p.rules.Need {
+			over *= 2
+		}
 		switch {
 		case p.meter.octets == 0:
 			least = firstBlock

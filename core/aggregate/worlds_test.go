@@ -309,7 +309,7 @@ func TestSeveralPathsAreNoSlowerThanTheBest(t *testing.T) {
 // A player takes what it plays. What costs is used for what the first network leaves missing, and for no more.
 func TestPlayerPaysForWhatIsMissing(t *testing.T) {
 	const size, octets = 75 << 20, 6 // Mbit/s
-	for seed := range uint64(3) {
+	for seed := range uint64(8) {
 		first := func() *link { return &link{rtt: 30 * ms, rate: byTurns(10*time.Second, 8, 2)} }
 		alone := simulate(seed, size, []*link{first()}, nil, func(r *run) { r.player = &player{rate: megabits(octets)} })
 		r := simulate(seed, size, []*link{first(), {rtt: 50 * ms, rate: steady(20)}}, []PathRules{{}, {Need: true}}, func(r *run) { r.player = &player{rate: megabits(octets)} })
@@ -322,7 +322,7 @@ func TestPlayerPaysForWhatIsMissing(t *testing.T) {
 			kept = min(max(kept, 0), needMemory)
 		}
 		t.Logf("alone starved for %.1f s; %.2f s, paid for %.2f times what was missing: %s", alone.starved.Seconds(), r.starved.Seconds(), float64(r.of[1])/missing, r.outcome())
-		if r.ended == 0 || r.starved > 50*ms || float64(r.of[1]) > 1.25*missing || alone.starved < 10*time.Second {
+		if r.ended == 0 || r.starved > 50*ms || float64(r.of[1]) > 1.15*missing || alone.starved < 10*time.Second {
 			t.Errorf("seed %d: starved for %v (alone %v), paid for %d octets, %.0f were missing: %s", seed, r.starved, alone.starved, r.of[1], missing, r.outcome())
 		}
 	}
