@@ -65,7 +65,7 @@ $(BUILD)/midstream: $(wildcard ctl/midstream/launcher/*.c ctl/midstream/launcher
 	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -DMIDSTREAM_VERSION='"$(VERSION)"' -DLIBRARY_FOLDER='"$(LIBDIR)"' -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
 
 # It asks the preload, which it is under, by name.
-$(BUILD)/midstream-supervisor: $(wildcard supervisor/*.c supervisor/*.h supervisor/*.def) ctl/midstream/launcher/elf.c ctl/midstream/launcher/elf.h \
+$(BUILD)/midstream-supervisor: $(wildcard $(foreach f,c h def,supervisor/*.$(f) supervisor/*/*.$(f))) ctl/midstream/launcher/elf.c ctl/midstream/launcher/elf.h \
 		shim/framing/hello.c shim/framing/hello.h shim/stream/carried.h cgo/abi.h cgo/why.def Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -Wl,--as-needed,-z,relro,-z,now -o $@ $(filter %.c,$^)
@@ -202,7 +202,7 @@ check:
 	@unformatted=$$(gofmt -l cgo core ctl e2e shim); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	@# (ctu)uninitvar takes what a function fills for what it reads, autoVariables a structure's loan for a leak.
 	cppcheck -j $$(nproc) --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr $(SUPPRESS) --std=c11 -D_GNU_SOURCE -D__x86_64__ -D__LP64__ '-DElfW(type)=Elf64_##type' -Ishim $(SHIM_SOURCES) shim/tests/framing ctl/midstream/launcher supervisor e2e/clients
-	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c supervisor/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
+	printf '%s\n' $(SHIM_SOURCES) ctl/midstream/launcher/*.c supervisor/*.c supervisor/*/*.c | xargs -n 1 -P $$(nproc) gcc $(ANALYZE)
 	sh shim/folders.sh
 	shellcheck -x $(SCRIPTS)
 	$(MAKE) -s pages

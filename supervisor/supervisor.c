@@ -28,7 +28,7 @@
 #include "ports.h"
 #include "relay.h"
 #include "tls.h"
-#include "trust.h"
+#include "authority/trust.h"
 
 /* Calls that are answered one after the other, before connections have their turn. */
 #define IN_A_ROW 64

@@ -15,9 +15,10 @@
 
 #include "../cgo/abi.h"
 #include "../shim/framing/hello.h"
-#include "authority.h"
+#include "authority/authority.h"
 #include "carried.h"
-#include "openssl.h"
+#include "authority/hosts.h"
+#include "authority/openssl.h"
 
 /* A record's content (RFC 8446 §5.1), and a whole record, which a ClientHello has to fit into. */
 #define CONTENT (16 << 10)
@@ -25,10 +26,6 @@
 
 /* One connection may carry so much before it is the others' turn. */
 #define TURN (2 << 20)
-
-/* Hosts against which something stands, and sessions with servers that may be resumed. */
-#define PASSED 1024
-#define SESSIONS 64
 
 /* A program that looks at certificates by itself, after the handshake, ends the connection without having said anything within this time. */
 #define SECOND_LOOK_NS 1000000000LL
@@ -57,38 +54,6 @@ struct tls {
 static void *client_context;
 static unsigned char *buffer;
 
-static struct {
-    char host[HELLO_NAME];
-    unsigned why;
-} passed[PASSED];
-static unsigned passed_next;
-
-static struct {
-    char host[HELLO_NAME];
-    uint16_t port;
-    void *session;
-} sessions[SESSIONS];
-static unsigned sessions_next;
-
-/* Why connections of the host are passed through; 0: they are not. */
-static unsigned why_passed(const char *host)
-{
-    for (unsigned i = 0; i < PASSED; i++) {
-        if (passed[i].why && !strcmp(passed[i].host, host)) {
-            return passed[i].why;
-        }
-    }
-    return MS_WHY_NONE;
-}
-
-static void pass_from_now_on(const char *host, unsigned why)
-{
-    if (!why_passed(host)) {
-        strcpy(passed[passed_next % PASSED].host, host);
-        passed[passed_next++ % PASSED].why = why;
-    }
-}
-
 static struct carried *carried_by(const void *ssl) { return openssl.SSL_get_ex_data(ssl, 0); }
 
 /* The server has sent a ticket, or its session has been made. */
@@ -98,27 +63,8 @@ static int keep_session(void *ssl, void *session)
     if (!c || !c->tls) {
         return 0; /* a twin of the preload's */
     }
-    unsigned at = sessions_next++ % SESSIONS;
-    if (sessions[at].session) {
-        openssl.SSL_SESSION_free(sessions[at].session);
-    }
-    sessions[at].session = session;
-    sessions[at].port = address_port(&c->peer);
-    strcpy(sessions[at].host, c->tls->host);
+    hosts_keep_session(c->tls->host, address_port(&c->peer), session);
     return 1;
-}
-
-/* Each is used once (RFC 8446 §C.4). */
-static void resume(const struct carried *c)
-{
-    for (unsigned i = 0; i < SESSIONS; i++) {
-        if (sessions[i].session && sessions[i].port == address_port(&c->peer) && !strcmp(sessions[i].host, c->tls->host)) {
-            openssl.SSL_set_session(c->tls->server, sessions[i].session);
-            openssl.SSL_SESSION_free(sessions[i].session);
-            sessions[i].session = NULL;
-            return;
-        }
-    }
 }
 
 /* The server asks for a client certificate, which only the program could have: the handshake is left. */
@@ -154,7 +100,7 @@ static void note_alert(const void *ssl, int where, int value)
     }
 }
 
-void tls_prepare(void *context)
+static void prepare(void *context)
 {
     openssl.SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     openssl.SSL_CTX_set_info_callback(context, note_alert);
@@ -194,7 +140,7 @@ const char *tls_open(void)
     openssl.SSL_CTX_set_options(client_context, OPENSSL_NO_RENEGOTIATION);
     openssl.SSL_CTX_sess_set_new_cb(client_context, keep_session);
     openssl.SSL_CTX_set_client_cert_cb(client_context, no_certificate);
-    return authority_open();
+    return authority_open(prepare);
 }
 
 void tls_end(struct carried *c)
@@ -260,7 +206,7 @@ static bool set_up_server(struct carried *c)
     if (set && t->offers) {
         set = !openssl.SSL_set_alpn_protos(t->server, http, sizeof http - 1);
     }
-    resume(c);
+    hosts_resume(c->tls->host, address_port(&c->peer), c->tls->server);
     return set;
 }
 
@@ -283,7 +229,7 @@ static enum step greeted(struct carried *c, const struct hello *hello)
     } else {
         address_text(&c->peer, t->host, sizeof t->host);
     }
-    unsigned why = why_passed(t->host);
+    unsigned why = hosts_why_passed(t->host);
     if (why) {
         return pass(c, why);
     }
@@ -372,7 +318,7 @@ static enum step ask(struct carried *c)
     }
     unsigned why = openssl.SSL_get_verify_result(t->server) ? MS_WHY_TLS_UNVERIFIED : MS_WHY_TLS_ASKED;
     if (asked || (o == OUTCOME_FAILED && errno == EPROTO)) { /* an end of the connection says nothing of the next */
-        pass_from_now_on(t->host, why);
+        hosts_pass(t->host, why);
     }
     return pass_anew(c, why);
 }
@@ -393,7 +339,7 @@ static enum step answer(struct carried *c)
     if (o == OUTCOME_WAITS) {
         return STEP_DONE;
     }
-    pass_from_now_on(t->host, MS_WHY_TLS_REFUSED);
+    hosts_pass(t->host, MS_WHY_TLS_REFUSED);
     return relay_over(c, o == OUTCOME_FAILED && errno != EPROTO, true);
 }
 
@@ -459,7 +405,7 @@ static void look_whether_refused(struct carried *c)
 {
     struct tls *t = c->tls;
     if (t->refused || (!t->said && now_ns() - t->answered < SECOND_LOOK_NS)) {
-        pass_from_now_on(t->host, MS_WHY_TLS_REFUSED);
+        hosts_pass(t->host, MS_WHY_TLS_REFUSED);
     }
 }
 

@@ -28,9 +28,6 @@ void tls_learn_authorities(void);
 /* All is passed through: nobody trusts the authority. */
 void tls_close(void);
 
-/* Settings of sessions with programs, for authority.c. */
-void tls_prepare(void *context);
-
 /* Both ends of a connection are connected, and in the set: whether it is looked at here, from now on. */
 bool tls_begin(struct carried *c);
 

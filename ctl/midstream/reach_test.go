@@ -22,6 +22,9 @@ var reaching = sync.OnceValue(func() tree {
 	}
 	sources, err := filepath.Glob("../../supervisor/*.c")
 	must(err)
+	authority, err := filepath.Glob("../../supervisor/authority/*.c")
+	must(err)
+	sources = append(sources, authority...)
 	command("gcc", append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-o", filepath.Join(build, "midstream-supervisor"), "launcher/elf.c", "../../shim/framing/hello.c"}, sources...)...)
 	return tree{build, shared.bin}
 })

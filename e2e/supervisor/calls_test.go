@@ -60,6 +60,8 @@ func (g ground) sanitized(t *testing.T, args ...string) (p *lab.Program, reports
 	}
 	root := lab.Root(t)
 	sources, _ := filepath.Glob(filepath.Join(root, "supervisor", "*.c"))
+	authority, _ := filepath.Glob(filepath.Join(root, "supervisor", "authority", "*.c"))
+	sources = append(sources, authority...)
 	build := append([]string{"-g", "-O1", "-std=gnu11", "-D_GNU_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
 		"-o", filepath.Join(folder, "midstream-supervisor"), filepath.Join(root, "ctl/midstream/launcher/elf.c"), filepath.Join(root, "shim/framing/hello.c")}, sources...)
 	if out, err := exec.Command("gcc", build...).CombinedOutput(); err != nil {

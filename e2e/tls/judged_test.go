@@ -53,7 +53,7 @@ func TestJudged(t *testing.T) {
 			{"callback=jump", false, judges, "not returned", refused},
 			{"verifier", false, judges, "", asked},
 			{"verifier=no", false, judges, "refuses", refused},
-			{"trusting", false, sameKey, "does not verify", "^$"},
+			{"trusting", false, sameKey, "does not let its library verify", "^$"},
 			{"function", true, judges, "", asked},
 			{"function=no", true, judges, "refuses", refused},
 			{"function=jump", true, judges, "not returned", refused},

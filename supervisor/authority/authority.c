@@ -8,9 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../shim/framing/hello.h"
+#include "../../shim/framing/hello.h"
 #include "openssl.h"
-#include "tls.h"
 
 /* What OpenSSL takes of locked memory; what it takes where a user may lock little; and the smallest piece of it. */
 #define LOCKED (1 << 20)
@@ -27,6 +26,7 @@ enum { BASIC_CONSTRAINTS = 87, KEY_USAGE = 83, EXTENDED_KEY_USAGE = 126, SUBJECT
 
 static size_t locked;
 static void *authority_key, *servers_key, *authority;
+static void (*prepare_context)(void *context);
 
 static struct host {
     char name[HELLO_NAME];
@@ -75,8 +75,9 @@ static bool make_authority(void)
         && openssl.X509_sign(authority, authority_key, openssl.EVP_sha256());
 }
 
-const char *authority_open(void)
+const char *authority_open(void (*prepare)(void *context))
 {
+    prepare_context = prepare;
     struct rlimit limit = { 0 };
     locked = getrlimit(RLIMIT_MEMLOCK, &limit) || (geteuid() && limit.rlim_cur < 2 * LOCKED) ? LOCKED_LITTLE : LOCKED;
     if (openssl.CRYPTO_secure_malloc_init(locked, LOCKED_PIECE) != 1) {
@@ -140,7 +141,7 @@ static void *make_context(const char *host)
         openssl.SSL_CTX_ctrl(context, OPENSSL_CTRL_MODE, OPENSSL_MODES, NULL);
         openssl.SSL_CTX_ctrl(context, OPENSSL_CTRL_EARLIEST, OPENSSL_TLS_1_2, NULL);
         openssl.SSL_CTX_set_options(context, OPENSSL_END_IS_END | OPENSSL_NO_RENEGOTIATION);
-        tls_prepare(context);
+        prepare_context(context);
     } else if (context) {
         openssl.SSL_CTX_free(context);
     }

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes it. NULL, or why it cannot be. */
-const char *authority_open(void);
+/* Makes it; `prepare` settles the rest of each SSL_CTX that authority_context makes. NULL, or why it cannot be. */
+const char *authority_open(void (*prepare)(void *context));
 
 /* Its own certificate as PEM (RFC 7468), with a NUL; 0 where it does not fit. */
 size_t authority_certificate(char *pem, size_t size);

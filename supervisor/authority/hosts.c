@@ -1,0 +1,67 @@
+/* hosts.c: see hosts.h. */
+#include "hosts.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "../../cgo/abi.h"
+#include "../../shim/framing/hello.h"
+#include "openssl.h"
+
+/* The oldest goes. */
+#define PASSED 1024
+#define SESSIONS 64
+
+static struct {
+    char host[HELLO_NAME];
+    unsigned why;
+} passed[PASSED];
+static unsigned passed_next;
+
+static struct {
+    char host[HELLO_NAME];
+    uint16_t port;
+    void *session;
+} sessions[SESSIONS];
+static unsigned sessions_next;
+
+unsigned hosts_why_passed(const char *host)
+{
+    for (unsigned i = 0; i < PASSED; i++) {
+        if (passed[i].why && !strcmp(passed[i].host, host)) {
+            return passed[i].why;
+        }
+    }
+    return MS_WHY_NONE;
+}
+
+void hosts_pass(const char *host, unsigned why)
+{
+    if (!hosts_why_passed(host)) {
+        strcpy(passed[passed_next % PASSED].host, host);
+        passed[passed_next++ % PASSED].why = why;
+    }
+}
+
+void hosts_keep_session(const char *host, uint16_t port, void *session)
+{
+    unsigned at = sessions_next++ % SESSIONS;
+    if (sessions[at].session) {
+        openssl.SSL_SESSION_free(sessions[at].session);
+    }
+    sessions[at].session = session;
+    sessions[at].port = port;
+    strcpy(sessions[at].host, host);
+}
+
+void hosts_resume(const char *host, uint16_t port, void *ssl)
+{
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        if (sessions[i].session && sessions[i].port == port && !strcmp(sessions[i].host, host)) {
+            openssl.SSL_set_session(ssl, sessions[i].session);
+            openssl.SSL_SESSION_free(sessions[i].session); /* each is used once (RFC 8446 §C.4) */
+            sessions[i].session = NULL;
+            return;
+        }
+    }
+}
