@@ -1,9 +1,11 @@
-// Package controller is the heart of the core: it tracks the exchanges of this process's streams from
-// the shim's messages, and carries migrations out.
+// Package controller has the streams of this process, as the shim's messages tell of them (stream.go), and what is put on their
+// descriptors (handover.go). What is done with a stream is in packages of its own, and each asks it for what it needs.
 //
-// The way of a migration can be read from the file names: a trigger (trigger.go) → a connection over the new
-// interface (reach.go, package reach) → the request for the rest, its answer, and the proof that it is the same content
-// (continue.go, package resume) → the hand-over (handover.go). stream.go and exchange.go hold the state they work on.
+// The three verbs for a path are in probe.go, prove.go and handover.go. The way of a migration: a trigger (trigger.go, liaise.go) → package
+// migration, whose stream is in migrate.go → a connection over the new interface (reach.go, package reach) → the request for the rest,
+// its answer, and the proof that it is the same content (prove.go, package resume) → package delivery → the hand-over. That of a
+// recovery: a failure (failover.go), or a silence (stall.go, package sampler) → package recovery, whose stream is in recover.go → as
+// above. Relays have theirs in relayed.go, several networks together in together.go.
 package controller
 
 import (

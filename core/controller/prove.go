@@ -1,4 +1,4 @@
-// What package resume has to know of a stream to continue its exchanges.
+// Proving a path: what package resume has to know of a stream to ask servers for the rest of its exchanges, and the leave to do so.
 package controller
 
 import (
@@ -79,4 +79,17 @@ func (s *Stream) Prove(ctx context.Context, e *exchange.Exchange, conn *dial.Con
 		of = &resume.Live{HTTP: s.Asker(e), Stream: l.Stream, Stands: l.Stands}
 	}
 	return resume.Obtain(ctx, finder{s, e}, of, conn, q)
+}
+
+// Permit takes one request to the connection's server out of the exchange's budget.
+func (s *Stream) Permit(ctx context.Context, e *exchange.Exchange, iface string, conn *dial.Conn) (budget.Permit, error) {
+	return e.Permit(ctx, iface, conn, s.inNeed.Load())
+}
+
+// repeats takes the repetition of the request that the stream is waiting with, which has not been answered, out of its budget.
+func (s *Stream) repeats(to budget.Place) bool {
+	s.mu.Lock()
+	e := s.current()
+	s.mu.Unlock()
+	return e != nil && e.Repeats(to)
 }
