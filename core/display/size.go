@@ -1,7 +1,10 @@
-// Numbers for people.
+// Numbers and lists for people.
 package display
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Size writes octets in decimal units.
 func Size(n int64) string {
@@ -16,4 +19,13 @@ func Size(n int64) string {
 		i++
 	}
 	return fmt.Sprintf("%.1f %s", f, units[i])
+}
+
+// Join writes values one after the other.
+func Join[T fmt.Stringer](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = v.String()
+	}
+	return strings.Join(words, " ")
 }

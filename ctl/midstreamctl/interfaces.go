@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -152,7 +151,7 @@ func interfaceTable(list []manager.Interface, width int) []byte {
 			throughput = fmt.Sprintf("%.1f Mbit/s", i.Throughput/1e6)
 		}
 		rows = append(rows, []string{
-			rank, i.Name, i.Kind, state, metered, fmt.Sprintf("%g", i.Cost), rtt, loss, throughput, join(i.Addresses), join(i.Resolvers),
+			rank, i.Name, i.Kind, state, metered, fmt.Sprintf("%g", i.Cost), rtt, loss, throughput, display.Join(i.Addresses), display.Join(i.Resolvers),
 		})
 	}
 	var b bytes.Buffer
@@ -171,12 +170,4 @@ func interfaceTable(list []manager.Interface, width int) []byte {
 		}
 	}
 	return b.Bytes()
-}
-
-func join[T fmt.Stringer](values []T) string {
-	words := make([]string, len(values))
-	for i, v := range values {
-		words[i] = v.String()
-	}
-	return strings.Join(words, " ")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"midstream/ctl/client"
+	"midstream/ctl/doctor"
 	"midstream/ctl/libraries"
 )
 
@@ -232,7 +233,7 @@ func isOn(value string) bool {
 func (s services) judge(p map[string]string) (against, notes, lines []string) {
 	program := programOf(p["ExecStart"])
 	if program != "" {
-		if limit := launcherSays(program, "--reach=off"); limit != "" {
+		if limit := doctor.LauncherSays(program, "--reach=off"); limit != "" {
 			against = append(against, limit)
 		}
 	}
@@ -252,7 +253,7 @@ func (s services) judge(p map[string]string) (against, notes, lines []string) {
 		}
 	}
 	other := p["User"] != "" && p["User"] != "root" && p["User"] != "0" || isOn(p["DynamicUser"])
-	if closed := closedToOthers(s.library); other && closed != "" && !s.user {
+	if closed := doctor.ClosedToOthers(s.library); other && closed != "" && !s.user {
 		against = append(against, closed+" is closed to its user (chmod o+x "+closed+")")
 	}
 	if p["NoExecPaths"] != "" && strings.Contains(p["NoExecPaths"], "/") {

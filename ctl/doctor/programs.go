@@ -1,6 +1,6 @@
 // What doctor says of programs: whether Midstream can be preloaded into them, which the launcher knows, and which of their downloads
 // can be moved, which follows from the library that they have TLS by.
-package main
+package doctor
 
 import (
 	"bytes"
@@ -31,8 +31,8 @@ var partly = map[string]string{
 	"google-chrome": "what comes over TLS cannot be moved: its TLS library is linked in",
 }
 
-// installed are the usual programs that there are.
-func installed() (names []string) {
+// Installed are the usual programs that there are.
+func Installed() (names []string) {
 	for _, name := range usual {
 		if _, err := exec.LookPath(name); err == nil {
 			names = append(names, name)
@@ -41,22 +41,22 @@ func installed() (names []string) {
 	return names
 }
 
-// lookAtPrograms looks at each; those that can be served are told of in one line, unless they were asked for.
-func (f *findings) lookAtPrograms(names []string, asked bool) {
+// Programs looks at each; those that can be served are told of in one line, unless they were asked for.
+func (f *Findings) Programs(names []string, asked bool) {
 	var good []string
 	for _, name := range names {
 		text, weight := lookAtProgram(name)
 		switch {
-		case weight == fine && !asked:
+		case weight == Fine && !asked:
 			good = append(good, name)
-		case weight == problem && !asked:
-			f.add(note, name, text) // it may be used for other things than downloads
+		case weight == Problem && !asked:
+			f.Add(Note, name, text) // it may be used for other things than downloads
 		default:
-			f.add(weight, name, text)
+			f.Add(weight, name, text)
 		}
 	}
 	if len(good) > 0 {
-		f.add(fine, "programs", "downloads of these can be moved: "+strings.Join(good, " "))
+		f.Add(Fine, "programs", "downloads of these can be moved: "+strings.Join(good, " "))
 	}
 }
 
@@ -64,29 +64,29 @@ func (f *findings) lookAtPrograms(names []string, asked bool) {
 func lookAtProgram(name string) (text, weight string) {
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "there is no such program", problem
+		return "there is no such program", Problem
 	}
-	if limit := launcherSays(name); limit != "" {
-		return limit, problem
+	if limit := LauncherSays(name); limit != "" {
+		return limit, Problem
 	}
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		path = resolved
 	}
 	for _, known := range []string{filepath.Base(name), filepath.Base(path)} {
 		if what, ok := partly[known]; ok {
-			return what, note
+			return what, Note
 		}
 	}
 	switch library := tlsOf(path); library {
 	case "":
-		return "its downloads can be moved; those over TLS, where its TLS is OpenSSL's or GnuTLS's", fine
+		return "its downloads can be moved; those over TLS, where its TLS is OpenSSL's or GnuTLS's", Fine
 	default:
-		return "its downloads can be moved, also those over TLS (" + library + ")", fine
+		return "its downloads can be moved, also those over TLS (" + library + ")", Fine
 	}
 }
 
-// launcherSays asks the launcher what it would say before it starts the program with these options of its own, "" if nothing.
-func launcherSays(name string, options ...string) string {
+// LauncherSays asks the launcher what it would say before it starts the program with these options of its own, "" if nothing.
+func LauncherSays(name string, options ...string) string {
 	self, err := os.Executable()
 	if err != nil {
 		return ""

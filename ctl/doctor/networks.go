@@ -1,5 +1,5 @@
 // What doctor says of the networks.
-package main
+package doctor
 
 import (
 	"context"
@@ -16,7 +16,8 @@ import (
 	"time"
 
 	"midstream/core/config"
-	connecting "midstream/core/dial"
+	"midstream/core/dial"
+	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/core/resolve"
@@ -46,9 +47,9 @@ type wayOut struct {
 	answered string // the interface over which what comes from its IPv4 address goes, "" unknown
 }
 
-func (e *environment) lookAtNetworks(f *findings, name string, port uint16) {
-	list, _ := e.survey()
-	h := host{interfaces: list, config: e.config, ways: map[string]wayOut{}}
+// Networks looks at the interfaces, under the configuration.
+func (f *Findings) Networks(c *config.Config, list []manager.Interface) {
+	h := host{interfaces: list, config: c, ways: map[string]wayOut{}}
 	h.system, _ = resolve.System()
 	_, err := exec.LookPath("nmcli")
 	h.nmcli = err == nil
@@ -64,9 +65,6 @@ func (e *environment) lookAtNetworks(f *findings, name string, port uint16) {
 	}
 	h.byRule = err == nil && found.ByRule()
 	h.networks(f)
-	if name != "" {
-		e.reach(f, list, name, port)
-	}
 }
 
 // lookOut asks the kernel for the routes over an interface.
@@ -115,7 +113,7 @@ func isNetwork(i *manager.Interface) bool {
 }
 
 // networks says what follows from what was found.
-func (h *host) networks(f *findings) {
+func (h *host) networks(f *Findings) {
 	var usable []string
 	for n := range h.interfaces {
 		i := &h.interfaces[n]
@@ -129,12 +127,12 @@ func (h *host) networks(f *findings) {
 	}
 	switch len(usable) {
 	case 0:
-		f.add(problem, "networks", "no interface leads to the Internet; there is nothing to download over", "ip -brief address; ip route")
+		f.Add(Problem, "networks", "no interface leads to the Internet; there is nothing to download over", "ip -brief address; ip route")
 	case 1:
-		f.add(note, "networks", "only "+usable[0]+" leads out: a download that fails is continued over it, and can be moved when there is another network",
+		f.Add(Note, "networks", "only "+usable[0]+" leads out: a download that fails is continued over it, and can be moved when there is another network",
 			"ip -brief link")
 	default:
-		f.add(fine, "networks", "downloads can be moved between "+strings.Join(usable[:len(usable)-1], ", ")+" and "+usable[len(usable)-1])
+		f.Add(Fine, "networks", "downloads can be moved between "+strings.Join(usable[:len(usable)-1], ", ")+" and "+usable[len(usable)-1])
 	}
 	for n := range h.interfaces {
 		i := &h.interfaces[n]
@@ -150,13 +148,13 @@ func (h *host) networks(f *findings) {
 		}
 		text := "what goes to the Internet goes into the tunnel " + i.Name + ": Midstream does not leave it, so downloads stay there"
 		if h.config.Policy.LeaveTunnel {
-			f.add(note, i.Name, "what goes to the Internet goes into the tunnel "+i.Name+", and policy.leave_tunnel allows downloads to leave it")
+			f.Add(Note, i.Name, "what goes to the Internet goes into the tunnel "+i.Name+", and policy.leave_tunnel allows downloads to leave it")
 			continue
 		}
-		f.add(note, i.Name, text+"; if others may see what is downloaded, in "+h.file()+":", "[policy]", "leave_tunnel = true")
+		f.Add(Note, i.Name, text+"; if others may see what is downloaded, in "+h.file()+":", "[policy]", "leave_tunnel = true")
 	}
 	if h.byRule {
-		f.add(note, "rules", "a rule (ip rule) chooses the route to the Internet: what goes by it is not moved, unless policy.leave_tunnel says so", "ip rule")
+		f.Add(Note, "rules", "a rule (ip rule) chooses the route to the Internet: what goes by it is not moved, unless policy.leave_tunnel says so", "ip rule")
 	}
 }
 
@@ -168,44 +166,44 @@ func (h *host) file() string {
 	return "~/.config/midstream/config.toml"
 }
 
-func (h *host) oneNetwork(f *findings, i *manager.Interface) {
+func (h *host) oneNetwork(f *Findings, i *manager.Interface) {
 	w := h.ways[i.Name]
 	switch {
 	case i.Never:
-		f.add(note, i.Name, "the configuration says never: it is not used")
+		f.Add(Note, i.Name, "the configuration says never: it is not used")
 		return
-	case !i.Up && !exists(filepath.Join("/sys/class/net", i.Name, "device")):
+	case !i.Up && !hasDevice(i.Name):
 		return // nobody has use for it
 	case !i.Up:
-		f.add(note, i.Name, "it is down", "sudo ip link set "+i.Name+" up")
+		f.Add(Note, i.Name, "it is down", "sudo ip link set "+i.Name+" up")
 		return
 	case !i.Carrier && i.Kind == manager.KindWiFi:
-		f.add(note, i.Name, "it has joined no network", "nmcli device wifi connect NETWORK --ask")
+		f.Add(Note, i.Name, "it has joined no network", "nmcli device wifi connect NETWORK --ask")
 		return
 	case !i.Carrier:
-		f.add(note, i.Name, "it has no carrier: the cable is out, or nobody is at its other end")
+		f.Add(Note, i.Name, "it has no carrier: the cable is out, or nobody is at its other end")
 		return
 	case !i.Usable():
 		do := "sudo dhclient " + i.Name
 		if h.nmcli {
 			do = "nmcli device connect " + i.Name
 		}
-		f.add(problem, i.Name, "it has no address", do)
+		f.Add(Problem, i.Name, "it has no address", do)
 		return
 	}
 	good := true
 	say := func(weight, text string, do ...string) {
-		good = good && weight != problem
-		f.add(weight, i.Name, text, do...)
+		good = good && weight != Problem
+		f.Add(weight, i.Name, text, do...)
 	}
 	if w.v4 != nil || w.v6 != nil {
 		family, dash, err := "IPv4", "-4", w.v4
 		if err == nil {
 			family, dash, err = "IPv6", "-6", w.v6
 		}
-		weight := problem
+		weight := Problem
 		if w.v4 == nil && hasFamily(i, true) || w.v6 == nil && hasFamily(i, false) {
-			weight = note // the other family leads out
+			weight = Note // the other family leads out
 		}
 		do := "sudo ip " + dash + " route add default via GATEWAY dev " + i.Name + " metric 900"
 		if h.nmcli {
@@ -214,20 +212,20 @@ func (h *host) oneNetwork(f *findings, i *manager.Interface) {
 		say(weight, "no default route of "+family+" leads out over it ("+plainly(err)+"), so nothing can be moved there; its metric need not be the best one", do)
 	}
 	if w.strict && w.answered != "" && w.answered != i.Name && w.v4 == nil {
-		say(problem, "reverse-path filtering is strict, and the kernel would answer over "+w.answered+": what comes in over "+i.Name+" is dropped, unless "+
+		say(Problem, "reverse-path filtering is strict, and the kernel would answer over "+w.answered+": what comes in over "+i.Name+" is dropped, unless "+
 			"that is made loose, or a rule sends what comes from its address over it",
 			"sudo sysctl -w net.ipv4.conf."+i.Name+".rp_filter=2", "echo 'net.ipv4.conf."+i.Name+".rp_filter=2' | sudo tee /etc/sysctl.d/60-midstream.conf")
 	}
 	if i.Captive {
-		say(problem, "it is behind a captive portal: log in with a browser, or say that it is not so", "midstreamctl hint "+i.Name+" captive=false")
+		say(Problem, "it is behind a captive portal: log in with a browser, or say that it is not so", "midstreamctl hint "+i.Name+" captive=false")
 	}
 	h.resolvers(i, say)
 	if i.Metered {
-		say(note, "it is metered: while another network works, nothing is moved there unasked; if it costs nothing",
+		say(Note, "it is metered: while another network works, nothing is moved there unasked; if it costs nothing",
 			"midstreamctl hint "+i.Name+" metered=false")
 	}
 	if good {
-		f.add(fine, i.Name, fmt.Sprintf("%s, %s; %s", i.Kind, join(i.Addresses), i.Why))
+		f.Add(Fine, i.Name, fmt.Sprintf("%s, %s; %s", i.Kind, display.Join(i.Addresses), i.Why))
 	}
 }
 
@@ -238,15 +236,21 @@ func (h *host) resolvers(i *manager.Interface, say func(weight, text string, do 
 	configure := []string{"[interfaces." + i.Name + "]", "dns = [\"ADDRESS\"]"}
 	switch {
 	case len(h.system) == 0 || h.system[0].Addr().IsLoopback():
-		say(note, "its name servers are not known: names are asked of the host's resolver, which may ask over another network; in "+h.file()+":", configure...)
+		say(Note, "its name servers are not known: names are asked of the host's resolver, which may ask over another network; in "+h.file()+":", configure...)
 	default:
 		at := h.system[0].Addr()
 		found, err := netif.Lookup(at, i.Index)
 		if err == nil && found.Leads(i.Index) {
 			return
 		}
-		say(note, "its name servers are not known, and that of /etc/resolv.conf, "+at.String()+", is not reached over it; in "+h.file()+":", configure...)
+		say(Note, "its name servers are not known, and that of /etc/resolv.conf, "+at.String()+", is not reached over it; in "+h.file()+":", configure...)
 	}
+}
+
+// hasDevice reports whether there is a device behind the interface.
+func hasDevice(name string) bool {
+	_, err := os.Lstat(filepath.Join("/sys/class/net", name, "device"))
+	return err == nil
 }
 
 // hasFamily reports whether it has an address of the family.
@@ -265,8 +269,8 @@ func plainly(err error) string {
 	return err.Error()
 }
 
-// reach looks the host up over each interface and connects to it there.
-func (e *environment) reach(f *findings, list []manager.Interface, name string, port uint16) {
+// Reach looks the host up over each interface and connects to it there, at the port, or, where that is 0, at 443, else 80.
+func (f *Findings) Reach(ctx context.Context, list []manager.Interface, name string, port uint16) {
 	ports := []uint16{port}
 	if port == 0 {
 		ports = []uint16{443, 80}
@@ -280,13 +284,13 @@ func (e *environment) reach(f *findings, list []manager.Interface, name string, 
 		if len(servers) == 0 {
 			servers, _ = resolve.System()
 		}
-		ctx, cancel := context.WithTimeout(e.ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		begun := time.Now()
 		r := resolve.Resolver{Servers: servers, Device: i.Name, Timeout: 4 * time.Second, Step: resolve.DefaultStep, Delay: resolve.DefaultDelay, HostsFile: resolve.DefaultHosts}
 		addresses, _, err := r.Lookup(ctx, name)
 		took := time.Since(begun)
 		if err != nil {
-			f.add(problem, i.Name, fmt.Sprintf("%s cannot be looked up there: %v", name, err), "midstreamctl doctor   # says where its name servers are configured")
+			f.Add(Problem, i.Name, fmt.Sprintf("%s cannot be looked up there: %v", name, err), "midstreamctl doctor   # says where its name servers are configured")
 			cancel()
 			continue
 		}
@@ -295,14 +299,14 @@ func (e *environment) reach(f *findings, list []manager.Interface, name string, 
 			for _, a := range addresses {
 				to = append(to, netip.AddrPortFrom(a, p))
 			}
-			conn, err := connecting.Race(ctx, connecting.Candidates(to...), netip.AddrPort{}, connecting.Options{Device: i.Name})
+			conn, err := dial.Race(ctx, dial.Candidates(to...), netip.AddrPort{}, dial.Options{Device: i.Name})
 			if err == nil {
-				f.add(fine, i.Name, fmt.Sprintf("%s was looked up in %v and reached at %v in %v", name, took.Round(time.Millisecond), conn.Remote(), conn.RTT().Round(100*time.Microsecond)))
+				f.Add(Fine, i.Name, fmt.Sprintf("%s was looked up in %v and reached at %v in %v", name, took.Round(time.Millisecond), conn.Remote(), conn.RTT().Round(100*time.Microsecond)))
 				conn.Close()
 				break
 			}
 			if n == len(ports)-1 {
-				f.add(problem, i.Name, fmt.Sprintf("%s cannot be reached there: %v", name, err), "ip route get "+addresses[0].String()+" oif "+i.Name)
+				f.Add(Problem, i.Name, fmt.Sprintf("%s cannot be reached there: %v", name, err), "ip route get "+addresses[0].String()+" oif "+i.Name)
 			}
 		}
 		cancel()
