@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"midstream/ctl/systemd"
 )
 
 // aHost has these units, and systemd does not run.
-func aHost(t *testing.T, units map[string]string) (services, func(f func(e *environment) int) (int, string, string)) {
+func aHost(t *testing.T, units map[string]string) (systemd.Services, func(f func(e *environment) int) (int, string, string)) {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range units {
@@ -19,7 +21,7 @@ func aHost(t *testing.T, units map[string]string) (services, func(f func(e *envi
 			t.Fatal(err)
 		}
 	}
-	s := services{root: root, home: filepath.Join(root, "home/.config"), library: "/usr/lib/midstream/libmidstream.so"}
+	s := systemd.Services{Root: root, Home: filepath.Join(root, "home/.config"), Library: "/usr/lib/midstream/libmidstream.so"}
 	return s, func(f func(e *environment) int) (int, string, string) {
 		var out, errs output
 		status := f(&environment{ctx: context.Background(), out: &out, err: &errs})
@@ -50,7 +52,7 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 	} {
 		s, call := aHost(t, map[string]string{"d.service": test.unit})
 		status, out, errs := call(func(e *environment) int { return e.enable(s, "d.service") })
-		text, _ := os.ReadFile(s.dropIn("d.service"))
+		text, _ := os.ReadFile(s.DropIn("d.service"))
 		if status != test.status || !strings.Contains(out, test.says) || !strings.Contains(errs, test.complain) || (len(text) > 0) != (status == exitOK) {
 			t.Errorf("%s: status %d\n%s%s%s", name, status, out, errs, text)
 		}
@@ -74,10 +76,10 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 		if status, out, _ := call(func(e *environment) int { return e.statusOfAll(s) }); status != exitOK || !strings.HasPrefix(out, "d.service: enabled") {
 			t.Errorf("%s: status %d, %s", name, status, out)
 		}
-		if status, _, errs := call(func(e *environment) int { return e.disable(s, s.dropIn("d.service"), "d.service") }); status != exitOK {
+		if status, _, errs := call(func(e *environment) int { return e.disable(s, s.DropIn("d.service"), "d.service") }); status != exitOK {
 			t.Errorf("%s: %s", name, errs)
 		}
-		if _, err := os.Stat(filepath.Dir(s.dropIn("d.service"))); err == nil {
+		if _, err := os.Stat(filepath.Dir(s.DropIn("d.service"))); err == nil {
 			t.Errorf("%s: the folder of the drop-in is left", name)
 		}
 	}
@@ -85,7 +87,7 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 	for _, f := range []func(e *environment) int{
 		func(e *environment) int { return e.enable(s, "x.service") },
 		func(e *environment) int { return e.status(s, "x.service") },
-		func(e *environment) int { return e.disable(s, s.dropIn("x.service"), "x.service") },
+		func(e *environment) int { return e.disable(s, s.DropIn("x.service"), "x.service") },
 		func(e *environment) int { return e.statusOfAll(s) },
 	} {
 		if status, out, errs := call(f); status != exitNone {
@@ -95,7 +97,7 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 	if status, out, errs := call(func(e *environment) int { return e.enableSession(s) }); status != exitOK {
 		t.Error(out, errs)
 	}
-	if text, _ := os.ReadFile(filepath.Join(s.home, "environment.d", dropInName)); !strings.Contains(string(text), "\nLD_PRELOAD=/usr/lib/midstream/libmidstream.so${LD_PRELOAD:+:$LD_PRELOAD}\n") {
+	if text, _ := os.ReadFile(filepath.Join(s.Home, "environment.d", systemd.DropInName)); !strings.Contains(string(text), "\nLD_PRELOAD=/usr/lib/midstream/libmidstream.so${LD_PRELOAD:+:$LD_PRELOAD}\n") {
 		t.Errorf("%s", text)
 	}
 }
@@ -103,15 +105,15 @@ func TestServicesAreEnabledJudgedAndDisabled(t *testing.T) {
 // systemctl show merges a unit with its drop-ins, ours among them: who enables twice, after an upgrade for example, has to get the same again.
 func TestAServiceIsEnabledAgain(t *testing.T) {
 	s, call := aHost(t, map[string]string{"d.service": "ExecStart=/bin/cat\nPrivateTmp=yes\nRuntimeDirectory=d\nRestrictAddressFamilies=AF_INET AF_INET6\nEnvironment=LD_PRELOAD=/lib/other.so"})
-	show := filepath.Join(s.root, "systemctl")
-	script := "#!/bin/sh\n[ \"$1\" != show ] || cat " + s.root + "/usr/lib/systemd/system/$3 " + s.folder() + "/$3.d/*.conf 2>/dev/null || true\n"
+	show := filepath.Join(s.Root, "systemctl")
+	script := "#!/bin/sh\n[ \"$1\" != show ] || cat " + s.Root + "/usr/lib/systemd/system/$3 " + s.Folder() + "/$3.d/*.conf 2>/dev/null || true\n"
 	if err := os.WriteFile(show, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.run = []string{show}
+	s.Run = []string{show}
 	enable := func() (int, string) {
 		status, out, errs := call(func(e *environment) int { return e.enable(s, "d.service") })
-		text, _ := os.ReadFile(s.dropIn("d.service"))
+		text, _ := os.ReadFile(s.DropIn("d.service"))
 		return status, out + errs + string(text)
 	}
 	status, first := enable()
@@ -122,8 +124,8 @@ func TestAServiceIsEnabledAgain(t *testing.T) {
 		t.Errorf("status %d, the second time: %s\nthe first time: %s", status, again, first)
 	}
 	// One that cannot work under Midstream any more is left as it was.
-	before, _ := os.ReadFile(s.dropIn("d.service"))
-	unit := filepath.Join(s.root, "usr/lib/systemd/system/d.service")
+	before, _ := os.ReadFile(s.DropIn("d.service"))
+	unit := filepath.Join(s.Root, "usr/lib/systemd/system/d.service")
 	os.WriteFile(unit, []byte("[Service]\nExecStart=/bin/cat\nPrivateNetwork=yes\n"), 0o644)
 	if status, said := enable(); status != exitFailed || !strings.HasSuffix(said, string(before)) {
 		t.Errorf("status %d: %s", status, said)
@@ -132,7 +134,7 @@ func TestAServiceIsEnabledAgain(t *testing.T) {
 
 func TestUnitNames(t *testing.T) {
 	for name, want := range map[string]string{"nginx": "nginx.service", "a@b.c": "a@b.c.service", "a@b": "a@b.service", "x.service": "x.service", "x.timer": "", "../x": "", ".service": ""} {
-		if got, ok := unitName(name); ok != (want != "") || ok && got != want {
+		if got, ok := systemd.UnitName(name); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %s %v", name, got, ok)
 		}
 	}
