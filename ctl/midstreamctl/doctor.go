@@ -14,6 +14,7 @@ import (
 	"midstream/core/control"
 	"midstream/ctl/command"
 	"midstream/ctl/doctor"
+	"midstream/ctl/table"
 )
 
 const doctorLong = `Looks at this host for what stands in the way of moving downloads: the installation, the
@@ -94,7 +95,7 @@ func diagnose(e *environment, programs []string, host string, port uint16, asJSO
 		}
 		return e.data(text, status)
 	}
-	return e.flush(f.Text(terminalWidth(os.Stdout)), status)
+	return e.flush(f.Text(table.Width(os.Stdout)), status)
 }
 
 // lookAtInstallation looks at versions, at the runtime folder, and at who may read the libraries.

@@ -11,6 +11,7 @@ import (
 
 	"midstream/core/config"
 	"midstream/core/manager"
+	"midstream/ctl/command"
 )
 
 const hintLong = `Tells the interface manager what it cannot find out by itself; for network managers,
@@ -34,7 +35,7 @@ does: the configuration, and hints without it, go before.`
 
 func hintCommand(e *environment) *cobra.Command {
 	c := &cobra.Command{Use: "hint INTERFACE KEY=VALUE… [--expire 60s] [--host] [--found]", Short: "tell what the interface manager cannot find out", Long: hintLong, Args: cobra.ArbitraryArgs}
-	var expire span
+	var expire command.Span
 	c.Flags().Var(&expire, "expire", "forget it after so long, such as 500ms, 60s, 2h, or 60 for seconds (default: never)")
 	host := c.Flags().Bool("host", false, "for all users of the host; only as root")
 	found := c.Flags().Bool("found", false, "what the configuration or another hint says goes before")

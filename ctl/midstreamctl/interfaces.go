@@ -19,6 +19,7 @@ import (
 	"midstream/core/manager"
 	"midstream/core/netmon"
 	"midstream/ctl/client"
+	"midstream/ctl/table"
 )
 
 const interfacesLong = `Lists the host's network interfaces, the best first, with what the interface manager
@@ -46,7 +47,7 @@ func interfaces(e *environment, asJSON bool) int {
 		}
 		return e.data(text, status)
 	}
-	return e.flush(interfaceTable(list, terminalWidth(os.Stdout)), status)
+	return e.flush(interfaceTable(list, table.Width(os.Stdout)), status)
 }
 
 // survey is what is known of the interfaces, nil where that could not be found out.
@@ -122,9 +123,9 @@ func (e *environment) facts() (map[string]manager.Fact, error) {
 }
 
 func interfaceTable(list []manager.Interface, width int) []byte {
-	columns := []column{
-		{"RANK", 0, 0}, {"INTERFACE", 0, 0}, {"KIND", 0, 4}, {"STATE", 0, 0}, {"METERED", 0, 3}, {"COST", 0, 6}, {"RTT", 0, 0}, {"LOSS", 0, 5},
-		{"THROUGHPUT", 0, 0}, {"ADDRESSES", 15, 1}, {"RESOLVERS", 15, 2},
+	columns := []table.Column{
+		table.Of("RANK", 0, 0), table.Of("INTERFACE", 0, 0), table.Of("KIND", 0, 4), table.Of("STATE", 0, 0), table.Of("METERED", 0, 3), table.Of("COST", 0, 6), table.Of("RTT", 0, 0), table.Of("LOSS", 0, 5),
+		table.Of("THROUGHPUT", 0, 0), table.Of("ADDRESSES", 15, 1), table.Of("RESOLVERS", 15, 2),
 	}
 	var rows [][]string
 	for _, i := range list {
@@ -155,7 +156,7 @@ func interfaceTable(list []manager.Interface, width int) []byte {
 		})
 	}
 	var b bytes.Buffer
-	table(&b, columns, rows, width)
+	table.Write(&b, columns, rows, width)
 	for _, i := range list {
 		fmt.Fprintf(&b, "%s: %s\n", display.Line(i.Name), display.Line(i.Why))
 		for _, h := range i.Hints {

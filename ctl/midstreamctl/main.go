@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -122,29 +121,6 @@ func (e *environment) wrong(c *cobra.Command, format string, args ...any) int {
 // jsonFlag is what most have.
 func jsonFlag(c *cobra.Command, what string) *bool {
 	return c.Flags().Bool("json", false, "print "+what)
-}
-
-// span is the value of an option that is a time; a number alone is seconds.
-type span struct{ time.Duration }
-
-func (s *span) String() string {
-	if s.Duration == 0 {
-		return ""
-	}
-	return s.Duration.String()
-}
-
-func (s *span) Type() string { return "TIME" }
-
-func (s *span) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		if d, err = time.ParseDuration(text + "s"); err != nil {
-			return errors.New("that is no time such as 500ms, 10s, 2m, or 5 for seconds")
-		}
-	}
-	s.Duration = d
-	return nil
 }
 
 // data writes one JSON text, a line, with nothing in it that a terminal obeys.

@@ -14,6 +14,8 @@ import (
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/ctl/client"
+	"midstream/ctl/command"
+	"midstream/ctl/table"
 )
 
 const migrateLong = `Continues downloads over another interface, from another server where that is the
@@ -24,7 +26,7 @@ the configuration says so (policy.leave_tunnel). Root moves those of all users.`
 
 func migrateCommand(e *environment) *cobra.Command {
 	c := &cobra.Command{Use: "migrate INTERFACE [--pid PID] [--session ID] [--timeout 10s] [--json]", Short: "continue them over another interface", Long: migrateLong, Args: cobra.ArbitraryArgs}
-	timeout := span{}
+	timeout := command.Span{}
 	var pid int
 	var session, to string
 	c.Flags().StringVar(&to, "to", "", "the `INTERFACE` to move to, as \"ip link\" names it; the same as without --to")
@@ -113,7 +115,7 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 		status = exitNone
 		e.complain("migrate: nothing matched; midstreamctl sessions lists what there is")
 	}
-	columns := []column{{"SESSION", 0, 0}, {"FROM", 12, 0}, {"TO", 12, 0}, {"AT", 0, 2}, {"DELIVERY", 0, 1}, {"STALL", 0, 0}}
+	columns := []table.Column{table.Of("SESSION", 0, 0), table.Of("FROM", 12, 0), table.Of("TO", 12, 0), table.Of("AT", 0, 2), table.Of("DELIVERY", 0, 1), table.Of("STALL", 0, 0)}
 	var rows [][]string
 	for _, raw := range o.Streams {
 		var r control.StreamResult
@@ -143,7 +145,7 @@ func (e *environment) report(o outcome, to string, asJSON bool) int {
 		return status
 	}
 	var b bytes.Buffer
-	table(&b, columns, rows, terminalWidth(os.Stdout))
+	table.Write(&b, columns, rows, table.Width(os.Stdout))
 	return e.flush(b.Bytes(), status)
 }
 

@@ -3,9 +3,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -136,15 +134,3 @@ func (h holding) run(e *environment, ids []string, pid int, asJSON bool) int {
 
 // keptSentence is said of a session that a person holds, and whose connection has not ended.
 const keptSentence = "stays where it is until midstreamctl release"
-
-// heldSentence says why a program is held, since when and for how long.
-func heldSentence(h *control.Held, kept bool, now time.Time) string {
-	s := fmt.Sprintf("has been held for %v: %s", now.Sub(h.Since.Time).Round(time.Second), h.Why)
-	switch {
-	case kept:
-		s += "; it waits until midstreamctl release"
-	case h.Until != nil:
-		s += fmt.Sprintf("; it is told of that in %v, if nothing helps", max(h.Until.Sub(now), 0).Round(time.Second))
-	}
-	return s
-}

@@ -15,6 +15,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/display"
 	"midstream/ctl/client"
+	"midstream/ctl/table"
 	"midstream/ctl/unfollowed"
 )
 
@@ -79,7 +80,7 @@ func sessions(e *environment, asJSON bool) int {
 			status = exitFailed
 		}
 	}
-	return e.flush(sessionTable(list, terminalWidth(os.Stdout)), status)
+	return e.flush(sessionTable(list, table.Width(os.Stdout)), status)
 }
 
 // sessionTable writes the sessions for people; width 0 means that nothing is shortened.
@@ -87,9 +88,9 @@ func sessionTable(list []control.Session, width int) []byte {
 	if len(list) == 0 {
 		return []byte("no sessions\n")
 	}
-	columns := []column{
-		{"SESSION", 0, 0}, {"FD", 0, 5}, {"COMMAND", 8, 0}, {"STATE", 0, 0}, {"INTERFACE", 0, 0}, {"SERVER", 0, 4}, {"RECEIVED", 12, 0},
-		{"MOVED", 0, 3}, {"MOVABLE", 0, 2}, {"URL", 12, 0},
+	columns := []table.Column{
+		table.Of("SESSION", 0, 0), table.Of("FD", 0, 5), table.Of("COMMAND", 8, 0), table.Of("STATE", 0, 0), table.Of("INTERFACE", 0, 0), table.Of("SERVER", 0, 4), table.Of("RECEIVED", 12, 0),
+		table.Of("MOVED", 0, 3), table.Of("MOVABLE", 0, 2), table.Of("URL", 12, 0),
 	}
 	command := math.MaxInt
 	if width == 0 {
@@ -107,11 +108,11 @@ func sessionTable(list []control.Session, width int) []byte {
 		})
 	}
 	var b bytes.Buffer
-	table(&b, columns, rows, width)
+	table.Write(&b, columns, rows, width)
 	for _, s := range list {
 		switch {
 		case s.Held != nil:
-			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(heldSentence(s.Held, s.Kept, time.Now())))
+			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(client.Held(s.Held, s.Kept, time.Now())))
 			fmt.Fprintf(&b, "  to end that now: midstreamctl release %s\n", display.Line(s.ID))
 		case s.Kept:
 			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), keptSentence)

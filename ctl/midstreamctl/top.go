@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"midstream/core/manager"
 	"midstream/core/netif"
 	"midstream/ctl/client"
+	"midstream/ctl/table"
 )
 
 const topLong = `Shows each network's rate as a curve and each download as a bar, with what came over which
@@ -42,7 +42,7 @@ func topCommand(e *environment) *cobra.Command {
 	once := c.Flags().Bool("once", false, "say how things are, and end")
 	return e.command(c, "0; 1 where the terminal cannot show it; 2 wrong usage or configuration", func(*cobra.Command, []string) int {
 		t := newTop(e)
-		if *plain || *once || terminalWidth(os.Stdout) == 0 {
+		if *plain || *once || table.Width(os.Stdout) == 0 {
 			return t.inWords(*once)
 		}
 		return t.inPictures()
@@ -167,21 +167,6 @@ func (n *network) now() float64 {
 		return 0
 	}
 	return n.rates[len(n.rates)-1]
-}
-
-// nameOf is what a download is called: the last part of its URL.
-func nameOf(s control.Session) string {
-	url, _, _ := strings.Cut(s.URL, "?")
-	if name := path.Base(url); name != "" && name != "." && name != "/" {
-		return display.Line(name)
-	}
-	return display.Line(s.URL)
-}
-
-// commandName is the program's name alone.
-func commandName(s control.Session) string {
-	word, _, _ := strings.Cut(s.Command, " ")
-	return display.Line(path.Base(word))
 }
 
 // longestStall is that of all sessions shown, in ms.
@@ -464,7 +449,7 @@ func (t *top) inWords(once bool) int {
 
 // sentence says how a download fares.
 func (t *top) sentence(s control.Session) string {
-	text := nameOf(s) + " by " + commandName(s) + " (" + s.ID + "): "
+	text := client.Name(s) + " by " + client.Program(s) + " (" + s.ID + "): "
 	switch {
 	case s.Length != nil && *s.Length > 0:
 		text += fmt.Sprintf("%d percent of %s", 100*s.Received / *s.Length, display.Size(*s.Length))
@@ -472,7 +457,7 @@ func (t *top) sentence(s control.Session) string {
 		text += display.Size(s.Received)
 	}
 	text += ", " + display.Size(int64(t.rates[s.ID])) + " a second over " + s.Interface
-	if left := remaining(s, t.rates[s.ID]); left != "" {
+	if left := client.Remaining(s, t.rates[s.ID]); left != "" {
 		text += ", " + left + " left"
 	}
 	if n := len(s.Migrations); n > 0 {
@@ -480,23 +465,11 @@ func (t *top) sentence(s control.Session) string {
 	}
 	switch {
 	case s.Held != nil:
-		text += "; it " + heldSentence(s.Held, s.Kept, t.now)
+		text += "; it " + client.Held(s.Held, s.Kept, t.now)
 	case s.Kept:
 		text += "; it " + keptSentence
 	}
 	return text
-}
-
-// remaining is the time that is left, "" where that cannot be told.
-func remaining(s control.Session, rate float64) string {
-	if s.Length == nil || rate < 1 || *s.Length <= s.Received {
-		return ""
-	}
-	left := time.Duration(float64(*s.Length-s.Received)/rate*1e9) * time.Nanosecond
-	if left > 99*time.Hour {
-		return ""
-	}
-	return left.Round(time.Second).String()
 }
 
 // isDumb reports whether a terminal has no colours, or they are not wanted: https://no-color.org.

@@ -203,14 +203,14 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 	}
 	rate := p.rates[s.ID]
 	right := display.Size(int64(rate)) + "/s"
-	if left := remaining(s, rate); left != "" {
+	if left := client.Remaining(s, rate); left != "" {
 		right += "  " + left + " left"
 	}
 	if s.State == control.StateIdle || s.State == control.StateDone {
 		right = s.State
 	}
 	room := max(8, b.width-len(right)-2)
-	b.text(0, y, style, cursor+display.Shorten(display.Line(s.ID)+"  "+nameOf(s)+"  "+commandName(s), room-2))
+	b.text(0, y, style, cursor+display.Shorten(display.Line(s.ID)+"  "+client.Name(s)+"  "+client.Program(s), room-2))
 	b.right(y, style, right)
 
 	if s.Length != nil && *s.Length > 0 {
@@ -227,7 +227,7 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 	}
 	switch {
 	case s.Held != nil:
-		say = "HELD: it " + heldSentence(s.Held, s.Kept, p.now)
+		say = "HELD: it " + client.Held(s.Held, s.Kept, p.now)
 	case s.Why != "" && !s.Movable:
 		say += ": cannot be moved: " + s.Why
 	case s.Kept:

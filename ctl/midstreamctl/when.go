@@ -15,6 +15,7 @@ import (
 	"midstream/core/display"
 	"midstream/core/manager"
 	"midstream/ctl/command"
+	"midstream/ctl/table"
 )
 
 const whenLong = `Leaves a trigger that fires when the condition comes true, as the policy's rules have it:
@@ -28,7 +29,7 @@ condition, the triggers left are listed. Conditions are described in midstream.t
 
 func whenCommand(e *environment) *cobra.Command {
 	c := &cobra.Command{Use: "when 'CONDITION' use INTERFACE|auto [--once] [--expire 2h] [--host]", Short: "leave a conditional trigger", Long: whenLong, Args: cobra.ArbitraryArgs}
-	var expire span
+	var expire command.Span
 	once := c.Flags().Bool("once", false, "forget it after it has fired")
 	c.Flags().Var(&expire, "expire", "forget it after so long, such as 60s or 2h, or 60 for seconds (default: never)")
 	drop := c.Flags().String("drop", "", "forget the one with this `ID`")
@@ -113,7 +114,7 @@ func (e *environment) listWhens(store manager.Store) int {
 	if len(d.Whens) == 0 {
 		return e.flush([]byte("no triggers\n"), exitOK)
 	}
-	columns := []column{{"ID", 0, 0}, {"USE", 0, 0}, {"ONCE", 0, 1}, {"EXPIRES", 0, 0}, {"CONDITION", 20, 0}}
+	columns := []table.Column{table.Of("ID", 0, 0), table.Of("USE", 0, 0), table.Of("ONCE", 0, 1), table.Of("EXPIRES", 0, 0), table.Of("CONDITION", 20, 0)}
 	var rows [][]string
 	for _, w := range d.Whens {
 		expires, once := "never", "no"
@@ -126,6 +127,6 @@ func (e *environment) listWhens(store manager.Store) int {
 		rows = append(rows, []string{display.Line(w.ID), w.Use, once, expires, display.Line(w.Condition)})
 	}
 	var b bytes.Buffer
-	table(&b, columns, rows, terminalWidth(os.Stdout))
+	table.Write(&b, columns, rows, table.Width(os.Stdout))
 	return e.flush(b.Bytes(), exitOK)
 }

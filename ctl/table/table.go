@@ -1,5 +1,5 @@
-// How things are written for people: aligned columns, short numbers, nothing that a terminal obeys.
-package main
+// Package table writes aligned columns for people, of which nothing is obeyed by a terminal.
+package table
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 	"midstream/core/display"
 )
 
-// terminalWidth returns how many columns the terminal at f has, 0 where it is none.
-func terminalWidth(f *os.File) int {
+// Width returns how many columns the terminal at f has, 0 where it is none.
+func Width(f *os.File) int {
 	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
 		return 0
@@ -24,19 +24,22 @@ func terminalWidth(f *os.File) int {
 	return int(ws.Col)
 }
 
-// column is one of a table.
-type column struct {
+// Column is one of a table.
+type Column struct {
 	name  string
 	least int // characters that it may be shortened to in a narrow terminal, 0: it is never
 	drop  int // what is left out first where all do not fit, 0: never
 }
 
+// Of makes a column: its name, how far it may be shortened, 0 for not at all, and which is left out first, 0 for never.
+func Of(name string, least, drop int) Column { return Column{name, least, drop} }
+
 // gap is between two columns.
 const gap = 2
 
-// table writes rows in columns, of which nothing is obeyed by a terminal. Where width is not 0, columns are left out and shortened
+// Write writes rows in columns, of which nothing is obeyed by a terminal. Where width is not 0, columns are left out and shortened
 // so that lines fit it; what is told most by its ends, a URL, a command, loses its middle.
-func table(w io.Writer, columns []column, rows [][]string, width int) {
+func Write(w io.Writer, columns []Column, rows [][]string, width int) {
 	heads := make([]string, len(columns))
 	for i, c := range columns {
 		heads[i] = c.name
@@ -64,7 +67,7 @@ func table(w io.Writer, columns []column, rows [][]string, width int) {
 }
 
 // fit says how wide each column is shown, 0: not at all.
-func fit(columns []column, widest []int, width int) []int {
+func fit(columns []Column, widest []int, width int) []int {
 	shown := slices.Clone(widest)
 	for i := range shown {
 		shown[i] = max(shown[i], 1)
