@@ -154,3 +154,15 @@ func TestPlotOfFailures(t *testing.T) {
 		t.Errorf("%q", texts)
 	}
 }
+
+// Days of recording must not keep every download that there was.
+func TestARecorderForgetsWhatHasEnded(t *testing.T) {
+	all := []control.Session{{ID: "1-1", PID: 1, Interface: "wlan0", Received: 5}, {ID: "1-2", PID: 1, Interface: "wlan0", Received: 7}}
+	r := New(io.Discard)
+	for gone := range len(all) + 1 {
+		left := len(all) - gone
+		if _, err := r.take(float64(gone), all[gone:]); err != nil || len(r.parts) != left || len(r.before) != left {
+			t.Errorf("%d: %v, %v, %v", left, r.parts, r.before, err)
+		}
+	}
+}

@@ -61,13 +61,18 @@ func (r *Recorder) sample(ctx context.Context) (active bool, err error) {
 		return false, err
 	}
 	at := time.Since(r.begun).Seconds()
-	var list []Sample
-	now := map[string]int64{}
-	changed := false
 	var sessions []control.Session
 	for _, a := range client.AskAll[[]control.Session](ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
 		sessions = append(sessions, a.Result...)
 	}
+	return r.take(at, sessions)
+}
+
+// take is sample for the sessions that there are, so many seconds after the beginning.
+func (r *Recorder) take(at float64, sessions []control.Session) (active bool, err error) {
+	var list []Sample
+	now := map[string]int64{}
+	changed := false
 	for id, parts := range r.tally.Take(sessions, true) {
 		if r.parts[id] == nil {
 			r.parts[id] = map[string]int64{}
