@@ -30,6 +30,8 @@ type Config struct {
 	Reach Reach `json:"reach"`
 	// Aggregate says when several networks feed one download.
 	Aggregate Aggregate `json:"aggregate"`
+	// Live says how streams without a length are treated.
+	Live Live `json:"live"`
 	// Mirrors says where else the content of http URLs can be had.
 	Mirrors elsewhere.Map `json:"mirrors"`
 	// Metrics and Notify say whom midstreamd tells of what it sees.
@@ -127,6 +129,7 @@ func Default() *Config {
 		Reach:     Reach{Ports: reachPorts},
 		Aggregate: defaultAggregate(),
 		Mirrors:   elsewhere.Map{},
+		Live:      Live{Gaps: []string{}},
 	}
 }
 

@@ -122,7 +122,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		key        string
 		says       string
 	}{
-		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: aggregate, failover, interfaces, metrics, migration"},
+		{"unknown section", "\n[failovers]\nx = 1", 2, "failovers", "known here: aggregate, failover, interfaces, live, metrics, migration"},
 		{"unknown key", "[interfaces.w]\ndns = []\ndnss = []", 3, "interfaces.w.dnss", "known here: cap, cost, dns, kind, metered, never, no_proxy, provider, proxy"},
 		{"metrics for others", "[metrics]\nlisten = \"0.0.0.0:9464\"", 2, "metrics.listen", "not this host's loopback"},
 		{"metrics without a port", "[metrics]\nlisten = \"127.0.0.1\"", 2, "metrics.listen", "no address with a port"},

@@ -164,6 +164,7 @@ func (d *decoder) config(document map[string]any) *Config {
 		"tls":        func(p path, v any) { d.tls(p, v, &c.TLS) },
 		"reach":      func(p path, v any) { d.reach(p, v, &c.Reach) },
 		"aggregate":  func(p path, v any) { d.aggregate(p, v, &c.Aggregate) },
+		"live":       func(p path, v any) { d.live(p, v, &c.Live) },
 		"mirrors":    func(p path, v any) { c.Mirrors = d.mirrors(p, v) },
 		"metrics":    func(p path, v any) { d.metrics(p, v, &c.Metrics) },
 		"notify":     func(p path, v any) { d.notify(p, v, &c.Notify) },

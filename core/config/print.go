@@ -25,6 +25,7 @@ func (c *Config) String() string {
 	b.WriteString("\n" + c.Metrics.String() + "\n" + c.Notify.String())
 	b.WriteString("\n" + c.Failover.String())
 	b.WriteString("\n" + c.Aggregate.String())
+	b.WriteString("\n" + c.Live.String())
 	printMirrors(&b, c.Mirrors)
 	names := make([]string, 0, len(c.Interfaces))
 	for name := range c.Interfaces {

@@ -109,8 +109,9 @@ type End struct {
 const (
 	DeliveryDirect   = "direct"
 	DeliveryRelayed  = "relayed"
-	DeliveryTogether = "together" // relayed, from several connections at once
-	DeliveryReframed = "reframed" // direct, but over TLS, and in another framing than the new server's
+	DeliveryGap      = "relayed after a gap" // octets are missing: live.gaps
+	DeliveryTogether = "together"            // relayed, from several connections at once
+	DeliveryReframed = "reframed"            // direct, but over TLS, and in another framing than the new server's
 )
 
 // Migration is one that took place.

@@ -65,7 +65,11 @@ func Rest(ctx context.Context, s Stream, e *exchange.Exchange, r *resume.Rest, w
 		return nil, err
 	}
 	s.Relay(put, rt, e.Number).Feed(&r.Source, relayed(e), put.Position)
-	return &Outcome{Conn: r.Conn, Offset: put.Position.Received, How: control.DeliveryRelayed, Resumes: true}, nil
+	how := control.DeliveryRelayed
+	if r.Gap {
+		how = control.DeliveryGap
+	}
+	return &Outcome{Conn: r.Conn, Offset: put.Position.Received, How: how, Resumes: true}, nil
 }
 
 // relayed describes the exchange for a relay.

@@ -78,5 +78,5 @@ func (l *Live) look(at int64) (reached int64, lost bool) {
 func (l *Live) Stands() live.Program {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return live.Program{Track: l.track.Clone(), Tail: l.tail}
+	return live.Program{Track: l.track.Clone(), Tail: l.tail, Type: l.Type}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 
 	"midstream/core/reason"
 )
@@ -23,6 +24,10 @@ type Program struct {
 	*Track
 	// Tail returns the last octets of the content before the offset end, at most limit, as far as they are kept.
 	Tail func(end int64, limit int) []byte
+	// Type is the media type.
+	Type string
+	// Gaps: where the place is not there any more, it goes on all the same, where a frame begins.
+	Gaps bool
 }
 
 // Splice is a stream that is continued: what the program expects at the octet where it stands, from then on without end.
@@ -33,7 +38,11 @@ type Splice struct {
 	source *Untitled
 	until  int64  // octets of sound before the next title
 	write  []byte // to be handed out first
+	gap    bool   // what is between is missing
 }
+
+// Gap reports whether octets are missing between what the program has been handed and what it is handed then.
+func (s *Splice) Gap() bool { return s.gap }
 
 // Limit says when a search has come to nothing: after so many octets without a place, of a connection that is not known to be behind.
 const Limit = 2 * Window
@@ -83,22 +92,38 @@ func Find(p Program, at int64, source *Untitled, a Arrivals) (*Splice, error) {
 		got = append(got, buffer[:n]...)
 		if n > 0 || found == Here {
 			var here int
-			switch found, here = search.Look(got); {
+			begin := headers(p.Type, got)
+			switch found, here = search.Look(got[begin:]); {
 			case found == Here && err == nil && len(got) < Limit && a.More():
 			case found == Here:
-				return &Splice{p: p, at: at, ahead: got[here:], source: source}, nil
+				return &Splice{p: p, at: at, ahead: got[begin+here:], source: source}, nil
 			case found == Several:
 				return nil, ErrSeveral
 			case found == Other:
 				return nil, ErrDiffers
 			case (len(got) >= Limit || a.Late()) && !search.Behind(), len(got) >= longest:
-				return nil, ErrNoOverlap
+				return over(p, at, got, source)
 			}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return over(p, at, got, source) // it was waited for long enough
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// over goes on behind a gap, with the first frame of what has come, where that is allowed.
+func over(p Program, at int64, got []byte, source *Untitled) (*Splice, error) {
+	first := -1
+	if p.Gaps {
+		first = boundary(p.Type, got)
+	}
+	if first < 0 {
+		return nil, ErrNoOverlap
+	}
+	return &Splice{p: p, at: at, ahead: got[first:], source: source, gap: true}, nil
 }
 
 // Begin is told that the program has come to the content offset at, no earlier than where the search has found it, before anything is
@@ -114,6 +139,9 @@ func (s *Splice) Begin(at int64) error {
 			return ErrUnknown
 		}
 		had = s.p.sound(had, at)
+		if s.gap {
+			return ErrDiffers // the old connection goes on
+		}
 		got := make([]byte, len(had))
 		if _, err := io.ReadFull(s.sound(), got); err != nil {
 			return err

@@ -31,6 +31,8 @@ const (
 type Live struct {
 	*HTTP
 	Stream live.Stream
+	// Gaps: the program may be handed a stream of which octets are missing (live.gaps), where there is no other.
+	Gaps bool
 	// Stands returns what is known of what the program has been handed. It is called again for each question.
 	Stands func() live.Program
 }
@@ -77,10 +79,14 @@ func (l *Live) find(ctx context.Context, conn *dial.Conn, answer *http1.Response
 	patient := &patience{ctx: ctx, conn: conn, content: relay.NewContent(conn, framing)}
 	patient.wait.Store(int64(liveStill))
 	source := live.NewUntitled(patient, is.Every)
+	program := l.Stands()
+	program.Gaps = l.Gaps && q.Brings // the old connection has failed
 	var why reason.Code
-	splice, err := live.Find(l.Stands(), q.At, source, arrivals{conn, time.Now()})
+	splice, err := live.Find(program, q.At, source, arrivals{conn, time.Now()})
 	switch {
-	case errors.Is(err, live.ErrNoOverlap), errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+	case ctx.Err() != nil:
+		return nil, refusal.Broken(ctx, ctx.Err())
+	case errors.Is(err, live.ErrNoOverlap):
 		return nil, &refusal.Refusal{Why: reason.StreamBehind.Alone(), Server: true, Gone: true}
 	case errors.Is(err, live.ErrDiffers):
 		return nil, refusal.New(reason.StreamDiffers.Alone())
@@ -90,7 +96,7 @@ func (l *Live) find(ctx context.Context, conn *dial.Conn, answer *http1.Response
 		return nil, refusal.Broken(ctx, err)
 	}
 	stream := &liveConn{Conn: conn, r: splice, chunked: l.Framing.Kind == http1.Chunked && framing.Kind != http1.Chunked}
-	r := &Rest{To: q.To}
+	r := &Rest{To: q.To, Gap: splice.Gap()}
 	r.Source = relay.Source{
 		Conn: conn, Answer: answer, Framing: http1.Framing{Kind: http1.Close}, Content: relay.NewContent(stream, http1.Framing{Kind: http1.Close}),
 		At: q.At, Left: relay.Unknown, Elsewhere: q.Moved,

@@ -78,6 +78,8 @@ type Rest struct {
 	To Destination
 	// Skipped: what came before At has been read off it and dropped.
 	Skipped bool
+	// Gap: octets are missing between At and what comes.
+	Gap bool
 	// Read is what the program has read of the trailer section, where Ending ends that.
 	Read []byte
 }

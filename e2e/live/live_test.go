@@ -237,8 +237,10 @@ func TestAStationThatEnds(t *testing.T) {
 	}
 	s.station = stations[0]
 	native := s.listener(false, "curl, natively", 0, "curl", "-sSN", "-o", "out", "URL")
+	s.Configure("[live]\ngaps = [\"wge*\"]\n")
+	gap := s.listener(true, "wget", 0, "wget", "-q", "-t", "1", "-O", "out", "URL")
 	all := s.listeners(true)
-	for _, l := range append(all, native) {
+	for _, l := range append(all, native, gap) {
 		l.reaches(s.station.Sent())
 	}
 	begun := time.Now()
@@ -255,4 +257,19 @@ func TestAStationThatEnds(t *testing.T) {
 		}
 	}
 	t.Logf("the programs were told after %v", time.Since(begun))
+	// What the user lets go on with a gap does, where a frame begins.
+	had, _ := gap.out()
+	first := len(had)
+	s.Await("the other station", lab.Patience, func() bool {
+		had, _ = gap.out()
+		for first > 0 && !bytes.Contains(sound[:s.station.Sent()], had[:first]) {
+			first--
+		}
+		return len(had) > first+rate/2 && bytes.Contains(sound, had[first:])
+	})
+	gap.Process.Signal(syscall.SIGTERM)
+	gap.Wait()
+	if had[first] != 0xff || had[first+1]&0xe0 != 0xe0 {
+		t.Errorf("it goes on with % x", had[first:first+4])
+	}
 }
