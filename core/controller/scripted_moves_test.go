@@ -235,7 +235,7 @@ func testSkippedInVain(t *testing.T, w *world, film []byte) {
 	p := newScripted(t, w, settings())
 	p.get()
 	p.head()
-	p.read(100_000)
+	p.read(1_000_000)
 	done := p.migrate("wwan0")
 	o, _ := p.armed()
 	p.refuse(o, reason.Forked)

@@ -25,6 +25,10 @@ const shortfall = 100 * time.Millisecond
 // meteredSkip is how many octets are skipped at most where they cost, and the old connection goes on.
 const meteredSkip = 4_000_000
 
+// repeatedSkip is how many are skipped at most once a skip of the same migration has been in vain, since the exchange has moved on: so few
+// that they come within some round trips.
+const repeatedSkip = 256_000
+
 // makeBeforeBreak looks ahead: the new server is asked from where the old one will be when the answer comes, the
 // old one delivers up to exactly that octet.
 func (m *Mover) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exchange) (*delivery.Outcome, error) {
@@ -107,8 +111,9 @@ func (m *Mover) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exch
 			overlap = resume.OverlapStrong // of a mirror that has been proved
 		}
 		asked := time.Now()
+		vain := m.vain || e.Skips() != skipped
 		q := resume.Question{Request: e.Request, To: rt, At: at, Overlap: overlap, Had: had, Exact: exactly, Sound: sound,
-			Skips: m.maySkip(to, m.vain || e.Skips() != skipped)}
+			Skips: m.maySkip(to, vain), Vain: vain}
 		if at > now && rate > 0 {
 			q.Expected = time.Duration(float64(at-now) / rate * float64(time.Second))
 		}
@@ -148,15 +153,15 @@ func (m *Mover) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exch
 	return done, err
 }
 
-// maySkip is how many octets of content may be skipped over the interface while the old connection goes on. A migration skips once: vain
-// says that it has.
+// maySkip is how many octets of content may be skipped over the interface while the old connection goes on. A migration skips much only
+// once: vain says that it has skipped.
 func (m *Mover) maySkip(to string, vain bool) int64 {
 	limit := m.config.Migration.SkipLimit
-	switch {
-	case vain:
-		return -1
-	case m.s.Metered(to):
-		return min(limit, meteredSkip)
+	if m.s.Metered(to) {
+		limit = min(limit, meteredSkip)
+	}
+	if vain {
+		limit = min(limit, repeatedSkip)
 	}
 	return limit
 }

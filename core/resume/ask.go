@@ -161,7 +161,7 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 			if insideField(q.Read) {
 				far, again = reason.TrailerFar, reason.TrailerAgain
 			}
-			if limit < 0 {
+			if q.Sound != nil && q.Vain {
 				return nil, refusal.New(again.Alone())
 			}
 			return nil, refusal.New(far.With(skip))

@@ -134,21 +134,23 @@ func TestTheRestBeginsWhereItWasAskedFor(t *testing.T) {
 	}
 }
 
-// While the old connection goes on, less may be skipped, and nothing once that was in vain; where it has ended, there is no other way.
+// While the old connection goes on, less may be skipped, and little once that was in vain; where it has ended, there is no other way.
 func TestASkipIsSparing(t *testing.T) {
 	for _, c := range []struct {
 		sound context.Context
 		skips int64
+		vain  bool
 		why   string
 	}{
-		{t.Context(), 1 << 20, ""},
-		{t.Context(), 50_000, "more than may be skipped"},
-		{t.Context(), -1, "in vain"},
-		{nil, -1, ""},
+		{t.Context(), 1 << 20, false, ""},
+		{t.Context(), 50_000, false, "more than may be skipped"},
+		{t.Context(), 1 << 20, true, ""},
+		{t.Context(), 50_000, true, "in vain"},
+		{nil, 0, true, ""},
 	} {
 		h, conn := asks(t, 100_000, 1<<20), dialtest.Connect(t, serve(t, `"a"`, content, false))
 		q := h.question(100_000)
-		q.Sound, q.Skips = c.sound, c.skips
+		q.Sound, q.Skips, q.Vain = c.sound, c.skips, c.vain
 		r, err := h.Ask(t.Context(), conn, q)
 		switch {
 		case c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why) || h.Skips() != 0):

@@ -59,9 +59,10 @@ type Question struct {
 	// Sound ends when the old connection does, which delivers meanwhile; nil where nothing is expected of it. What waits for the answer
 	// then waits no longer; but a skip goes on.
 	Sound context.Context
-	// Skips is how many octets may be skipped while the old connection goes on, HTTP.SkipLimit at most; negative for none, after a skip
-	// in vain.
+	// Skips is how many octets may be skipped while the old connection goes on, HTTP.SkipLimit at most. Vain says that it is so few
+	// because one skip has been in vain.
 	Skips int64
+	Vain  bool
 }
 
 // Waits returns the context of what is waited for before a skip.
