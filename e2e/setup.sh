@@ -82,6 +82,7 @@ busybox        busybox
 tcl            tclsh
 tcl-tls        /usr/share/doc/tcl-tls/copyright
 libssl-dev     /usr/include/openssl/ssl.h
+libnss3-tools  tstclnt
 pkg-config     pkg-config
 valgrind       valgrind
 python3-pip    /usr/lib/python3/dist-packages/pip

@@ -92,6 +92,7 @@ const (
 	OpensslClientCert
 	OpensslSocket
 	GnutlsSession
+	NssSession
 	GnutlsSettings
 	Handshake
 	HandshakeFor
@@ -321,6 +322,7 @@ var reasons = [...]struct {
 	OpensslClientCert:    {RetryNo, "the client certificate cannot be used again"},
 	OpensslSocket:        {RetryNo, "OpenSSL does not take the socket"},
 	GnutlsSession:        {RetryNo, "GnuTLS makes no session"},
+	NssSession:           {RetryNo, "NSS makes no session as the program's"},
 	GnutlsSettings:       {RetryNo, "GnuTLS does not make a session as the program's"},
 	Handshake:            {RetryNo, "the TLS handshake with the new server failed"},
 	HandshakeFor:         {RetryNo, "the TLS handshake with the new server failed: %s"},

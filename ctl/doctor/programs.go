@@ -25,8 +25,8 @@ var partly = map[string]string{
 	"npm":           "what comes over TLS cannot be moved: its TLS library is linked in",
 	"node":          "what comes over TLS cannot be moved: its TLS library is linked in, or works on memory",
 	"java":          "what comes over TLS cannot be moved: Java has TLS of its own",
-	"firefox":       "what comes over TLS cannot be moved: its TLS library, NSS, is not known",
-	"firefox-esr":   "what comes over TLS cannot be moved: its TLS library, NSS, is not known",
+	"firefox":       "what comes over TLS can be moved only to a server with the same key: it verifies certificates by itself",
+	"firefox-esr":   "what comes over TLS can be moved only to a server with the same key: it verifies certificates by itself",
 	"chromium":      "what comes over TLS cannot be moved: its TLS library is linked in",
 	"google-chrome": "what comes over TLS cannot be moved: its TLS library is linked in",
 }

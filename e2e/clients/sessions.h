@@ -149,7 +149,7 @@ static void connect_ends(enum transport transport, int fds[2])
 }
 
 /* Until the other end has what has been sent: only TCP takes a while. */
-static void wait_for(int sender)
+__attribute__((unused)) static void wait_for(int sender)
 {
     int domain = 0, left = 1;
     socklen_t length = sizeof domain;

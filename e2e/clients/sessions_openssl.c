@@ -371,5 +371,5 @@ int main(int argc, char **argv)
             walk(t, 0x304);
         }
     }
-    return missed((const char *const[]){ "SSL_", "X509_", "i2d_", NULL });
+    return missed((const char *const[]){ "SSL_c", "SSL_d", "SSL_r", "SSL_p", "SSL_w", "SSL_h", "SSL_g", "SSL_s", "SSL_k", "SSL_CTX_", "X509_", "i2d_", NULL });
 }

@@ -213,11 +213,13 @@ static struct tls_library *find(enum tls_call call, const struct tls_kind *kind,
 
 static const struct tls_kind *kind_of(enum tls_call call)
 {
-    const struct tls_kind *const *kind = tls_kinds;
-    while (strncmp(names[call], (*kind)->prefix, strlen((*kind)->prefix))) {
-        kind++;
+    for (const struct tls_kind *const *kind = tls_kinds;; kind++) {
+        for (const char *const *prefix = (*kind)->prefixes; *prefix; prefix++) {
+            if (!strncmp(names[call], *prefix, strlen(*prefix))) {
+                return *kind;
+            }
+        }
     }
-    return *kind;
 }
 
 void *tls_library_entry(const void *base, enum tls_call call)
@@ -242,7 +244,7 @@ static int is_tls_library(struct dl_phdr_info *info, size_t size, void *unused)
 {
     const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
     (void)size, (void)unused;
-    return slash && (!strncmp(slash + 1, "libssl.so", 9) || !strncmp(slash + 1, "libgnutls.so", 12));
+    return slash && (!strncmp(slash + 1, "libssl.so", 9) || !strncmp(slash + 1, "libgnutls.so", 12) || !strncmp(slash + 1, "libssl3.so", 10));
 }
 
 bool tls_is_there(void)

@@ -1,5 +1,5 @@
 /*
- * functions.h: what openssl.c and gnutls.c have in common. Included after FUNCTIONS(F, MARK), the list of the library's
+ * functions.h: what openssl.c, gnutls.c and nss.c have in common. Included after FUNCTIONS(F, MARK), the list of the library's
  * functions that are called but not interposed: F(result, name, parameters) for each, MARK before those that may be missing.
  */
 #include "finding/library.h"

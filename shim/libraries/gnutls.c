@@ -691,10 +691,12 @@ static bool hello(struct tls_library *library, void *session, uint8_t *random)
 
 static const char *const files[] = { "libgnutls", NULL };
 
+static const char *const prefixes[] = { "gnutls_", NULL };
+
 const struct tls_kind tls_gnutls = {
     KIND_IN_COMMON,
     .files = files,
-    .prefix = "gnutls_",
+    .prefixes = prefixes,
 };
 
 /* The hooks. */

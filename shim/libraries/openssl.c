@@ -968,10 +968,12 @@ static void destroy(struct twin *w)
 
 static const char *const files[] = { "libssl", "libcrypto", NULL };
 
+static const char *const prefixes[] = { "", NULL };
+
 const struct tls_kind tls_openssl = {
     KIND_IN_COMMON,
     .files = files,
-    .prefix = "",
+    .prefixes = prefixes,
     .memory = memory,
     .memory_look = memory_look,
     .memory_read = memory_read,

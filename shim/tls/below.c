@@ -13,6 +13,7 @@ static struct {
     struct stream *stream;
     uint64_t id;
     bool within; /* a library's call */
+    const struct tls *session; /* on which that was; NULL: none that is known */
     uint8_t random[HELLO_RANDOM];
 } sent[SENT];
 static unsigned next;
@@ -23,9 +24,25 @@ void below_sent(struct stream *s, const uint8_t *random)
     unsigned i = next++ % SENT;
     sent[i].stream = s;
     sent[i].id = s->id;
-    sent[i].within = tls_inside();
+    struct tls_frame *frame = tls_inside();
+    sent[i].within = frame;
+    sent[i].session = frame ? frame->session : NULL;
     memcpy(sent[i].random, random, HELLO_RANDOM);
     pthread_mutex_unlock(&tls_mutex);
+}
+
+bool below_random(const struct tls *t, uint8_t *random)
+{
+    bool found = false;
+    pthread_mutex_lock(&tls_mutex);
+    for (unsigned i = 0; t && !found && i < SENT; i++) {
+        found = sent[i].stream && sent[i].session == t;
+        if (found) {
+            memcpy(random, sent[i].random, HELLO_RANDOM);
+        }
+    }
+    pthread_mutex_unlock(&tls_mutex);
+    return found;
 }
 
 /* With tls_mutex. */

@@ -5,6 +5,7 @@
 #ifndef MIDSTREAM_BELOW_H
 #define MIDSTREAM_BELOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct stream;
@@ -16,5 +17,8 @@ struct tls_library;
  * is returned then. t, the handle's session, may be NULL.
  */
 struct tls *below_look(struct tls_library *library, void *handle, struct tls *t);
+
+/* The random octets of a ClientHello that has gone out within a call on the session, for a library that does not tell them. */
+bool below_random(const struct tls *t, uint8_t *random);
 
 #endif

@@ -85,7 +85,7 @@ struct tls_facts {
 /* What differs between the libraries. Handles are the library's own pointers. */
 struct tls_kind {
     const char *const *files;         /* how the names of its objects' files begin; NULL at the end */
-    const char *prefix;               /* how the names of its functions begin; "": like those of no other kind */
+    const char *const *prefixes;      /* how the names of its functions begin; "": like those of no other kind; NULL at the end */
     const char *const *functions;     /* names, NULL at the end; those after an empty string may be missing */
     /* A copy has been found; sets its name, and `complete` where all is there. */
     void (*loaded)(struct tls_library *library);
@@ -131,7 +131,7 @@ struct tls_kind {
     void (*adopt)(struct twin *w, void *handle); /* the twin continues on that handle's memory */
 };
 
-extern const struct tls_kind tls_openssl, tls_gnutls;
+extern const struct tls_kind tls_openssl, tls_gnutls, tls_nss;
 
 /* All of them, that without a prefix at the end; then NULL. */
 extern const struct tls_kind *const tls_kinds[];
