@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// liveStill is for how long nothing may come while the place is looked for: a server's burst comes at once.
-	liveStill = time.Second
+	// liveStill is for how long nothing may come while the place is looked for: a server's burst comes at once, but Ogg comes in pages, one
+	// in a second or two.
+	liveStill = 3 * time.Second
 	// liveBurst is how long a server's burst may take to come.
 	liveBurst = 2 * time.Second
 	// liveGap is how long what the program has been handed meanwhile may take to come.
