@@ -6,6 +6,7 @@
 #include "process/clock.c"
 #include "stream/gate.c"
 #include "hooks/sockopt.c"
+#include "wait/above.h"
 
 #include <sys/socket.h>
 
