@@ -15,9 +15,10 @@ var ErrCompare = errors.New("too little has been compared")
 
 // refusal says that a server does not give what it was asked for.
 type refusal struct {
-	why   string
-	out   bool          // the path is of no use for this exchange
-	after time.Duration // it is to be asked again after so long; 0: as after any failure
+	why    string
+	out    bool          // the path is of no use for this exchange
+	after  time.Duration // it is to be asked again after so long; 0: as after any failure
+	status int           // which has said so
 }
 
 func (r *refusal) Error() string { return r.why }
@@ -47,7 +48,7 @@ func check(answer *http1.Response, first, end, total int64, now time.Time) (f ht
 			}
 		}
 		why := fmt.Sprintf("the server answered %d", answer.Status)
-		return f, 0, &refusal{why: why, after: after, out: after > longestWait}
+		return f, 0, &refusal{why: why, status: answer.Status, after: after, out: after > longestWait}
 	default:
 		why := fmt.Sprintf("the server answered %d", answer.Status)
 		return f, 0, &refusal{why: why, out: answer.Status < 500}

@@ -15,7 +15,8 @@ import (
 	"midstream/core/http1"
 )
 
-// Way is how a path gets to a server: it knows names, interfaces, proxies, and the exchange's request.
+// Way is how a path gets to a server: it knows names, interfaces, proxies, and the exchange's request. One that has a method
+// Refused(conn net.Conn, status int, after time.Duration) is told of servers that want not to be asked for so long.
 type Way interface {
 	// Interface is the network's name, as users know it.
 	Interface() string

@@ -506,6 +506,14 @@ func TestAMistakeEndsNoProgram(t *testing.T) {
 	<-mistakes
 }
 
+// told is a way that is told of refusals.
+type told struct {
+	way
+	after *atomic.Int64
+}
+
+func (w told) Refused(_ net.Conn, _ int, after time.Duration) { w.after.Store(int64(after)) }
+
 // What has been found out about servers outlasts what feeds from them: who refuses is not asked again, nor before the time it says.
 func TestARefusalOutlastsWhatWasRefused(t *testing.T) {
 	t.Parallel()
@@ -515,6 +523,8 @@ func TestARefusalOutlastsWhatWasRefused(t *testing.T) {
 		two := (&server{content: content, answers: func(int) string { return head + "\r\nContent-Length: 3\r\n\r\nno." }}).start(t)
 		o := options(content, 0, one, two)
 		o.Places = &Places{}
+		var after atomic.Int64
+		o.Paths[1].Way = told{o.Paths[1].Way.(way), &after}
 		for range 3 {
 			a := New(o)
 			if err := fetch(t, a, content); err != nil {
@@ -527,6 +537,9 @@ func TestARefusalOutlastsWhatWasRefused(t *testing.T) {
 		}
 		if n := two.requests.Load(); n != 1 {
 			t.Errorf("%s: %d requests", head, n)
+		}
+		if waits := strings.HasSuffix(head, ": 200"); waits != (after.Load() == int64(200*time.Second)) {
+			t.Errorf("%s: who else asks is told of %v", head, time.Duration(after.Load()))
 		}
 	}
 }

@@ -327,7 +327,7 @@ func (f *feeder) connect() dialled {
 		}
 		if err != nil {
 			reset(conn)
-			return dialled{err: w.refused(err)}
+			return dialled{err: f.refused(w, err)}
 		}
 		conn.SetDeadline(time.Time{})
 		if w.closing {
@@ -351,10 +351,16 @@ func (f *feeder) connecting() chan dialled {
 }
 
 // refused has an error remembered of the server, if that refuses something.
-func (w *wire) refused(err error) error {
+func (f *feeder) refused(w *wire, err error) error {
 	var r *refusal
-	if errors.As(err, &r) {
-		w.place.refuse(r)
+	if !errors.As(err, &r) {
+		return err
+	}
+	w.place.refuse(r)
+	if way, ok := f.way.(interface {
+		Refused(conn net.Conn, status int, after time.Duration)
+	}); ok && r.after > 0 {
+		way.Refused(w.Conn, r.status, r.after)
 	}
 	return err
 }
@@ -558,7 +564,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 			err = f.still(w, answer)
 		}
 		if err != nil {
-			return next, w.refused(err)
+			return next, f.refused(w, err)
 		}
 		closing := !answer.Persistent() || framing.Kind == http1.Close
 		a.mu.Lock()

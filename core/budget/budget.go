@@ -132,6 +132,9 @@ func (b *Budget) refused(by Place, why reason.Reason, after time.Duration) {
 	b.places[by] = s
 }
 
+// Refuse takes note that the place wants not to be asked for so long, as somebody has heard who asks without permits.
+func (b *Budget) Refuse(by Place, why reason.Reason, after time.Duration) { b.refused(by, why, after) }
+
 // HandedOver takes note that an answer is being delivered to the program from that offset of the content on.
 func (b *Budget) HandedOver(at int64) {
 	b.mu.Lock()

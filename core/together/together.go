@@ -437,6 +437,13 @@ func (w *wayTo) connect(ctx context.Context) (*dial.Conn, error) {
 	return conn, nil
 }
 
+// Refused has whoever else asks for the exchange wait as well.
+func (w *wayTo) Refused(conn net.Conn, status int, after time.Duration) {
+	if c, ok := conn.(*dial.Conn); ok {
+		w.e.Budget.Refuse(budget.PlaceOf(w.to.Interface, c), reason.Answered.With(status), after)
+	}
+}
+
 func (w *wayTo) Request(first, last int64) []byte {
 	octets := http1.ResumeRequest(w.e.Request, first, last, "", w.to.Form)
 	if octets == nil || w.e.Complete(octets) != nil {
