@@ -288,18 +288,27 @@ func (s *Scheduler) assign(now time.Duration, p *path) bool {
 	if from < 0 {
 		return false
 	}
-	if room := memory - s.used(); to-from > room {
-		if hole, end := s.hole(); hole == s.next && s.next-s.taken < memory/4 {
-			// The program waits for these, or soon will: whatever else is held, they are asked for.
-			from, to = hole, min(hole+length, end)
-		} else if room >= LeastBlock {
-			to = from + room
-		} else {
-			return false
-		}
+	if from, to = s.within(memory, from, to, length); from == to {
+		return false
 	}
 	s.ask(now, p, from, to, false)
 	return true
+}
+
+// within returns what of a range there is room for, or in its place the first octets that are missing, at most length, if the program waits
+// for these, or soon will: whatever else is held, they are asked for.
+func (s *Scheduler) within(memory, from, to, length int64) (first, end int64) {
+	room := memory - s.used()
+	if to-from <= room {
+		return from, to
+	}
+	if hole, end := s.hole(); hole == s.next && s.next-s.taken < memory/4 {
+		return hole, min(hole+length, end)
+	}
+	if room >= LeastBlock {
+		return from, from + room
+	}
+	return from, from
 }
 
 // rest gives the path that goes on alone what is still to be asked for, the last of it up to the end; the others, what is missing then.
@@ -315,6 +324,9 @@ func (s *Scheduler) rest(now time.Duration, p *path) bool {
 		s.ended = true
 	default:
 		to = min(to, from+MostBlock)
+		if from, to = s.within(MostMemory, from, to, LeastBlock); from == to {
+			return false
+		}
 	}
 	s.ask(now, p, from, to, false)
 	return true

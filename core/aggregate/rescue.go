@@ -47,6 +47,9 @@ func (s *Scheduler) rescue(now time.Duration) bool {
 		}
 		late := p.limit().Seconds()
 		if s.starves(p, eta) || begins > need+late || eta > max(need, full)+late {
+			if from != s.next && s.used() > MostMemory {
+				return false // what is asked for twice is held twice
+			}
 			if q, first, end := s.rescuer(b, from, to, need, eta); q != nil {
 				s.ask(now, q, first, end, true)
 				return true

@@ -239,6 +239,17 @@ func (p *scripted) read(n int64) {
 	p.snapshot.Received = int64(len(p.got))
 }
 
+// readSome has it read what is there.
+func (p *scripted) readSome() {
+	b := make([]byte, 1<<16)
+	p.socket.SetReadDeadline(time.Now().Add(time.Millisecond))
+	n, _ := p.unread.Read(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, b[:n]...)
+	p.snapshot.Received = int64(len(p.got))
+}
+
 // readAll has it read the rest, of which all is that of the content.
 func (p *scripted) readAll(content []byte) {
 	p.t.Helper()
@@ -322,6 +333,9 @@ func (p *scripted) carryOut(o order, h channel.Handover) {
 		flags = channel.Kept
 	}
 	p.use(conn)
+	if h.Until > 0 {
+		p.unread = bufio.NewReader(io.LimitReader(conn, h.Until-h.At)) // what comes behind is not the program's
+	}
 	if h.What == channel.Socket && h.Place == channel.InContent {
 		overlap := int64(len(p.got)) - h.At
 		conn.SetReadDeadline(time.Now().Add(patience))

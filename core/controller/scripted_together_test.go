@@ -4,6 +4,7 @@ package controller
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"midstream/core/channel"
 	"midstream/core/netif/nettest"
@@ -22,6 +23,18 @@ func gathered(t *testing.T, w *world) (p *scripted, say func(on bool) <-chan err
 		go func() { done <- s.feeding.Wish(t.Context(), on) }()
 		return done
 	}
+}
+
+// paced answers as another handler does, no faster than networks are: what is asked ahead is a matter of the rate.
+func paced(by http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { by(slowWriter{w}, r) }
+}
+
+type slowWriter struct{ http.ResponseWriter }
+
+func (w slowWriter) Write(b []byte) (int, error) {
+	time.Sleep(time.Millisecond) // for each 32 kB
+	return w.ResponseWriter.Write(b)
 }
 
 // held answers as another handler does, once it is let go.
@@ -60,7 +73,7 @@ func TestTogetherOfAScriptedShim(t *testing.T) {
 	})
 
 	t.Run("left to one", func(t *testing.T) {
-		w.answers(file(long, etag))
+		w.answers(paced(file(long, etag)))
 		p, say := gathered(t, w)
 		done := say(true)
 		o, h := p.armed()
@@ -70,11 +83,13 @@ func TestTogetherOfAScriptedShim(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.read(1 << 20)
-		if err := <-say(false); err != nil {
+		done = say(false)
+		eventually(t, "the connection is to take the relay's place", func() bool {
+			p.readSome()
+			return len(p.come) > 0
+		}) // the relay waits until the program has read what came before
+		if err := <-done; err != nil {
 			t.Fatal(err)
-		}
-		for len(p.come) == 0 && len(p.got) < len(long) {
-			p.read(10_000)
 		}
 		o, h = p.armed()
 		if h.What != channel.Socket || h.Until == 0 {
