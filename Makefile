@@ -43,7 +43,7 @@ $(BUILD)/shim/process/version.o: SHIM_CFLAGS += -DMIDSTREAM_VERSION='"$(VERSION)
 $(BUILD)/shim/process/version.o: $(BUILD)/settings
 
 # A hook that ended in a jump to its library would hide behind the program's return address what the library then calls itself.
-$(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/libraries/*.c)): SHIM_CFLAGS += -fno-optimize-sibling-calls
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/libraries/*.c shim/openssl/*.c)): SHIM_CFLAGS += -fno-optimize-sibling-calls
 
 # The export map comes from the same tables as the hooks; midstream_thread is for the core, the next two for the supervisor.
 $(BUILD)/shim/exports.map: shim/process/calls.def shim/tls/tls.def Makefile

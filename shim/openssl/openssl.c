@@ -165,7 +165,7 @@
     MARK                                                                                           \
     F(void, ERR_clear_last_mark, (void))
 
-#include "functions.h"
+#include "libraries/functions.h"
 
 /* SSL_CTX_set_cert_verify_callback(3): verifies in the library's place. */
 typedef int (*verifier)(void *store, void *argument);
