@@ -206,7 +206,7 @@ func testIdleOnALostPath(t *testing.T, w *world) {
 	p := newScripted(t, w, settings())
 	p.get()
 	p.head()
-	eventually(t, "the networks are known", func() bool { return len(p.c.networks.State().Interfaces) > 0 })
+	eventually(t, "both networks may be used", func() bool { return len(p.stream().Order()) == 2 })
 	lost := *p.c.networks.State()
 	lost.Interfaces = slices.Clone(lost.Interfaces)
 	for i := range lost.Interfaces {
