@@ -251,7 +251,7 @@ func TestWhatMayBeSkipped(t *testing.T) {
 		iface string
 		vain  bool
 		want  int64
-	}{{"eth0", false, 10 * meteredSkip}, {"wwan0", false, meteredSkip}, {"eth0", true, -1}} {
+	}{{"eth0", false, 10 * meteredSkip}, {"wwan0", false, meteredSkip}, {"eth0", true, repeatedSkip}, {"wwan0", true, repeatedSkip}} {
 		if got := m.maySkip(x.iface, x.vain); got != x.want {
 			t.Errorf("%+v: %d", x, got)
 		}
