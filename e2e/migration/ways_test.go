@@ -21,7 +21,7 @@ const same = "the socket is as it was"
 
 func TestEveryWayOfWaitingAndReadingIsMoved(t *testing.T) {
 	s := newSite(t)
-	sum := s.file("film.mkv", 2<<20)
+	sum := s.file("film.mkv", 3<<20)
 	s.paced(3 << 20)
 	modes := []string{"blocked", "early", "thread", "vector", "splice", "waitall", "peek", "timeout", "poll", "select", "epoll-level", "epoll-edge", "epoll-oneshot", "epoll-oneshot-edge"}
 	for _, mode := range modes {
@@ -42,7 +42,7 @@ func TestEveryWayOfWaitingAndReadingIsMoved(t *testing.T) {
 				}
 				s.resumed(m.Migration.To.Interface, *m.Migration, 0)
 			}
-			if r.Stdout != "status 200, 2097152 octets, "+same+"\n" {
+			if r.Stdout != "status 200, 3145728 octets, "+same+"\n" {
 				t.Errorf("%v", r)
 			}
 		})
