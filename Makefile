@@ -155,7 +155,7 @@ help:
 	@echo 'make                    builds into build/'
 	@echo 'make demo               shows a download that changes network, in networks of its own; FAIL=1: that loses them, TOGETHER=1: over both;'
 	@echo '                        and writes build/demo.svg, build/demo.jsonl, and in a terminal build/demo.cast'
-	@echo 'make test               runs all tests: about ten minutes; installs what they need (Debian 12, 13)'
+	@echo 'make test               runs all tests: about twelve minutes on two processors; installs what they need (Debian 12, 13)'
 	@echo 'make one T=TestName     runs one test; COUNT=20 runs it so often'
 	@echo 'make smoke [RELEASE=trixie]   a minute of tests, here or on another release of Debian'
 	@echo 'make units              the tests that need no networks of their own'
