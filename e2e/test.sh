@@ -1,5 +1,5 @@
 #!/bin/sh
-# test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, LANES at a time (three more than there are processors), for a
+# test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, LANES at a time (four more than there are processors), for a
 # laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well. The analysers and
 # the tests of single packages (make check, make units) are two parts more; SMOKE=CODENAME is another, make smoke on that release.
 #
@@ -88,7 +88,7 @@ run_one() {
 }
 
 parts >"$work/parts" || exit 1
-lanes=${LANES:-$(($(nproc) + 3))}
+lanes=${LANES:-$(($(nproc) + 4))}
 echo "test.sh: $(wc -l <"$work/parts") parts, $lanes at a time; about eleven minutes on two processors"
 lane() {
 	while :; do
