@@ -124,12 +124,16 @@ func (s *Stream) lookAtPath() {
 		guard.Go(func() { s.recover(recovery.PathLost) })
 	case idle && !busy && s.c.config.Failover.Enabled:
 		guard.Go(func() {
+			found := false
 			defer func() {
 				s.mu.Lock()
 				s.leaving = false
 				s.mu.Unlock()
+				if !found {
+					s.lookAtPath() // it was back for a moment; a loss that came meanwhile was told to nobody else
+				}
 			}()
-			s.leaveIdle()
+			found = s.leaveIdle()
 		})
 	}
 }
@@ -161,8 +165,8 @@ func (s *Stream) Order() []string {
 }
 
 // leaveIdle moves a kept-alive connection whose network is lost, or ends it, so that the program's next request makes
-// a new one.
-func (s *Stream) leaveIdle() {
+// a new one. False: its network is not lost, after all.
+func (s *Stream) leaveIdle() (found bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.c.config.Migration.Timeout)
 	defer cancel()
 	own, _ := s.Where()
@@ -172,14 +176,14 @@ func (s *Stream) leaveIdle() {
 			continue
 		}
 		if _, err := s.mover.Migrate(ctx, iface, recovery.PathLost); err == nil {
-			return
+			return true
 		}
 	}
 	if len(others) == 0 {
-		return // there is nowhere to go: the network may come back
+		return true // there is nowhere to go: the network may come back
 	}
 	if s.turn.Take(ctx) != nil {
-		return
+		return true
 	}
 	defer s.turn.Give()
 	s.mu.Lock()
@@ -191,6 +195,7 @@ func (s *Stream) leaveIdle() {
 			s.c.log.Info().Str("session", s.name()).Msg("an idle connection was ended: its network is lost")
 		}
 	}
+	return lost
 }
 
 // waitParked puts a quiet connection on the descriptor of a program that waits at the gate, which then waits as on a slow

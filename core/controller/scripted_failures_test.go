@@ -4,7 +4,6 @@ package controller
 import (
 	"net/http"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -215,21 +214,7 @@ func testIdleOnALostPath(t *testing.T, w *world) {
 		}
 	}
 	p.read(int64(len(short) - len(p.got)))
-	// Whoever finds it silent asks the kernel, which knows of no loss: that must not be heard.
-	ended := make(chan struct{})
-	var losing sync.WaitGroup
-	losing.Go(func() {
-		for {
-			p.c.networks.Use(&lost)
-			select {
-			case <-ended:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	})
-	defer losing.Wait()
-	defer close(ended)
+	p.c.networks.Use(&lost)
 	p.readAll(short)
 	o := p.next(channel.Arm)
 	p.refuse(o, reason.Closed)

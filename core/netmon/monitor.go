@@ -21,6 +21,7 @@ type Monitor struct {
 
 	mu      sync.Mutex
 	state   *State
+	used    bool          // it is a test's
 	losses  []netif.Loss  // heard of since the kernel has begun to be asked
 	changed chan struct{} // closed and replaced at every change that Follow has heard of
 }
@@ -61,7 +62,11 @@ func (m *Monitor) Refresh() error {
 	defer m.looking.Unlock()
 	m.mu.Lock()
 	m.losses = nil
+	used := m.used
 	m.mu.Unlock()
+	if used {
+		return nil
+	}
 	s, err := look(m.State())
 	if err != nil {
 		return err
@@ -75,11 +80,13 @@ func (m *Monitor) Refresh() error {
 	return nil
 }
 
-// Use makes s the present State.
+// Use makes s the State from now on: the kernel is asked no more, and nobody is told. For tests.
 func (m *Monitor) Use(s *State) {
+	m.looking.Lock()
+	defer m.looking.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state = s
+	m.state, m.used = s, true
 }
 
 // Follow keeps the State up to date until ctx ends. It returns once the State is there; after an error nobody follows. heard
