@@ -52,9 +52,9 @@ func (s *site) secured(ca string) []program {
 	}
 }
 
-// TestCommuting lasts as long as MIDSTREAM_COMMUTE says (a duration, 45 s by default; make random FOR=2h); MIDSTREAM_SEED repeats a run.
+// TestCommuting lasts as long as MIDSTREAM_COMMUTE says (a duration, two minutes by default; make random FOR=2h); MIDSTREAM_SEED repeats a run.
 func TestCommuting(t *testing.T) {
-	length := 45 * time.Second
+	length := 2 * time.Minute
 	if d, err := time.ParseDuration(os.Getenv("MIDSTREAM_COMMUTE")); err == nil {
 		length = d
 	}
