@@ -35,38 +35,23 @@ var content = func() []byte {
 // serve answers requests on every connection with what body says, and returns where.
 func serve(t *testing.T, etag string, body []byte, ranges bool) netip.AddrPort {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
+	return dialtest.Serve(t, func(conn net.Conn) {
+		for in := bufio.NewReader(conn); ; {
+			request, err := http.ReadRequest(in)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				for in := bufio.NewReader(conn); ; {
-					request, err := http.ReadRequest(in)
-					if err != nil {
-						return
-					}
-					first, last := 0, len(body)-1
-					if n, _ := fmt.Sscanf(request.Header.Get("Range"), "bytes=%d-%d", &first, &last); n == 0 || !ranges {
-						fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nETag: %s\r\nContent-Length: %d\r\n\r\n", etag, len(body))
-						conn.Write(body)
-						continue
-					}
-					fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n",
-						etag, first, last, len(body), last-first+1)
-					conn.Write(body[first : last+1])
-				}
-			}()
+			first, last := 0, len(body)-1
+			if n, _ := fmt.Sscanf(request.Header.Get("Range"), "bytes=%d-%d", &first, &last); n == 0 || !ranges {
+				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nETag: %s\r\nContent-Length: %d\r\n\r\n", etag, len(body))
+				conn.Write(body)
+				continue
+			}
+			fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n",
+				etag, first, last, len(body), last-first+1)
+			conn.Write(body[first : last+1])
 		}
-	}()
-	return netip.MustParseAddrPort(listener.Addr().String())
+	})
 }
 
 // program has received so many octets of the content.

@@ -24,34 +24,20 @@ import (
 // speak has everyone who asks answered with these octets, after which the connection stays open until the test ends; an empty answer ends it.
 func speak(t *testing.T, answers ...string) netip.AddrPort {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() { cancel(); listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
+	t.Cleanup(cancel)
+	return dialtest.Serve(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			return
+		}
+		for _, a := range answers {
+			if a == "" {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
-					return
-				}
-				for _, a := range answers {
-					if a == "" {
-						return
-					}
-					conn.Write([]byte(a))
-				}
-				<-ctx.Done()
-			}()
+			conn.Write([]byte(a))
 		}
-	}()
-	return netip.MustParseAddrPort(listener.Addr().String())
+		<-ctx.Done()
+	})
 }
 
 // listens is a program that has been handed so much of a station's sound.

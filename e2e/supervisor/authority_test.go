@@ -18,7 +18,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,22 +151,7 @@ func TestTLSOfUnreachablePrograms(t *testing.T) {
 				s.asOrdinaryUser(t, p, filepath.Dir(out), c.command[0], s.ca)
 			}
 			p.Start()
-			for _, to := range []string{"wwan0", "wlan0"} {
-				before := s.session(p.Pid())
-				if before.Via != "supervisor" || before.URL != "https://"+host+"/film.mkv" {
-					t.Errorf("%+v", before)
-				}
-				if r := s.Ctl("migrate", "--to", to, "--pid", strconv.Itoa(p.Pid())).Run(); r.Status != 0 {
-					t.Errorf("%v", r)
-				}
-				if after := s.session(p.Pid()); after.Interface != to {
-					t.Errorf("%+v", after)
-				}
-			}
-			s.web["wlan0"].Kill()
-			defer s.web["wlan0"].Restart()
-			s.Await("the other server", lab.Patience, func() bool { return s.session(p.Pid()).Interface == "wwan0" })
-			s.web["wwan0"].Release()
+			s.movesAndOutlives(t, p, func(at lab.Session) bool { return at.Via == "supervisor" && at.URL == "https://"+host+"/film.mkv" })
 			lab.Compare(t, native, p.Wait(), unsaid)
 			for _, file := range []string{out, out + ".native"} {
 				if lab.Sum(file) != s.sum {

@@ -95,6 +95,27 @@ func (s *site) session(pid int) (found lab.Session) {
 	return found
 }
 
+// movesAndOutlives moves a running download to the other network and back, kills its server there, and lets the other one go on. `is` says
+// whether its session looks as it should. The server is back after the test.
+func (s *site) movesAndOutlives(t *testing.T, p *lab.Program, is func(lab.Session) bool) {
+	t.Helper()
+	for _, to := range []string{"wwan0", "wlan0"} {
+		if before := s.session(p.Pid()); !is(before) {
+			t.Errorf("%+v", before)
+		}
+		if r := s.Ctl("migrate", "--to", to, "--pid", strconv.Itoa(p.Pid())).Run(); r.Status != 0 {
+			t.Errorf("%v", r)
+		}
+		if after := s.session(p.Pid()); after.Interface != to {
+			t.Errorf("%+v", after)
+		}
+	}
+	s.web["wlan0"].Kill()
+	t.Cleanup(func() { s.web["wlan0"].Restart() })
+	s.Await("the other server", lab.Patience, func() bool { return s.session(p.Pid()).Interface == "wwan0" })
+	s.web["wwan0"].Release()
+}
+
 // The programs that no library can be preloaded into: their downloads move, and survive the end of their server.
 func TestDownloadsOfUnreachablePrograms(t *testing.T) {
 	s := newSite(t)
@@ -110,22 +131,9 @@ func TestDownloadsOfUnreachablePrograms(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
 			native := s.Command(append(append([]string{c.program}, c.args(other, other.Content())...), out+".native")...).Start()
 			p := s.Midstream(append(append([]string{c.program}, c.args(first, host)...), out)...).Start()
-			for _, to := range []string{"wwan0", "wlan0"} {
-				before := s.session(p.Pid())
-				if before.Via != "supervisor" || !strings.Contains(before.Command, filepath.Base(c.program)) || !isSocket(p.Pid(), before.FD) {
-					t.Errorf("%+v", before)
-				}
-				if r := s.Ctl("migrate", "--to", to, "--pid", strconv.Itoa(p.Pid())).Run(); r.Status != 0 {
-					t.Errorf("%v", r)
-				}
-				if after := s.session(p.Pid()); after.Interface != to {
-					t.Errorf("%+v", after)
-				}
-			}
-			s.web["wlan0"].Kill()
-			defer s.web["wlan0"].Restart()
-			s.Await("the other server", lab.Patience, func() bool { return s.session(p.Pid()).Interface == "wwan0" })
-			s.web["wwan0"].Release()
+			s.movesAndOutlives(t, p, func(at lab.Session) bool {
+				return at.Via == "supervisor" && strings.Contains(at.Command, filepath.Base(c.program)) && isSocket(p.Pid(), at.FD)
+			})
 			lab.Compare(t, native.Wait(), p.Wait())
 			for _, file := range []string{out, out + ".native"} {
 				if lab.Sum(file) != s.sum {

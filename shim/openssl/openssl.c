@@ -1047,53 +1047,52 @@ static void before_retry(struct tls_data *data)
     }
 }
 
+/* What SSL_read(3) and its like have said, and SSL_read_ex(3) and its like, which have set data->done. */
+static enum tls_outcome came(struct tls_data *data, int octets)
+{
+    data->raw = octets;
+    data->done = octets > 0 ? (size_t)octets : 0;
+    return outcome_of(data->library, data->handle, octets);
+}
+
+static enum tls_outcome came_ex(struct tls_data *data, int good)
+{
+    data->raw = good;
+    return outcome_of(data->library, data->handle, good);
+}
+
 static enum tls_outcome carry_read(struct tls_data *data)
 {
     before_retry(data);
-    int n = TLS_REAL(data->library, SSL_read)(data->handle, data->buffer, clipped(data->length));
-    data->raw = n;
-    data->done = n > 0 ? (size_t)n : 0;
-    return outcome_of(data->library, data->handle, n);
+    return came(data, TLS_REAL(data->library, SSL_read)(data->handle, data->buffer, clipped(data->length)));
 }
 
 static enum tls_outcome carry_read_ex(struct tls_data *data)
 {
     before_retry(data);
-    int good = TLS_REAL(data->library, SSL_read_ex)(data->handle, data->buffer, data->length, &data->done);
-    data->raw = good;
-    return outcome_of(data->library, data->handle, good);
+    return came_ex(data, TLS_REAL(data->library, SSL_read_ex)(data->handle, data->buffer, data->length, &data->done));
 }
 
 static enum tls_outcome carry_peek(struct tls_data *data)
 {
     before_retry(data);
-    int n = TLS_REAL(data->library, SSL_peek)(data->handle, data->buffer, clipped(data->length));
-    data->raw = n;
-    data->done = n > 0 ? (size_t)n : 0;
-    return outcome_of(data->library, data->handle, n);
+    return came(data, TLS_REAL(data->library, SSL_peek)(data->handle, data->buffer, clipped(data->length)));
 }
 
 static enum tls_outcome carry_peek_ex(struct tls_data *data)
 {
     before_retry(data);
-    int good = TLS_REAL(data->library, SSL_peek_ex)(data->handle, data->buffer, data->length, &data->done);
-    data->raw = good;
-    return outcome_of(data->library, data->handle, good);
+    return came_ex(data, TLS_REAL(data->library, SSL_peek_ex)(data->handle, data->buffer, data->length, &data->done));
 }
 
 static enum tls_outcome carry_write(struct tls_data *data)
 {
-    int n = TLS_REAL(data->library, SSL_write)(data->handle, data->buffer, clipped(data->length));
-    data->raw = n;
-    data->done = n > 0 ? (size_t)n : 0;
-    return outcome_of(data->library, data->handle, n);
+    return came(data, TLS_REAL(data->library, SSL_write)(data->handle, data->buffer, clipped(data->length)));
 }
 
 static enum tls_outcome carry_write_ex(struct tls_data *data)
 {
-    int good = TLS_REAL(data->library, SSL_write_ex)(data->handle, data->buffer, data->length, &data->done);
-    data->raw = good;
-    return outcome_of(data->library, data->handle, good);
+    return came_ex(data, TLS_REAL(data->library, SSL_write_ex)(data->handle, data->buffer, data->length, &data->done));
 }
 
 /*

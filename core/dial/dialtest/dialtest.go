@@ -36,3 +36,26 @@ func Pair(t testing.TB) (*dial.Conn, net.Conn) {
 	t.Cleanup(func() { server.Close() })
 	return conn, server
 }
+
+// Serve hands each connection to serve, in a goroutine of its own, until the test ends, and closes it afterwards. It returns where it listens.
+func Serve(t testing.TB, serve func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return netip.MustParseAddrPort(listener.Addr().String())
+}
