@@ -536,6 +536,7 @@ static void destroy(struct twin *w)
 {
     if (w->handle) {
         tls_last = w->library;
+        attach(w, -1); /* NSS says close_notify: its number may be the next connection's by now */
         close_session(w->handle);
         w->handle = NULL;
     }
@@ -603,7 +604,8 @@ static int layer_send(struct descriptor *fd, const void *octets, int amount, int
     struct tls_data data = { .t = t, .library = t->library, .handle = fd->secret, .buffer = (void *)octets, .length = (size_t)amount };
     patience = timeout;
     tls_write(&data, carry_send);
-    if (data.outcome == TLS_DATA && !t->captured && !version_number(t->library, t->handle)) {
+    /* Before any ClientHello has been seen it is no early data: the session may begin in the clear, as with a proxy. */
+    if (data.outcome == TLS_DATA && !t->captured && tls_stream(t) && !version_number(t->library, t->handle)) {
         tls_spoil(t, MS_WHY_TLS_EARLY_DATA); /* the handshake is not over: it may have to be sent again */
     }
     return (int)data.raw;
@@ -698,8 +700,8 @@ static int layer_close(struct descriptor *fd)
 
 static struct tls_library *library_of(enum tls_call call, const void *caller) { return tls_library_of(call, &tls_nss, caller); }
 
-/* The tables, once. False: the process has another copy of NSS as well, or its sessions are not as they are known here. */
-static bool set_up(struct tls_library *library, struct descriptor *fd)
+/* The tables, once. */
+static void make_tables(struct tls_library *library, struct descriptor *fd)
 {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&mutex);
@@ -730,6 +732,14 @@ static bool set_up(struct tls_library *library, struct descriptor *fd)
         atomic_store(&own_methods, fd->methods);
     }
     pthread_mutex_unlock(&mutex);
+}
+
+/* False: the process has another copy of NSS as well, or its sessions are not as they are known here. */
+static bool set_up(struct tls_library *library, struct descriptor *fd)
+{
+    if (!own()) { /* a child of a fork may find the lock taken for good: only the first session asks for it */
+        make_tables(library, fd);
+    }
     return own() == fd->methods && fd->secret && descriptor_of(fd->secret) == fd;
 }
 
