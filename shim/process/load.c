@@ -147,7 +147,9 @@ void load_wait(void)
 {
     int saved = errno;
     load_hasten();
-    wait_while(&load_state, LOAD_STARTING, STARTING_NS);
+    if (!pauses) { /* else this thread is in a fork, which is what the core waits for */
+        wait_while(&load_state, LOAD_STARTING, STARTING_NS);
+    }
     errno = saved;
 }
 
