@@ -333,7 +333,7 @@ func (s *site) isIn(network, state string) bool {
 	peer := fmt.Sprintf("%08X:0050", binary.NativeEndian.Uint32(ip))
 	some := false
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 3 && f[2] == peer && f[3] != "06" { // without those in TIME_WAIT
+		if f := strings.Fields(line); len(f) > 9 && f[2] == peer && f[9] != "0" { // no inode: it is that of a program that has ended
 			if f[3] == state {
 				return true
 			}
