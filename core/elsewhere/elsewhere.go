@@ -23,12 +23,12 @@ func Places(m Map, from string, r *http1.Response) (all []Place) {
 	for _, to := range m.Of(from) {
 		all = append(all, Place{URL: to})
 	}
-	for _, to := range Duplicates(from, r) {
-		if !slices.ContainsFunc(all, func(p Place) bool { return p.URL == to }) {
+	for i, to := range Duplicates(from, r) {
+		if i < mostByServer && !slices.ContainsFunc(all, func(p Place) bool { return p.URL == to }) {
 			all = append(all, Place{URL: to, ByServer: true})
 		}
 	}
-	return all
+	return all[:min(len(all), most)]
 }
 
 // Map is where folders are mirrored: what one URL begins with, and what it begins with elsewhere.
@@ -42,6 +42,9 @@ type Rule struct {
 
 // most bounds how many places are known for a URL.
 const most = 8
+
+// mostByServer bounds how many of them a server may name: it has others connected to.
+const mostByServer = 3
 
 // Of returns where else the content of an http URL can be had, the best first. A URL with a query is not mirrored: it may hold what is
 // for its own server only.

@@ -3,6 +3,7 @@ package live
 
 import (
 	"bytes"
+	"compress/flate"
 )
 
 const (
@@ -33,7 +34,7 @@ type Search struct {
 // NewSearch looks for the end of had. It returns nil where that says nothing: it is too short, or it repeats itself, as silence does.
 func NewSearch(had []byte) *Search {
 	had = had[max(0, len(had)-Window):]
-	if len(had) < least {
+	if len(had) < least || repeats(had) {
 		return nil
 	}
 	s := &Search{had: had, began: -1}
@@ -47,6 +48,25 @@ func NewSearch(had []byte) *Search {
 			return nil
 		}
 	}
+}
+
+// repeats reports whether the last octets can be told in much fewer ones, as those of a coder that has been given silence: frames that
+// are alike, in a pattern of padding that may be longer than what is looked for, come again at each of its periods.
+func repeats(had []byte) bool {
+	told := had[max(0, len(had)-4*most):]
+	var size counter
+	w, _ := flate.NewWriter(&size, flate.BestSpeed) // fails for another level only
+	w.Write(told)
+	w.Close()
+	return int(size) < len(told)*3/4
+}
+
+// counter counts what is written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 // periodic reports whether the octets are a shorter piece that is repeated, twice at least but for the rest of the last time.
@@ -87,6 +107,9 @@ func (s *Search) Look(got []byte) (found Found, at int) {
 	}
 	return Here, at
 }
+
+// little reports whether so little of the new content stands before a place that the same may well come once more, soon.
+func (s *Search) little(at int) bool { return at < min(len(s.had), 4*most) }
 
 // Behind reports whether the new content is known to begin before the place, which is still to come then: it begins with what the
 // program has been handed, and has not got beyond that.

@@ -44,6 +44,20 @@ type Splice struct {
 // Gap reports whether octets are missing between what the program has been handed and what it is handed then.
 func (s *Splice) Gap() bool { return s.gap }
 
+// Brings waits for the first octet from the place on, where none has come. It returns the reader's error where there is none.
+func (s *Splice) Brings() error {
+	if len(s.ahead) > 0 {
+		return nil
+	}
+	buffer := make([]byte, most)
+	n, err := s.source.Read(buffer)
+	s.ahead = buffer[:n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
 // Limit says when a search has come to nothing: after so many octets without a place, of a connection that is not known to be behind.
 const Limit = 2 * Window
 
@@ -94,7 +108,7 @@ func Find(p Program, at int64, source *Untitled, a Arrivals) (*Splice, error) {
 			var here int
 			begin := headers(p.Type, got)
 			switch found, here = search.Look(got[begin:]); {
-			case found == Here && err == nil && len(got) < Limit && a.More():
+			case found == Here && err == nil && len(got) < Limit && (a.More() || search.little(here) && !a.Late()):
 			case found == Here:
 				return &Splice{p: p, at: at, ahead: got[begin+here:], source: source}, nil
 			case found == Several:

@@ -382,7 +382,7 @@ func (r *recovery) shut() bool {
 
 // begin starts an attempt to connect, unless enough are under way.
 func (r *recovery) begin(c standby.Candidate) {
-	if r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] != (budget.Place{}) ||
+	if c.Elsewhere.URL != "" && r.failed[c] != nil || r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] != (budget.Place{}) ||
 		r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) ||
 		slices.ContainsFunc(r.ready, func(t tried) bool { return t.candidate == c }) {
 		return

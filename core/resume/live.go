@@ -96,6 +96,14 @@ func (l *Live) find(ctx context.Context, conn *dial.Conn, answer *http1.Response
 	case err != nil:
 		return nil, refusal.Broken(ctx, err)
 	}
+	if q.Brings {
+		// What has been at its end once would be found to be there again and again.
+		if err := splice.Brings(); errors.Is(err, io.EOF) {
+			return nil, &refusal.Refusal{Why: reason.StreamBehind.Alone(), Server: true, Gone: true}
+		} else if err != nil {
+			return nil, refusal.Broken(ctx, err)
+		}
+	}
 	stream := &liveConn{Conn: conn, r: splice, chunked: l.Framing.Kind == http1.Chunked && framing.Kind != http1.Chunked}
 	r := &Rest{To: q.To, Gap: splice.Gap()}
 	r.Source = relay.Source{
