@@ -72,6 +72,9 @@ const regained = 3
 // Regain finds out again where titles stand, from the last octets up to the content offset end: the one phase in which all that stand
 // there are empty, or begin as titles do.
 func (t *Track) Regain(octets []byte, end int64) {
+	if int64(len(octets)) < (regained+1)*(t.every+1)+255*unit {
+		return // another phase, of which too few titles are here, could be the right one
+	}
 	from, found := end-int64(len(octets)), int64(-1)
 	for phase := int64(0); phase <= t.every && phase < int64(len(octets)); phase++ {
 		if titles(octets[phase:], t.every) < regained {
