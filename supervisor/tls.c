@@ -388,9 +388,13 @@ static enum step put_end(struct carried *c, struct way *w)
     char octets[256];
     ssize_t n;
     if (!*told && (!down || t->server_closes)) {
-        *told = true;
         openssl.ERR_clear_error();
-        openssl.SSL_shutdown(session_of(c, w->to));
+        errno = 0;
+        int shut = openssl.SSL_shutdown(session_of(c, w->to));
+        if (shut < 0 && outcome(session_of(c, w->to), shut) == OUTCOME_WAITS) {
+            return STEP_DONE; /* until there is room: without it, the end would be a truncation */
+        }
+        *told = true;
     }
     while ((n = syscall(SYS_recvfrom, w->from->fd, octets, sizeof octets, MSG_DONTWAIT, NULL, NULL)) > 0) { /* what comes after it is nothing (RFC 8446 §6.1) */
     }

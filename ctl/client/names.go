@@ -43,9 +43,9 @@ func Remaining(s control.Session, rate float64) string {
 	if s.Length == nil || rate < 1 || *s.Length <= s.Received {
 		return ""
 	}
-	left := time.Duration(float64(*s.Length-s.Received)/rate*1e9) * time.Nanosecond
-	if left > 99*time.Hour {
-		return ""
+	seconds := float64(*s.Length-s.Received) / rate
+	if seconds > 99*3600 {
+		return "" // and more than a Duration may hold
 	}
-	return left.Round(time.Second).String()
+	return (time.Duration(seconds+0.5) * time.Second).String()
 }

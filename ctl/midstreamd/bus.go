@@ -65,14 +65,20 @@ func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
 			return
 		case <-conn.Context().Done():
 			return
-		case <-signals:
+		case _, open := <-signals:
+			if !open {
+				return // the bus has gone
+			}
 		case <-time.After(busAgain): // systemd-resolved does not tell of every change
 		}
 		// Changes come in bursts; one look serves them all.
 		burst := time.After(max(settle, busPause-time.Since(looked)))
 		for waiting := true; waiting; {
 			select {
-			case <-signals:
+			case _, open := <-signals:
+				if !open {
+					return
+				}
 			case <-burst:
 				waiting = false
 			}

@@ -57,7 +57,7 @@ static void *begin(void *key, const char *name, long days)
         && openssl.ASN1_INTEGER_set_int64(openssl.X509_get_serialNumber(certificate), (serial & INT64_MAX) | 1)
         && openssl.X509_gmtime_adj(openssl.X509_getm_notBefore(certificate), -DAY)
         && openssl.X509_gmtime_adj(openssl.X509_getm_notAfter(certificate), days * DAY) && openssl.X509_set_pubkey(certificate, key)
-        && openssl.X509_NAME_add_entry_by_txt(openssl.X509_get_subject_name(certificate), "CN", OPENSSL_UTF8, (const unsigned char *)name, -1, -1, 0);
+        && openssl.X509_NAME_add_entry_by_txt(openssl.X509_get_subject_name(certificate), "CN", OPENSSL_ASCII, (const unsigned char *)name, -1, -1, 0);
     if (!done && certificate) {
         openssl.X509_free(certificate);
     }
