@@ -78,7 +78,7 @@ func (t *Top) look(now time.Time) {
 	for _, a := range client.AskAll[[]control.Session](t.ctx, all, client.AnswerLimit, control.MethodSessions, nil) {
 		list = append(list, a.Result...)
 	}
-	links, _ := netif.List()
+	links, _, _ := netif.Survey()
 	t.take(list, links, now)
 }
 
@@ -97,7 +97,7 @@ func (t *Top) take(list []control.Session, links []netif.Interface, now time.Tim
 	}
 	t.sessions = list
 	for _, l := range links {
-		if l.Loopback {
+		if !l.Offered() && !slices.ContainsFunc(t.networks, func(n *network) bool { return n.name == l.Name }) {
 			continue
 		}
 		n := t.network(l.Name)

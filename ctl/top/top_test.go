@@ -51,8 +51,9 @@ func shows(s tcell.SimulationScreen) string {
 func aRun() *Top {
 	t := New(context.Background(), nil)
 	links := []netif.Interface{
-		{Name: "lo", Loopback: true}, {Name: "wlan0", Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("10.0.0.2")}},
-		{Name: "wwan0", Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("10.0.1.2")}}, {Name: "eth9"},
+		{Name: "lo", Kind: netif.KindLoopback, Loopback: true, Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("127.0.0.1")}},
+		{Name: "docker0", Kind: netif.KindOther, Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("172.17.0.1")}}, {Name: "wlan0", Kind: netif.KindWiFi, Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("10.0.0.2")}},
+		{Name: "wwan0", Kind: netif.KindWWAN, Up: true, Carrier: true, V4: []netip.Addr{netip.MustParseAddr("10.0.1.2")}}, {Name: "eth9", Kind: netif.KindEthernet},
 	}
 	length := int64(80_000_000)
 	until := control.Time{Time: time.Unix(1_000_095, 0)}
@@ -97,8 +98,10 @@ func TestTopFitsEveryTerminal(t *testing.T) {
 						t.Errorf("%v: there is no %q in\n%s", size, want, text)
 					}
 				}
-				if strings.Contains(text, "eth9") {
-					t.Error("a network without a use is shown")
+				for _, useless := range []string{"eth9", "docker0"} {
+					if strings.Contains(text, useless) {
+						t.Errorf("%s is shown", useless)
+					}
 				}
 			}
 			for _, r := range text {
