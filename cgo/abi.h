@@ -248,6 +248,7 @@ enum ms_place {
 enum ms_when {
     MS_THEN, /* when the program has come to the place; the former connection delivers up to there */
     MS_NOW,  /* at once; if that is not the place, not at all, but that a program farther in content is served from where it stands */
+    MS_THERE, /* as MS_THEN, but nowhere else: a program that has got farther meanwhile keeps its connection */
 };
 
 /* What becomes of the connection that was there. */

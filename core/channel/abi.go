@@ -91,8 +91,9 @@ const (
 
 // enum ms_when
 const (
-	Then When = 0
-	Now  When = 1
+	Then  When = 0
+	Now   When = 1
+	There When = 2
 )
 
 // enum ms_former

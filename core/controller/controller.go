@@ -26,6 +26,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/elsewhere"
 	"midstream/core/guard"
 	"midstream/core/holders"
 	"midstream/core/liaison"
@@ -64,21 +65,22 @@ type Channel interface {
 type Controller struct {
 	control.Hub
 
-	pid      int
-	command  string
-	config   *config.Config
-	wrong    error // the configuration cannot be used: nothing is moved
-	channel  Channel
-	shim     Shim
-	log      zerolog.Logger
-	names    resolve.Cache
-	holders  holders.Holders
-	manager  *manager.Engine
-	liaison  *liaison.Liaison
-	networks netmon.Monitor
-	reach    *reach.Reach
-	sampler  *sampler.Sampler
-	standbys standby.Count
+	pid       int
+	command   string
+	config    *config.Config
+	wrong     error // the configuration cannot be used: nothing is moved
+	channel   Channel
+	shim      Shim
+	log       zerolog.Logger
+	names     resolve.Cache
+	holders   holders.Holders
+	manager   *manager.Engine
+	liaison   *liaison.Liaison
+	networks  netmon.Monitor
+	reach     *reach.Reach
+	sampler   *sampler.Sampler
+	standbys  standby.Count
+	redirects elsewhere.Redirects
 
 	lost    sync.Once // a message to the shim
 	mu      sync.Mutex

@@ -44,7 +44,7 @@ func (s *Stream) Switch(ctx context.Context, conn *dial.Conn, exchange uint64, h
 	}
 	position, err := s.awaitReply(ctx, limit)
 	var refused *delivery.Unmoved
-	if errors.As(err, &refused) && refused.Retry() == reason.RetryAnew {
+	if errors.As(err, &refused) && (refused.Retry() == reason.RetryAnew || h.When == channel.There && refused.Why == reason.Farther) {
 		err = resume.ErrAgain
 	}
 	return position, err

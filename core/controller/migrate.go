@@ -113,9 +113,21 @@ func (s moved) Metered(iface string) bool { return s.c.reach.Metered(iface) }
 // KeepTail implements migration.Stream.
 func (s moved) KeepTail(always bool) { s.c.shim.Keep(s.slot, s.id, always) }
 
+// A station's listener is parked between two titles: some octets farther, and for no longer than that.
+const (
+	parkLead  = 1 << 10
+	parkLimit = 2 * time.Second
+)
+
 // Park implements migration.Stream: the core's end is kept open until the stream moves on.
 func (s moved) Park(ctx context.Context, e *exchange.Exchange) error {
-	pair, _, err := s.placePair(ctx, e.Number, channel.Handover{When: channel.Now}, 0)
+	h, limit := channel.Handover{When: channel.Now}, time.Duration(0)
+	if l := e.Live(); l != nil {
+		if at, ok := l.Outside(e.Received(), parkLead); ok {
+			h.At, h.When, limit = at, channel.There, parkLimit
+		}
+	}
+	pair, _, err := s.placePair(ctx, e.Number, h, limit)
 	if err != nil {
 		return err
 	}

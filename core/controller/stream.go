@@ -142,6 +142,7 @@ func (s *Stream) handle(m channel.Message) {
 			e.EndInterim()
 		} else if m.Flags&channel.Last != 0 {
 			e.EndHead(channel.Phase(m.A), m.B)
+			s.redirected(e)
 			movable := e.Why().None()
 			if movable && (e.Live() != nil || len(s.Elsewhere(e)) > 0) {
 				s.c.shim.Keep(s.slot, s.id, true) // nothing else will prove that another server has the same

@@ -31,6 +31,9 @@ func direct(r *resume.Rest, e *exchange.Exchange) bool {
 	return false
 }
 
+// thereLimit is how long a program may take to come to the one place where it can be continued: the end of a title, or some octets.
+const thereLimit = 2 * time.Second
+
 // Rest hands the rest over to the program: now, or when it has come to the offset, for which it waits limit at
 // most. The connection is taken over.
 func Rest(ctx context.Context, s Stream, e *exchange.Exchange, r *resume.Rest, when channel.When, limit time.Duration) (*Outcome, error) {
@@ -56,6 +59,16 @@ func Rest(ctx context.Context, s Stream, e *exchange.Exchange, r *resume.Rest, w
 		}
 	}
 	h := channel.Handover{At: r.At, When: when}
+	if r.Meets != nil {
+		at, there, err := r.Meets(e.Received())
+		if err != nil {
+			r.Conn.Close()
+			return nil, err
+		}
+		if h.At = at; there {
+			h.When, limit = channel.There, thereLimit
+		}
+	}
 	if r.Ending != nil {
 		h.Place, h.At = channel.InTrailer, head+int64(len(r.Read))
 	}

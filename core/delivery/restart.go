@@ -48,7 +48,7 @@ func restartOnce(ctx context.Context, s Stream, conn *dial.Conn, rt resume.Desti
 	switch answer.Status {
 	case 200, 204, 206, 304, 416:
 	default:
-		return nil, s.Asker(e).Status(answer, rt.Interface)
+		return nil, s.Asker(e).Status(answer, rt)
 	}
 	begun, had := e.Head()
 	if !e.InHead() {

@@ -1,5 +1,5 @@
-// Package elsewhere knows where else the content of a URL can be had: what the user says (Map), and what the server that has sent it says
-// (Duplicates). That somebody says so proves nothing: what is fetched from there is compared as with any other server, and without what
+// Package elsewhere knows where else the content of a URL can be had: what the user says (Map), which URL has redirected the program to it,
+// and may redirect elsewhere on another network (Redirects), and what the servers say that have sent it (Duplicates). That somebody says so proves nothing: what is fetched from there is compared as with any other server, and without what
 // names only one URL's content, an entity tag.
 package elsewhere
 
@@ -14,16 +14,22 @@ import (
 // Place is one.
 type Place struct {
 	URL string // http
-	// ByServer: the server has named it, and not the user.
+	// ByServer: a server has named it, and not the user.
 	ByServer bool
+	// Redirects: the program has been redirected from there. Where that leads now is what counts.
+	Redirects bool
 }
 
 // Places returns where else the content can be had that was asked for at the URL, and has been answered so; none where it is not http.
-func Places(m Map, from string, r *http1.Response) (all []Place) {
+func Places(m Map, redirects *Redirects, from string, r *http1.Response) (all []Place) {
 	for _, to := range m.Of(from) {
 		all = append(all, Place{URL: to})
 	}
-	for i, to := range Duplicates(from, r) {
+	origin, named := redirects.Of(from)
+	if origin != "" {
+		all = append(all, Place{URL: origin, Redirects: true})
+	}
+	for i, to := range append(Duplicates(from, r), named...) {
 		if i < mostByServer && !slices.ContainsFunc(all, func(p Place) bool { return p.URL == to }) {
 			all = append(all, Place{URL: to, ByServer: true})
 		}

@@ -18,6 +18,7 @@ type Live struct {
 
 	mu    sync.Mutex
 	track *live.Track
+	first []byte // the sound that it has begun with
 }
 
 // Live returns nil where the response is no such stream, or has not come.
@@ -51,9 +52,18 @@ const (
 	lastFollow  = 2 * time.Second
 )
 
-// Follow finds out where titles stand in what the program is handed of a live response, until the exchange is over.
+// A server's burst comes at once. What it begins with is looked for so often, and so long.
+const (
+	firstLook  = 5 * time.Millisecond
+	beginsSoon = time.Second
+)
+
+// Follow finds out what a live response begins with, and where titles stand in what the program is handed of it, until the exchange is over.
 func (e *Exchange) Follow() {
 	l := e.Live()
+	for end := time.Now().Add(beginsSoon); !e.Over() && time.Now().Before(end) && l.begins(e.Received()); {
+		time.Sleep(firstLook)
+	}
 	for pause := firstFollow; l.Every > 0 && !e.Over(); {
 		at, lost := l.look(e.Received())
 		if lost {
@@ -64,6 +74,27 @@ func (e *Exchange) Follow() {
 			pause = max(firstFollow, min(time.Duration(float64(pause)*live.Window/2/float64(n)), 2*pause, lastFollow))
 		}
 	}
+}
+
+// begins takes what the program has been handed first, up to the content offset at. It reports whether there may be more of that.
+func (l *Live) begins(at int64) bool {
+	octets := l.tail(at, live.Window)
+	if int64(len(octets)) < at {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.track.Feed(octets, at)
+	l.first = l.track.Sound(octets, at)
+	return at < live.Window
+}
+
+// Outside returns a content offset that the program, which has been handed so much, will come to soon, and within no title; false where it
+// has no titles, or that is not known. lead is how much farther it will be soon, in octets.
+func (l *Live) Outside(received, lead int64) (int64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.track.Clone().Outside(l.tail(received, live.Window), received, lead)
 }
 
 // look takes what the program has been handed up to the content offset at.
@@ -78,5 +109,5 @@ func (l *Live) look(at int64) (reached int64, lost bool) {
 func (l *Live) Stands() live.Program {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return live.Program{Track: l.track.Clone(), Tail: l.tail, Type: l.Type}
+	return live.Program{Track: l.track.Clone(), Tail: l.tail, First: l.first, Type: l.Type}
 }

@@ -108,7 +108,7 @@ func TestASpliceIsExact(t *testing.T) {
 				if _, _, missing := p.place(); missing > 0 {
 					continue // in a title: TestAPlaceInATitle
 				}
-				stood := len(p.sound(content[:at], at))
+				stood := len(p.Sound(content[:at], at))
 				from := max(0, stood-4500-random.IntN(60_000))
 				source := NewUntitled(iotest.HalfReader(bytes.NewReader(titled(sound, from, theirs, song))), theirs)
 				s, err := Find(p, at, source, atHand)
@@ -184,7 +184,8 @@ func TestWhatIsRefused(t *testing.T) {
 	}{
 		{"the outage was longer than the burst", sound[:100_000], sound[120_000:], ErrNoOverlap},
 		{"another station", sound[:100_000], noise(300_000, 9), ErrNoOverlap},
-		{"a place that is there twice", sound[:60_000], again, ErrSeveral},
+		{"a place that is there twice", sound[20_000:60_000], again, ErrSeveral},
+		{"one of them alone is behind all that was received", sound[:60_000], again, nil},
 		{"silence", silence[:100_000], silence, ErrSeveral},
 		{"hardly anything received", sound[:1000], sound, ErrLittle},
 		{"an advertisement before the same piece", append(noise(50_000, 7), sound[:10_000]...), sound[2000:], ErrDiffers},
@@ -215,6 +216,101 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 	if err := s.Begin(51_000); err != ErrDiffers {
 		t.Errorf("another stream meanwhile: %v", err)
+	}
+}
+
+// A piece that is sent again and again, as a station's jingle, is no place where something else stands before it: what comes is looked through
+// for the one behind which the program stands.
+func TestAPieceThatIsSentAgain(t *testing.T) {
+	jingle, sound := noise(12_000, 4), noise(100_000, 1)
+	had := append(bytes.Clone(sound[:40_000]), jingle...)
+	theirs := append(append(append(noise(25_000, 8), jingle...), had...), sound[40_000:]...)
+	s, err := Find(program(had, 0, int64(len(had))), int64(len(had)), NewUntitled(bytes.NewReader(theirs), 0), atHand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Begin(int64(len(had))); err != nil {
+		t.Fatal(err)
+	}
+	if rest, _ := io.ReadAll(s); !bytes.Equal(rest, sound[40_000:]) {
+		t.Errorf("%d octets", len(rest))
+	}
+}
+
+// A station's welcome, with which every connection begins, is left out, if it is the one that the program has had.
+func TestAWelcome(t *testing.T) {
+	welcome, sound := noise(30_000, 4), noise(200_000, 1)
+	had := append(bytes.Clone(welcome), sound[:120_000]...)
+	for _, test := range []struct {
+		name   string
+		first  []byte
+		theirs []byte
+		err    error
+	}{
+		{"the same", had[:Window], append(bytes.Clone(welcome), sound[70_000:]...), nil},
+		{"another one", had[:Window], append(noise(30_000, 5), sound[70_000:]...), ErrDiffers},
+		{"the same before another station", had[:Window], append(bytes.Clone(welcome), noise(200_000, 6)...), ErrNoOverlap},
+		{"not known", nil, append(bytes.Clone(welcome), sound[70_000:]...), ErrDiffers},
+		{"none, and what the program has begun with", sound[70_000:110_000], sound[70_000:], nil},
+	} {
+		p := program(had, 0, int64(len(had)))
+		p.First = test.first
+		s, err := Find(p, int64(len(had)), NewUntitled(bytes.NewReader(test.theirs), 0), atHand)
+		if err != test.err {
+			t.Errorf("%s: %v, want %v", test.name, err, test.err)
+		}
+		if err != nil {
+			continue
+		}
+		if err := s.Begin(int64(len(had))); err != nil {
+			t.Fatal(err)
+		}
+		if rest, _ := io.ReadAll(s); !bytes.HasPrefix(sound[120_000:], rest) || len(rest) < 50_000 {
+			t.Errorf("%s: %d octets", test.name, len(rest))
+		}
+	}
+}
+
+// Before anything is done to a connection that goes on, it is known where the program will stand in no title; where it has ended amid one,
+// whether that can be finished.
+func TestWhereAProgramCanBeMet(t *testing.T) {
+	sound := noise(100_000, 1)
+	const every = 8192
+	content := titled(sound, 0, every, func(int) string { return "one" })
+	end := int64(every) + int64(len(block("one")))
+	for _, test := range []struct {
+		at, lead int64
+		title    string
+		want     int64
+		err      error
+	}{
+		{every - 3000, 1000, "two", every - 2000, nil},
+		{every - 500, 1000, "two", every, nil},
+		{every + 15, 1000, "two", end, nil},
+		{every + 15, Nothing, "one", every + 15, nil},
+		{every + 15, Nothing, "two", 0, ErrInTitle},
+		{end + 500, Nothing, "two", end + 500, nil},
+	} {
+		p := program(content, every, test.at)
+		source := NewUntitled(bytes.NewReader(titled(sound, 500, 3000, func(int) string { return test.title })), 3000)
+		s, err := Find(p, test.at, source, atHand)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := s.Meet(test.at, test.lead)
+		if err != test.err || err == nil && at != test.want {
+			t.Errorf("at %d, lead %d: %d, %v, want %d, %v", test.at, test.lead, at, err, test.want, test.err)
+		}
+		if err != nil {
+			continue
+		}
+		if err := s.Begin(at); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(s)
+		if got, _ := plain(t, append(bytes.Clone(content[:at]), rest...), every); !bytes.HasPrefix(sound, got) || len(got) < len(sound)-every {
+			t.Errorf("at %d: another stream", at)
+		}
 	}
 }
 

@@ -107,8 +107,8 @@ func titles(octets []byte, every int64) (count int) {
 // begins is how every title does: StreamTitle='…';, and what may follow.
 const begins = "Stream"
 
-// sound returns the octets up to the content offset end without the titles. It must have been fed up to there.
-func (t *Track) sound(octets []byte, end int64) []byte {
+// Sound returns the octets up to the content offset end without the titles. It must have been fed up to there.
+func (t *Track) Sound(octets []byte, end int64) []byte {
 	if t.every == 0 {
 		return octets
 	}
@@ -135,6 +135,25 @@ func (t *Track) place() (until int64, begun, missing int64) {
 		return t.every, b.from, b.to - t.at
 	}
 	return t.next - t.at, 0, 0
+}
+
+// outside returns a content offset within no title that the program, which will be lead octets farther soon, comes to next.
+func (t *Track) outside(lead int64) int64 {
+	until, _, missing := t.place()
+	if missing > 0 {
+		return t.at + missing
+	}
+	return t.at + min(until, lead)
+}
+
+// Outside is where a program that has been handed so much up to the content offset end, and will be lead octets farther soon, comes to
+// within no title; false where that is not known.
+func (t *Track) Outside(octets []byte, end, lead int64) (int64, bool) {
+	t.Feed(octets, end)
+	if t.every == 0 || t.lost || t.at != end {
+		return 0, false
+	}
+	return t.outside(lead), true
 }
 
 // Untitled reads the sound of a stream that has titles, and keeps those that nobody has taken. It is used by one goroutine.

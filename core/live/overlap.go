@@ -20,7 +20,7 @@ const (
 	More    Found = iota // it is not there yet, and may come
 	Here                 // it is there, once
 	Several              // nothing tells one place from another
-	Other                // what stands before the place is something else
+	Other                // what stands before every such place so far is something else
 )
 
 // Search looks for the place behind the last octets of what a program has been handed. It is used by one goroutine.
@@ -85,27 +85,70 @@ func periodic(p []byte) bool {
 	return len(p)-border[len(p)] <= len(p)/2
 }
 
-// Look takes all that has come on the new connection so far. With Here, at is how many octets of it are before the place.
+// Look takes all that has come on the new connection so far. With Here, at is how many octets of it are before the place: of the places
+// behind the probe, that one before which all that both have is equal. The others, as after a piece that is sent again and again, have to be
+// less alike by far.
 func (s *Search) Look(got []byte) (found Found, at int) {
 	if s.began < 0 && len(got) >= least {
 		if i := bytes.Index(s.had, got[:least]); i >= 0 && bytes.LastIndex(s.had, got[:least]) == i {
 			s.began = i
 		}
 	}
-	first := bytes.Index(got, s.probe)
 	s.seen = len(got)
-	if first < 0 {
-		return More, 0
+	whole, others := 0, 0 // places, and the most octets that are equal before another one
+	for from := 0; ; {
+		next := bytes.Index(got[from:], s.probe)
+		if next < 0 {
+			break
+		}
+		from += next + 1
+		end := from - 1 + len(s.probe)
+		both := min(end, len(s.had))
+		if n := equalBefore(got[:end], s.had); n < both {
+			others = max(others, n)
+			continue
+		}
+		whole++
+		at = end
 	}
-	if bytes.Index(got[first+1:], s.probe) >= 0 {
+	switch {
+	case whole == 0 && others == 0:
+		return More, 0
+	case whole == 0:
+		return Other, 0
+	case whole > 1 || others > 0 && min(at, len(s.had)) < others+least:
 		return Several, 0
 	}
-	at = first + len(s.probe)
-	common := min(at, len(s.had))
-	if !bytes.Equal(got[at-common:at], s.had[len(s.had)-common:]) {
-		return Other, 0
-	}
 	return Here, at
+}
+
+// equalBefore is how many octets at the ends of both are equal.
+func equalBefore(a, b []byte) (n int) {
+	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
+}
+
+// look is Look, with where what it has looked at begins in what has come: behind what every listener is sent first. That is the headers of
+// Ogg; and, where nothing else helps, a station's welcome, with which the program's own connection has begun as well.
+func (s *Search) look(p Program, got []byte) (found Found, begin, at int) {
+	begin = headers(p.Type, got)
+	if found, at = s.Look(got[begin:]); found == Other {
+		if n := equalAtFirst(p.First, got[begin:]); n >= least {
+			begin += n
+			found, at = s.Look(got[begin:])
+		}
+	}
+	return found, begin, at
+}
+
+// equalAtFirst is how many octets at the beginnings of both are equal.
+func equalAtFirst(a, b []byte) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // little reports whether so little of the new content stands before a place that the same may well come once more, soon.

@@ -14,7 +14,7 @@ import (
 var ErrDiffers = error(reason.StreamDiffers)
 
 // ErrInTitle says that the program has read a part of a title that is not the new server's.
-var ErrInTitle = errors.New("the program has read a part of a title that the new server does not send")
+var ErrInTitle = error(reason.StreamInTitle)
 
 // ErrUnknown says that it is not known where the program stands.
 var ErrUnknown = error(reason.StreamTitles)
@@ -24,6 +24,8 @@ type Program struct {
 	*Track
 	// Tail returns the last octets of the content before the offset end, at most limit, as far as they are kept.
 	Tail func(end int64, limit int) []byte
+	// First is the sound that its own connection has begun with, as far as that is known.
+	First []byte
 	// Type is the media type.
 	Type string
 	// Gaps: where the place is not there any more, it goes on all the same, where a frame begins.
@@ -91,7 +93,7 @@ func Find(p Program, at int64, source *Untitled, a Arrivals) (*Splice, error) {
 	if p.Lost() {
 		return nil, ErrUnknown
 	}
-	had := p.sound(tail, at)
+	had := p.Sound(tail, at)
 	search := NewSearch(had)
 	switch {
 	case search == nil && len(had) < least:
@@ -105,19 +107,24 @@ func Find(p Program, at int64, source *Untitled, a Arrivals) (*Splice, error) {
 		n, err := source.Read(buffer)
 		got = append(got, buffer[:n]...)
 		if n > 0 || found == Here {
-			var here int
-			begin := headers(p.Type, got)
-			switch found, here = search.Look(got[begin:]); {
+			var begin, here int
+			found, begin, here = search.look(p, got)
+			late := (len(got) >= Limit || a.Late()) && !search.Behind() || len(got) >= longest
+			switch {
 			case found == Here && err == nil && len(got) < Limit && (a.More() || search.little(here) && !a.Late()):
 			case found == Here:
 				return &Splice{p: p, at: at, ahead: got[begin+here:], source: source}, nil
 			case found == Several:
 				return nil, ErrSeveral
-			case found == Other:
+			case found == Other && late:
 				return nil, ErrDiffers
-			case (len(got) >= Limit || a.Late()) && !search.Behind(), len(got) >= longest:
+			case found == Other: // the same piece has been sent before, and the place may come
+			case late:
 				return over(p, at, got, source)
 			}
+		}
+		if found == Other && err != nil {
+			return nil, ErrDiffers
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return over(p, at, got, source) // it was waited for long enough
@@ -140,9 +147,53 @@ func over(p Program, at int64, got []byte, source *Untitled) (*Splice, error) {
 	return &Splice{p: p, at: at, ahead: got[first:], source: source, gap: true}, nil
 }
 
+// Nothing is the lead of a program whose connection brings no more.
+const Nothing = -1
+
+// Meet says from which content offset on the program may be continued, which has come to the offset at, before anything is done to its
+// connection. That goes on delivering, and the program will be lead octets farther before anything can be done; or it brings Nothing. A
+// program that is continued there, and not farther on, stands within no title of which the new server has other words.
+func (s *Splice) Meet(at, lead int64) (int64, error) {
+	if err := s.advance(at); err != nil || s.p.every == 0 {
+		return at, err
+	}
+	if lead != Nothing {
+		return s.p.outside(lead), nil
+	}
+	_, _, err := s.inTitle()
+	return at, err
+}
+
 // Begin is told that the program has come to the content offset at, no earlier than where the search has found it, before anything is
 // read. What it has been handed meanwhile is dropped, and has to be the same.
 func (s *Splice) Begin(at int64) error {
+	if err := s.advance(at); err != nil || s.p.every == 0 {
+		return err
+	}
+	var err error
+	if s.write, s.until, err = s.inTitle(); s.write != nil {
+		s.source.take(len(s.ahead))
+	}
+	return err
+}
+
+// inTitle returns what is missing of the title that the program stands in, and how many octets of sound come then before the next one.
+func (s *Splice) inTitle() (rest []byte, until int64, err error) {
+	until, begun, missing := s.p.place()
+	if missing == 0 {
+		return nil, until, nil
+	}
+	read := s.p.Tail(s.at, int(s.at-begun))
+	next := *s.source
+	title := next.take(len(s.ahead))
+	if int64(len(read)) != s.at-begun || int64(len(title)) != s.at-begun+missing || !bytes.HasPrefix(title, read) {
+		return nil, 0, ErrInTitle
+	}
+	return title[len(read):], until, nil
+}
+
+// advance drops what the program has been handed up to the content offset at.
+func (s *Splice) advance(at int64) error {
 	if gap := at - s.at; gap > 0 {
 		had := s.p.Tail(at, int(min(gap, Window)))
 		if int64(len(had)) < gap {
@@ -152,7 +203,7 @@ func (s *Splice) Begin(at int64) error {
 		if s.p.Lost() {
 			return ErrUnknown
 		}
-		had = s.p.sound(had, at)
+		had = s.p.Sound(had, at)
 		if s.gap {
 			return ErrDiffers // the old connection goes on
 		}
@@ -164,20 +215,7 @@ func (s *Splice) Begin(at int64) error {
 			return ErrDiffers
 		}
 	}
-	s.at = at
-	if s.p.every == 0 {
-		return nil
-	}
-	until, begun, missing := s.p.place()
-	s.until = until
-	if missing > 0 {
-		read := s.p.Tail(at, int(at-begun))
-		title := s.source.take(len(s.ahead))
-		if int64(len(read)) != at-begun || int64(len(title)) != at-begun+missing || !bytes.HasPrefix(title, read) {
-			return ErrInTitle
-		}
-		s.write = title[len(read):]
-	}
+	s.at = max(s.at, at)
 	return nil
 }
 

@@ -104,7 +104,7 @@ func (m *Mover) Ask(ctx context.Context, to string, place elsewhere.Place, ready
 		}
 		read, trailing := e.InTrailer()
 		r, err = m.s.Prove(ctx, e, conn, resume.Question{Request: request, To: rt, At: at, Overlap: overlap, Exact: true, Trailing: trailing, Read: read,
-			Brings: brings, Had: had, Moved: foreign, Foreign: foreign})
+			Brings: brings, Ended: brings || m.parked, Had: had, Moved: foreign, Foreign: foreign})
 		if err != nil {
 			var more *refusal.Refusal
 			if errors.As(err, &more) && more.More {

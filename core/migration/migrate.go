@@ -28,6 +28,8 @@ type Mover struct {
 	delay time.Duration // how long the new server took to answer, if it was too long
 	late  int           // how often that was so
 	vain  bool          // it has skipped, and nothing came of that
+
+	parked bool // the program waits on a quiet pair: its connection brings no more
 }
 
 // New returns the mover of a stream.
@@ -61,7 +63,7 @@ func (m *Mover) migrateOnce(ctx context.Context, to, trigger string) (*control.M
 		m.s.Keep(to, trigger)
 		return nil, nil
 	}
-	m.delay, m.late, m.vain = 0, 0, false
+	m.delay, m.late, m.vain, m.parked = 0, 0, false, false
 	m.s.Migrating(true)
 	defer m.s.Migrating(false)
 	from := m.s.End()

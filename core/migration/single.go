@@ -24,6 +24,7 @@ func (m *Mover) breakBeforeMake(ctx context.Context, to string, e *exchange.Exch
 	if err := m.s.Park(ctx, e); err != nil {
 		return nil, err
 	}
+	m.parked = true
 	// From here on there is no old connection to go back to: the interface it was on is the last resort.
 	from := m.s.State().Interface
 	done, first := m.takeOver(ctx, to, e)

@@ -255,7 +255,7 @@ func (h *HTTP) place(r *Rest, first int64) (start int64, err error) {
 		}
 		return 0, &refusal.Refusal{Why: reason.TwinShort.Alone(), Server: true, Ours: e.Last < 0}
 	default:
-		return 0, h.Status(r.Answer, r.To.Interface)
+		return 0, h.Status(r.Answer, r.To)
 	}
 	if end >= 0 {
 		if r.Left = end - (e.First + r.At) + 1; r.Left < 0 {

@@ -11,6 +11,7 @@ import (
 
 	"midstream/core/budget"
 	"midstream/core/dial"
+	"midstream/core/elsewhere"
 	"midstream/core/http1"
 	"midstream/core/reason"
 	"midstream/core/refusal"
@@ -26,6 +27,7 @@ type Destination struct {
 	Avoid     []netip.AddrPort // servers that have been tried in vain
 	Fresh     bool             // a new connection is made, whatever stands by
 	From      netip.Addr       // of the server that has redirected to there; not valid: none has
+	Elsewhere elsewhere.Place  // where that is another URL's than the exchange's
 }
 
 // Tunnel is what the proxy at a destination's host is asked for first (RFC 9110 §9.3.6).

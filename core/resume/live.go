@@ -26,6 +26,9 @@ const (
 	liveBurst = 2 * time.Second
 	// liveGap is how long what the program has been handed meanwhile may take to come.
 	liveGap = 2 * time.Second
+	// liveLead is how long the preparation of a hand-over may take, in which the old connection brings so many octets at least.
+	liveLead  = 50 * time.Millisecond
+	leastLead = 1 << 10
 )
 
 // Live asks for such a stream, for its receiver. It implements Offsets, but for Send: a question about it has no offset.
@@ -66,7 +69,7 @@ func (l *Live) Ask(ctx context.Context, conn *dial.Conn, q Question) (*Rest, err
 // find reads the answer up to the place where the program stands.
 func (l *Live) find(ctx context.Context, conn *dial.Conn, answer *http1.Response, q Question) (*Rest, error) {
 	if answer.Status != 200 {
-		return nil, l.Status(answer, q.To.Interface)
+		return nil, l.Status(answer, q.To)
 	}
 	is, ok := live.Of(q.Request, answer)
 	if !ok || is.Type != l.Stream.Type {
@@ -112,11 +115,22 @@ func (l *Live) find(ctx context.Context, conn *dial.Conn, answer *http1.Response
 		Several: func() {}, // what has been read ahead is not on the connection any more
 		Stands: func(at int64) error {
 			patient.ctx = context.Background()
-			patient.wait.Store(int64(liveGap))
-			defer conn.SetReadDeadline(time.Time{})
-			defer patient.wait.Store(0)
+			defer patient.bound(liveGap)()
 			return splice.Begin(at)
 		},
+	}
+	r.Meets = func(received int64) (int64, bool, error) {
+		patient.ctx = context.Background()
+		defer patient.bound(liveGap)()
+		lead := int64(live.Nothing)
+		if !q.Ended {
+			lead = max(int64(l.Rate(received, 0, 0)*liveLead.Seconds()), leastLead)
+		}
+		at, err := splice.Meet(received, lead)
+		if errors.As(err, &why) {
+			err = &refusal.Refusal{Why: why.Alone(), Server: true}
+		}
+		return at, !q.Ended && at > received, err
 	}
 	return r, nil
 }
@@ -157,6 +171,15 @@ type patience struct {
 	conn    *dial.Conn
 	content *relay.Content
 	wait    atomic.Int64 // time.Duration, 0 without end
+}
+
+// bound has content waited for no longer than that, until the function that it returns is called.
+func (p *patience) bound(wait time.Duration) (release func()) {
+	p.wait.Store(int64(wait))
+	return func() {
+		p.wait.Store(0)
+		p.conn.SetReadDeadline(time.Time{})
+	}
 }
 
 func (p *patience) Read(b []byte) (int, error) {

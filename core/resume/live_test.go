@@ -138,6 +138,55 @@ func TestWhatIsNoContinuationOfAStream(t *testing.T) {
 	}
 }
 
+// A listener whose connection has ended amid a title of which the new server has other words is refused before anything is done to it.
+func TestAListenerInATitle(t *testing.T) {
+	titled := "HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\nicy-name: x\r\nicy-metaint: 8000\r\n\r\n"
+	var had []byte
+	for at := 0; at < 160_000; at += 8000 {
+		had = append(append(had, content[at:at+8000]...), append([]byte{1}, "StreamTitle='a';"...)...)
+	}
+	for name, title := range map[string]string{"the same words": "a", "other words": "b"} {
+		l := listens(t, titled, 0)
+		const stands = 15*8017 + 8000 + 15
+		l.Receiver = handed{had, stands}
+		l.Stands = func() live.Program {
+			track := live.NewTrack(8000)
+			track.Feed(had[:stands-100], stands-100)
+			track.Feed(had[:stands], stands)
+			return live.Program{Track: track, Tail: handed{had, stands}.Tail}
+		}
+		var theirs []byte
+		for at := 90_000; at < 200_000; at += 8000 {
+			theirs = append(append(theirs, content[at:at+8000]...), append([]byte{1}, "StreamTitle='"+title+"';"...)...)
+		}
+		for _, ended := range []bool{true, false} {
+			conn := dialtest.Connect(t, speak(t, titled, string(theirs[:len(theirs)-100])))
+			r, err := l.Ask(t.Context(), conn, Question{Request: l.Request, At: stands, Brings: ended, Ended: ended})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, there, err := r.Meets(stands)
+			var no *refusal.Refusal
+			if refused := errors.As(err, &no); refused != (ended && title == "b") || !refused && (there == ended || at != stands && at != stands+2) {
+				t.Errorf("%s, ended %t: %d, %t, %v", name, ended, at, there, err)
+			}
+		}
+	}
+}
+
+// handed is a program that has been handed so many of the octets.
+type handed struct {
+	octets []byte
+	at     int64
+}
+
+func (h handed) Received() int64 { return h.at }
+func (h handed) Tail(end int64, limit int) []byte {
+	return h.octets[max(end-int64(min(limit, live.Window)), 0):end]
+}
+func (h handed) Over() bool            { return false }
+func (h handed) Complete([]byte) error { return nil }
+
 // Whoever does not want it any more is not kept waiting.
 func TestASearchIsCalledOff(t *testing.T) {
 	l := listens(t, station, 100_000)

@@ -56,6 +56,7 @@ type Question struct {
 	Trailing bool
 	Read     []byte
 	Brings   bool // an answer without content is none, unless there is nothing left
+	Ended    bool // the old connection has: nothing more is expected of it
 	// Sound ends when the old connection does, which delivers meanwhile; nil where nothing is expected of it. What waits for the answer
 	// then waits no longer; but a skip goes on.
 	Sound context.Context
@@ -79,6 +80,9 @@ type Rest struct {
 	To Destination
 	// Skipped: what came before At has been read off it and dropped.
 	Skipped bool
+	// Meets, if set, says from which offset on the program may be handed the rest, which has come to the offset received: there, and with
+	// there, which means that its connection goes on up to it, nowhere else. It is asked before anything is done to that.
+	Meets func(received int64) (at int64, there bool, err error)
 	// Gap: octets are missing between At and what comes.
 	Gap bool
 	// Read is what the program has read of the trailer section, where Ending ends that.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"midstream/core/dial"
+	"midstream/core/elsewhere"
 	"midstream/core/http1"
 	"midstream/core/refusal"
 )
@@ -16,7 +17,7 @@ import (
 // followed there.
 const (
 	maxServers   = 4
-	maxRedirects = 2 // each is a request (package budget), and they are followed again where the offset could not be reached
+	maxRedirects = elsewhere.Hops // each is a request (package budget), and they are followed again where the offset could not be reached
 )
 
 // Finder finds servers and connects to them.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"midstream/core/elsewhere"
 	"midstream/core/http1"
 	"midstream/core/reason"
 	"midstream/core/refusal"
@@ -26,15 +27,15 @@ func (e *Redirect) Refuse(why string) error {
 	return refusal.New(reason.AnsweredAnd.With(e.Status, why))
 }
 
-// Status says why an answer with this status, over the interface, does not continue an exchange.
-func (h *HTTP) Status(answer *http1.Response, iface string) error {
-	if answer.Status == 511 { // Network Authentication Required (RFC 6585 §6)
-		return h.captive(iface)
+// Status says why an answer with this status, from there, does not continue an exchange.
+func (h *HTTP) Status(answer *http1.Response, from Destination) error {
+	if answer.Status == 511 && from.Elsewhere.URL == "" { // Network Authentication Required (RFC 6585 §6)
+		return h.captive(from.Interface)
 	}
 	if answer.Status == 407 {
-		return &refusal.Refusal{Why: reason.ProxyAuth.With(iface)}
+		return &refusal.Refusal{Why: reason.ProxyAuth.With(from.Interface)}
 	}
-	if s := answer.Status; s == 301 || s == 302 || s == 307 || s == 308 {
+	if s := answer.Status; elsewhere.IsRedirect(s) {
 		return &Redirect{Status: s, Location: answer.Get("Location")}
 	}
 	no := &refusal.Refusal{Why: reason.Answered.With(answer.Status), Server: true}
@@ -54,13 +55,13 @@ func Transient(err error) bool {
 }
 
 // loginPage tells a captive portal's page from an ordinary difference: a page of HTML where the content is
-// something else.
+// something else. What has been said to have the content as well may have gone, and have a page that says so.
 func (h *HTTP) loginPage(r *Rest, why reason.Reason) error {
 	kind := func(a *http1.Response) string {
 		t, _, _ := strings.Cut(strings.ToLower(a.Get("Content-Type")), ";")
 		return strings.TrimSpace(t)
 	}
-	if h.Response != nil && kind(r.Answer) == "text/html" && kind(h.Response) != "text/html" {
+	if r.To.Elsewhere.URL == "" && h.Response != nil && kind(r.Answer) == "text/html" && kind(h.Response) != "text/html" {
 		return h.captive(r.To.Interface)
 	}
 	return refusal.New(why)

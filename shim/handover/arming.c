@@ -114,7 +114,7 @@ static void arm(struct stream *s, const struct ms_handover *asked, uint64_t exch
     if (twin) {
         twin_expect(twin, &asked->answer, asked->reframed);
     }
-    if (twin && asked->when == MS_THEN && (asked->place == MS_IN_CONTENT || asked->place == MS_IN_TRAILER)) {
+    if (twin && asked->when != MS_NOW && (asked->place == MS_IN_CONTENT || asked->place == MS_IN_TRAILER)) {
         s->asked.at += twin_drain(twin);
     }
     handover_come_earlier(s);

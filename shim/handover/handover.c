@@ -377,10 +377,10 @@ static enum verdict octets_agree(struct look *l)
         return GOES;
     }
     if (at < s->asked.at) {
-        bool reopens = may_reopen(s) && s->asked.when == MS_THEN && s->asked.place == MS_IN_CONTENT;
+        bool reopens = may_reopen(s) && s->asked.when != MS_NOW && s->asked.place == MS_IN_CONTENT;
         return reopens ? REOPENS : refused(l, MS_WHY_NOT_AS_FAR);
     }
-    if (s->asked.chunk && at != s->asked.at) {
+    if ((s->asked.chunk || (s->asked.when == MS_THERE && s->asked.place == MS_IN_CONTENT)) && at != s->asked.at) {
         return refused(l, MS_WHY_FARTHER);
     }
     if (s->asked.what != MS_PAIR && !drop_overlap(s, at)) {

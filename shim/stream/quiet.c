@@ -101,6 +101,19 @@ static bool binds(char *value, size_t length)
     return (length >= 4 && !strncasecmp(value, "NTLM", 4)) || (length >= 9 && !strncasecmp(value, "Negotiate", 9));
 }
 
+/* Whether the response's head sends the program to another URL (RFC 9110 §15.4): that is asked again when the stream has moved. */
+static bool redirects(const struct quiet *q)
+{
+    static const char *const statuses[] = { "301", "302", "303", "307", "308", NULL };
+    const char *status = (const char *)q->octets + q->request + sizeof "HTTP/1.1";
+    for (const char *const *one = statuses; *one && q->response >= sizeof "HTTP/1.1 301"; one++) {
+        if (!memcmp(status, *one, 3)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool conceal(char *value, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -192,6 +205,7 @@ bool quiet_keep(struct stream *s, unsigned kind, unsigned flags, uint64_t number
             q->response_whole = flags & MS_LAST;
             q->phase = phase;
             q->length = length;
+            fits = !q->response_whole || !redirects(q);
         }
         if (!fits) {
             tell(s);
