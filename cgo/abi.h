@@ -53,6 +53,9 @@ enum ms_guard {
     MS_GUARD_ENDS,     /* and where a response without a length ends with it, for that is no end (core/live) */
 };
 
+/* The longest representation, in octets, that all of what has been received of it proves. */
+#define MS_WHOLE_MAX (8 << 20)
+
 enum ms_keep {
     MS_KEEP_NEVER,  /* there was no memory for it */
     MS_KEEP_CHEAP,  /* while its copies are hardly felt */
@@ -78,6 +81,8 @@ struct ms_counters {
      */
     _Atomic uint32_t tail_size;
     _Atomic uint64_t tail_at, tail_from, tail_end;
+    /* The digest of the exchange's content up to the octet digest_at (shim/framing/digest.h), where one is made (ms_shared.digest_keys). */
+    _Atomic uint64_t digest_at, digest[2];
     /* An exchange that the core has not been told of: twice its number, plus 1 once it is over; 0 none. MS_ASK has it told. */
     _Atomic uint64_t quiet;
     _Atomic uint64_t called_off; /* set by the core: armings up to this number are not to be carried out any more */
@@ -102,6 +107,8 @@ struct ms_shared {
     _Atomic uint32_t looks;
     /* Set by the core: the same issuer makes another certificate that of the same server (tls.identity). */
     _Atomic uint32_t by_issuer;
+    /* Set by the shim where migration.proof is "whole": of the first MS_WHOLE_MAX octets of each response there is a digest. */
+    _Atomic uint64_t digest_keys[2];
 };
 
 #define MS_USE_ALL 0U           /* what holds for all processes: shim/network/use.h */
@@ -115,7 +122,7 @@ enum ms_kind {
                       b: Content-Length or -1; MS_INTERIM: the head was a 1xx, another one follows */
     MS_DONE,       /* the response has been read to its end; a: received */
     MS_LEFT,       /* the stream is left alone from now on. data: struct ms_reason */
-    MS_CLOSED,     /* the program closed the descriptor; answered by MS_RELEASE */
+    MS_CLOSED,     /* the program closed the descriptor; b: exchanges that are over. Answered by MS_RELEASE */
     MS_FAILED,     /* the connection ended too early; a: errno, 0 for FIN, or where a wait has met an error; b: received.
                       MS_HELD: the program waits for the answer, MS_PARK or MS_GIVE_UP */
     MS_MOVED,      /* an MS_ARM was carried out. data: struct ms_position at the hand-over; b: 1 if SHUT_RD had to be

@@ -94,6 +94,27 @@ static size_t ms_tail(struct ms_shared *shared, const uint8_t *tails, uint32_t s
 	return end - first - lost;
 }
 
+// The digest of the exchange's content, and where it stands: 0 where there is none.
+static int ms_digest(struct ms_shared *shared, uint32_t slot, uint64_t exchange, uint64_t out[5])
+{
+	struct ms_counters *c = &shared->counters[slot];
+	for (int i = 0; i < 1000; i++) {
+		uint64_t at = atomic_load(&c->digest_at);
+		if (at == UINT64_MAX)
+			continue;
+		out[1] = atomic_load(&c->digest[0]);
+		out[2] = atomic_load(&c->digest[1]);
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load(&c->digest_at) == at && atomic_load(&c->exchange) == exchange) {
+			out[0] = at;
+			out[3] = atomic_load(&shared->digest_keys[0]);
+			out[4] = atomic_load(&shared->digest_keys[1]);
+			return out[3] && out[4];
+		}
+	}
+	return 0;
+}
+
 static void ms_call_off(struct ms_shared *shared, uint32_t slot, uint64_t stream, uint64_t arming)
 {
 	struct ms_counters *c = &shared->counters[slot];
@@ -122,6 +143,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/controller"
+	"midstream/core/digest"
 )
 
 func main() {}
@@ -214,6 +236,15 @@ func (m memory) Tail(slot uint32, stream, exchange uint64, end int64, limit int)
 	b := make([]byte, min(int64(limit), end))
 	n := C.ms_tail(m.shared, m.tails, C.uint32_t(slot), C.uint64_t(exchange), C.uint64_t(end), C.size_t(len(b)), (*C.uint8_t)(unsafe.Pointer(&b[0])))
 	return b[:n]
+}
+
+func (m memory) Digest(slot uint32, stream, exchange uint64) (at int64, d digest.Digest, ok bool) {
+	var out [5]C.uint64_t
+	if n, ok := m.Read(slot, stream); !ok || n.Exchange != exchange ||
+		C.ms_digest(m.shared, C.uint32_t(slot), C.uint64_t(exchange), &out[0]) == 0 {
+		return 0, d, false
+	}
+	return int64(out[0]), digest.New([2]uint64{uint64(out[1]), uint64(out[2])}, [2]uint64{uint64(out[3]), uint64(out[4])}), true
 }
 
 // Use says which interface new connections are bound to: its index, or MS_USE_ALL, MS_USE_NONE.

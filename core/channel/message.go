@@ -8,6 +8,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"midstream/core/digest"
 )
 
 // Kind is enum ms_kind.
@@ -247,6 +249,8 @@ type Counters interface {
 	// Tail returns the last octets of the exchange's content before the offset end, at most limit, as
 	// far as they are kept.
 	Tail(slot uint32, stream, exchange uint64, end int64, limit int) []byte
+	// Digest returns that of the first `at` octets of the exchange's content; ok is false where none is made.
+	Digest(slot uint32, stream, exchange uint64) (at int64, d digest.Digest, ok bool)
 }
 
 // Texts splits data into n texts that NULs end; those that are missing are empty.

@@ -105,6 +105,9 @@ const (
 	ProofOverlap Proof = "overlap"
 	// ProofStrict accepts an equal strong validator only.
 	ProofStrict Proof = "strict"
+	// ProofWhole accepts, beside what ProofOverlap does, an equal length of at most 8 MB and all octets that the program has
+	// received, compared by a digest.
+	ProofWhole Proof = "whole"
 	// ProofTrust accepts an equal length.
 	ProofTrust Proof = "trust"
 )

@@ -146,7 +146,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"boolean as text", "[migration]\nsingle = \"true\"", 2, "migration.single", "this is a text"},
 		{"look-ahead too small", "[migration]\nlook_ahead = 0.9", 2, "migration.look_ahead", "0.9 is out of range"},
 		{"look-ahead not a number", "[migration]\nlook_ahead = nan", 2, "migration.look_ahead", "out of range"},
-		{"proof", "[migration]\nproof = \"maybe\"", 2, "migration.proof", `"overlap", "strict" or "trust"`},
+		{"proof", "[migration]\nproof = \"maybe\"", 2, "migration.proof", `"overlap", "strict", "whole" or "trust"`},
 		{"negative size", "[migration]\nskip_limit = -1", 2, "migration.skip_limit", "-1 is no size"},
 		{"size's unit", "[migration]\nskip_limit = \"64 MiBs\"", 2, "migration.skip_limit", "is no size"},
 		{"size overflows", "[migration]\nskip_limit = \"9999999999 TB\"", 2, "migration.skip_limit", "is no size"},

@@ -285,7 +285,7 @@ func (d *decoder) migration(p path, value any, m *Migration) {
 		"single":     func(p path, v any) { m.Single = d.boolean(p, v) },
 		"look_ahead": func(p path, v any) { m.LookAhead = d.number(p, v, MinLookAhead, MaxLookAhead, "a number from 1 to 16") },
 		"proof": func(p path, v any) {
-			m.Proof = choice(d, p, v, "no kind of proof", ProofOverlap, ProofStrict, ProofTrust)
+			m.Proof = choice(d, p, v, "no kind of proof", ProofOverlap, ProofStrict, ProofWhole, ProofTrust)
 		},
 		"skip_limit": func(p path, v any) { m.SkipLimit = d.size(p, v) },
 		"timeout":    func(p path, v any) { m.Timeout = d.duration(p, v, MinTimeout, MaxTimeout, `"100ms" to "10m"`) },

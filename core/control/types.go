@@ -47,8 +47,22 @@ type Session struct {
 	TLS        *TLS        `json:"tls,omitempty"`  // nil where the stream carries plain HTTP
 	Held       *Held       `json:"held,omitempty"` // nil where the program is not held
 	Kept       bool        `json:"kept,omitempty"` // a person wants it to stay, and its program to be held for as long as it takes
+	// Objects are those that its process has received whole, on this connection and others; nil where there are none yet.
+	Objects *Objects `json:"objects,omitempty"`
 	// Paths feed it together; none where its own connection alone does.
 	Paths []Path `json:"paths,omitempty"`
+}
+
+// Objects are answers that a process has received to their end.
+type Objects struct {
+	Count int64    `json:"count"`
+	Last  []Object `json:"last"` // the newest first; those that were over within milliseconds are counted only
+}
+
+// Object is one of them.
+type Object struct {
+	URL    string `json:"url"`
+	Octets int64  `json:"octets"` // of content
 }
 
 // Path is one of several that feed a session together.

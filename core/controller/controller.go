@@ -33,6 +33,7 @@ import (
 	"midstream/core/log"
 	"midstream/core/manager"
 	"midstream/core/netmon"
+	"midstream/core/objects"
 	"midstream/core/reach"
 	"midstream/core/resolve"
 	"midstream/core/sampler"
@@ -81,6 +82,7 @@ type Controller struct {
 	sampler   *sampler.Sampler
 	standbys  standby.Count
 	redirects elsewhere.Redirects
+	objects   objects.Lists
 
 	lost    sync.Once // a message to the shim
 	mu      sync.Mutex

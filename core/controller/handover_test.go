@@ -12,6 +12,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/config"
+	"midstream/core/digest"
 	"midstream/core/exchange"
 	"midstream/core/netif"
 	"midstream/core/netmon"
@@ -44,9 +45,12 @@ func (c *counters) Looks(on bool)                                  { c.looks.Sto
 func (c *counters) Guard(uint32, uint64, channel.Guard)            {}
 func (c *counters) Keep(uint32, uint64, bool)                      {}
 func (c *counters) Tail(uint32, uint64, uint64, int64, int) []byte { return nil }
-func (c *counters) CallOff(_ uint32, _, arming uint64)             { c.calledOff = arming }
-func (c *counters) End()                                           {}
-func (c *counters) ControlPath(string)                             {}
+func (c *counters) Digest(uint32, uint64, uint64) (int64, digest.Digest, bool) {
+	return 0, digest.Digest{}, false
+}
+func (c *counters) CallOff(_ uint32, _, arming uint64) { c.calledOff = arming }
+func (c *counters) End()                               {}
+func (c *counters) ControlPath(string)                 {}
 
 func TestALateAnswerIsNotTakenForTheNextArmings(t *testing.T) {
 	pair, err := relay.NewPair(syscall.AF_INET)

@@ -21,6 +21,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/digest"
 	"midstream/core/reason"
 )
 
@@ -161,11 +162,14 @@ func (p *scripted) CallOff(_ uint32, _, arming uint64) {
 }
 
 func (p *scripted) Quiet(uint32, uint64) (uint64, bool) { return 0, false }
-func (p *scripted) Keep(uint32, uint64, bool)           {}
-func (p *scripted) Looks(bool)                          {}
-func (p *scripted) ByIssuer(bool)                       {}
-func (p *scripted) ControlPath(string)                  {}
-func (p *scripted) End()                                {}
+func (p *scripted) Digest(uint32, uint64, uint64) (int64, digest.Digest, bool) {
+	return 0, digest.Digest{}, false
+}
+func (p *scripted) Keep(uint32, uint64, bool) {}
+func (p *scripted) Looks(bool)                {}
+func (p *scripted) ByIssuer(bool)             {}
+func (p *scripted) ControlPath(string)        {}
+func (p *scripted) End()                      {}
 
 func (p *scripted) position() channel.Position {
 	p.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
+	"midstream/core/digest"
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/migration"
@@ -45,6 +46,7 @@ type Stream struct {
 	changed   chan struct{}        // closed and replaced at every change
 	exchanges []*exchange.Exchange // requests not yet answered in full, in order; the first is being answered
 	last      *exchange.Exchange   // the last one that is done
+	received  uint64               // exchanges whose responses have been received to their end
 	bound     bool                 // a request has authenticated the connection (RFC 4559 §6)
 	left      reason.Reason        // why it is left alone
 	closed    bool
@@ -95,6 +97,11 @@ func (c counted) Read() (channel.Snapshot, bool) { return c.s.c.shim.Read(c.s.sl
 // Tail implements exchange.Counters.
 func (c counted) Tail(exchange uint64, end int64, limit int) []byte {
 	return c.s.c.shim.Tail(c.s.slot, c.s.id, exchange, end, limit)
+}
+
+// Digest implements exchange.Counters.
+func (c counted) Digest(exchange uint64) (int64, digest.Digest, bool) {
+	return c.s.c.shim.Digest(c.s.slot, c.s.id, exchange)
 }
 
 func (s *Stream) name() string { return s.c.sessionName(s.id) }
@@ -166,6 +173,7 @@ func (s *Stream) handle(m channel.Message) {
 		s.c.log.Debug().Str("session", s.name()).Str("why", s.left.Error()).Msg("left alone")
 	case channel.Closed:
 		s.closed = true
+		s.countObjects(uint64(m.B))
 		s.twins.Close()
 		for _, e := range s.exchanges {
 			e.Close()
@@ -223,13 +231,25 @@ func (s *Stream) done(m channel.Message) {
 		}
 		e.End(m.A)
 		s.last = e
+		s.countObjects(m.Exchange - 1)
+		s.received = m.Exchange
+		url := e.URL(s.opened.Peer.String())
+		n := s.c.objects.Add(s.owner.pid, url, m.A)
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
-		s.publish(control.EventDone, "received all of "+e.URL(s.opened.Peer.String()), map[string]any{"received": m.A})
+		s.publish(control.EventDone, "received all of "+url, map[string]any{"received": m.A, "objects": n})
 		break
 	}
 	if s.current() == nil && s.pathLost() != "" {
 		// While the response was still being read the loss concerned that. Nobody will tell of it again.
 		guard.Go(s.lookAtPath)
+	}
+}
+
+// countObjects takes that so many exchanges of the stream's are over, of some of which the core has not been told. With s.mu.
+func (s *Stream) countObjects(over uint64) {
+	if over > s.received {
+		s.c.objects.Count(s.owner.pid, int64(over-s.received))
+		s.received = over
 	}
 }
 
@@ -308,6 +328,7 @@ func (s *Stream) session() control.Session {
 		State: control.StateIdle, Why: s.why().Error(),
 		Migrations: append([]control.Migration(nil), s.history...),
 		Paths:      paths,
+		Objects:    s.c.objects.Of(s.owner.pid),
 	}
 	if needed := s.tls.Needed(s.c.config.TLS.Identity == config.IdentityIssuer); out.Why == "" {
 		if out.Movable = true; needed != "" {

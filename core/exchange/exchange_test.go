@@ -8,6 +8,7 @@ import (
 
 	"midstream/core/channel"
 	"midstream/core/config"
+	"midstream/core/digest"
 	"midstream/core/reason"
 	"midstream/core/resume"
 )
@@ -18,8 +19,9 @@ type counters struct {
 	gone bool
 }
 
-func (c *counters) Read() (channel.Snapshot, bool) { return c.Snapshot, !c.gone }
-func (c *counters) Tail(uint64, int64, int) []byte { return nil }
+func (c *counters) Read() (channel.Snapshot, bool)             { return c.Snapshot, !c.gone }
+func (c *counters) Tail(uint64, int64, int) []byte             { return nil }
+func (c *counters) Digest(uint64) (int64, digest.Digest, bool) { return 0, digest.Digest{}, false }
 
 const (
 	request = "GET /film HTTP/1.1\r\nHost: a.example\r\nAuthorization: Basic c2VjcmV0\r\n\r\n"

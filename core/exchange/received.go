@@ -5,6 +5,7 @@ import (
 	"bytes"
 
 	"midstream/core/channel"
+	"midstream/core/digest"
 	"midstream/core/resume"
 )
 
@@ -14,6 +15,8 @@ type Counters interface {
 	Read() (n channel.Snapshot, ok bool)
 	// Tail returns the last octets of the exchange's content before the offset end, at most limit, as far as they are kept.
 	Tail(exchange uint64, end int64, limit int) []byte
+	// Digest returns that of the first `at` octets of the exchange's content; ok is false where none is made.
+	Digest(exchange uint64) (at int64, d digest.Digest, ok bool)
 }
 
 var _ resume.Receiver = (*Exchange)(nil)
@@ -35,6 +38,9 @@ func (e *Exchange) Received() int64 {
 
 // Tail implements resume.Receiver.
 func (e *Exchange) Tail(end int64, limit int) []byte { return e.counters.Tail(e.Number, end, limit) }
+
+// Digest implements resume.Receiver.
+func (e *Exchange) Digest() (at int64, d digest.Digest, ok bool) { return e.counters.Digest(e.Number) }
 
 // InTrailer reports whether the program stands in the trailer section of a chunked response (RFC 9112 §7.1.2), where it has all of the
 // content, and returns what it has read of it.

@@ -17,6 +17,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/delivery"
 	"midstream/core/dial"
+	"midstream/core/digest"
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
@@ -54,7 +55,8 @@ func newStream() *stream {
 func (s *stream) Read() (channel.Snapshot, bool) {
 	return channel.Snapshot{Exchange: 1, Received: 1000}, true
 }
-func (s *stream) Tail(uint64, int64, int) []byte { return nil }
+func (s *stream) Tail(uint64, int64, int) []byte             { return nil }
+func (s *stream) Digest(uint64) (int64, digest.Digest, bool) { return 0, digest.Digest{}, false }
 
 // exchange is one of which the program has had 1000 octets, or none of the answer.
 func (s *stream) exchange(answered bool) *exchange.Exchange {

@@ -193,6 +193,11 @@ const (
 	NotShown
 	LittleCompared
 	LittleComparedThere
+	WholeWanted
+	WholeLittle
+	WholeLong
+	WholeUnknown
+	WholeDiffers
 	OctetsDiffer
 	MoreContent
 	HeadDiffers
@@ -424,6 +429,11 @@ var reasons = [...]struct {
 	NotShown:             {RetryNo, "nothing shows that the new server has the same content (%s, was %s)"},
 	LittleCompared:       {RetryNo, "too little has been compared"},
 	LittleComparedThere:  {RetryNo, "too little has been compared with what a redirect has led to"},
+	WholeWanted:          {RetryNo, "what the program has received has to be compared from its first octet on"},
+	WholeLittle:          {RetryNo, "the new server has %s, was %s, and less than 4 kB have been received that could prove that it is the same"},
+	WholeLong:            {RetryNo, "the new server has %s, was %s, and more than 8 MB are not compared from their first octet on (migration.proof = \"whole\")"},
+	WholeUnknown:         {RetryNo, "the new server has %s, was %s, and there is no digest of all that the program has received"},
+	WholeDiffers:         {RetryNo, "what the new server has differs from what the program has received, which was compared from its first octet on"},
 	OctetsDiffer:         {RetryNo, "the new server's content is another one than what has been received"},
 	MoreContent:          {RetryNo, "the new server has more content than the old one"},
 	HeadDiffers:          {RetryNo, "the new server's head is another one than what the program has begun to read"},

@@ -20,6 +20,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/delivery"
 	"midstream/core/dial"
+	"midstream/core/digest"
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/reason"
@@ -61,7 +62,8 @@ func (s *stream) Read() (n channel.Snapshot, ok bool) {
 	s.with(func() { n = channel.Snapshot{Exchange: 1, Received: s.had} })
 	return n, true
 }
-func (s *stream) Tail(uint64, int64, int) []byte { return nil }
+func (s *stream) Tail(uint64, int64, int) []byte             { return nil }
+func (s *stream) Digest(uint64) (int64, digest.Digest, bool) { return 0, digest.Digest{}, false }
 
 // newStream has so many connections to give; they are made before the clock is the test's.
 func newStream(t *testing.T, conns int) *stream {

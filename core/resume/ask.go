@@ -93,15 +93,20 @@ func (a *asked) send(ctx context.Context) error {
 	// A server of another make has another validator for the same content, and would send all of it: where that is
 	// to be expected, it is asked without If-Range.
 	mirrored := a.h.mirrorAt(a.conn.Remote())
+	q.whole = mirrored != nil && mirrored.whole && !mirrored.proved && !q.Foreign
 	switch {
+	case q.whole:
 	case q.Foreign: // the validators are another URL's
 	case mirrored != nil && mirrored.proved && mirrored.validators.Strong():
 		a.ifRange = mirrored.validators.IfRange()
 	case !full || e.Proof == config.ProofStrict:
 		a.ifRange = e.Validators.IfRange()
 	}
-	octets := http1.ResumeRequest(q.Request, first, last, a.ifRange, q.To.Form)
 	a.first, a.sent = first, first
+	if q.whole {
+		a.sent = e.First
+	}
+	octets := http1.ResumeRequest(q.Request, a.sent, last, a.ifRange, q.To.Form)
 	if insideField(q.Read) {
 		octets, a.ifRange, a.sent = http1.ResumeRequest(q.Request, -1, -1, "", q.To.Form), "", e.First
 	}
@@ -142,21 +147,32 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 		was, is = withoutNames(e.Validators), withoutNames(is)
 		was.Length = e.Total
 	}
-	if answer.Status == 200 && a.ifRange != "" && a.first > 0 && !was.EqualStrong(is) && was.OverlapProves(is) && e.Proof != config.ProofStrict {
-		h.noteMirror(mirror{server: conn.Remote(), validators: is})
+	overlaps := was.OverlapProves(is)
+	whole := !q.Foreign && !overlaps && wholeProves(e.Proof, was, is)
+	if answer.Status == 200 && a.ifRange != "" && a.first > 0 && !was.EqualStrong(is) && (overlaps || whole) && e.Proof != config.ProofStrict {
+		h.noteMirror(mirror{server: conn.Remote(), validators: is, whole: whole})
 		return nil, &refusal.Refusal{Why: reason.OtherValidatorHere.Alone(), More: true}
 	}
 	r.Content = relay.NewContent(conn, decoded(conn, r.Framing))
 	r.Elsewhere = q.Moved
 	r.Whole = start == e.First && answer.Status == e.Response.Status && !r.Longer && (answer.Status == 200 || insideField(q.Read))
 	r.Reusable = answer.Persistent() && r.Framing.Kind != http1.Close && !q.Moved && !r.Longer
+	if _, d, ok := h.Digest(); q.whole && ok {
+		none := d.Empty()
+		r.had = &none
+	}
 	if skip := a.first - start; skip > 0 {
 		// What the head refutes is not read.
 		var more *refusal.Refusal
-		if err := prove(e.Proof, was, is, q.At, q); err != nil && !(errors.As(err, &more) && more.More) {
+		err := prove(e.Proof, was, is, q.At, q)
+		if err != nil && whole && !q.whole {
+			h.noteMirror(mirror{server: conn.Remote(), validators: is, whole: true})
 			return nil, err
 		}
-		if limit := h.skipLimit(q); skip > limit {
+		if err != nil && !(errors.As(err, &more) && more.More) {
+			return nil, err
+		}
+		if limit := h.skipLimit(q); skip > limit && !q.whole {
 			far, again := reason.RangeIgnored, reason.RangeIgnoredAgain
 			if insideField(q.Read) {
 				far, again = reason.TrailerFar, reason.TrailerAgain
@@ -167,7 +183,7 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 			return nil, refusal.New(far.With(skip))
 		}
 		release()
-		err := h.skip(ctx, r, &q, start-e.First)
+		err = h.skip(ctx, r, &q, start-e.First)
 		if q.Sound != nil && q.Sound.Err() != nil {
 			waiting, q.Exact = ctx, true
 		}
@@ -183,8 +199,8 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 		return nil, err
 	}
 	err = prove(e.Proof, was, is, compared, q)
-	if !q.Foreign && !was.EqualStrong(is) && was.OverlapProves(is) {
-		h.noteMirror(mirror{server: conn.Remote(), validators: is, proved: err == nil})
+	if !q.Foreign && !was.EqualStrong(is) && (overlaps || whole) {
+		h.noteMirror(mirror{server: conn.Remote(), validators: is, proved: err == nil, whole: whole})
 	}
 	if err != nil {
 		return nil, err

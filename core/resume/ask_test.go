@@ -18,6 +18,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/dial"
 	"midstream/core/dial/dialtest"
+	"midstream/core/digest"
 	"midstream/core/http1"
 	"midstream/core/refusal"
 )
@@ -61,7 +62,11 @@ func (p program) Received() int64 { return int64(p) }
 func (p program) Tail(end int64, limit int) []byte {
 	return content[max(end-int64(limit), 0):end]
 }
-func (p program) Over() bool            { return false }
+func (p program) Over() bool { return false }
+func (p program) Digest() (int64, digest.Digest, bool) {
+	d := digest.New([2]uint64{}, [2]uint64{1<<60 + 12345, 1<<59 + 67891})
+	return int64(p), d.Add(content[:p]), true
+}
 func (p program) Complete([]byte) error { return nil }
 
 // asks is an exchange of which the program has received so much.

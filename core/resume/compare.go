@@ -55,16 +55,22 @@ func (h *HTTP) compare(ctx context.Context, r *Rest, q Question, had Tail) (int6
 	if q.Overlap == OverlapFull {
 		ahead = q.Overlap / 2
 	}
-	has := had
+	has, all := had, digested{h: h, end: q.At}
 	h.reaches(ctx, q.At-ahead, r.Conn.RTT()+Standstill, 2*q.Expected+50*time.Millisecond, func() {
 		if now := h.kept(q); len(now.Octets) > len(has.Octets) {
 			has = now // a moment later it may be written over
+		}
+		if q.whole {
+			all.look()
 		}
 	})
 	defer clear(octets)
 	end := has.End - (q.At - q.Overlap)
 	if !bytes.Equal(has.Octets, octets[end-int64(len(has.Octets)):end]) {
 		return 0, &refusal.Refusal{Why: reason.OctetsDiffer.Alone(), Server: true}
+	}
+	if q.whole {
+		return all.compare(ctx, r.had, octets)
 	}
 	return int64(len(has.Octets)), nil
 }

@@ -16,6 +16,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/dial"
 	"midstream/core/dial/dialtest"
+	"midstream/core/digest"
 	"midstream/core/http1"
 	"midstream/core/live"
 	"midstream/core/refusal"
@@ -184,8 +185,9 @@ func (h handed) Received() int64 { return h.at }
 func (h handed) Tail(end int64, limit int) []byte {
 	return h.octets[max(end-int64(min(limit, live.Window)), 0):end]
 }
-func (h handed) Over() bool            { return false }
-func (h handed) Complete([]byte) error { return nil }
+func (h handed) Over() bool                         { return false }
+func (handed) Digest() (int64, digest.Digest, bool) { return 0, digest.Digest{}, false }
+func (h handed) Complete([]byte) error              { return nil }
 
 // Whoever does not want it any more is not kept waiting.
 func TestASearchIsCalledOff(t *testing.T) {

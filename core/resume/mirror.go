@@ -14,6 +14,8 @@ type mirror struct {
 	// proved: they stand for the same content, as has been shown by octets that were compared. If they are strong, so do they
 	// from then on (RFC 9110 §8.8.1), and nothing more has to be compared.
 	proved bool
+	// whole: nothing less than all that has been received will prove it.
+	whole bool
 }
 
 // maxMirrors bounds how many are remembered of an exchange; who comes later is found out about anew each time.

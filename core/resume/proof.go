@@ -15,7 +15,8 @@ import (
 // and overlap; trust in an equal length, where the configuration has it. Whatever contradicts is refused. was are those of the
 // exchange, or others that stand for them.
 func prove(proof config.Proof, was, v http1.Validators, compared int64, q Question) error {
-	if was.Contradicts(v) {
+	whole := !q.Foreign && wholeProves(proof, was, v)
+	if was.Contradicts(v) && !whole {
 		return refusal.New(reason.OtherContent.With(difference(was, v)))
 	}
 	// An equal validator of another resource says nothing by itself (RFC 9110 §8.8.1).
@@ -37,6 +38,8 @@ func prove(proof config.Proof, was, v http1.Validators, compared int64, q Questi
 			return &refusal.Refusal{Why: reason.LittleCompared.Alone(), More: true}
 		}
 		return refusal.New(reason.OtherValidatorLittle.With(describe(v), describe(was), compared))
+	case whole:
+		return proveWhole(was, v, compared, q)
 	case proof == config.ProofTrust && was.ETag != "" && v.ETag != "" && was.ETag != v.ETag && was.LastModified == "":
 		return refusal.New(reason.OtherValidator.With(describe(v), describe(was)))
 	case proof == config.ProofTrust && (was.Length == v.Length || was.Length < 0 || v.Length < 0):
@@ -55,7 +58,7 @@ func withoutNames(v http1.Validators) http1.Validators {
 // Provable says why no server could prove that it has the same content, if none could.
 func Provable(v http1.Validators, total int64, proof config.Proof) reason.Reason {
 	switch {
-	case v.Strong() || proof == config.ProofTrust:
+	case v.Strong() || proof == config.ProofTrust || proof == config.ProofWhole && total >= 0 && total <= wholeMax:
 		return reason.Reason{}
 	case proof == config.ProofStrict:
 		return reason.NotStrong.Alone()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"midstream/core/dial"
+	"midstream/core/digest"
 	"midstream/core/http1"
 	"midstream/core/relay"
 )
@@ -32,6 +33,8 @@ type Receiver interface {
 	Received() int64
 	// Tail returns the last octets of the content before the offset end, at most limit, as far as they are kept.
 	Tail(end int64, limit int) []byte
+	// Digest returns that of the first `at` octets of the content; ok is false where none is made.
+	Digest() (at int64, d digest.Digest, ok bool)
 	// Over reports whether it wants no more.
 	Over() bool
 	// Complete puts its credentials into a request; ErrAgain where they are not to be had any more. Whoever sends the request overwrites
@@ -64,6 +67,8 @@ type Question struct {
 	// because one skip has been in vain.
 	Skips int64
 	Vain  bool
+
+	whole bool // all octets before At are read, and have to be those that have been received
 }
 
 // Waits returns the context of what is waited for before a skip.
@@ -87,4 +92,6 @@ type Rest struct {
 	Gap bool
 	// Read is what the program has read of the trailer section, where Ending ends that.
 	Read []byte
+
+	had *digest.Digest // of the content that has been read off it; nil where that is not wanted
 }

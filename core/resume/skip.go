@@ -99,8 +99,11 @@ func (h *HTTP) skip(ctx context.Context, r *Rest, q *Question, at int64) error {
 	}
 	defer release()
 	e.skips.Add(1)
-	h.Log.Info().Stringer("server", r.Conn.Remote()).Int64("octets", q.At-q.Overlap-at).
-		Msg("the server ignores Range: what the program has had is skipped")
+	why := "the server ignores Range: what the program has had is skipped"
+	if q.whole {
+		why = "what the program has had is compared from its first octet on"
+	}
+	h.Log.Info().Stringer("server", r.Conn.Remote()).Int64("octets", q.At-q.Overlap-at).Msg(why)
 	r.Conn.SetDeadline(time.Time{}) // the old connection may have failed just now
 	stall, cancel := lease.With(ctx, skipStall)
 	defer cancel()
@@ -121,7 +124,7 @@ func (h *HTTP) skip(ctx context.Context, r *Rest, q *Question, at int64) error {
 			return nil
 		}
 		pace := float64(at-from) / max(time.Since(begun), time.Millisecond).Seconds()
-		n, err := r.Content.Discard(min(left, max(leastSkip, min(int64(pace*skipLook.Seconds()), mostSkip))))
+		n, err := r.discard(min(left, max(leastSkip, min(int64(pace*skipLook.Seconds()), mostSkip))), at)
 		at += n
 		if err != nil {
 			return refusal.Broken(stall, err)

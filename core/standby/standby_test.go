@@ -16,6 +16,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/dial"
+	"midstream/core/digest"
 	"midstream/core/exchange"
 	"midstream/core/resume"
 )
@@ -39,8 +40,9 @@ type stream struct {
 	news       chan struct{}
 }
 
-func (s *stream) Read() (channel.Snapshot, bool) { return channel.Snapshot{}, false }
-func (s *stream) Tail(uint64, int64, int) []byte { return nil }
+func (s *stream) Read() (channel.Snapshot, bool)             { return channel.Snapshot{}, false }
+func (s *stream) Tail(uint64, int64, int) []byte             { return nil }
+func (s *stream) Digest(uint64) (int64, digest.Digest, bool) { return 0, digest.Digest{}, false }
 func (s *stream) Where() (string, netip.AddrPort) {
 	return "wlan0", netip.MustParseAddrPort("192.0.2.1:80")
 }

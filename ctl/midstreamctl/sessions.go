@@ -22,20 +22,21 @@ import (
 const sessionsLong = `Lists the HTTP exchanges of all programs that run under Midstream: this user's, for
 root those of all users (unless MIDSTREAM_RUNTIME_DIR names a folder).
 Below the table it says why those that cannot be moved cannot, and of each program that is
-held, since when, why and for how long. Connections that leave the host, of processes in
+held, since when, why and for how long, and what it has received before: segments, packages. Connections that leave the host, of processes in
 which nothing is followed, are listed as well: PID-fdN.
 
 States: idle (connection kept open between two exchanges), active, migrating, done.`
 
 func sessionsCommand(e *environment) *cobra.Command {
-	c := &cobra.Command{Use: "sessions [--json]", Short: "list the downloads under Midstream", Long: sessionsLong}
+	c := &cobra.Command{Use: "sessions [--json|--wide]", Short: "list the downloads under Midstream", Long: sessionsLong}
 	asJSON := jsonFlag(c, "one JSON array, sizes in octets, with the migrations of each")
+	wide := c.Flags().Bool("wide", false, "the last objects that each process has received, and nothing shortened")
 	return e.command(c, "0; 1 where a process did not answer; 2 wrong usage or configuration", func(*cobra.Command, []string) int {
-		return sessions(e, *asJSON)
+		return sessions(e, *asJSON, *wide)
 	})
 }
 
-func sessions(e *environment, asJSON bool) int {
+func sessions(e *environment, asJSON, wide bool) int {
 	all, err := client.Processes()
 	if err != nil {
 		e.complain("sessions: %v", err)
@@ -80,7 +81,11 @@ func sessions(e *environment, asJSON bool) int {
 			status = exitFailed
 		}
 	}
-	return e.flush(sessionTable(list, table.Width(os.Stdout)), status)
+	width := table.Width(os.Stdout)
+	if wide {
+		width = 0
+	}
+	return e.flush(append(sessionTable(list, width), client.Objects(list, wide)...), status)
 }
 
 // sessionTable writes the sessions for people; width 0 means that nothing is shortened.

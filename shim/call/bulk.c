@@ -26,7 +26,7 @@ static bool is_calm(const struct stream *s, const struct tls *t)
     return !atomic_load(&s->gate.state) && !atomic_load(&s->armed)
         && s->present.end == MS_NO_STOP && !atomic_load_explicit(&s->present.unchunks, memory_order_relaxed)
         && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_OPEN
-        && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail
+        && atomic_load_explicit(&s->tls, memory_order_relaxed) == t && (t || !s->opaque) && !s->in.tail && !s->in.digest
         && atomic_load_explicit(&s->counters->keep, memory_order_relaxed) != MS_KEEP_ALWAYS
         && !atomic_load_explicit(&s->resuming, memory_order_relaxed) && !atomic_load_explicit(&s->shown, memory_order_relaxed)
         && !atomic_load_explicit(&s->waits.hidden, memory_order_relaxed)

@@ -304,6 +304,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
             /* Only content: the framing needs no more than its length, and never looks at it. */
             tail_stop(&s->in, s->counters);
+            s->in.digest = NULL;
             exchange_received(s, (const uint8_t *)"", (size_t)result);
             exchange_note_read(s, (size_t)result);
             exchange_check_stop(s);

@@ -13,6 +13,7 @@
 #include "process/load.h"
 #include "recognise.h"
 #include "network/socket.h"
+#include "framing/digest.h"
 #include "framing/tail.h"
 
 /* Request n + 1 begins. False when the stream is not followed any more. */
@@ -158,6 +159,9 @@ static bool begin_response(struct stream *s)
     atomic_store(&s->counters->head, 0);
     atomic_store(&s->counters->tail_from, 0);
     atomic_store(&s->counters->tail_end, 0);
+    digest_start(s->counters);
+    s->in.digest_keys = shared.digest_keys;
+    s->in.digest = atomic_load_explicit(&shared.digest_keys[0], memory_order_relaxed) ? s->counters : NULL;
     atomic_store(&s->counters->exchange, number);
     return true;
 }

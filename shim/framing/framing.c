@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "digest.h"
+
 void framing_reset(struct framing *f, bool request)
 {
     memset(f, 0, sizeof *f);
@@ -328,6 +330,11 @@ static void content(struct framing *f, const uint8_t *octets, size_t count)
 {
     if (f->tail) {
         keep(f, octets, count);
+    }
+    if (f->digest && f->content + count > MS_WHOLE_MAX) {
+        f->digest = NULL;
+    } else if (f->digest) {
+        digest_add(f->digest, f->digest_keys, f->content, octets, count);
     }
     f->left -= count;
     f->content += count;

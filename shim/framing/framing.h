@@ -51,6 +51,8 @@ struct framing {
     bool spaced;      /* MS_CHUNK_EXT: only white space has followed the size so far */
     struct ms_counters *tail; /* the content's last octets are kept, as these say; NULL: they are not */
     uint8_t *tail_octets;     /* there */
+    struct ms_counters *digest;          /* a digest is made of the content, which these have; NULL: none is */
+    const _Atomic uint64_t *digest_keys; /* by these */
 };
 
 enum framing_event {

@@ -119,6 +119,20 @@ bool settings_keep_http2(void)
     return is == 2;
 }
 
+bool settings_whole_proof(void)
+{
+    struct settings s;
+    bool whole = false;
+    if (!open_settings(&s)) {
+        return false;
+    }
+    while (!whole && next(&s)) {
+        whole = (!strcmp(s.key, "migration.proof") && !strcmp(s.value, "whole")) || (!strcmp(s.key, "migration") && has_entry(s.value, "proof=whole"));
+    }
+    lines_close(&s.lines);
+    return whole;
+}
+
 bool settings_forbid(const char *interface)
 {
     struct settings s;

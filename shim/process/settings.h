@@ -13,6 +13,9 @@
 /* Whether HTTP/2 is offered where HTTP/1.1 is as well (tls.http2). Keeps errno. The file is looked at once. */
 bool settings_keep_http2(void);
 
+/* Whether all of the octets received are to prove that another server has the same content (migration.proof). */
+bool settings_whole_proof(void);
+
 /*
  * Whether new connections are kept off the interface. What cannot be judged here (rules with conditions, criteria for sessions,
  * inline tables) counts as forbidden.

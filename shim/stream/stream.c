@@ -220,7 +220,7 @@ static void forget(struct stream *s)
 
 static bool tell_closed(const struct stream *s)
 {
-    return channel_send(s, MS_CLOSED, 0, atomic_load(&s->counters->exchange), (int64_t)s->in.content, 0, NULL, 0);
+    return channel_send(s, MS_CLOSED, 0, atomic_load(&s->counters->exchange), (int64_t)s->in.content, (int64_t)atomic_load(&s->exchanges.answered), NULL, 0);
 }
 
 static void unmark(struct stream *s)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"midstream/core/digest"
 	"midstream/core/http1"
 )
 
@@ -115,14 +116,19 @@ func startHelper(folder, name string, sources ...string) (p pipes, stop func(), 
 
 // followed is what the shim's state machine made of a message: see follow.c.
 type followed struct {
-	head    int
-	phase   int // after the head
-	status  int
-	length  int64
-	content int64
-	end     int
-	last    int // phase
+	head     int
+	phase    int // after the head
+	status   int
+	length   int64
+	content  int64
+	end      int
+	last     int // phase
+	digestAt int64
+	digest   [2]uint64
 }
+
+// digestKeys are those of follow.c.
+var digestKeys = [2]uint64{1<<61 - 1 - 5, 1234567890123456789}
 
 // follow has it follow the octets in pieces of these sizes; what they leave over is the last piece.
 func follow(t testing.TB, kind byte, octets []byte, sizes []int) (f followed) {
@@ -143,7 +149,7 @@ func follow(t testing.TB, kind byte, octets []byte, sizes []int) (f followed) {
 	}
 	line, err := helper.out.ReadString('\n')
 	if err == nil {
-		_, err = fmt.Sscan(line, &f.head, &f.phase, &f.status, &f.length, &f.content, &f.end, &f.last)
+		_, err = fmt.Sscan(line, &f.head, &f.phase, &f.status, &f.length, &f.content, &f.end, &f.last, &f.digestAt, &f.digest[0], &f.digest[1])
 	}
 	if err != nil {
 		t.Fatalf("follow.c ended: %v", err)
@@ -230,6 +236,9 @@ func checkResponse(t *testing.T, kind byte, octets []byte, c followed) {
 		if c.phase != phaseLength || c.length != framing.Length || c.content != n || (c.end >= 0) != (n == framing.Length) ||
 			c.end >= 0 && int64(c.end) != int64(c.head)+n {
 			t.Fatalf("%q: %+v for the core, the shim: %+v", octets, framing, c)
+		}
+		if d := digest.New(c.digest, digestKeys); c.digestAt != n || !d.Equal(d.Empty().Add(body[:n])) {
+			t.Fatalf("%q: the digest of %d octets is %v", octets, c.digestAt, c.digest)
 		}
 	case http1.Close:
 		if c.phase != phaseClose || c.content != int64(len(body)) || c.end >= 0 {

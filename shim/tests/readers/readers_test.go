@@ -256,6 +256,9 @@ var configurations = []string{
 	"[tls]\nhttp2 = \"keep\"\n",
 	" [ tls ] # a\r\n\thttp2='keep' # b\r\n",
 	"tls.http2 = \"keep\"",
+	"[migration]\nproof = \"whole\" # a\n",
+	"migration = { single = false, proof = 'whole' }\n",
+	"migration.proof = 'trust'",
 	"[tls]\nhttp2 = \"avoid\"\n[failover]\nenabled = false\n",
 	"failover.enabled = false",
 	"tls = { http2 = \"keep\" }\n",
@@ -317,6 +320,9 @@ func FuzzConfiguration(f *testing.F) {
 		}
 		if says("k") != (c.TLS.HTTP2 == config.HTTP2Keep) {
 			t.Errorf("%q: the shim keeps HTTP/2: %v", text, says("k"))
+		}
+		if says("w") != (c.Migration.Proof == config.ProofWhole) {
+			t.Errorf("%q: the shim makes digests: %v", text, says("w"))
 		}
 		if must(c, name) && !says("f") {
 			t.Errorf("%q: the shim does not see that %s is forbidden", text, name)

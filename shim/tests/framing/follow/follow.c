@@ -4,12 +4,13 @@
  *
  * A message: u8 0 response, 1 response to HEAD, 2 request; u32 octets; u32 pieces; the sizes of the pieces, u32
  * each; the octets. Its answer is a line: where the head ended (-1 nowhere), the phase then, status, Content-Length,
- * octets of content, where the message ended (-1 nowhere), the phase at the end of all.
+ * octets of content, where the message ended (-1 nowhere), the phase at the end of all, the digest of the content.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "framing/digest.h"
 #include "framing/framing.h"
 
 static bool take(void *into, size_t count)
@@ -28,6 +29,11 @@ int main(void)
         }
         struct framing f;
         framing_reset(&f, kind == 2);
+        static struct ms_counters counters;
+        static const _Atomic uint64_t keys[2] = { DIGEST_PRIME - 5, 1234567890123456789 };
+        digest_start(&counters);
+        f.digest = &counters;
+        f.digest_keys = keys;
         int64_t at = 0, head = -1, end = -1, content = 0;
         unsigned phase = f.phase;
         for (uint32_t i = 0; i < pieces; i++) {
@@ -64,7 +70,8 @@ int main(void)
         if (end < 0) {
             content = (int64_t)f.content;
         }
-        printf("%" PRId64 " %u %u %" PRId64 " %" PRId64 " %" PRId64 " %u\n", head, phase, f.status, f.length, content, end, f.phase);
+        printf("%" PRId64 " %u %u %" PRId64 " %" PRId64 " %" PRId64 " %u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", head, phase, f.status, f.length, content,
+               end, f.phase, atomic_load(&counters.digest_at), atomic_load(&counters.digest[0]), atomic_load(&counters.digest[1]));
         fflush(stdout);
     }
     return 0;
