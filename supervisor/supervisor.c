@@ -26,6 +26,7 @@
 #include "notice.h"
 #include "options.h"
 #include "ports.h"
+#include "quic.h"
 #include "relay.h"
 #include "tls.h"
 #include "authority/trust.h"
@@ -37,7 +38,14 @@ static void dispatch(struct notice *n)
 {
     switch (n->call.data.nr) {
     case SYS_connect:
-        carried_connect(n);
+        if (!quic_connect(n)) {
+            carried_connect(n);
+        }
+        break;
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+        quic_send(n);
         break;
     case SYS_getpeername:
         names_peer(n);
@@ -153,16 +161,17 @@ static void tell_authority(int channel)
     tls_learn_authorities();
 }
 
-/* midstream-supervisor CHANNEL PORTS hook|ca, by the launcher alone. */
+/* midstream-supervisor CHANNEL PORTS hook|ca allow|refuse, by the launcher alone. */
 int main(int count, char **arguments)
 {
     pid_t own = getpid();
-    int channel = count == 4 ? atoi(arguments[1]) : -1, status = 0;
+    int channel = count == 5 ? atoi(arguments[1]) : -1, status = 0;
     if (channel < 0 || !ports_read(arguments[2])) {
         dprintf(2, "midstream-supervisor is started by midstream: see midstream --help\n");
         return 2;
     }
     bool authority = !strcmp(arguments[3], "ca");
+    quic_refuse(!strcmp(arguments[4], "refuse"));
     be_undisturbed();
     if (send(channel, &own, sizeof own, MSG_NOSIGNAL) != sizeof own) {
         return 1;

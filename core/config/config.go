@@ -128,7 +128,7 @@ func Default() *Config {
 		},
 		Sessions:  Sessions{Include: []Criterion{}, Exclude: []Criterion{}},
 		Failover:  defaultFailover(),
-		TLS:       TLS{HTTP2: HTTP2Avoid, Identity: IdentityKey, Reach: TLSHook},
+		TLS:       TLS{HTTP2: HTTP2Avoid, HTTP3: HTTP3Allow, Identity: IdentityKey, Reach: TLSHook},
 		Reach:     Reach{Ports: reachPorts},
 		Aggregate: defaultAggregate(),
 		Mirrors:   elsewhere.Map{},

@@ -9,6 +9,8 @@ import (
 type TLS struct {
 	// HTTP2 is what becomes of HTTP/2 where a program offers it beside HTTP/1.1.
 	HTTP2 HTTP2 `json:"http2"`
+	// HTTP3 is what becomes of QUIC.
+	HTTP3 HTTP3 `json:"http3"`
 	// Identity is what makes another certificate that of the same server, where the program judges certificates by itself.
 	Identity Identity `json:"identity"`
 	// Reach is what becomes of TLS that cannot be followed at its library. The launcher hands it to midstream-supervisor.
@@ -23,6 +25,16 @@ const (
 	HTTP2Avoid HTTP2 = "avoid"
 	// HTTP2Keep leaves the offer as it is.
 	HTTP2Keep HTTP2 = "keep"
+)
+
+// HTTP3 is what becomes of UDP to port 443. The shim reads it from the file by itself, and the launcher hands it to midstream-supervisor.
+type HTTP3 string
+
+const (
+	// HTTP3Allow leaves it alone: what goes over HTTP/3 cannot be moved.
+	HTTP3Allow HTTP3 = "allow"
+	// HTTP3Refuse has it fail, so that programs use TCP.
+	HTTP3Refuse HTTP3 = "refuse"
 )
 
 // Identity is what a program that looks at certificates by itself may be moved to.
@@ -48,6 +60,7 @@ const (
 func (d *decoder) tls(p path, value any, t *TLS) {
 	d.table(p, value, keys{
 		"http2": func(p path, v any) { t.HTTP2 = choice(d, p, v, "no way to treat HTTP/2", HTTP2Avoid, HTTP2Keep) },
+		"http3": func(p path, v any) { t.HTTP3 = choice(d, p, v, "no way to treat HTTP/3", HTTP3Allow, HTTP3Refuse) },
 		"identity": func(p path, v any) {
 			t.Identity = choice(d, p, v, "no way to know a server by its certificate", IdentityKey, IdentityIssuer)
 		},
@@ -57,5 +70,5 @@ func (d *decoder) tls(p path, value any, t *TLS) {
 
 // String is the section as it would stand in a file.
 func (t TLS) String() string {
-	return fmt.Sprintf("[tls]\nhttp2 = %q\nidentity = %q\nreach = %q\n", string(t.HTTP2), string(t.Identity), string(t.Reach))
+	return fmt.Sprintf("[tls]\nhttp2 = %q\nhttp3 = %q\nidentity = %q\nreach = %q\n", string(t.HTTP2), string(t.HTTP3), string(t.Identity), string(t.Reach))
 }

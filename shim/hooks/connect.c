@@ -11,6 +11,7 @@
 #include "wait/fallback.h"
 #include "process/fork.h"
 #include "process/memory.h"
+#include "network/quic.h"
 #include "stream/names.h"
 #include "stream/stream.h"
 #include "process/trial.h"
@@ -137,6 +138,9 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     if ((unsigned)fd >= STREAM_TABLE || length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage)
         || !is_possible() || !memory_is_readable(address, length)) {
         return REAL(connect)(fd, address, length);
+    }
+    if (quic_refuses_connect(fd, address, length)) {
+        return -1;
     }
     if (is_for_supervisor(fd, address, length)) {
         return connect_carried(fd, address, length);

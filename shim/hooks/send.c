@@ -9,6 +9,7 @@
 #include "process/above.h"
 #include "process/calls.h"
 #include "connect.h"
+#include "network/quic.h"
 #include "process/memory.h"
 #include "wait/attempt.h"
 #include "stream/names.h"
@@ -52,6 +53,9 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
     }
     struct stream *s = stream_of(fd);
     if (!s) {
+        if (to && quic_refuses(fd, to, to_length)) {
+            return -1;
+        }
         ssize_t result = REAL(sendto)(fd, buffer, length, flags, to, to_length);
         if (to && to_length >= sizeof to->sa_family && result > 0) {
             names_note_port(fd, to, to_length);
@@ -115,6 +119,12 @@ static bool is_out_of_reach(int fd, const void *message, size_t length)
     return (stream_entry(fd) || may_matter()) && !memory_is_readable(message, length);
 }
 
+/* QUIC, where it is not wanted. */
+static bool is_refused(int fd, const struct msghdr *message)
+{
+    return quic_may_be_refused() && memory_is_readable(message, sizeof *message) && quic_refuses(fd, message->msg_name, message->msg_namelen);
+}
+
 /* The kernel has accepted a message on a descriptor that is not followed. */
 static void note_passing(int fd, const struct msghdr *message, bool octets)
 {
@@ -136,6 +146,9 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     }
     struct stream *s = stream_of(fd);
     if (!s) {
+        if (is_refused(fd, message)) {
+            return -1;
+        }
         before_passing(fd, message);
         ssize_t result = REAL(sendmsg)(fd, message, flags);
         if (result >= 0) {
@@ -157,7 +170,12 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
         if (count && !is_out_of_reach(fd, messages, sizeof *messages)) {
             before_passing(fd, &messages[0].msg_hdr);
         }
-        int result = REAL(sendmmsg)(fd, messages, count, flags);
+        unsigned accepted = quic_accepts(fd, messages, count);
+        if (accepted < count && !accepted) {
+            errno = ECONNREFUSED;
+            return -1;
+        }
+        int result = REAL(sendmmsg)(fd, messages, accepted, flags);
         for (int i = 0; i < result; i++) {
             note_passing(fd, &messages[i].msg_hdr, i == 0);
         }

@@ -92,31 +92,46 @@ static bool has_entry(const char *value, const char *entry)
     return false;
 }
 
-static bool look_for_http2(void)
+/* Whether a key of the table "tls" has this value: "http2=keep". */
+static bool look_for_tls(const char *entry)
 {
     struct settings s;
-    bool keep = false;
+    char one[sizeof s.key + sizeof s.value];
+    bool is = false;
     if (!open_settings(&s)) {
         return false;
     }
-    while (!keep && next(&s)) {
-        keep = (!strcmp(s.key, "tls") && has_entry(s.value, "http2=keep")) || (!strcmp(s.key, "tls.http2") && !strcmp(s.value, "keep"));
+    while (!is && next(&s)) {
+        bool inner = starts(s.key, "tls.") && snprintf(one, sizeof one, "%s=%s", s.key + 4, s.value) > 0;
+        is = (!strcmp(s.key, "tls") && has_entry(s.value, entry)) || (inner && !strcmp(one, entry));
     }
     lines_close(&s.lines);
-    return keep;
+    return is;
+}
+
+/* The same, of which the answer is kept: 0: not yet known, 1: no, 2: yes. Keeps errno. */
+static bool is_known_of_tls(_Atomic int *known, const char *entry)
+{
+    int is = atomic_load_explicit(known, memory_order_relaxed);
+    if (!is) {
+        int saved = errno;
+        is = look_for_tls(entry) ? 2 : 1;
+        atomic_store(known, is);
+        errno = saved;
+    }
+    return is == 2;
 }
 
 bool settings_keep_http2(void)
 {
-    static _Atomic int known; /* 0: not yet, 1: no, 2: yes */
-    int is = atomic_load(&known);
-    if (!is) {
-        int saved = errno;
-        is = look_for_http2() ? 2 : 1;
-        atomic_store(&known, is);
-        errno = saved;
-    }
-    return is == 2;
+    static _Atomic int known;
+    return is_known_of_tls(&known, "http2=keep");
+}
+
+bool settings_refuse_http3(void)
+{
+    static _Atomic int known;
+    return is_known_of_tls(&known, "http3=refuse");
 }
 
 bool settings_whole_proof(void)

@@ -3,7 +3,7 @@
  *
  * Only the core understands all of the file, and says whether it is valid. Here a line is a key, and what it is set to; texts of
  * several lines and escapes within texts are not understood. The file is the one that the core reads (core/config/find.go), and is
- * looked at when something is asked, but for HTTP/2. shim/tests/readers holds the answers against the core's.
+ * looked at when something is asked, but for HTTP/2 and HTTP/3. shim/tests/readers holds the answers against the core's.
  */
 #ifndef MIDSTREAM_SETTINGS_H
 #define MIDSTREAM_SETTINGS_H
@@ -15,6 +15,9 @@ bool settings_keep_http2(void);
 
 /* Whether all of the octets received are to prove that another server has the same content (migration.proof). */
 bool settings_whole_proof(void);
+
+/* Whether UDP to port 443 is refused, so that no HTTP/3 is spoken (tls.http3). The same. */
+bool settings_refuse_http3(void);
 
 /*
  * Whether new connections are kept off the interface. What cannot be judged here (rules with conditions, criteria for sessions,

@@ -178,6 +178,7 @@ struct wishes {
     bool strict, only_look;
     enum wanted reach;
     bool tls_said, authority; /* --tls; and that it, or the configuration, asks for an authority */
+    bool refuses_quic;        /* tls.http3 */
 };
 
 /* Takes the options; returns where the command begins. */
@@ -282,13 +283,19 @@ static void make_absolute(void)
 #define DEFAULT_PORTS "80,443,1024-65535"
 #define PORTS_MAX 1024
 
-/* What `midstreamctl config` has printed of reach.ports and tls.reach. */
+/* Whether a line stands in the section that begins with `section`. */
+static bool has_line(const char *section, const char *line)
+{
+    const char *next = section ? strstr(section, "\n[") : NULL, *at = section ? strstr(section, line) : NULL;
+    return at && (!next || at < next);
+}
+
+/* What `midstreamctl config` has printed of reach.ports, tls.reach and tls.http3. */
 static void find_reach(char *text, char *ports, struct wishes *wishes)
 {
-    const char *tls = strstr(text, "[tls]\n"), *next = tls ? strstr(tls, "\n[") : NULL, *reach = tls ? strstr(tls, "\nreach = \"ca\"\n") : NULL;
-    if (!wishes->tls_said && reach && (!next || reach < next)) {
-        wishes->authority = true;
-    }
+    const char *tls = strstr(text, "[tls]\n");
+    wishes->authority = wishes->authority || (!wishes->tls_said && has_line(tls, "\nreach = \"ca\"\n"));
+    wishes->refuses_quic = has_line(tls, "\nhttp3 = \"refuse\"\n");
     char *line = strstr(text, "[reach]\nports = \""), *end;
     if (line && (end = strchr(line += 17, '"')) && end - line < PORTS_MAX) {
         *end = 0;
@@ -445,7 +452,7 @@ int main(int count, char **arguments)
         }
         return stands;
     }
-    struct reach reach = { .library = library, .ports = ports, .authority = wishes.authority };
+    struct reach reach = { .library = library, .ports = ports, .authority = wishes.authority, .refuses_quic = wishes.refuses_quic };
     bool serves = !look.limit[0] || look.carried, carried = (serves || !wishes.strict) && carry(&reach, &look, wishes.reach) && serves;
     if (look.limit[0] && !carried && wishes.strict) {
         die(126, "%s; not started, because of --strict", look.limit);

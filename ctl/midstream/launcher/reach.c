@@ -37,20 +37,44 @@
 #define FIELD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
 /* The lower half of an argument; both processors begin with it. */
 #define ARGUMENT(n) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8 * (n))
+#define UPPER(n) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8 * (n) + 4)
 #define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip)
 #define IF(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, skip, 0)
 
 #define PASS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define TELL BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF)
 
+/* Calls of other processors' programs pass. */
+static const struct sock_filter beginning[] = {
+    FIELD(arch),
+    IF(ARCHITECTURE, 1),
+    PASS,
+};
+
+/* Of sendmsg(): nothing is to be sent (the kernel's MSG_PROBE). Sockets of AF_UNIX do not look at it. */
+#define PROBE 0x10
+
+/* Where QUIC is refused, it is told of what is sent to an address, which cannot be seen of a message. The listener itself is handed over by one. */
+static const struct sock_filter sending[] = {
+    FIELD(nr),
+    IF(SYS_sendmmsg, 9),
+    UNLESS(SYS_sendmsg, 2),
+    ARGUMENT(2),
+    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROBE, 5, 6),
+    UNLESS(SYS_sendto, 6),
+    ARGUMENT(4),
+    UNLESS(0, 3),
+    UPPER(4),
+    UNLESS(0, 1),
+    PASS,
+    TELL,
+};
+
 /*
  * What is told of: connect(), what a program asks of a socket that is carried, and what it sets on one that is for the network. All
  * else passes without delay.
  */
-static struct sock_filter instructions[] = {
-    FIELD(arch),
-    IF(ARCHITECTURE, 1),
-    PASS,
+static const struct sock_filter instructions[] = {
     FIELD(nr),
     BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, OTHER_INTERFACE, 5, 0),
     IF(SYS_connect, 3),
@@ -109,7 +133,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct reach *r, c
             close(fd);
         }
     }
-    execl(file, file, number, r->ports, r->authority ? "ca" : "hook", (char *)NULL);
+    execl(file, file, number, r->ports, r->authority ? "ca" : "hook", r->refuses_quic ? "refuse" : "allow", (char *)NULL);
     _exit(1);
 }
 
@@ -134,10 +158,23 @@ static int start(const struct reach *r, const char *file)
     return ends[0];
 }
 
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static void add(struct sock_filter *all, unsigned short *count, const struct sock_filter *more, size_t number)
+{
+    memcpy(all + *count, more, number * sizeof *more);
+    *count += (unsigned short)number;
+}
+
 /* The descriptor by which the kernel tells of calls; -1 with errno. */
 static int set_filter(struct reach *r)
 {
-    struct sock_fprog program = { sizeof instructions / sizeof *instructions, instructions };
+    struct sock_filter all[COUNT(beginning) + COUNT(sending) + COUNT(instructions)];
+    unsigned short count = 0;
+    add(all, &count, beginning, COUNT(beginning));
+    add(all, &count, sending, r->refuses_quic ? COUNT(sending) : 0);
+    add(all, &count, instructions, COUNT(instructions));
+    struct sock_fprog program = { count, all };
     unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
     if (listener < 0 && errno == EACCES && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
@@ -158,7 +195,7 @@ static bool hand_over(int channel, int listener)
     struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
     control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof listener), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
     memcpy(CMSG_DATA(&control.header), &listener, sizeof listener);
-    return sendmsg(channel, &message, MSG_NOSIGNAL) == 1;
+    return sendmsg(channel, &message, MSG_NOSIGNAL | PROBE) == 1;
 }
 
 /* The supervisor has made its authority, or not: the environment by which the program trusts it. */

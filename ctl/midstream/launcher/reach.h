@@ -13,6 +13,7 @@ struct reach {
     const char *library; /* libmidstream.so, which the supervisor itself is under; it lies beside it */
     const char *ports;   /* to which connections are carried, as in reach.ports */
     bool authority;      /* TLS is to be ended by a certificate authority of this run (tls.reach = "ca") */
+    bool refuses_quic;   /* UDP to port 443 is to fail (tls.http3 = "refuse") */
     char why[160];       /* why nothing is carried, "" where it is */
     char without[160];   /* why there is no such authority, "" where there is, or is to be none */
     bool confined;       /* no program can become another user any more (PR_SET_NO_NEW_PRIVS) */

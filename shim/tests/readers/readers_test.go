@@ -265,6 +265,9 @@ var configurations = []string{
 	"tls = { identity = 'issuer', http2 = 'keep' }\n",
 	"[tls]\nidentity = \"issuer\"\nhttp2 = \"keep\"\n",
 	"tls.identity = 'key'",
+	"[tls]\nhttp3 = \"refuse\"\n",
+	"tls = { http3 = 'refuse', http2 = 'keep' }\n",
+	"tls.http3 = 'allow'\nfailover.enabled = false",
 	"[\"tls\"]\n\"http2\" = \"keep\"\n",
 	"tls . http2 = \"keep\"\n'tls'.x = 1",
 	"[interfaces.wwan0]\nnever = true\ncost = 2\n",
@@ -323,6 +326,9 @@ func FuzzConfiguration(f *testing.F) {
 		}
 		if says("w") != (c.Migration.Proof == config.ProofWhole) {
 			t.Errorf("%q: the shim makes digests: %v", text, says("w"))
+		}
+		if says("r") != (c.TLS.HTTP3 == config.HTTP3Refuse) {
+			t.Errorf("%q: the shim refuses HTTP/3: %v", text, says("r"))
 		}
 		if must(c, name) && !says("f") {
 			t.Errorf("%q: the shim does not see that %s is forbidden", text, name)
