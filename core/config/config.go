@@ -70,6 +70,8 @@ type Migration struct {
 	Single bool
 	// LookAhead is the factor on rate × RTT by which the new server is asked ahead, 1 to 16.
 	LookAhead float64
+	// Meta4 is whether descriptions of files are read, and which.
+	Meta4 Meta4
 	// Proof is what must be shown before another server's octets count as the same representation.
 	Proof Proof
 	// SkipLimit is how many octets (>= 0) of an answer may be read and thrown away to reach the
@@ -96,6 +98,15 @@ type Pair struct {
 	Single bool   `json:"single"`
 }
 
+// Meta4 says which descriptions of files (RFC 5854) are read, once a download is to go on at another URL.
+type Meta4 string
+
+const (
+	Meta4Offered Meta4 = "offered" // that a server has named
+	Meta4Always  Meta4 = "always"  // where none is named, that at the URL with .meta4 behind it
+	Meta4Never   Meta4 = "never"
+)
+
 // Proof is how sameness of two servers' representations has to be shown.
 type Proof string
 
@@ -119,6 +130,7 @@ func Default() *Config {
 		Migration: Migration{
 			LookAhead: 1.15,
 			Proof:     ProofOverlap,
+			Meta4:     Meta4Offered,
 			SkipLimit: 64_000_000,
 			Timeout:   10 * time.Second,
 			Pairs:     []Pair{},

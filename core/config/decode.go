@@ -284,6 +284,9 @@ func (d *decoder) migration(p path, value any, m *Migration) {
 	d.table(p, value, keys{
 		"single":     func(p path, v any) { m.Single = d.boolean(p, v) },
 		"look_ahead": func(p path, v any) { m.LookAhead = d.number(p, v, MinLookAhead, MaxLookAhead, "a number from 1 to 16") },
+		"meta4": func(p path, v any) {
+			m.Meta4 = choice(d, p, v, "none of these", Meta4Offered, Meta4Always, Meta4Never)
+		},
 		"proof": func(p path, v any) {
 			m.Proof = choice(d, p, v, "no kind of proof", ProofOverlap, ProofStrict, ProofWhole, ProofTrust)
 		},

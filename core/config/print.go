@@ -13,8 +13,8 @@ import (
 func (c *Config) String() string {
 	var b strings.Builder
 	m := c.Migration
-	fmt.Fprintf(&b, "[migration]\nsingle = %t\nlook_ahead = %s\nproof = %q\nskip_limit = %d\ntimeout = %q\n",
-		m.Single, strconv.FormatFloat(m.LookAhead, 'f', -1, 64), string(m.Proof), m.SkipLimit, m.Timeout.String())
+	fmt.Fprintf(&b, "[migration]\nsingle = %t\nlook_ahead = %s\nproof = %q\nmeta4 = %q\nskip_limit = %d\ntimeout = %q\n",
+		m.Single, strconv.FormatFloat(m.LookAhead, 'f', -1, 64), string(m.Proof), string(m.Meta4), m.SkipLimit, m.Timeout.String())
 	for _, p := range m.Pairs {
 		fmt.Fprintf(&b, "\n[[migration.pairs]]\nfrom = %q\nto = %q\nsingle = %t\n", p.From, p.To, p.Single)
 	}
@@ -55,8 +55,9 @@ func (m Migration) MarshalJSON() ([]byte, error) {
 		Single    bool    `json:"single"`
 		LookAhead float64 `json:"look_ahead"`
 		Proof     Proof   `json:"proof"`
+		Meta4     Meta4   `json:"meta4"`
 		SkipLimit int64   `json:"skip_limit"`
 		Timeout   string  `json:"timeout"`
 		Pairs     []Pair  `json:"pairs"`
-	}{m.Single, m.LookAhead, m.Proof, m.SkipLimit, m.Timeout.String(), append([]Pair{}, m.Pairs...)})
+	}{m.Single, m.LookAhead, m.Proof, m.Meta4, m.SkipLimit, m.Timeout.String(), append([]Pair{}, m.Pairs...)})
 }

@@ -26,7 +26,7 @@ import (
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
-	"midstream/core/elsewhere"
+	"midstream/core/detour"
 	"midstream/core/guard"
 	"midstream/core/holders"
 	"midstream/core/liaison"
@@ -66,23 +66,23 @@ type Channel interface {
 type Controller struct {
 	control.Hub
 
-	pid       int
-	command   string
-	config    *config.Config
-	wrong     error // the configuration cannot be used: nothing is moved
-	channel   Channel
-	shim      Shim
-	log       zerolog.Logger
-	names     resolve.Cache
-	holders   holders.Holders
-	manager   *manager.Engine
-	liaison   *liaison.Liaison
-	networks  netmon.Monitor
-	reach     *reach.Reach
-	sampler   *sampler.Sampler
-	standbys  standby.Count
-	redirects elsewhere.Redirects
-	objects   objects.Lists
+	pid      int
+	command  string
+	config   *config.Config
+	wrong    error // the configuration cannot be used: nothing is moved
+	channel  Channel
+	shim     Shim
+	log      zerolog.Logger
+	names    resolve.Cache
+	holders  holders.Holders
+	manager  *manager.Engine
+	liaison  *liaison.Liaison
+	networks netmon.Monitor
+	reach    *reach.Reach
+	sampler  *sampler.Sampler
+	standbys standby.Count
+	detours  *detour.Detours
+	objects  objects.Lists
 
 	lost    sync.Once // a message to the shim
 	mu      sync.Mutex
@@ -100,6 +100,7 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		shim:    shim,
 		log:     logger,
 		manager: manager.New(cfg, time.Now),
+		detours: detour.New(cfg),
 		streams: map[uint64]*Stream{},
 	}
 	c.reach = reach.New(cfg, c.manager, &allowed.Rules{Config: cfg, Networks: &c.networks}, &c.names)

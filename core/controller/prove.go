@@ -40,6 +40,9 @@ func (f finder) Open(ctx context.Context, d resume.Destination) (*dial.Conn, err
 
 // Follow implements resume.Finder.
 func (f finder) Follow(d resume.Destination, request *http1.Request, location string) (resume.Destination, *http1.Request, error) {
+	if d.Elsewhere.URL != "" {
+		return f.s.c.detours.Follow(f.s, f.e, d, request, location)
+	}
 	place := f.s.Place()
 	host, port := f.s.c.reach.Host(place, f.e.Asks())
 	if f.e.Secure {
@@ -48,18 +51,9 @@ func (f finder) Follow(d resume.Destination, request *http1.Request, location st
 			return d, nil, errors.New("over TLS, it is not followed to another name")
 		}
 	}
-	asked := request
 	request, err := request.Redirected(location, resume.Authority(host, port))
 	if err != nil {
 		return d, nil, err
-	}
-	if from := d.Elsewhere; from.URL != "" {
-		if err := f.s.follows(f.e, from, asked, request); err != nil {
-			return d, nil, err
-		}
-		d, err = f.s.Destination(d.Interface, request)
-		d.Elsewhere = from
-		return d, request, err
 	}
 	if name, _ := request.Host(); !f.s.c.reach.MayFollow(place, name, host) {
 		return d, nil, errors.New("it is not followed to another name")

@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"midstream/core/channel"
+	"midstream/core/config"
 	"midstream/core/elsewhere"
-	"midstream/core/http1"
+	"midstream/core/exchange"
 	"midstream/core/netif/nettest"
 )
 
@@ -102,7 +103,7 @@ func TestPlacesElsewhereOfAScriptedShim(t *testing.T) {
 		c := settings()
 		c.Failover.Enabled = false
 		p := newScripted(t, w, c)
-		p.c.redirects.Add("http://10.77.2.80/latest", redirect("http://"+host+"/film"))
+		redirected(t, p, "http://10.77.2.80/latest", "http://"+host+"/film")
 		p.get()
 		p.head()
 		p.read(200_000)
@@ -128,11 +129,13 @@ func TestPlacesElsewhereOfAScriptedShim(t *testing.T) {
 	})
 }
 
-// redirect is the answer that sends to there.
-func redirect(to string) *http1.Response {
-	r, err := http1.ParseResponse([]byte("HTTP/1.1 302 Found\r\nLocation: " + to + "\r\n\r\n"))
-	if err != nil {
-		panic(err)
-	}
-	return r
+// redirected has the program have been redirected.
+func redirected(t *testing.T, p *scripted, from, to string) {
+	t.Helper()
+	host, path, _ := strings.Cut(strings.TrimPrefix(from, "http://"), "/")
+	e := exchange.New(1, false, config.ProofOverlap, nil)
+	e.AddRequest([]byte("GET /"+path+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"), true)
+	e.AddAnswer([]byte("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + to + "\r\n\r\n"))
+	e.EndHead(channel.PhaseLength, 0)
+	p.c.detours.Redirected(e, "")
 }

@@ -149,9 +149,9 @@ func (s *Stream) handle(m channel.Message) {
 			e.EndInterim()
 		} else if m.Flags&channel.Last != 0 {
 			e.EndHead(channel.Phase(m.A), m.B)
-			s.redirected(e)
+			s.c.detours.Redirected(e, s.opened.Peer.String())
 			movable := e.Why().None()
-			if movable && (e.Live() != nil || len(s.Elsewhere(e)) > 0) {
+			if movable && (e.Live() != nil || s.c.detours.Are(e, s.opened.Peer.String())) {
 				s.c.shim.Keep(s.slot, s.id, true) // nothing else will prove that another server has the same
 			}
 			if movable && e.Live() != nil {

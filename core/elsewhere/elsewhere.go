@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"midstream/core/http1"
+	"midstream/core/metalink"
 )
 
 // Place is one.
@@ -25,16 +26,25 @@ func Places(m Map, redirects *Redirects, from string, r *http1.Response) (all []
 	for _, to := range m.Of(from) {
 		all = append(all, Place{URL: to})
 	}
-	origin, named := redirects.Of(from)
-	if origin != "" {
-		all = append(all, Place{URL: origin, Redirects: true})
+	origin := redirects.Of(from)
+	if origin.URL != "" {
+		all = append(all, Place{URL: origin.URL, Redirects: true})
 	}
-	for i, to := range append(Duplicates(from, r), named...) {
-		if i < mostByServer && !slices.ContainsFunc(all, func(p Place) bool { return p.URL == to }) {
+	return Add(all, from, append(Duplicates(from, r), origin.Named...))
+}
+
+// Add adds those of the URLs, named by a server, that may be asked for what was asked for at the URL from.
+func Add(all []Place, from string, named []string) []Place {
+	var may []string
+	for _, to := range named {
+		may = add(may, from, to)
+	}
+	for i, to := range may {
+		if i < mostByServer && len(all) < most && !slices.ContainsFunc(all, func(p Place) bool { return p.URL == to }) {
 			all = append(all, Place{URL: to, ByServer: true})
 		}
 	}
-	return all[:min(len(all), most)]
+	return all
 }
 
 // Map is where folders are mirrored: what one URL begins with, and what it begins with elsewhere.
@@ -124,9 +134,30 @@ func add(all []string, from, to string) []string {
 	return append(all, to)
 }
 
+// Description returns, by the response's Link fields with rel=describedby (RFC 6249 §4), where the content that was asked for at the http URL is
+// described by a Metalink; "" where none is named that may be asked.
+func Description(from string, r *http1.Response) string {
+	base, err := url.Parse(from)
+	if err != nil {
+		return ""
+	}
+	for _, value := range r.Values("Link") {
+		for _, l := range links(value) {
+			if !l.described || !strings.EqualFold(l.kind, metalink.Type) || len(l.target) > 4096 {
+				continue
+			}
+			if to, err := base.Parse(l.target); err == nil && canonical(to.String()) != "" && to.Scheme == "http" {
+				return canonical(to.String())
+			}
+		}
+	}
+	return ""
+}
+
 type link struct {
-	target    string
-	duplicate bool
+	target               string
+	kind                 string // type
+	duplicate, described bool
 }
 
 // links reads one field value: <URI>; name=value; name="value", …
@@ -149,10 +180,14 @@ func links(value string) (all []link) {
 			}
 			var name, text string
 			name, text, value = parameter(value[1:])
+			if strings.EqualFold(name, "type") && l.kind == "" {
+				l.kind = text
+			}
 			if !seen && strings.EqualFold(name, "rel") { // later ones do not count (RFC 8288 §3.3)
 				seen = true
 				for _, rel := range strings.Fields(text) {
 					l.duplicate = l.duplicate || strings.EqualFold(rel, "duplicate")
+					l.described = l.described || strings.EqualFold(rel, "describedby")
 				}
 			}
 		}

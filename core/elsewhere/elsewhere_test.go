@@ -57,6 +57,17 @@ func TestDuplicatesThatAServerNames(t *testing.T) {
 			t.Errorf("%q: %q, want %q", fields, got, want)
 		}
 	}
+	for fields, want := range map[string]string{
+		"Link: <http://a.example/x.meta4>; rel=describedby; type=\"application/metalink4+xml\"\r\n": "http://a.example/x.meta4",
+		"Link: <x.meta4>; type=\"application/metalink4+xml\"; rel=\"describedby\"\r\n":              "http://own.example/x.meta4",
+		"Link: <x.html>; rel=describedby; type=\"text/html\"\r\n":                                   "",
+		"Link: <https://own.example/x.meta4>; rel=describedby; type=application/metalink4+xml\r\n":  "",
+		"Link: <//me:x@a.example/x>; rel=describedby; type=application/metalink4+xml\r\n":           "",
+	} {
+		if got := Description(from, response(t, fields)); got != want {
+			t.Errorf("%q: %q, want %q", fields, got, want)
+		}
+	}
 	many := strings.Repeat("Link: <http://a.example/x>; rel=duplicate\r\n", 3)
 	for i := range 20 {
 		many += "Link: <http://a.example/" + string(rune('a'+i)) + ">; rel=duplicate\r\n"

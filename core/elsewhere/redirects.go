@@ -22,8 +22,16 @@ type Redirects struct {
 }
 
 type redirect struct {
-	from, to string
-	named    []string // where else the content is, by that answer
+	from, to  string
+	named     []string // where else the content is, by that answer
+	described string   // where it is described, likewise
+}
+
+// Origin is where a program has been redirected from.
+type Origin struct {
+	URL       string   // "" if it was not
+	Named     []string // where else the content is, by those answers
+	Described string   // where it is described by a Metalink, likewise; "" if it is nowhere
 }
 
 // IsRedirect reports whether the status sends a program to another URL by the field Location (RFC 9110 §15.4).
@@ -57,7 +65,7 @@ func (r *Redirects) Add(from string, answer *http1.Response) {
 	if len(r.all) == maxRedirects {
 		r.all = append(r.all[:0:0], r.all[1:]...)
 	}
-	r.all = append(r.all, redirect{base, to, named[:min(len(named), mostByServer)]})
+	r.all = append(r.all, redirect{base, to, named[:min(len(named), mostByServer)], Description(from, answer)})
 }
 
 // forget drops what is known of a URL: it redirects elsewhere now. With mu.
@@ -70,8 +78,8 @@ func (r *Redirects) forget(from string) {
 	}
 }
 
-// Of returns the URL from which the program has been redirected to that one, "" if it was not, and what the redirects have named as well.
-func (r *Redirects) Of(to string) (from string, named []string) {
+// Of returns where the program has been redirected to that URL from.
+func (r *Redirects) Of(to string) (from Origin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := canonical(to)
@@ -84,9 +92,12 @@ func (r *Redirects) Of(to string) (from string, named []string) {
 			break
 		}
 		at = r.all[i].from
-		from, named = at, append(named, r.all[i].named...)
+		from.URL, from.Named = at, append(from.Named, r.all[i].named...)
+		if from.Described == "" {
+			from.Described = r.all[i].described
+		}
 	}
-	return from, named
+	return from
 }
 
 // canonical is an http or https URL as it is compared, "" where it is none, or would be asked with more than its words.

@@ -24,7 +24,7 @@ func TestWhereAProgramHasBeenRedirected(t *testing.T) {
 		status int
 		fields string
 	}{
-		{"http://a.example/latest", 302, "Location: http://B.example:80/v1\r\nLink: <http://m.example/v1>; rel=duplicate\r\n"},
+		{"http://a.example/latest", 302, "Location: http://B.example:80/v1\r\nLink: <http://m.example/v1>; rel=duplicate, </v1.meta4>; rel=describedby; type=\"application/metalink4+xml\"\r\n"},
 		{"http://b.example/v1", 307, "Location: //node7.example/v1?sig=1#x\r\n"},
 		{"https://a.example/s", 303, "Location: https://b.example:443/s\r\n"},
 		{"http://a.example/up", 308, "Location: https://b.example/up\r\n"},
@@ -59,25 +59,24 @@ func TestWhereAProgramHasBeenRedirected(t *testing.T) {
 		"http://b.example/v1/../v1":        "",
 		"http://b.example.evil.example/v1": "",
 	} {
-		if got, _ := r.Of(to); got != want {
+		if got := r.Of(to).URL; got != want {
 			t.Errorf("%q: %q, want %q", to, got, want)
 		}
 	}
-	if _, named := r.Of("http://node7.example/v1?sig=1"); !slices.Equal(named, []string{"http://m.example/v1"}) {
-		t.Errorf("%q", named)
+	if from := r.Of("http://node7.example/v1?sig=1"); !slices.Equal(from.Named, []string{"http://m.example/v1"}) || from.Described != "http://a.example/v1.meta4" {
+		t.Errorf("%+v", from)
 	}
 	// Round and round.
 	r.Add("http://x.example/1", answers(t, 302, "Location: /2\r\n"))
 	r.Add("http://x.example/2", answers(t, 302, "Location: /1\r\n"))
-	if got, _ := r.Of("http://x.example/1"); got != "http://x.example/1" && got != "http://x.example/2" {
-		t.Errorf("%q", got)
+	if got := r.Of("http://x.example/1"); got.URL != "http://x.example/1" && got.URL != "http://x.example/2" {
+		t.Errorf("%+v", got)
 	}
 	// Only the last ones are remembered.
 	for i := range 3 * maxRedirects {
 		r.Add(fmt.Sprintf("http://y.example/%d", i), answers(t, 302, fmt.Sprintf("Location: http://z.example/%d\r\n", i)))
 	}
-	first, _ := r.Of("http://b.example/v1")
-	last, _ := r.Of(fmt.Sprintf("http://z.example/%d", 3*maxRedirects-1))
+	first, last := r.Of("http://b.example/v1").URL, r.Of(fmt.Sprintf("http://z.example/%d", 3*maxRedirects-1)).URL
 	if first != "" || last == "" || len(r.all) != maxRedirects {
 		t.Errorf("%q, %q, %d", first, last, len(r.all))
 	}

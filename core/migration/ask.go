@@ -12,6 +12,7 @@ import (
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/metalink"
 	"midstream/core/reason"
 	"midstream/core/refusal"
 	"midstream/core/resume"
@@ -35,6 +36,7 @@ func (m *Mover) orElsewhere(ctx context.Context, to string, e *exchange.Exchange
 	if err == nil || err == errUnanswered || errors.Is(err, resume.ErrAgain) || errors.Is(err, resume.ErrLate) {
 		return done, err
 	}
+	m.s.Describe(ctx, []string{to}, e)
 	for _, place := range m.s.Elsewhere(e) {
 		if ctx.Err() != nil {
 			break
@@ -69,7 +71,10 @@ func (m *Mover) Ask(ctx context.Context, to string, place elsewhere.Place, ready
 	}
 	request, foreign := e.Request, place.URL != ""
 	rt, err := m.s.Destination(to, request)
+	var pieces *metalink.Pieces
 	if foreign {
+		m.s.Describe(ctx, []string{to}, e)
+		pieces = m.s.Pieces(e)
 		request, rt, err = m.s.Foreign(to, place, e)
 	}
 	if err != nil {
@@ -104,7 +109,7 @@ func (m *Mover) Ask(ctx context.Context, to string, place elsewhere.Place, ready
 		}
 		read, trailing := e.InTrailer()
 		r, err = m.s.Prove(ctx, e, conn, resume.Question{Request: request, To: rt, At: at, Overlap: overlap, Exact: true, Trailing: trailing, Read: read,
-			Brings: brings, Ended: brings || m.parked, Had: had, Moved: foreign, Foreign: foreign})
+			Brings: brings, Ended: brings || m.parked, Had: had, Moved: foreign, Foreign: foreign, Pieces: pieces})
 		if err != nil {
 			var more *refusal.Refusal
 			if errors.As(err, &more) && more.More {

@@ -21,6 +21,7 @@ import (
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/metalink"
 	"midstream/core/reason"
 	"midstream/core/resume"
 	"midstream/core/silence"
@@ -139,7 +140,9 @@ func (s *stream) Probe(context.Context, time.Duration) silence.Verdict {
 	return s.probes
 }
 
-func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place { return nil }
+func (s *stream) Describe(context.Context, []string, *exchange.Exchange) {}
+func (s *stream) Pieces(*exchange.Exchange) *metalink.Pieces             { return nil }
+func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place         { return nil }
 func (s *stream) Asker(e *exchange.Exchange) *resume.HTTP {
 	return &resume.HTTP{Exchange: &e.Exchange, Receiver: e}
 }

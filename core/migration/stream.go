@@ -13,6 +13,7 @@ import (
 	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/http1"
+	"midstream/core/metalink"
 	"midstream/core/reason"
 	"midstream/core/resume"
 	"midstream/core/silence"
@@ -54,6 +55,10 @@ type Stream interface {
 	// over the interface.
 	Elsewhere(e *exchange.Exchange) []elsewhere.Place
 	Foreign(iface string, p elsewhere.Place, e *exchange.Exchange) (*http1.Request, resume.Destination, error)
+	// Describe fetches what describes the exchange's content over one of the interfaces, once, where it is said that there is something. Elsewhere has
+	// then what that says as well, and Pieces what proves it, if anything does.
+	Describe(ctx context.Context, interfaces []string, e *exchange.Exchange)
+	Pieces(e *exchange.Exchange) *metalink.Pieces
 	// OverServers is resume.OverServers.
 	OverServers(ctx context.Context, e *exchange.Exchange, to resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error
 	// Prove is resume.Obtain for the exchange.

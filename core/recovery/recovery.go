@@ -72,20 +72,21 @@ type answered struct {
 
 // recovery is one run.
 type recovery struct {
-	s        Stream
-	trouble  *trouble
-	e        *exchange.Exchange
-	cause    string
-	at       int64 // content octets the program had when it began
-	ctx      context.Context
-	begun    time.Time
-	silent   time.Time // since when the stream is, if that is the cause
-	dead     bool      // it is not the server that is silent
-	early    bool      // the program had nothing of the response
-	spoke    bool      // the old connection delivers again
-	finished bool      // nothing more may be asked
-	deadline time.Time // of the program's patience
-	nearer   nearer
+	s          Stream
+	trouble    *trouble
+	e          *exchange.Exchange
+	cause      string
+	at         int64 // content octets the program had when it began
+	ctx        context.Context
+	begun      time.Time
+	silent     time.Time // since when the stream is, if that is the cause
+	dead       bool      // it is not the server that is silent
+	early      bool      // the program had nothing of the response
+	spoke      bool      // the old connection delivers again
+	finished   bool      // nothing more may be asked
+	describing bool      // it is being found out where else the content is
+	deadline   time.Time // of the program's patience
+	nearer     nearer
 
 	results chan tried
 	running map[standby.Candidate]int
@@ -313,6 +314,15 @@ func (r *recovery) elsewhere(tried []standby.Candidate, order []string) (list []
 		if r.failed[c] == nil && r.refused[c] == 0 && time.Since(r.begun) < ownFor {
 			return nil
 		}
+	}
+	if len(order) > 0 && !r.describing {
+		r.describing = true
+		own := r.s.State().Interface
+		others := slices.DeleteFunc(slices.Clone(order), func(iface string) bool { return iface == own })
+		if len(others) < len(order) {
+			others = append(others, own) // where something has just failed
+		}
+		guard.Go(func() { r.s.Describe(r.ctx, others, r.e) })
 	}
 	for _, place := range r.s.Elsewhere(r.e) {
 		for _, iface := range order {

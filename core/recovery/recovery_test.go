@@ -159,7 +159,8 @@ func (s *stream) Connect(ctx context.Context, c standby.Candidate, _ *exchange.E
 	return <-s.conns, resume.Destination{}, nil
 }
 
-func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place { return s.places }
+func (s *stream) Describe(context.Context, []string, *exchange.Exchange) {}
+func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place         { return s.places }
 
 func (s *stream) Ask(ctx context.Context, c standby.Candidate, conn *dial.Conn, _ *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
 	defer conn.Close()

@@ -55,6 +55,9 @@ type Stream interface {
 	// Connect makes a connection to a server of the candidate's; alike: to an address of the present one's family only, where it is to be
 	// another server than that.
 	Connect(ctx context.Context, c standby.Candidate, e *exchange.Exchange, alike bool) (*dial.Conn, resume.Destination, error)
+	// Describe fetches what describes the exchange's content over one of the interfaces, once, where it is said that there is something: Elsewhere has
+	// then what that says as well.
+	Describe(ctx context.Context, interfaces []string, e *exchange.Exchange)
 	// Elsewhere are other places at which the exchange's content is said to be.
 	Elsewhere(e *exchange.Exchange) []elsewhere.Place
 	// Ask asks the candidate for what the program has not received yet, the server that the connection leads to first. Where the

@@ -86,6 +86,9 @@ func (a *asked) send(ctx context.Context) error {
 	q, e := &a.q, a.h.Exchange
 	full := q.Overlap >= OverlapFull
 	q.Overlap = min(q.Overlap, q.At)
+	if q.Pieces != nil {
+		q.Overlap = e.First + q.At - q.Pieces.Begin(e.First+q.At-q.Overlap)
+	}
 	first, last := e.First+q.At-q.Overlap, int64(-1)
 	if r, present, err := e.Request.Range(); present && err == nil && !r.IsSuffix() && r.Last >= 0 {
 		last = e.Last
@@ -147,6 +150,9 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 		was, is = withoutNames(e.Validators), withoutNames(is)
 		was.Length = e.Total
 	}
+	if q.Pieces != nil {
+		was.LastModified, is.LastModified = "", ""
+	}
 	overlaps := was.OverlapProves(is)
 	whole := !q.Foreign && !overlaps && wholeProves(e.Proof, was, is)
 	if answer.Status == 200 && a.ifRange != "" && a.first > 0 && !was.EqualStrong(is) && (overlaps || whole) && e.Proof != config.ProofStrict {
@@ -161,7 +167,11 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 		none := d.Empty()
 		r.had = &none
 	}
-	if skip := a.first - start; skip > 0 {
+	skip := a.first - start
+	if skip > 0 && q.Pieces != nil {
+		return nil, refusal.New(reason.RangeIgnored.With(skip))
+	}
+	if skip > 0 {
 		// What the head refutes is not read.
 		var more *refusal.Refusal
 		err := prove(e.Proof, was, is, q.At, q)
@@ -193,6 +203,9 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 		}
 		q.Had, r.Skipped = kept, true
 		kept = h.kept(q)
+	}
+	if q.Pieces != nil && r.Framing.Kind != http1.None {
+		r.proveBy(q.Pieces, a.first, e)
 	}
 	compared, err := h.compare(waiting, r, q, kept)
 	if err != nil {

@@ -23,8 +23,9 @@ type Exchange struct {
 	Validators         http1.Validators
 	Proof              config.Proof
 
-	mu      sync.Mutex
-	mirrors []mirror // servers that have other validators for it
+	mu          sync.Mutex
+	mirrors     []mirror // servers that have other validators for it
+	description description
 
 	skipping atomic.Bool  // a connection skips what the program has had of it,
 	skipEnds atomic.Int64 // until then, by its pace: in ns since 1970

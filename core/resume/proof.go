@@ -30,7 +30,7 @@ func prove(proof config.Proof, was, v http1.Validators, compared int64, q Questi
 	switch {
 	case proof == config.ProofStrict:
 		return refusal.New(reason.OtherValidator.With(describe(v), describe(was)))
-	case was.OverlapProves(v):
+	case was.OverlapProves(v), q.Pieces != nil && was.Length >= 0 && was.Length == v.Length:
 		if compared >= min(q.At, OverlapFull/4) {
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 	"midstream/core/dial"
 	"midstream/core/digest"
 	"midstream/core/http1"
+	"midstream/core/metalink"
 	"midstream/core/relay"
 )
 
@@ -52,7 +53,9 @@ type Question struct {
 	Expected time.Duration
 	Moved    bool // Request is not the exchange's own
 	Foreign  bool // nor has a redirect led there: somebody says that the content can be had at another URL as well. Moved is set, too
-	Had      Tail // what Collect has found
+	// Pieces, if set, prove what comes before it is handed on: what is Foreign then needs no equal date.
+	Pieces *metalink.Pieces
+	Had    Tail // what Collect has found
 	// Exact: the program stood at the octet At when the question was made, or had passed it. Otherwise it is still to come there.
 	Exact bool
 	// Trailing: the program stands in the trailer section, of which it has read these octets.

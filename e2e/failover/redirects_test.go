@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"midstream/e2e/lab"
 )
@@ -28,15 +30,20 @@ func hubs(t *testing.T) *site {
 	}
 	lab.Content(t, s.root, "other.mkv", size, 8)
 	lab.Content(t, there, "other.mkv", size, 9)
+	describe(t, s.root, there)
 	repository(t, s.root, there)
 	for i, n := range s.Networks() {
 		node := fmt.Sprintf("198.51.100.%d", 80+i) // no private one: a server's word leads to none
 		n.AddAddress(node)
-		n.DNS(map[string][]string{"hub.example": {n.Content()}, "deb.example": {n.Content()}, fmt.Sprintf("node%d.example", i): {node}})
+		n.DNS(map[string][]string{"hub.example": {n.Content()}, "deb.example": {n.Content()}, fmt.Sprintf("node%d.example", i): {node}, "meta.example": {node}})
 		options := lab.ServerOptions{LimitRate: pace, Addresses: []string{n.Content(), node}, Extra: "sendfile_max_chunk 32k; limit_rate_after 64k;" +
+			"location = /described/film.mkv { add_header Link '<http://meta.example/film.meta4>; rel=describedby; type=\"application/metalink4+xml\"'; }" +
+			"location = /wrong/film.mkv { add_header Link '<http://meta.example/wrong.meta4>; rel=describedby; type=\"application/metalink4+xml\"'; }" +
 			fmt.Sprintf("location /latest/ { rewrite ^/latest/(.*) http://node%d.example/$1 redirect; }", i)}
 		root := s.root
-		if i > 0 {
+		if i == 0 {
+			options.LimitRate = pace / 4 // the last program begins before the first one ends
+		} else {
 			root = there
 			options.Extra += "location /deb/ { return 404; } if ($http_authorization) { return 403; } if ($http_cookie) { return 403; }"
 			options.Addresses = append(options.Addresses, "198.51.100.90")
@@ -44,8 +51,37 @@ func hubs(t *testing.T) *site {
 		}
 		s.web[n.Name] = n.Nginx(root, options)
 	}
-	s.Configure("[[mirrors]]\nfrom = \"http://deb.example/deb/\"\nto = [\"http://198.51.100.90/other-deb/\"]\n")
+	s.Configure("[failover]\npatience = \"4s\"\n[[mirrors]]\nfrom = \"http://deb.example/deb/\"\nto = [\"http://198.51.100.90/other-deb/\"]\n")
 	return s
+}
+
+// describe puts a film into root that only its description says where else it is; there, one is of another date, and one has another octet.
+func describe(t *testing.T, root, there string) {
+	t.Helper()
+	film := read(t, filepath.Join(root, "film.mkv"))
+	for name, wrong := range map[string]int{"described": -1, "wrong": size - size/8} {
+		lab.Content(t, root, name+"/film.mkv", size, 7)
+		lab.Content(t, there, name+"/film.mkv", size, 7)
+		path := filepath.Join(there, name, "film.mkv")
+		if octets := read(t, path); wrong >= 0 {
+			octets[wrong]++
+			if err := os.WriteFile(path, octets, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		os.Chtimes(path, lab.Modified.Add(time.Hour), lab.Modified.Add(time.Hour))
+		text := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="film.mkv"><size>%d</size><pieces length="262144" type="sha-256">`, size)
+		for piece := range slices.Chunk(film, 262144) {
+			text += fmt.Sprintf("<hash>%x</hash>", sha256.Sum256(piece))
+		}
+		text += "</pieces><url>http://node1.example/" + name + "/film.mkv</url></file></metalink>"
+		if name == "described" {
+			name = "film"
+		}
+		if err := os.WriteFile(filepath.Join(there, name+".meta4"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // wheel is a package for pip with the film in it.
@@ -142,13 +178,17 @@ func TestItGoesOnWhereItIsRedirectedNow(t *testing.T) {
 		{s.aptGet(true).named("apt-get"), "film_1.0_all.deb"},
 	}
 	version := one(true, "another version", "out", "curl", "-sSL", "-o", "out", other)
+	described := one(true, "another date", "out", "curl", "-sS", "-o", "out", "http://node0.example/described/film.mkv")
+	failed = append(failed, one(true, "another date, failed", "out", "wget", "-q", "-t", "1", "-O", "out", "http://node0.example/described/film.mkv"))
+	wrong := one(true, "another octet", "out", "curl", "-sS", "-o", "out", "http://node0.example/wrong/film.mkv")
+	moved = append(moved, described)
 	native := one(false, "another version, natively", "out", "curl", "-sSL", "-o", "out", other)
-	all := append(append([]*redirected{version, native}, moved...), failed...)
+	all := append(append([]*redirected{version, wrong, native}, moved...), failed...)
 	for _, d := range all {
 		d.Start()
 	}
 	for _, d := range all {
-		s.Await("a part of "+d.name, lab.Patience, func() bool { return d.has() > size/4 })
+		s.Await("a part of "+d.name, lab.Patience, func() bool { return d.has() > size/8 })
 	}
 	for _, d := range append(moved, version) {
 		m, err := s.Control(d.Pid(), lab.Patience).Migrate("wwan0")
@@ -173,6 +213,10 @@ func TestItGoesOnWhereItIsRedirectedNow(t *testing.T) {
 	}
 	if r := version.Wait(); r.Status != want.Status || !strings.HasPrefix(string(read(t, filepath.Join(s.root, "other.mkv"))), string(read(t, filepath.Join(version.folder, "out")))) {
 		t.Errorf("%v\nnatively %v", r, want)
+	}
+	if r := wrong.Wait(); r.Status == 0 || fileSize(filepath.Join(wrong.folder, "out")) != size-size/8 ||
+		!strings.HasPrefix(string(read(t, filepath.Join(s.root, "film.mkv"))), string(read(t, filepath.Join(wrong.folder, "out")))) {
+		t.Errorf("another octet: %v, %d octets", r, fileSize(filepath.Join(wrong.folder, "out")))
 	}
 	for _, r := range s.web["wwan0"].Requests() {
 		if r.Status == 403 {
