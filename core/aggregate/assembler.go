@@ -398,11 +398,19 @@ func (a *Assembler) Begun(ctx context.Context) bool {
 	return a.s.Next() > a.at
 }
 
-// Best is the path that would go on alone best, -1 if none would.
-func (a *Assembler) Best() int {
+// Best is the path that would go on alone best. Where none would now, as between two connections, it waits for one; -1 if none comes
+// until ctx ends.
+func (a *Assembler) Best(ctx context.Context) int {
+	stop := a.wakes(ctx)
+	defer stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.s.Best()
+	for {
+		if best := a.s.Best(); best >= 0 || ctx.Err() != nil || a.err != nil || a.closed {
+			return best
+		}
+		a.changed.Wait()
+	}
 }
 
 // Alone lets one path bring the rest alone, and waits until its connection is about to bring what comes from the offset at on. What the

@@ -720,7 +720,7 @@ func TestOnePathBringsTheRest(t *testing.T) {
 		}
 		at := int64(len(buffer))
 		go func() {
-			a.Alone(t.Context(), a.Best())
+			a.Alone(t.Context(), a.Best(t.Context()))
 			a.Part()
 		}()
 		var before bytes.Buffer
@@ -792,7 +792,7 @@ func TestCutsAndReturnsAtRandom(t *testing.T) {
 					case <-time.After(time.Duration(below(200)) * time.Millisecond):
 					}
 					ctx, cancel := context.WithTimeout(context.Background(), time.Duration(below(300))*time.Millisecond)
-					if _, _, err := a.Alone(ctx, a.Best()); err == nil {
+					if _, _, err := a.Alone(ctx, a.Best(t.Context())); err == nil {
 						alone.Store(true)
 					}
 					cancel()

@@ -156,6 +156,9 @@ func (f *feeder) ended(err error) bool {
 	default:
 		// A connection may end at any time; that none can be had, or none brings anything, is another matter.
 		f.failing = f.failing || had == nil || f.fails > 0
+		if a.s.Finishing(f.n) {
+			a.s.Together(a.now()) // it cannot go on alone
+		}
 		wait = min(firstBackOff<<min(f.fails, 8), lastBackOff)
 		f.fails++
 		a.o.Places.broughtNothing()
@@ -601,7 +604,7 @@ func (f *feeder) serve(d dialled) (next chan dialled, err error) {
 				a.s.Unfit(f.n)
 				a.changed.Broadcast()
 			}
-			if p.end-p.first > MostBlock {
+			if p.end-p.first > mostBrief {
 				a.mu.Unlock()
 				return next, errAlone // so much is not held
 			}

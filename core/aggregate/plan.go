@@ -106,7 +106,10 @@ func (s *Scheduler) look(now time.Duration) {
 		if len(p.queue) > 0 {
 			v.free = max(v.free, s.latency(now, p)+float64(p.left)/v.rate)
 		}
-		over, least := BlockTime, float64(LeastBlock)
+		over, least, most := BlockTime, float64(LeastBlock), float64(MostBlock)
+		if p.brief {
+			over, most = briefTime, mostBrief
+		}
 		if s.needs {
 			over *= 2 // there is no hurry, and where blocks are rescued, octets are paid for that come in any case
 		}
@@ -119,7 +122,7 @@ func (s *Scheduler) look(now time.Duration) {
 		case !p.ahead:
 			over += 2 * p.rtt // each costs a round trip
 		}
-		v.block = min(max(v.rate*over.Seconds(), least), MostBlock)
+		v.block = min(max(v.rate*over.Seconds(), least), most)
 		if p.rules.Need && s.pace > 0 {
 			v.block = min(v.block, max(s.pace*over.Seconds(), LeastBlock))
 		}

@@ -12,7 +12,10 @@ const (
 	BlockTime = 180 * time.Millisecond
 	// LeastBlock and MostBlock bound a block, in octets. At the end of the content they are shorter, but for very short ones.
 	LeastBlock, MostBlock = 32 << 10, 1 << 20
-	sliver                = 16 << 10
+	// briefTime and mostBrief are those of a path whose connections bring one answer each, or two: each begins with a round trip for
+	// the request and slow start.
+	briefTime, mostBrief = time.Second, 3 << 20
+	sliver               = 16 << 10
 	// firstBlock is the least for a connection of which nothing is known: it is asked nothing more before it has brought this.
 	firstBlock = 40 << 10
 
@@ -141,8 +144,11 @@ type path struct {
 	counted time.Duration // when capped was brought up to date
 	refused bool          // nothing for it in this plan
 	silent  bool
-	unfit   bool // to go on alone
-	out     bool // for good
+	unfit   bool          // to go on alone
+	answers int           // complete, of this connection
+	brief   bool          // connections end after an answer or two
+	there   time.Duration // when it was ready last, as far as has been looked
+	out     bool          // for good
 }
 
 // view is what a path could do, for one plan. Times in seconds from now.
@@ -175,8 +181,10 @@ func (s *Scheduler) AddPath(rules PathRules) (number int) {
 func (s *Scheduler) Ready(now time.Duration, number int, rtt time.Duration, rate float64) {
 	p := s.paths[number]
 	p.ready, p.ahead, p.silent, p.rtt, p.pause = true, false, false, max(rtt, time.Millisecond), 0
-	p.meter = meter{}
-	if p.prior = rate; rate == 0 {
+	p.meter, p.answers = meter{}, 0
+	if p.prior = rate; rate == 0 && p.brief && p.known > 0 {
+		p.prior = p.known // what it has to be asked for is as long as that
+	} else if rate == 0 {
 		// A new connection brings its first block within two round trips and a half: ten packets, then twenty (RFC 6928).
 		p.prior = firstBlock / (p.rtt * 3 / 2).Seconds()
 		if p.known > 0 {
@@ -201,8 +209,8 @@ func (s *Scheduler) lose(p *path) {
 		p.known = r
 	}
 	p.queue, p.left, p.ready, p.silent = p.queue[:0], 0, false, false
-	if s.finish == p {
-		s.finish, s.ended = nil, false
+	if s.finish == p && (s.ended || !p.brief) {
+		s.finish, s.ended = nil, false // the end of a brief path's connection is what was to be expected
 	}
 	s.tidy()
 }
@@ -210,7 +218,7 @@ func (s *Scheduler) lose(p *path) {
 // Closing tells that a path's connection ends after what it is bringing now, the first of what it has been asked for.
 func (s *Scheduler) Closing(now time.Duration, number int) {
 	p := s.paths[number]
-	p.ready = false
+	p.ready, p.brief = false, p.answers <= 1
 	for len(p.queue) > 1 {
 		last := len(p.queue) - 1
 		s.unask(p.queue[last])
@@ -300,6 +308,7 @@ func (s *Scheduler) Got(now time.Duration, number int, octets int64) {
 	b.got += octets
 	s.repeated += s.present(b, old, b.at())
 	if b.rest() == 0 {
+		p.answers++
 		p.queue = append(p.queue[:0], p.queue[1:]...)
 		if len(p.queue) > 0 {
 			// What has been asked for too late for the server to go on at once says nothing of the path.
@@ -404,7 +413,7 @@ func (p *path) limit() time.Duration { return max(patience, p.rtt*5/4, min(p.pau
 
 // memory is how many octets may be asked for that the program has not taken.
 func (s *Scheduler) memory() int64 {
-	sum, rtt := 0.0, time.Duration(0)
+	sum, rtt, block := 0.0, time.Duration(0), BlockTime
 	for i := range s.paths {
 		if s.views[i].usable {
 			sum += s.views[i].rate
@@ -413,11 +422,14 @@ func (s *Scheduler) memory() int64 {
 	for i, p := range s.paths {
 		if v := &s.views[i]; v.usable && v.rate > sum/20 {
 			rtt = max(rtt, p.rtt)
+			if p.brief {
+				block = briefTime
+			}
 		}
 	}
 	least := float64(LeastMemory)
 	if s.needs {
 		least = needMemory
 	}
-	return int64(min(max(2*sum*(BlockTime+rtt).Seconds(), least), MostMemory))
+	return int64(min(max(2*sum*(block+rtt).Seconds(), least), MostMemory))
 }

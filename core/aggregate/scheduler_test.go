@@ -121,6 +121,31 @@ func TestForgottenOctetsAreFetchedAgain(t *testing.T) {
 	}
 }
 
+// A network that has been silent for long is no reason to go on in parts over the other.
+func TestAPathIsAwayForLong(t *testing.T) {
+	s := NewScheduler(0, 0, 100<<20)
+	for i := range 2 {
+		s.AddPath(PathRules{})
+		s.Ready(0, i, 20*ms, 5e6)
+	}
+	s.Lost(0, 1)
+	if r := s.Leave(absent-ms, 0); r != Stay {
+		t.Error(r)
+	}
+	if r := s.Leave(absent+ms, 0); r != OnePath {
+		t.Error(r)
+	}
+	s.Ready(absent+2*ms, 1, 20*ms, 5e6)
+	if r := s.Leave(absent+3*ms, 0); r != Stay {
+		t.Error(r)
+	}
+	s.Lost(absent+4*ms, 0)
+	s.Lost(absent+4*ms, 1)
+	if r := s.Leave(3*absent, 0); r != Stay {
+		t.Error(r)
+	}
+}
+
 func TestOnePathFinishes(t *testing.T) {
 	s := began(50<<20, 2)
 	list := orders(s, 0)

@@ -29,6 +29,9 @@ type run struct {
 	stalled time.Duration // of a player: without octets
 	starved time.Duration // of that, after its first second
 	never   bool          // nobody is asked ahead
+	brief   bool          // a connection brings one answer
+	nexts   []*simConn    // the connections that are made meanwhile
+	there   map[*simConn]bool
 	peak    int64
 	ended   time.Duration
 	of      []int64 // octets each path has brought
@@ -56,13 +59,29 @@ func (r *run) connect(i int) {
 	r.conns[i] = c
 }
 
+// next makes the connection that follows the one which is ending.
+func (r *run) next(i int) {
+	w := r.world
+	var c *simConn
+	c = w.connect(r.links[i], func(octets int) {
+		if r.conns[i] == c {
+			r.deliver(i, int64(octets))
+		}
+	})
+	r.nexts[i] = c
+}
+
 func (r *run) deliver(i int, octets int64) {
 	for octets > 0 {
 		p := &r.queues[i][0]
 		n := min(int64(p.head), octets)
 		p.head -= int(n)
 		octets -= n
-		if p.head == 0 {
+		switch {
+		case p.head == 0 && r.brief && r.nexts[i] == nil:
+			r.s.Closing(r.now, i)
+			r.next(i)
+		case p.head == 0 && !r.brief:
 			r.s.Ahead(i, !r.never)
 		}
 		n = min(p.left, octets)
@@ -74,6 +93,13 @@ func (r *run) deliver(i int, octets int64) {
 		}
 		if p.head == 0 && p.left == 0 {
 			r.queues[i] = r.queues[i][1:]
+			if r.brief {
+				r.s.Lost(r.now, i)
+				r.conns[i], r.nexts[i] = r.nexts[i], nil
+				if r.there[r.conns[i]] {
+					r.s.Ready(r.now, i, r.links[i].rtt, 0)
+				}
+			}
 		}
 	}
 	r.peak = max(r.peak, r.s.heldOctets())
@@ -134,6 +160,7 @@ func (r *run) plan() {
 func simulate(seed uint64, size int64, links []*link, rules []PathRules, set func(*run)) *run {
 	r := &run{world: &world{random: rand.New(rand.NewPCG(seed, 1))}, links: links, size: size}
 	r.s = NewScheduler(0, 0, size)
+	r.nexts, r.there = make([]*simConn, len(links)), map[*simConn]bool{}
 	r.conns, r.queues, r.of = make([]*simConn, len(links)), make([][]pending, len(links)), make([]int64, len(links))
 	if set != nil {
 		set(r)
@@ -155,6 +182,7 @@ func simulate(seed uint64, size int64, links []*link, rules []PathRules, set fun
 		r.now = e.at
 		switch e.kind {
 		case connected:
+			r.there[e.conn] = true
 			for i, c := range r.conns {
 				if c == e.conn && r.links[i].rate(r.now) > 0 {
 					r.s.Ready(r.now, i, r.links[i].rtt, 0)
@@ -303,6 +331,18 @@ func TestSeveralPathsAreNoSlowerThanTheBest(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Servers that end each connection after one answer: each block costs a round trip and slow start.
+func TestSeveralPathsOfBriefConnections(t *testing.T) {
+	for seed := range uint64(3) {
+		links := []*link{{rtt: 20 * ms, rate: steady(40)}, {rtt: 20 * ms, rate: steady(40)}}
+		r := simulate(seed, size, links, nil, func(r *run) { r.brief = true })
+		t.Logf("floor %.2f s: %s", floor(size, links), r.outcome())
+		if r.ended == 0 || r.ended.Seconds() > 13 || r.twice() > .06 || r.peak > 8<<20 {
+			t.Errorf("seed %d: %s", seed, r.outcome())
+		}
 	}
 }
 

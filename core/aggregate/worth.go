@@ -8,6 +8,8 @@ const (
 	leastLeft = 4 << 20
 	// leastAge is how old an exchange has to be for its rate to be known.
 	leastAge = 300 * time.Millisecond
+	// absent is for how long a path has to have had no connection to be no path any more.
+	absent = 5 * time.Second
 	// fedFor is for how long the program has to have had enough to need one path only.
 	fedFor = 2 * time.Second
 	// Several paths have to bring leastGain times as much as the one before; where they do not in as many times proveIn as
@@ -68,17 +70,24 @@ func (r Reason) String() string {
 // Leave says whether one path would do, and is to be asked a few times a second. before is the rate of the one path before, in octets
 // a second; 0 where it is not known, or nothing is to be gained.
 func (s *Scheduler) Leave(now time.Duration, before float64) Reason {
-	left := 0
+	left, ready, away := 0, 0, 0
 	for _, p := range s.paths {
-		if !p.out {
-			left++
+		switch {
+		case p.out:
+			continue
+		case p.ready:
+			p.there = now
+			ready++
+		case now-p.there > absent && !s.needs:
+			away++
 		}
+		left++
 	}
 	if !s.enough {
 		s.wanted = now
 	}
 	switch {
-	case left <= 1:
+	case left <= 1, ready == 1 && left-away == 1:
 		return OnePath
 	case now-s.wanted >= fedFor && !s.needs:
 		return Fed

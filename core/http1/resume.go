@@ -28,6 +28,8 @@ type Form struct {
 	ProxyAuthorization string
 	// First: the request has not been sent before, so that it may go on offering another protocol (RFC 9110 §7.8).
 	First bool
+	// Lasting: the connection is to last beyond the answer, whatever the program wanted of its own (RFC 9112 §9.3, §9.6).
+	Lasting bool
 }
 
 // ResumeRequest returns the head of req with Range for the octets first to last
@@ -79,13 +81,24 @@ func ResumeRequest(req *Request, first, last int64, ifRange string, form Form) [
 	ownIfRange := req.Has("If-Range")
 
 	repeated := !form.First && req.offersUpgrade()
+	wanted := form.Lasting && req.Minor == 0 // by a field: HTTP/1.0 ends connections otherwise
 
 	for _, f := range req.Fields {
 		switch {
 		case repeated && isUpgradeOffer(f.Name):
-		case repeated && f.Is("Connection") && withoutUpgrade(f.Value) != f.Value:
-			if left := withoutUpgrade(f.Value); left != "" {
-				w.field(f.Name, left)
+		case f.Is("Connection"):
+			value := f.Value
+			if repeated {
+				value = without(value, isUpgradeOffer)
+			}
+			if form.Lasting {
+				value = without(value, isClose)
+				wanted = wanted && !req.HasToken("Connection", "keep-alive")
+			}
+			if value == f.Value {
+				w.raw(f.Raw)
+			} else if value != "" {
+				w.field(f.Name, value)
 			}
 		case first >= 0 && f.Is("Range"):
 			w.fieldOnce("Range", &rangeValue)
@@ -107,6 +120,9 @@ func ResumeRequest(req *Request, first, last int64, ifRange string, form Form) [
 	w.fieldOnce("Proxy-Authorization", &proxyAuthorization)
 	w.fieldOnce("Range", &rangeValue)
 	w.fieldOnce("If-Range", &ifRange)
+	if wanted {
+		w.field("Connection", "keep-alive")
+	}
 	w.raw(req.head.end)
 	return w.out
 }
@@ -163,6 +179,19 @@ func (w *headWriter) fieldOnce(name string, value *string) {
 		*value = ""
 	}
 }
+
+// without returns the value of a Connection field without the members that are one of those, "" where nothing is left.
+func without(connection string, those func(member string) bool) string {
+	var stay []string
+	for member := range strings.SplitSeq(connection, ",") {
+		if member = trimOWS(member); member != "" && !those(member) {
+			stay = append(stay, member)
+		}
+	}
+	return strings.Join(stay, ", ")
+}
+
+func isClose(member string) bool { return strings.EqualFold(member, "close") }
 
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)

@@ -27,14 +27,3 @@ func (r *Request) offersUpgrade() bool { return r.Has("Upgrade") || r.Has("HTTP2
 func isUpgradeOffer(name string) bool {
 	return strings.EqualFold(name, "Upgrade") || strings.EqualFold(name, "HTTP2-Settings")
 }
-
-// withoutUpgrade returns the value of a Connection field without the names of the offer's fields, "" where nothing is left.
-func withoutUpgrade(connection string) string {
-	var stay []string
-	for member := range strings.SplitSeq(connection, ",") {
-		if member = trimOWS(member); member != "" && !isUpgradeOffer(member) {
-			stay = append(stay, member)
-		}
-	}
-	return strings.Join(stay, ", ")
-}

@@ -361,7 +361,7 @@ func (f *Feeding) alone(ctx context.Context, t *together, why string) error {
 	if now, _ := f.now(); now != t {
 		return nil
 	}
-	best := t.Best()
+	best := t.Best(ctx)
 	if best < 0 {
 		return reason.NoPath
 	}
@@ -445,7 +445,9 @@ func (w *wayTo) Refused(conn net.Conn, status int, after time.Duration) {
 }
 
 func (w *wayTo) Request(first, last int64) []byte {
-	octets := http1.ResumeRequest(w.e.Request, first, last, "", w.to.Form)
+	form := w.to.Form
+	form.Lasting = last < w.e.Last // the connection that brings the end may become the program's, which knows what it has asked for
+	octets := http1.ResumeRequest(w.e.Request, first, last, "", form)
 	if octets == nil || w.e.Complete(octets) != nil {
 		return nil
 	}

@@ -51,6 +51,7 @@ var measurements = []struct {
 	{"relay memory", relayMemory},
 	{"supervisor", supervised},
 	{"aggregate", aggregated},
+	{"joined", joined},
 }
 
 func main() {
