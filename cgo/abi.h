@@ -163,6 +163,8 @@ enum ms_kind {
     MS_TWIN_CLOSE, /* it is not needed */
     MS_TWIN_PUT,   /* the program is to be handed the data before what comes on the connection */
     MS_TWIN_SHOW,  /* the program, if it sleeps, is shown that a call that reads is wanted (MS_TWIN_ASKS) */
+    MS_TWIN_FLOW,  /* what the peer sends passes to the attached socket, and what comes from there to the peer, as it is, until the
+                      twin takes the session's place. Its end is told by MS_TWIN_OCTETS with MS_LAST, or MS_TWIN_FAILED */
 };
 
 enum ms_flag {
@@ -171,6 +173,7 @@ enum ms_flag {
     MS_HELD = 1 << 2,
     MS_KEPT = 1 << 3,
     MS_TRAILING = 1 << 4,
+    MS_CLEAR = 1 << 5, /* of MS_TLS: the program's calls take what a pair on its descriptor brings for octets of its session */
 };
 
 /* Which server a TLS session can be continued with. */

@@ -47,6 +47,7 @@ const (
 	TwinClose     Kind = 53
 	TwinPut       Kind = 54
 	TwinShow      Kind = 55
+	TwinFlow      Kind = 56
 )
 
 // enum ms_flag
@@ -56,6 +57,7 @@ const (
 	Held     Flags = 4
 	Kept     Flags = 8
 	Trailing Flags = 16
+	Clear    Flags = 32
 )
 
 // enum ms_phase

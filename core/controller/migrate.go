@@ -34,7 +34,7 @@ func (s moved) State() migration.State {
 func (s moved) state() migration.State {
 	return migration.State{
 		Current: s.current(), Last: s.last, Why: s.why(), Interface: s.iface, Closed: s.closed, Left: s.left.Why != 0,
-		Failed: s.failed != nil, Lost: s.pathLost() != "",
+		Failed: s.failed != nil, Lost: s.pathLost() != "" && !s.feeding.Several(),
 	}
 }
 

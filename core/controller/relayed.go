@@ -14,6 +14,7 @@ import (
 	"midstream/core/relay"
 	"midstream/core/resume"
 	"midstream/core/turn"
+	"midstream/core/twin"
 )
 
 // relayed is a stream as its relay sees it.
@@ -123,7 +124,7 @@ func (u upstream) Untouched() bool { return u.to.Untouched() }
 func (u upstream) Open() (*dial.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), u.s.c.config.Migration.Timeout)
 	defer cancel()
-	return u.s.Open(ctx, u.to)
+	return twin.Flow(u.s.Open(ctx, u.to))
 }
 
 // MayRepeat implements relay.Upstream.

@@ -156,7 +156,7 @@ func (s *Stream) handle(m channel.Message) {
 			}
 			if movable && e.Live() != nil {
 				guard.Go(e.Follow)
-			} else if s.feeding.Wanted() && s.tls == nil && movable {
+			} else if s.feeding.Wanted() && movable {
 				guard.Go(func() { s.feeding.Gather(e) })
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"midstream/core/control"
+	"midstream/core/reason"
 	"midstream/core/together"
 )
 
@@ -23,6 +24,13 @@ func (s fed) Waits() bool {
 
 // Failing implements together.Stream.
 func (s fed) Failing() bool { return s.inNeed.Load() }
+
+// OfOne implements together.Stream.
+func (s fed) OfOne() reason.Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tls.OfOne()
+}
 
 // aggregate lets several networks feed the selected streams together, or one again, as a person says.
 func (c *Controller) aggregate(ctx context.Context, p control.AggregateParams) control.MigrateResult {

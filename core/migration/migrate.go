@@ -41,8 +41,18 @@ const MaxAttempts = 4
 // Migrate moves the stream to the interface. One migration of a stream at a time; a second one waits, and so does one of a
 // request that has not been answered. A stream that is there already stays: there is no migration then, and no error.
 func (m *Mover) Migrate(ctx context.Context, to, trigger string) (*control.Migration, error) {
+	return m.migrate(ctx, to, trigger, nil)
+}
+
+// Gather is Migrate for a stream that several connections feed: one, over the interface, takes their place, wherever the stream is said to
+// be. still, asked once it is this migration's turn, reports whether they do.
+func (m *Mover) Gather(ctx context.Context, to, trigger string, still func() bool) (*control.Migration, error) {
+	return m.migrate(ctx, to, trigger, still)
+}
+
+func (m *Mover) migrate(ctx context.Context, to, trigger string, still func() bool) (*control.Migration, error) {
 	for {
-		done, err := m.migrateOnce(ctx, to, trigger)
+		done, err := m.migrateOnce(ctx, to, trigger, still)
 		if err == errUnanswered && m.answerComes(ctx) {
 			continue
 		}
@@ -54,12 +64,15 @@ func (m *Mover) Migrate(ctx context.Context, to, trigger string) (*control.Migra
 }
 
 // migrateOnce is Migrate but for the wait for an answer, where it returns errUnanswered.
-func (m *Mover) migrateOnce(ctx context.Context, to, trigger string) (*control.Migration, error) {
+func (m *Mover) migrateOnce(ctx context.Context, to, trigger string, still func() bool) (*control.Migration, error) {
 	if m.s.Turn().Take(ctx) != nil {
 		return nil, reason.Moving
 	}
 	defer m.s.Turn().Give()
-	if m.s.At(ctx, to) && trigger != manager.TriggerServer {
+	if still != nil && !still() {
+		return nil, nil
+	}
+	if still == nil && trigger != manager.TriggerServer && m.s.At(ctx, to) {
 		m.s.Keep(to, trigger)
 		return nil, nil
 	}

@@ -415,7 +415,7 @@ var reasons = [...]struct {
 	ShutServer:           {RetryNo, "no server has continued it for %s: %s"},
 	NoCandidate:          {RetryNo, "no candidate continues it: %s"},
 	Speaks:               {RetryNo, "the old connection delivers again"},
-	CarriesTLS:           {RetryNo, "it carries TLS"},
+	CarriesTLS:           {RetryNo, "its program uses TLS in a way in which only one connection can feed it"},
 	HowLong:              {RetryNo, "it is not known how long it is"},
 	PersonSays:           {RetryNo, "a person has said so"},
 	Migration:            {RetryNo, "a migration of it is under way"},

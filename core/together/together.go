@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"midstream/core/aggregate"
@@ -24,6 +25,7 @@ import (
 	"midstream/core/reason"
 	"midstream/core/relay"
 	"midstream/core/resume"
+	"midstream/core/twin"
 )
 
 const (
@@ -50,6 +52,8 @@ type Stream interface {
 	Waits() bool
 	// Failing reports whether a recovery asks servers for it.
 	Failing() bool
+	// OfOne says why several connections cannot feed it, whatever it is asked for, if they cannot.
+	OfOne() reason.Reason
 }
 
 // Feeding says whether several networks feed a stream's exchange, and has them do. Safe for concurrent use; its lock is taken with the
@@ -74,6 +78,8 @@ type together struct {
 	*aggregate.Assembler
 	names  []string // interfaces, of the paths
 	before float64  // octets a second that came before
+
+	parting atomic.Bool // another connection is about to take their place, or has
 }
 
 // now returns what feeds from several networks, nil where one does, and when they are to: a person's word, or the configuration's.
@@ -114,6 +120,10 @@ func (f *Feeding) Gather(e *exchange.Exchange) {
 	if !e.ClaimFeeding() {
 		return
 	}
+	if why := f.s.OfOne(); !why.None() {
+		f.s.Log().Debug().Str("why", why.Error()).Msg("several networks do not feed it together")
+		return
+	}
 	if e.Length() < 0 {
 		return
 	}
@@ -128,7 +138,7 @@ func (f *Feeding) Gather(e *exchange.Exchange) {
 		f.mover.Finishes(ctx, e, lookTogether)
 		t, when := f.now()
 		state := f.s.State()
-		facts := aggregate.Facts{Movable: state.Why.None() && !f.s.Secure() && state.Current == e, Age: time.Since(e.Begun), Waits: f.s.Waits(),
+		facts := aggregate.Facts{Movable: state.Why.None() && state.Current == e, Age: time.Since(e.Begun), Waits: f.s.Waits(),
 			Left: e.Length() - e.Received()}
 		if facts.Left < leastTogether {
 			return
@@ -181,8 +191,8 @@ func (f *Feeding) Wish(ctx context.Context, on bool) error {
 		return f.alone(ctx, t, reason.PersonSays.Error())
 	case !on || t != nil:
 		return nil
-	case f.s.Secure():
-		return reason.CarriesTLS
+	case !f.s.OfOne().None():
+		return f.s.OfOne()
 	case e == nil:
 		return nil // the next one
 	}
@@ -332,10 +342,12 @@ func (f *Feeding) enter(ctx context.Context, e *exchange.Exchange, t *together, 
 		f.tell(t)
 		t.Close()
 	})
-	src.Rest = func() (*dial.Conn, bool) {
-		rest, reusable := t.Rest()
-		conn, _ := rest.(*dial.Conn)
-		return conn, reusable
+	if !f.s.Secure() {
+		src.Rest = func() (*dial.Conn, bool) {
+			rest, reusable := t.Rest()
+			conn, _ := rest.(*dial.Conn)
+			return conn, reusable
+		}
 	}
 	return delivery.Several(f.s, e, put, src, to), nil
 }
@@ -350,10 +362,30 @@ func (f *Feeding) tell(t *together) {
 }
 
 // alone lets the best of the paths bring the rest by itself. What the others have been asked for comes before it, so that nothing has to be
-// waited for. From then on the stream is one that has been moved to that path's connection.
+// waited for. From then on the stream is one that has been moved to that path's connection. Over TLS that connection's octets have been the
+// core's: another one is made, to which the stream is moved.
 func (f *Feeding) alone(ctx context.Context, t *together, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, togetherLimit)
 	defer cancel()
+	if f.s.Secure() {
+		best := t.Best(ctx)
+		if best < 0 {
+			return reason.NoPath
+		}
+		ours := false
+		_, err := f.mover.Gather(ctx, t.names[best], triggerAlone+why, func() bool {
+			now, _ := f.now()
+			ours = now == t && (ours || t.parting.CompareAndSwap(false, true))
+			return ours
+		})
+		if err != nil && ours {
+			t.parting.Store(false)
+		}
+		if err == nil && ours {
+			f.leave(t)
+		}
+		return err
+	}
 	if err := f.s.Turn().Take(ctx); err != nil {
 		return err
 	}
@@ -426,7 +458,7 @@ func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
 
 // connect makes a connection to a server that may be asked now.
 func (w *wayTo) connect(ctx context.Context) (*dial.Conn, error) {
-	conn, err := connect(ctx, func(ctx context.Context) (*dial.Conn, error) { return w.s.Open(ctx, w.to) })
+	conn, err := twin.Flow(connect(ctx, func(ctx context.Context) (*dial.Conn, error) { return w.s.Open(ctx, w.to) }))
 	if err != nil {
 		return nil, fmt.Errorf("no connection: %w", err)
 	}

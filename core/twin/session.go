@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"midstream/core/channel"
+	"midstream/core/reason"
 )
 
 // Session is the program's TLS session, as the shim has found it when the first request was sent.
@@ -15,6 +16,7 @@ type Session struct {
 	Name                   string // the server's, as sent by SNI
 	Tunnel                 string // host:port that the program's proxy was asked to connect to, "" if none
 	Movable                bool   // the library can make another one like it
+	Clear                  bool   // its octets can be brought by a pair on the program's descriptor
 	Needs                  channel.Needs
 }
 
@@ -23,8 +25,16 @@ func ParseSession(m channel.Message) *Session {
 	texts := channel.Texts(m.Data, 5)
 	return &Session{
 		Library: texts[0], Version: texts[1], ALPN: texts[2], Name: texts[3], Tunnel: texts[4],
-		Needs: channel.Needs(m.B), Movable: m.A != 0,
+		Needs: channel.Needs(m.B), Movable: m.A != 0, Clear: m.Flags&channel.Clear != 0,
 	}
+}
+
+// OfOne says why several connections cannot feed the session, if they cannot.
+func (t *Session) OfOne() reason.Reason {
+	if t != nil && !t.Clear {
+		return reason.CarriesTLS.Alone()
+	}
+	return reason.Reason{}
 }
 
 // Needed says which servers the session can be continued with, "" if any whose certificate verifies for its name will do. byIssuer: one whose

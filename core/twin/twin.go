@@ -29,6 +29,7 @@ type Twin struct {
 	over    error  // why the shim has given it up
 	trailer []byte // the answer's trailer section, with the line that ends it, as far as it has been read
 	armed   bool
+	flow    *os.File    // by which its octets pass (flow.go), nil if by messages
 	asks    atomic.Bool // the program's own function has still to judge the server
 
 	mu       sync.Mutex
@@ -183,13 +184,26 @@ func (t *Twin) SetReadDeadline(when time.Time) error {
 	t.deadline = when
 	close(t.changed)
 	t.changed = make(chan struct{})
+	if t.flow != nil {
+		return t.flow.SetReadDeadline(when)
+	}
 	return nil
 }
 
-// SetWriteDeadline does nothing: a write never waits, what came of it shows when the answer is read.
-func (t *Twin) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline does nothing where octets pass by messages: a write never waits, what came of it shows when the answer is read.
+func (t *Twin) SetWriteDeadline(when time.Time) error {
+	if t.flow != nil {
+		return t.flow.SetWriteDeadline(when)
+	}
+	return nil
+}
 
-func (t *Twin) Write(p []byte) (sent int, err error) { return t.write(p, 0) }
+func (t *Twin) Write(p []byte) (sent int, err error) {
+	if t.flow != nil {
+		return t.writeFlow(p)
+	}
+	return t.write(p, 0)
+}
 
 // WriteLater has the octets sent when the twin takes the place of the program's session.
 func (t *Twin) WriteLater(p []byte) error {
@@ -222,6 +236,9 @@ func (t *Twin) pass(kind channel.Kind, p []byte, flags channel.Flags) (sent int,
 
 // PeekMore shows octets of the answer's head only, until that has been taken.
 func (t *Twin) PeekMore(have int, p []byte) (int, error) {
+	if t.flow != nil {
+		return 0, errors.ErrUnsupported
+	}
 	for len(t.seen) <= have {
 		if err := t.ask(channel.TwinPeek, len(t.seen)); err != nil {
 			return 0, err
@@ -236,8 +253,11 @@ func (t *Twin) PeekMore(have int, p []byte) (int, error) {
 }
 
 func (t *Twin) Read(p []byte) (int, error) {
-	if len(p) == 0 {
+	switch {
+	case len(p) == 0:
 		return 0, nil
+	case t.flow != nil:
+		return t.readFlow(p)
 	}
 	if err := t.ask(channel.TwinRead, len(p)); err != nil {
 		return 0, err
@@ -260,8 +280,11 @@ func (t *Twin) Read(p []byte) (int, error) {
 }
 
 func (t *Twin) Discard(n int) (int, error) {
-	if n <= 0 {
+	switch {
+	case n <= 0:
 		return 0, nil
+	case t.flow != nil:
+		return t.discardFlow(n)
 	}
 	if err := t.ask(channel.TwinSkip, n); err != nil {
 		return 0, err
@@ -307,6 +330,9 @@ func (t *Twin) Close() error {
 	t.s.mu.Unlock()
 	clear(t.seen)
 	t.seen = nil
+	if t.flow != nil {
+		t.flow.Close()
+	}
 	if !known || t.armed {
 		return nil
 	}

@@ -66,6 +66,7 @@ void messages_handle(const struct ms_message *m, int fd, const void *data, size_
     case MS_TWIN_SKIP:
     case MS_TWIN_CLOSE:
     case MS_TWIN_PUT:
+    case MS_TWIN_FLOW:
         twin_message(s, m, data, length, fd);
         break;
     case MS_TWIN_SHOW:

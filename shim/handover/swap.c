@@ -67,7 +67,10 @@ static struct connection arriving(const struct stream *s)
     c.inode = socket_inode(s->next.fd);
     c.seen = 0;
     c.seen_base = taken < 0 ? 0 : (uint64_t)taken;
-    c.relayed = s->asked.what == MS_PAIR;
+    if (!s->restores) {
+        c.relayed = s->asked.what == MS_PAIR;
+        c.fed = c.relayed && s->asked.former != MS_KEEP;
+    }
     return c;
 }
 
@@ -83,13 +86,14 @@ static void become_present(struct stream *s, const struct connection *c)
     s->present.seen = c->seen;
     s->present.seen_base = c->seen_base;
     s->present.relayed = c->relayed;
+    s->present.fed = c->fed;
     s->present.end = c->end;
     s->present.chunks = c->chunks;
     atomic_store(&s->present.unchunks, c->unchunks);
 }
 
 /* The TLS session over the descriptor goes on with what is there now. */
-static void swap_session(struct stream *s)
+static void swap_session(struct stream *s, const struct connection *c)
 {
     bool pending = false;
     if (s->next.twin) {
@@ -100,7 +104,7 @@ static void swap_session(struct stream *s)
     /* What waits for another socket delivers nothing: a session on memory goes on with what it has. */
     bool as_it_was = session && membio_is_on(s) && (s->restores || s->asked.former == MS_KEEP);
     if (session && !as_it_was) {
-        tls_plain(session, s->asked.what == MS_PAIR ? s->fd : -1);
+        tls_plain(session, c->relayed ? s->fd : -1, c->fed);
     }
     if (session) {
         membio_continue(session, s, !as_it_was);
@@ -156,7 +160,7 @@ void swap(struct stream *s)
         still_end(s, old);
     }
     s->still = false;
-    swap_session(s);
+    swap_session(s, &next);
     epoll_join(s, s->fd);
     become_present(s, &next);
     atomic_fetch_add(&s->generation, 1);

@@ -9,6 +9,7 @@
 #include "process/calls.h"
 #include "process/settings.h"
 #include "framing/hello.h"
+#include "tls/clear.h"
 #include "tls/tls.h"
 #include "tls/twin.h"
 
@@ -23,6 +24,7 @@
 #define GNUTLS_HOOK_PRE 0
 #define GNUTLS_KEYID_USE_SHA256 1
 #define GNUTLS_E_AGAIN (-28)
+#define GNUTLS_E_INTERRUPTED (-52)
 #define GNUTLS_E_PULL_ERROR (-54)
 #define GNUTLS_E_USER_ERROR (-67)
 #define GNUTLS_E_INTERNAL_ERROR (-59)
@@ -270,8 +272,9 @@ static enum tls_outcome outcome_of(struct tls_library *library, ssize_t result)
 static void say(struct tls_data *data, bool writing)
 {
     (void)writing;
+    int again = errno == EINTR ? GNUTLS_E_INTERRUPTED : GNUTLS_E_AGAIN;
     data->raw = data->outcome == TLS_DATA ? (ssize_t)data->done
-        : data->outcome == TLS_END ? 0 : data->outcome == TLS_AGAIN ? GNUTLS_E_AGAIN : GNUTLS_E_PULL_ERROR;
+        : data->outcome == TLS_END ? 0 : data->outcome == TLS_AGAIN ? again : GNUTLS_E_PULL_ERROR;
 }
 
 static size_t pending(struct tls_library *library, void *handle)
@@ -693,8 +696,16 @@ static const char *const files[] = { "libgnutls", NULL };
 
 static const char *const prefixes[] = { "gnutls_", NULL };
 
+/* A function of the program's own that receives may wait by itself, and its callers rely on that. */
+static bool clear(const struct tls *t)
+{
+    const struct notes *notes = t->noted;
+    return notes && !notes->transport.pull;
+}
+
 const struct tls_kind tls_gnutls = {
     KIND_IN_COMMON,
+    .clear = clear,
     .files = files,
     .prefixes = prefixes,
 };
@@ -974,21 +985,36 @@ EXPORT void gnutls_transport_set_errno(void *session, int error)
 
 PRESENT(tls_enter_to_look, size_t, gnutls_record_check_pending, (void *session), 0,
         tls_pending(t, TLS_REAL(library, gnutls_record_check_pending)(handle)))
+/* Where the octets are fed, what the library sends by itself has nowhere to go. */
+#define UNLESS_FED(expression) (clear_is_fed(t) ? 0 : (expression))
+
+static int fed_bye(struct tls *t)
+{
+    clear_end(t);
+    return 0;
+}
+
 ON_PRESENT(int, gnutls_bye, (void *session, int how), GNUTLS_E_INTERNAL_ERROR,
-           (tls_half_closed(t), TLS_REAL(library, gnutls_bye)(handle, how)))
+           (tls_half_closed(t), clear_is_fed(t) ? fed_bye(t) : TLS_REAL(library, gnutls_bye)(handle, how)))
 ON_PRESENT(int, gnutls_record_uncork, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
            uncorked(t, TLS_REAL(library, gnutls_record_uncork)(handle, flags)))
 ON_PRESENT(int, gnutls_alert_get, (void *session), 0, TLS_REAL(library, gnutls_alert_get)(handle))
 ON_PRESENT(int, gnutls_alert_send, (void *session, int level, int description), GNUTLS_E_INTERNAL_ERROR,
-           TLS_REAL(library, gnutls_alert_send)(handle, level, description))
+           UNLESS_FED(TLS_REAL(library, gnutls_alert_send)(handle, level, description)))
 ON_PRESENT(int, gnutls_session_key_update, (void *session, unsigned flags), GNUTLS_E_INTERNAL_ERROR,
-           TLS_REAL(library, gnutls_session_key_update)(handle, flags))
+           UNLESS_FED(TLS_REAL(library, gnutls_session_key_update)(handle, flags)))
 
-/* Over TLS 1.3 they read records, until a ticket has come. */
+/* Over TLS 1.3 they read records, until a ticket has come. None comes where the octets are fed. */
+static bool may_ask(struct tls *t, struct tls_library *library, void *handle)
+{
+    return !clear_is_fed(t) || F(library, gnutls_protocol_get_version)(handle) < GNUTLS_TLS1_3
+        || F(library, gnutls_session_get_flags)(handle) & GNUTLS_SFLAGS_SESSION_TICKET;
+}
+
 ON_PRESENT(int, gnutls_session_get_data, (void *session, void *data, size_t *size), GNUTLS_E_INTERNAL_ERROR,
-           TLS_REAL(library, gnutls_session_get_data)(handle, data, size))
+           may_ask(t, library, handle) ? TLS_REAL(library, gnutls_session_get_data)(handle, data, size) : GNUTLS_E_AGAIN)
 ON_PRESENT(int, gnutls_session_get_data2, (void *session, void *data), GNUTLS_E_INTERNAL_ERROR,
-           TLS_REAL(library, gnutls_session_get_data2)(handle, data))
+           may_ask(t, library, handle) ? TLS_REAL(library, gnutls_session_get_data2)(handle, data) : GNUTLS_E_AGAIN)
 
 EXPORT int gnutls_record_get_direction(void *session)
 {

@@ -8,6 +8,7 @@
 #include "process/calls.h"
 #include "framing/hello.h"
 #include "finding/inline.h"
+#include "tls/clear.h"
 #include "tls/tls.h"
 #include "tls/twin.h"
 
@@ -18,6 +19,7 @@
 #define SSL_ERROR_WANT_READ 2
 #define SSL_ERROR_WANT_WRITE 3
 #define SSL_VERIFY_PEER 1
+#define SSL_SENT_SHUTDOWN 1
 #define SSL_RECEIVED_SHUTDOWN 2
 #define SSL_CTRL_MODE 33
 #define SSL_CTRL_CHAIN 88
@@ -125,6 +127,7 @@
     F(void *, SSL_get_verify_callback, (const void *ssl))                                          \
     F(void, SSL_set_verify, (void *ssl, int mode, void *callback))                                 \
     F(long, SSL_get_verify_result, (const void *ssl))                                              \
+    F(void, SSL_set_shutdown, (void *ssl, int mode))                                               \
     F(void, SSL_set_verify_result, (void *ssl, long result))                                       \
     F(void *, SSL_get_peer_cert_chain, (const void *ssl))                                          \
     F(void *, SSL_get0_verified_chain, (const void *ssl))                                          \
@@ -966,6 +969,20 @@ static void destroy(struct twin *w)
     w->handle = w->context = NULL;
 }
 
+/* Those that read what the descriptor has, and return where it has nothing. Others may wait by themselves. */
+static bool clear(const struct tls *t)
+{
+    static const char *const names[] = { "socket", "socket connect", "OpenSSL CF BIO" };
+    const void *bio = F(t->library, SSL_get_rbio)(t->handle);
+    const char *name = bio ? F(t->library, BIO_method_name)(bio) : "";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!strcmp(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *const files[] = { "libssl", "libcrypto", NULL };
 
 static const char *const prefixes[] = { "", NULL };
@@ -974,6 +991,7 @@ const struct tls_kind tls_openssl = {
     KIND_IN_COMMON,
     .files = files,
     .prefixes = prefixes,
+    .clear = clear,
     .memory = memory,
     .memory_look = memory_look,
     .memory_read = memory_read,
@@ -1271,25 +1289,36 @@ EXPORT int SSL_pending(const void *ssl)
                     (int)tls_pending(t, (size_t)TLS_REAL(library, SSL_pending)(handle)))
 
 EXPORT int SSL_has_pending(const void *ssl)
-    ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_pending(t, 0) || TLS_REAL(library, SSL_has_pending)(handle))
+    ON_PRESENT(int, SSL_has_pending, 0, (void *)ssl, tls_pending(t, 0) || (!tls_is_clear(t) && TLS_REAL(library, SSL_has_pending)(handle)))
 
-static void begin_shutdown(struct tls *t)
+/* SSL_shutdown(3) where the octets are fed: the first call ends the program's side, a later one finds that of the other ended. */
+static int shut_fed(struct tls *t, struct tls_library *library, void *handle)
+{
+    int had = TLS_REAL(library, SSL_get_shutdown)(handle);
+    bool again = had & SSL_SENT_SHUTDOWN;
+    F(library, SSL_set_shutdown)(handle, had | SSL_SENT_SHUTDOWN | (again ? SSL_RECEIVED_SHUTDOWN : 0));
+    clear_end(t);
+    return again || t->saw_end;
+}
+
+static int end_session(struct tls *t, struct tls_library *library, void *handle)
 {
     tls_half_closed(t);
     if (t) {
         t->said = 0;
     }
+    return clear_is_fed(t) ? shut_fed(t, library, handle) : TLS_REAL(library, SSL_shutdown)(handle);
 }
 
 EXPORT int SSL_shutdown(void *ssl)
-    ON_PRESENT(int, SSL_shutdown, -1, ssl, (begin_shutdown(t), TLS_REAL(library, SSL_shutdown)(handle)))
+    ON_PRESENT(int, SSL_shutdown, -1, ssl, end_session(t, library, handle))
 
 EXPORT int SSL_get_shutdown(const void *ssl)
     ON_PRESENT(int, SSL_get_shutdown, 0, (void *)ssl,
                TLS_REAL(library, SSL_get_shutdown)(handle) | (tls_is_spent(t) ? SSL_RECEIVED_SHUTDOWN : 0))
 
 EXPORT int SSL_key_update(void *ssl, int type)
-    ON_PRESENT(int, SSL_key_update, 0, ssl, TLS_REAL(library, SSL_key_update)(handle, type))
+    ON_PRESENT(int, SSL_key_update, 0, ssl, clear_is_fed(t) ? 1 : TLS_REAL(library, SSL_key_update)(handle, type))
 
 /* These two are about the last call. */
 

@@ -24,7 +24,8 @@ struct connection {
     int64_t end;           /* content offset up to which it is read, or MS_NO_STOP */
     _Atomic bool unchunks; /* it brings chunks that the program is not to see (unchunk.h) */
     struct framing chunks; /* where its next octet stands in those */
-    bool relayed;          /* it is one end of a pair that the core feeds */
+    bool relayed;          /* it is one end of a pair ... */
+    bool fed;              /* ... that the core feeds: not only a place to wait in */
 };
 
 #endif

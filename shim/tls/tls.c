@@ -8,6 +8,7 @@
 
 #include "below.h"
 #include "call/bulk.h"
+#include "clear.h"
 #include "stream/caller.h"
 #include "process/above.h"
 #include "process/calls.h"
@@ -302,50 +303,23 @@ bool tls_owes(const struct stream *s)
 {
     struct tls *t = atomic_load(&((struct stream *)s)->tls);
     struct twin *w = t ? atomic_load(&t->live) : NULL;
-    return w && w->framed && reframe_is_short(&w->frame);
+    return w && atomic_load(&t->plain_fd) < 0 && w->framed && reframe_is_short(&w->frame);
 }
 
 bool tls_is_spent(const struct tls *t)
 {
     struct twin *w = t ? atomic_load(&((struct tls *)t)->live) : NULL;
+    if (t && atomic_load(&((struct tls *)t)->plain_fd) >= 0) {
+        return t->saw_end;
+    }
     return w && twin_is_spent(w);
 }
 
-void tls_plain(struct tls *t, int fd)
+void tls_plain(struct tls *t, int fd, bool fed)
 {
+    atomic_store(&t->fed, fed);
+    t->saw_end = false;
     atomic_store(&t->plain_fd, fd);
-}
-
-/*
- * A data call on a descriptor that carries the stream in the clear. That is a place to wait in: but for a session on memory, no content
- * comes there. An octet means that the call is wanted for something else (twin_ask).
- */
-static enum tls_outcome carry_plain(struct tls_data *data, int fd, bool writing)
-{
-    struct stream *s = tls_stream(data->t);
-    bool aside_on = atomic_load(&data->t->membio.on);
-    ssize_t n;
-    if (aside_on) {
-        n = writing ? membio_send(data->t, data->buffer, data->length)
-                    : membio_receive(data->t, data->buffer, data->length, data->peek);
-    } else {
-        n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
-                    : REAL(recv)(fd, data->buffer, data->length, data->peek && aside_on ? MSG_PEEK : 0);
-    }
-    if (n > 0) {
-        data->done = (size_t)n;
-        if (s && !writing && !aside_on) {
-            s->present.seen += (uint64_t)n;
-        }
-        if (!writing && !aside_on) {
-            data->t->kept.asked = true;
-            data->done = 0;
-            errno = EAGAIN;
-            return TLS_AGAIN;
-        }
-        return TLS_DATA;
-    }
-    return !n ? TLS_END : ending_is_fatal(errno) ? TLS_BAD : TLS_AGAIN;
 }
 
 /*
@@ -401,7 +375,7 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, bool w
     }
     int plain = t ? atomic_load(&t->plain_fd) : -1;
     if (plain >= 0) {
-        data->outcome = carry_plain(data, plain, writing);
+        data->outcome = clear_carry(data, plain, writing);
         data->library->kind->say(data, writing);
         return data->outcome;
     }
@@ -685,8 +659,9 @@ void tls_opened(struct stream *s)
     }
     pthread_mutex_unlock(&tls_mutex);
     enum ms_needs needs = t->captured ? t->library->kind->needs(t) : MS_NEEDS_NAME;
+    bool clear = t->library->kind->clear && !membio_is_on(s) && t->library->kind->clear(t);
     tls_end(&before);
-    channel_send(s, MS_TLS, 0, 0, t->captured != NULL, needs, text, n);
+    channel_send(s, MS_TLS, clear ? MS_CLEAR : 0, 0, t->captured != NULL, needs, text, n);
     enum ms_why spoilt = atomic_load(&t->spoilt);
     if (spoilt) {
         stream_leave(s, spoilt);

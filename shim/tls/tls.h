@@ -96,6 +96,7 @@ struct tls_kind {
     void (*capture)(struct tls *t);
     void (*refresh)(struct tls *t);   /* a newer ticket may have come; cheap if not */
     void (*release)(struct tls *t);   /* drops those references */
+    bool (*clear)(const struct tls *t); /* the session's calls can be fed in the clear (clear.h); NULL: none can */
     /* What a data call that never reached the library has to say: sets data->raw and the session's `said`. */
     void (*say)(struct tls_data *data, bool writing);
     size_t (*pending)(struct tls_library *library, void *handle);
@@ -142,7 +143,9 @@ struct tls {
     _Atomic(struct stream *) stream; /* NULL: none known, or the program has closed it */
     uint64_t stream_id;
     struct twin *_Atomic live;       /* data calls go here, NULL: to the handle */
-    _Atomic int plain_fd;            /* data calls work on this descriptor, in the clear; -1: they do not */
+    _Atomic int plain_fd;            /* data calls work on this descriptor, in the clear (clear.h); -1: they do not */
+    _Atomic bool fed;                /* what comes there is what the program reads */
+    bool saw_end;                    /* the program has been told of the end there */
     int said;                        /* what the last such call came to, in the library's terms; 0: it was none */
     void *last;                      /* the handle that the last data call went to */
     void *noted;                     /* the kind's: what the program has set, where the library does not tell */
@@ -289,8 +292,14 @@ void tls_leave(struct tls_present *present);
  */
 void *tls_enter_to_look(struct tls_present *present, struct tls_library *library, struct tls *t, void *handle);
 
-/* The descriptor carries the stream in the clear from now on: one end of a pair. By the agent. */
-void tls_plain(struct tls *t, int fd);
+/* The descriptor carries the stream in the clear from now on: one end of a pair, which the core feeds or not; -1: not. By the agent. */
+void tls_plain(struct tls *t, int fd, bool fed);
+
+/* Data calls work on a descriptor in the clear. NULL is allowed. */
+static inline bool tls_is_clear(const struct tls *t)
+{
+    return t && atomic_load_explicit((_Atomic int *)&t->plain_fd, memory_order_acquire) >= 0;
+}
 
 /* Data calls go to the program's own handle, with nothing of Midstream's in between. */
 static inline bool tls_is_own(const struct tls *t)

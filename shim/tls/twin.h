@@ -33,6 +33,9 @@ struct twin {
     bool wants_write;
     int64_t deadline;        /* CLOCK_MONOTONIC ns of the handshake's end */
 
+    int flow;                /* a socket by which its octets pass, both ways (flow.h); -1: they do not */
+    bool more;               /* of them, some may lie in the library */
+
     uint8_t *request;        /* still to be sent */
     size_t request_length;
     bool holds;              /* it waits for the hand-over */

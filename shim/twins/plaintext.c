@@ -5,22 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "twin_work.h"
+#include "work.h"
 
 /* How much of what has been read may wait. */
 #define RECORD 16384 /* what one record holds at most (RFC 8446 §5.1) */
 #define STASH_MAX (FRAMING_HEAD_MAX + 65536)
 
-static void wipe(void *octets, size_t length)
-{
-    memset(octets, 0, length);
-    __asm__ volatile("" : : "r"(octets) : "memory");
-}
-
 void plaintext_drop(uint8_t **octets, size_t *length)
 {
     if (*octets) {
-        wipe(*octets, *length);
+        plaintext_wipe(*octets, *length);
         free(*octets);
     }
     *octets = NULL;
@@ -48,7 +42,7 @@ void plaintext_gone(struct twin *w)
 {
     plaintext_drop_request(w);
     if (w->stash) {
-        wipe(w->stash, w->stash_room);
+        plaintext_wipe(w->stash, w->stash_room);
         free(w->stash);
         w->stash = NULL;
     }
@@ -92,7 +86,7 @@ static bool make_room(struct twin *w, size_t piece)
     }
     if (w->stash_start && w->stash_room - had >= piece) {
         memmove(w->stash, w->stash + w->stash_start, had);
-        wipe(w->stash + had, w->stash_start);
+        plaintext_wipe(w->stash + had, w->stash_start);
     } else {
         size_t room = had + 2 * RECORD;
         uint8_t *larger = room <= STASH_MAX ? malloc(room) : NULL;
@@ -101,7 +95,7 @@ static bool make_room(struct twin *w, size_t piece)
         }
         if (w->stash) {
             memcpy(larger, w->stash + w->stash_start, had);
-            wipe(w->stash, w->stash_room);
+            plaintext_wipe(w->stash, w->stash_room);
             free(w->stash);
         }
         w->stash = larger;
@@ -137,7 +131,7 @@ static size_t stashed(const struct twin *w)
 /* n octets of the stash are gone. */
 static void consume(struct twin *w, size_t n)
 {
-    wipe(w->stash + w->stash_start, n);
+    plaintext_wipe(w->stash + w->stash_start, n);
     w->stash_start += n;
 }
 
@@ -276,7 +270,7 @@ static bool stash_first(struct twin *w)
         memcpy(larger + first, w->stash + w->stash_start, had);
     }
     if (w->stash) {
-        wipe(w->stash, w->stash_room);
+        plaintext_wipe(w->stash, w->stash_room);
         free(w->stash);
     }
     plaintext_drop(&w->first, &w->first_length);
@@ -361,7 +355,7 @@ size_t twin_serve(struct twin *w, void *buffer, size_t length, bool peek)
     size_t n = stashed(w) < length ? stashed(w) : length;
     memcpy(buffer, w->stash + w->stash_start, n);
     if (!peek) {
-        wipe(w->stash + w->stash_start, n);
+        plaintext_wipe(w->stash + w->stash_start, n);
         w->stash_start += n;
     }
     return n;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "wait/epoll.h"
-#include "twin_work.h"
+#include "work.h"
 
 /* A handshake may take so long; the core's own time-out is usually shorter. */
 #define HANDSHAKE_NS 30000000000LL

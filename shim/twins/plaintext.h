@@ -5,10 +5,19 @@
 #ifndef MIDSTREAM_PLAINTEXT_H
 #define MIDSTREAM_PLAINTEXT_H
 
-#include "twin.h"
+#include <string.h>
+
+#include "tls/twin.h"
 
 /* How much is read at a time, for the core. */
 #define PLAINTEXT_PIECE 4096
+
+/* Overwrites octets that may be secret, whatever the compiler thinks of that. */
+static inline void plaintext_wipe(void *octets, size_t length)
+{
+    memset(octets, 0, length);
+    __asm__ volatile("" : : "r"(octets) : "memory");
+}
 
 /* Octets that wait: a request, or what the program is handed first. False: there is no memory. */
 bool plaintext_add(uint8_t **octets, size_t *length, const void *more, size_t count);

@@ -1,4 +1,4 @@
-/* worker.c: the thread that serves twins, and sleeps on an eventfd and on their sockets; see twin_work.h. */
+/* worker.c: the thread that serves twins, and sleeps on an eventfd and on their sockets; see work.h. */
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -6,10 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "flow.h"
 #include "plaintext.h"
 #include "process/calls.h"
 #include "process/own.h"
-#include "twin_work.h"
+#include "work.h"
 
 static int event = -1;
 static bool ending;  /* the worker is to end */
@@ -21,14 +22,24 @@ void worker_ring(void)
     REAL(write)(event, &one, sizeof one);
 }
 
-/* All that can be done for a twin without waiting. */
-static void serve(struct twin *w)
+/*
+ * Where few octets come at a time, more are waited for before they are looked at again: each look costs as much as some thousand octets.
+ * Who has asked for something in between is heard at once.
+ */
+#define GATHER_MS 2
+#define GATHER_BELOW (64 << 10)
+
+/* All that can be done for a twin without waiting; returns how many octets have passed. */
+static size_t serve(struct twin *w)
 {
+    if (w->flow >= 0 && w->state == TWIN_READY) {
+        return flow_serve(w);
+    }
     if (w->state == TWIN_NEW || w->state == TWIN_SHAKES_HANDS) {
         twin_shake_hands(w);
     }
     if (w->state != TWIN_READY) {
-        return;
+        return 0;
     }
     enum tls_outcome outcome = plaintext_send(w);
     w->wants_write = outcome == TLS_AGAIN;
@@ -36,12 +47,12 @@ static void serve(struct twin *w)
         if (outcome != TLS_AGAIN) {
             twin_fail(w, MS_WHY_TWIN_REQUEST);
         }
-        return;
+        return 0;
     }
     while (plaintext_answer(w)) {
         outcome = plaintext_read(w, PLAINTEXT_PIECE);
         if (outcome == TLS_AGAIN) {
-            return;
+            return 0;
         }
         if (outcome == TLS_DATA) {
             continue;
@@ -52,33 +63,43 @@ static void serve(struct twin *w)
             continue;
         }
         twin_fail(w, outcome == TLS_END ? MS_WHY_TWIN_CLOSED : MS_WHY_TWIN_BROKEN);
-        return;
+        return 0;
     }
+    return 0;
 }
 
 static bool waits(const struct twin *w)
 {
     return w->state == TWIN_NEW || w->state == TWIN_SHAKES_HANDS
+        || (w->state == TWIN_READY && w->flow >= 0)
         || (w->state == TWIN_READY && ((w->request_length && !w->holds) || w->skip > 0 || w->peek >= 0 || w->take > 0));
 }
 
 static void *worker_main(void *unused)
 {
     struct tls_frame frame;
-    static struct pollfd wait[TWINS + 1];
+    static struct pollfd wait[2 * TWINS + 1];
+    size_t passed = 0;
     (void)unused;
     REAL(syscall)(SYS_prctl, PR_SET_NAME, "midstream-tls", 0, 0, 0);
     twin_begin_work(&frame);
     for (;;) {
         wait[0] = (struct pollfd){ .fd = event, .events = POLLIN };
         nfds_t count = 1;
-        for (struct twin *w = twins; w && count <= TWINS; w = w->next) {
-            if (waits(w)) {
+        bool more = false;
+        for (struct twin *w = twins; w && count < 2 * TWINS; w = w->next) {
+            if (w->flow >= 0 && waits(w)) {
+                count += flow_waits(w, wait + count);
+                more = more || w->more;
+            } else if (waits(w)) {
                 wait[count++] = (struct pollfd){ .fd = w->fd, .events = w->wants_write ? POLLOUT : POLLIN };
             }
         }
         twin_end_work(&frame);
-        REAL(poll)(wait, count, count > 1 ? 1000 : -1);
+        if (passed && passed < GATHER_BELOW && !more) {
+            REAL(poll)(wait, 1, GATHER_MS);
+        }
+        REAL(poll)(wait, count, more ? 0 : count > 1 ? 1000 : -1);
         twin_begin_work(&frame);
         if (ending) {
             own_drop(&event);
@@ -95,10 +116,11 @@ static void *worker_main(void *unused)
         uint64_t rung;
         REAL(read)(event, &rung, sizeof rung);
         struct twin *next;
+        passed = 0;
         for (struct twin *w = twins; w; w = next) {
             next = w->next;
             if (waits(w)) {
-                serve(w);
+                passed += serve(w);
             }
         }
     }

@@ -1,13 +1,13 @@
 /*
- * twin_work.h: what the files of twins share: twin.c, handshake.c, worker.c and plaintext.c.
+ * work.h: what the files of twins share: twin.c, handshake.c, worker.c and plaintext.c.
  *
  * One mutex is held while twins are worked on, never while anything is waited for; it comes before tls_mutex.
  */
-#ifndef MIDSTREAM_TWIN_WORK_H
-#define MIDSTREAM_TWIN_WORK_H
+#ifndef MIDSTREAM_WORK_H
+#define MIDSTREAM_WORK_H
 
 #include "process/clock.h"
-#include "twin.h"
+#include "tls/twin.h"
 
 /* Twins looked after at once; a stream has one at a time, two where one stands by. */
 #define TWINS 2048

@@ -1,6 +1,6 @@
 /*
  * twin.c: the twins that there are: how they are made, served the core's messages, put in a session's place and freed; see twin.h and
- * twin_work.h.
+ * work.h.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow.h"
 #include "plaintext.h"
 #include "process/above.h"
 #include "process/calls.h"
 #include "process/own.h"
 #include "stream/channel.h"
 #include "network/socket.h"
-#include "twin_work.h"
+#include "work.h"
 
 static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
 struct twin *twins;
@@ -65,6 +66,7 @@ void twin_destroy(struct twin *w)
 {
     take_out(w);
     plaintext_drop_request(w);
+    own_drop(&w->flow);
     w->orphaned = w->state == TWIN_ASKED;
     if (!w->orphaned) {
         w->library->kind->destroy(w);
@@ -129,6 +131,7 @@ static enum ms_why begin(struct stream *s, const struct ms_message *m, int fd)
     int on = 1;
     REAL(setsockopt)(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     w->fd = fd;
+    w->flow = -1;
     w->slot = m->slot;
     w->stream = m->stream;
     w->id = (uint64_t)m->b;
@@ -161,6 +164,9 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
     struct twin *w = find(m->stream, (uint64_t)m->b);
     if (w && m->kind == MS_TWIN_CLOSE) {
         twin_destroy(w);
+    } else if (w && w->state == TWIN_READY && m->kind == MS_TWIN_FLOW) {
+        flow_begin(w, fd);
+        worker_ring();
     } else if (w && w->state == TWIN_READY) {
         if (m->kind != MS_TWIN_WRITE && m->kind != MS_TWIN_PUT) {
             /* A question that has been given up is not answered any more. */
@@ -191,6 +197,9 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
         }
         worker_ring();
     }
+    if (m->kind == MS_TWIN_FLOW && (!w || w->flow != fd)) {
+        own_close(fd);
+    }
     twin_end_work(&frame);
 }
 
@@ -199,7 +208,7 @@ struct twin *twin_take(struct stream *s, uint64_t id, int *fd)
     struct tls_frame frame;
     twin_begin_work(&frame);
     struct twin *w = find(s->id, id);
-    if (w && w->state == TWIN_READY && w->session && plaintext_send(w) == TLS_DATA) {
+    if (w && w->state == TWIN_READY && w->session && plaintext_send(w) == TLS_DATA && flow_end(w)) {
         w->state = TWIN_ARMED;
         *fd = w->fd;
         w->fd = -1;
@@ -219,6 +228,9 @@ void twin_vacate(int fd, int moved)
     twin_begin_work(&frame);
     worker_vacate(fd, moved);
     for (struct twin *w = twins; w; w = w->next) {
+        if (w->flow == fd) {
+            w->flow = moved;
+        }
         if (w->fd == fd) {
             w->fd = moved;
             if (w->handle) {
