@@ -1,6 +1,6 @@
 #!/bin/sh
 # release.sh CODENAME COMMAND [ARG…]: runs a command in this checkout on another release of Debian: in a root folder of its own that
-# debootstrap fills, in mount and process namespaces. The folder, build/releases/CODENAME, is kept and used again.
+# mmdebstrap fills, in mount and process namespaces. The folder, build/releases/CODENAME, is kept and used again.
 # Needs root. Go, its modules and what it has compiled are those of this machine. Exit status 3: there can be no such folder here.
 # shellcheck disable=SC2016 # what is quoted so is for apt, or for a shell within
 set -eu
@@ -22,7 +22,15 @@ fi
 
 root=$PWD/build/releases/$release
 if [ ! -e "$root/complete" ]; then
-    fill_root "$root" "$release" --include=make,git,ca-certificates || exit 3
+    clean_root "$release" || exit 3
+    rm -rf "$root"
+    mkdir -p build/releases
+    cp -a "$clean" "$root"
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    chroot "$root" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends make git' >"$root.log" 2>&1 || {
+        tail -n 20 "$root.log" >&2
+        exit 3
+    }
     touch "$root/complete"
 fi
 

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what the tests, the benchmarks and the demonstration need on a Debian machine.
 #
-#     e2e/setup.sh [smoke|demo|build]          installs what is missing; needs root or sudo only if something is
-#     e2e/setup.sh --check [smoke|demo|build]  installs nothing; says what is missing, and what would install it: status 1 then
+#     e2e/setup.sh [smoke|demo|deb|build]          installs what is missing; needs root or sudo only if something is
+#     e2e/setup.sh --check [smoke|demo|deb|build]  installs nothing; says what is missing, and what would install it: status 1 then
 #
-# smoke: only what `make smoke` needs; demo: what the demonstration needs; build: what `make` needs. A package stands here with a command, or a file, by
+# smoke: only what `make smoke` needs; demo: what the demonstration needs; deb, build: what `make deb` and `make` need. A package stands here with a command, or a file, by
 # which its presence is known. nginx and the other servers are installed without being started. Nothing is added to apt's
 # sources, and nothing that is there is upgraded.
 set -eu
@@ -27,6 +27,23 @@ for_build() {
 gcc            cc
 libc6-dev      /usr/include/stdio.h
 make           make
+LIST
+}
+
+for_deb() {
+    for_build
+    cat <<'LIST'
+debhelper      dh
+dpkg-dev       dpkg-buildpackage
+mandoc         mandoc
+git            git
+LIST
+}
+
+for_cross() {
+    cat <<'LIST'
+gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/stdio.h
 LIST
 }
 
@@ -57,12 +74,19 @@ needs() {
     case $what in
     build) for_build; return ;;
     demo) for_demo; return ;;
+    deb)
+        for_deb
+        [ "$(dpkg --print-architecture)" != amd64 ] || for_cross
+        return
+        ;;
     smoke) for_smoke; return ;;
     esac
     for_smoke
     cat <<'LIST'
 cppcheck       cppcheck
-debootstrap    debootstrap
+mmdebstrap     mmdebstrap
+debhelper      dh
+dpkg-dev       dpkg-buildpackage
 shellcheck     shellcheck
 mandoc         mandoc
 nftables       nft

@@ -1,7 +1,8 @@
 #!/bin/sh
 # test.sh [GO-TEST-ARGUMENTS…]: runs the end-to-end packages, LANES at a time (four more than there are processors), for a
 # laboratory mostly waits. Each has networks of its own, so that a long package can be run in parts as well. The analysers and
-# the tests of single packages (make check, make units) are two parts more; SMOKE=CODENAME is another, make smoke on that release.
+# the tests of single packages (make check, make units) are two parts more; SMOKE=CODENAME is another, make smoke on that release, and
+# PACKAGES=yes one more, make packages-test.
 #
 # What fails is run once more, alone, and named: programs, servers and networks of several processes on a busy machine
 # miss a moment now and then, and a second failure in a row is no such accident. What the analysers and the race detector find is none.
@@ -26,6 +27,7 @@ trap stop INT TERM
 # first, so that all lanes end at about the same time.
 parts() {
 	[ -z "${SMOKE-}" ] || echo smoke
+	[ -z "${PACKAGES-}" ] || echo packages
 	for package in tls units check failover matrix migration manager; do
 		case $package in
 		units | check) echo "$package" ;;
@@ -62,6 +64,10 @@ part() {
 	shift
 	case $package in
 	units | check) make -s "GO=$go" "$package" ;;
+	packages)
+		GO=$go QUICK=yes sh package/deb.sh "$(dpkg --print-architecture)" || return
+		sh package/test.sh || { [ $? = 3 ] && echo "test.sh: packages are not tested: there can be no clean Debian here"; }
+		;;
 	smoke) sh e2e/release.sh "$SMOKE" make -s smoke || { [ $? = 3 ] && echo "test.sh: no smoke run: there can be no $SMOKE here"; } ;;
 	*) "$go" test -count=1 -timeout 20m "$@" "$package" ;;
 	esac

@@ -1,5 +1,6 @@
 #!/bin/sh
 # deb.sh ARCHITECTURE…: makes Debian packages in build/packages, of the checkout as it stands: from a copy, so that build/ stays.
+# With QUICK=yes for a test: of the objects that make has left, with no package of debug symbols, and little compressed.
 # For another architecture than this machine's, by the cross compiler of Debian (crossbuild-essential-arm64, or gcc-aarch64-linux-gnu).
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,8 +14,13 @@ for architecture; do
     rm -rf "build/packages/$architecture"
     mkdir -p "$copy"
     copy_checkout "$copy"
+    if [ "${QUICK-}" = yes ]; then
+        mkdir "$copy/build"
+        cp -a build/shim "$copy/build/"
+        export DEB_BUILD_OPTIONS=noautodbgsym DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1
+    fi
     # -d: Go may be one that apt does not know of.
-    (cd "$copy" && PATH="$(dirname "$(command -v "$go")"):$PATH" GO=$go dpkg-buildpackage -b -uc -us -d -a "$architecture") >"build/packages/$architecture.log" 2>&1 || {
+    (cd "$copy" && PATH="$(dirname "$(command -v "$go")"):$PATH" GO=$go dpkg-buildpackage -b -uc -us -nc -d -a "$architecture") >"build/packages/$architecture.log" 2>&1 || {
         tail -n 30 "build/packages/$architecture.log" >&2
         echo "deb: see build/packages/$architecture.log" >&2
         exit 1

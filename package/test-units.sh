@@ -1,6 +1,6 @@
 #!/bin/sh
 # test-units.sh: services of a real systemd, in the root folder and the networks of test-within.sh: they are put under Midstream and taken
-# back, however they are confined. The systemd is one of its own, the first process of its namespaces, with nothing but these services.
+# back, however they are confined, and so are all of a user's, by a real systemd --user. The systemd is one of its own, the first process of its namespaces, with nothing but these services.
 # Exit status 3: no systemd can run here.
 # shellcheck disable=SC2016,SC2317 # $1, and the variables of systemd, are for others; functions are called by await
 set -eu
@@ -35,14 +35,8 @@ if [ "${1-}" != within ]; then
 fi
 
 fail() { echo "FAILED: $*" >&2; systemctl status fetch midstreamd-host 2>&1 || :; exit 1; }
-await() {
-    tries=200
-    until "$@" >/tmp/out 2>&1; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || { cat /tmp/out >&2; fail "$* does not come true"; }
-        sleep 0.1
-    done
-}
+# shellcheck source=package/networks.sh
+. /tmp/networks.sh
 runs() { midstreamctl sessions | grep -q 'short.mkv' && [ "$(stat -c %s /var/lib/fetch/got 2>/dev/null || echo 0)" -gt 1000000 ]; }
 ended() { [ "$(systemctl show fetch -p ActiveState --value)" != active ] && [ "$(systemctl show fetch -p ActiveState --value)" != activating ]; }
 intact() {
@@ -76,7 +70,7 @@ for confined in "" "PrivateTmp=yes RuntimeDirectory=fetch RestrictAddressFamilie
     midstreamctl disable fetch >/tmp/said || fail "$confined: $(cat /tmp/said)"
     [ ! -e /etc/systemd/system/fetch.service.d ] || fail "$confined: something is left"
     [ "$(systemctl show fetch -p Environment --value)" = "" ] || fail "$confined: it would be under Midstream still"
-    rm -rf /var/lib/fetch /var/lib/private
+    rm -rf /var/lib/fetch /var/lib/private/fetch
 done
 
 # The host's daemon as its unit has it, which processes find, and which ends when it is told to. What users download it may not count, and says so;
@@ -101,6 +95,35 @@ await counted
 intact
 midstreamctl disable fetch >/tmp/said || fail "$(cat /tmp/said)"
 systemctl stop midstreamd-host
-rm -rf /var/lib/fetch /var/lib/private /etc/midstream
+rm -rf /var/lib/fetch /var/lib/private/fetch /etc/midstream
 rm -rf /etc/systemd/system/fetch.service
+
+# All programs of a user's: of her own systemd, started as user@.service starts it at a login, which reads environment.d(5).
+cp /etc/passwd /tmp/passwd
+echo 'ada:x:1000:1000::/home/ada:/bin/sh' >>/etc/passwd
+mkdir -p /home/ada/.config/systemd/user /run/user/1000
+printf '[Service]\nExecStart=/usr/bin/curl -sS -o %%h/got http://download.test/short.mkv\n' >/home/ada/.config/systemd/user/fetch.service
+chown -R 1000:1000 /home/ada /run/user/1000
+chmod 700 /run/user/1000
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nUser=ada\nType=notify\nDelegate=yes\nEnvironment=XDG_RUNTIME_DIR=/run/user/1000\nExecStart=/lib/systemd/systemd --user --unit=basic.target\n' \
+    >/run/systemd/system/login.service
+systemctl daemon-reload
+ada() { runuser -u ada -- env HOME=/home/ada XDG_RUNTIME_DIR=/run/user/1000 "$@"; }
+hers() { ada midstreamctl sessions | grep -q 'short.mkv' && [ "$(stat -c %s /home/ada/got 2>/dev/null || echo 0)" -gt 1000000 ]; }
+gone() { [ "$(ada systemctl --user show fetch -p ActiveState --value)" = inactive ]; }
+ada midstreamctl enable --user-session >/tmp/said || fail "$(cat /tmp/said)"
+ada midstreamctl status --user-session | grep -q 'sessions of this user: enabled' || fail "a session is not enabled"
+systemctl start login || fail "no systemd --user starts"
+ada systemctl --user start fetch
+await hers
+ada midstreamctl migrate wwan0 >/tmp/said 2>&1 || fail "of a user's session: $(cat /tmp/said)"
+await gone
+cmp /home/ada/got /tmp/www/short.mkv || fail "the file differs"
+ada midstreamctl disable --user-session >/tmp/said || fail "$(cat /tmp/said)"
+systemctl restart login
+ada systemctl --user show-environment >/tmp/said || fail "no systemd --user starts again"
+! grep LD_PRELOAD /tmp/said || fail "the next login would be under Midstream still"
+systemctl stop login
+rm -rf /home/ada /run/user/1000
+mv /tmp/passwd /etc/passwd
 exit 0

@@ -3,6 +3,8 @@
 # shellcheck disable=SC2016 # $1 is for the shell within
 set -eu
 export DEBIAN_FRONTEND=noninteractive
+# shellcheck source=package/networks.sh
+. /tmp/networks.sh
 deb=$(ls /tmp/midstream_*.deb)
 fail() { echo "FAILED: $*" >&2; exit 1; }
 say() { echo "  $*"; }
@@ -31,8 +33,7 @@ say "versions, pages, completions, units"
 
 # Two networks, with a server that has the same file in both.
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2>/dev/null || true
-# shellcheck source=package/networks.sh
-. /tmp/networks.sh
+raise
 mkdir -p /tmp/www
 head -c 24000000 /dev/urandom >/tmp/www/film.mkv
 head -c 8000000 /tmp/www/film.mkv >/tmp/www/short.mkv
@@ -44,14 +45,6 @@ CONF
 nsenter -t $far -n nginx -c /tmp/nginx.conf
 printf '10.77.1.80 download.test\n10.77.2.80 download.test\n' >>/etc/hosts
 start() { midstream curl -sS -o /tmp/got http://download.test/film.mkv & program=$!; }
-await() {
-    tries=100
-    until "$@" >/tmp/out 2>&1; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || { cat /tmp/out >&2; fail "$* does not come true"; }
-        sleep 0.1
-    done
-}
 listed() { midstreamctl sessions | grep -q "film.mkv" && [ "$(stat -c %s /tmp/got 2>/dev/null || echo 0)" -gt 1000000 ]; }
 intact() { wait $program || fail "curl ended with $?"; cmp /tmp/got /tmp/www/film.mkv || fail "the file differs"; rm -f /tmp/got; }
 

@@ -20,8 +20,9 @@ const enableLong = `Has systemd start a service under Midstream from its next st
 unit. Before that it is looked whether the service can work under it: its program, its
 sandbox, its user.
 
-With --user-session it is all programs of this user's, from the next login on, by
-environment.d(5). Programs of another architecture then say at their start that the library
+With --user-session it is all that this user's own systemd starts, from the next login on, by
+environment.d(5): services, and desktops with all their programs. A shell of ssh or of a text
+console is not started by it, and stays as it is. Programs of another architecture then say at their start that the library
 cannot be preloaded, and go on. Disable it before Midstream is removed: a package knows nothing of
 it, and every program would say at its start that the library is gone.`
 
@@ -34,7 +35,7 @@ from it. Without a UNIT, all that are enabled are listed.`
 // unitFlags are those of all three.
 func unitFlags(c *cobra.Command) (user, session *bool) {
 	return c.Flags().Bool("user", false, "a service of this user's, not of the host's"),
-		c.Flags().Bool("user-session", false, "all programs of this user's sessions")
+		c.Flags().Bool("user-session", false, "all that this user's systemd starts")
 }
 
 // unitCommand makes one of the three.
@@ -67,7 +68,7 @@ func unitCommand(e *environment, use, short, long, exits string, least int, each
 }
 
 func enableCommand(e *environment) *cobra.Command {
-	return unitCommand(e, "enable UNIT [--user] | --user-session", "have a service, or all of a user's programs, started under Midstream", enableLong,
+	return unitCommand(e, "enable UNIT [--user] | --user-session", "have a service, or all of a user's desktop, started under Midstream", enableLong,
 		"0; 1 it cannot work under Midstream, or it could not be written; 2 wrong usage or configuration; 3 there is no such service", 1,
 		func(s systemd.Services, unit string) int { return e.enable(s, unit) },
 		func(s systemd.Services) int { return e.enableSession(s) })
@@ -125,7 +126,7 @@ func (e *environment) enableSession(s systemd.Services) int {
 		e.complain("enable: %v", err)
 		return exitFailed
 	}
-	return e.say(exitOK, "all programs of your sessions are under Midstream from the next login on (%s)", s.SessionFile())
+	return e.say(exitOK, "all that your systemd starts, services and desktops, is under Midstream from the next login on (%s); shells of ssh and of text consoles are not", s.SessionFile())
 }
 
 func (e *environment) disable(s systemd.Services, file, what string) int {
