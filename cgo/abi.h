@@ -155,7 +155,8 @@ enum ms_kind {
     MS_RELEASE,    /* the core has forgotten the stream: its slot may be used again */
 
     /* From the core, of TLS; b is the twin's number, exchange that of a question, which its answer repeats. */
-    MS_TWIN = 48,  /* make a twin of the stream's TLS session on the attached socket */
+    MS_TWIN = 48,  /* make a twin of the stream's TLS session on the attached socket. data: the server's name, where that is another
+                      than the session's: then the certificate has to be one for it, and nothing that the program writes goes there */
     MS_TWIN_WRITE, /* send it the data; MS_HELD: when it takes the session's place, not before */
     MS_TWIN_PEEK,  /* tell what has come, without taking it, as soon as it is more than a octets; only of heads */
     MS_TWIN_READ,  /* take up to a octets, and pass them on */

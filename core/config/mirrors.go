@@ -3,6 +3,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -41,6 +42,11 @@ func (d *decoder) mirrors(p path, value any) elsewhere.Map {
 		if !from || !to {
 			d.fail(at, "this mirrors nothing", "set both from and to")
 		}
+		for _, text := range r.To {
+			if from && to && strings.HasPrefix(text, "https:") != strings.HasPrefix(r.From, "https:") {
+				d.fail(at, "what is had by http is mirrored by http, and by https what is had by https", "use the same for both")
+			}
+		}
 		all = append(all, r)
 	}
 	return all
@@ -53,10 +59,10 @@ func (d *decoder) folder(p path, text string) {
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "" || strings.ContainsAny(text, "?# \t\r\n\"<>\\"):
 		d.fail(p, strconv.Quote(text)+" is no folder of a server", wanted)
-	case strings.EqualFold(u.Scheme, "https"):
-		d.fail(p, "over TLS, another name would have to show a certificate that the program has never asked for", `use "http://…", where the servers have it`)
-	case !strings.EqualFold(u.Scheme, "http"):
+	case u.Scheme != "http" && u.Scheme != "https":
 		d.fail(p, strconv.Quote(text)+" is no http URL", wanted)
+	case u.Scheme == "https" && net.ParseIP(u.Hostname()) != nil:
+		d.fail(p, "over TLS, a server is known by its name", "write that")
 	case u.User != nil:
 		d.fail(p, "a user and a password are sent to no mirror", "leave them out")
 	case !strings.HasSuffix(text, "/"):

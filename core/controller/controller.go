@@ -100,10 +100,10 @@ func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger
 		shim:    shim,
 		log:     logger,
 		manager: manager.New(cfg, time.Now),
-		detours: detour.New(cfg),
 		streams: map[uint64]*Stream{},
 	}
 	c.reach = reach.New(cfg, c.manager, &allowed.Rules{Config: cfg, Networks: &c.networks}, &c.names)
+	c.detours = detour.New(cfg, c.reach)
 	c.liaison = liaison.New(process{c}, c.manager, &c.networks, pid, c.command, logger)
 	c.sampler = sampler.New(process{c})
 	return c

@@ -3,7 +3,6 @@ package controller
 
 import (
 	"context"
-	"net/netip"
 
 	"midstream/core/detour"
 	"midstream/core/elsewhere"
@@ -14,12 +13,6 @@ import (
 )
 
 var _ detour.Stream = (*Stream)(nil)
-
-// Believed implements detour.Stream.
-func (s *Stream) Believed() netip.AddrPort { return s.opened.Peer }
-
-// Server implements detour.Stream.
-func (s *Stream) Server() netip.AddrPort { return s.Place().Server }
 
 // Elsewhere implements recovery.Stream and migration.Stream.
 func (s *Stream) Elsewhere(e *exchange.Exchange) []elsewhere.Place {

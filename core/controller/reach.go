@@ -60,7 +60,7 @@ func (s *Stream) connect(ctx context.Context, to resume.Destination, avoid netip
 			return nil, err
 		}
 	}
-	return s.secure(ctx, conn)
+	return s.secure(ctx, conn, to)
 }
 
 // bore has the proxy that the connection leads to connect to the destination's server. The connection is closed after an error.

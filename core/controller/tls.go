@@ -8,6 +8,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/dial"
 	"midstream/core/relay"
+	"midstream/core/resume"
 	"midstream/core/twin"
 )
 
@@ -19,16 +20,16 @@ func describeTLS(t *twin.Session) *control.TLS {
 	return &control.TLS{Library: t.Library, Version: t.Version, ALPN: t.ALPN}
 }
 
-// secure lays a twin of the program's TLS session over a connection, if the stream carries TLS. The connection is closed
+// secure lays a twin of the program's TLS session over a connection to there, if the stream carries TLS. The connection is closed
 // after an error.
-func (s *Stream) secure(ctx context.Context, conn *dial.Conn) (*dial.Conn, error) {
+func (s *Stream) secure(ctx context.Context, conn *dial.Conn, to resume.Destination) (*dial.Conn, error) {
 	s.mu.Lock()
 	carries := s.tls != nil
 	s.mu.Unlock()
-	if !carries {
+	if !carries || to.Clear {
 		return conn, nil
 	}
-	t, err := s.twins.Make(ctx, conn)
+	t, err := s.twins.Make(ctx, conn, to.Name)
 	if err != nil {
 		conn.Reset()
 		return nil, err

@@ -5,7 +5,8 @@ package detour
 import (
 	"context"
 	"errors"
-	"net/netip"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/http1"
 	"midstream/core/metalink"
+	"midstream/core/reach"
 	"midstream/core/reason"
 	"midstream/core/resume"
 )
@@ -22,19 +24,18 @@ import (
 // Detours are those of one process. Safe for concurrent use.
 type Detours struct {
 	config    *config.Config
+	reach     *reach.Reach
 	redirects elsewhere.Redirects
 }
 
 // New returns those of a process that has not been redirected yet.
-func New(c *config.Config) *Detours { return &Detours{config: c} }
+func New(c *config.Config, r *reach.Reach) *Detours { return &Detours{config: c, reach: r} }
 
 // Stream is the program's stream, as its owner shows it to whoever goes round its servers. Safe for concurrent use.
 type Stream interface {
-	// Believed is the server that the program has connected to, and Server that where it is now.
-	Believed() netip.AddrPort
-	Server() netip.AddrPort
-	// Destination returns where the request goes over the interface, and Open connects there.
-	Destination(iface string, request *http1.Request) (resume.Destination, error)
+	// Place is where it is.
+	Place() reach.Place
+	// Open connects to the destination.
 	Open(ctx context.Context, to resume.Destination) (*dial.Conn, error)
 	// Asker asks servers about the exchange.
 	Asker(e *exchange.Exchange) *resume.HTTP
@@ -47,8 +48,7 @@ func (d *Detours) Redirected(e *exchange.Exchange, peer string) {
 	}
 }
 
-// Elsewhere are the other places at which the exchange's content is said to be. There are none over TLS, where another name would have to
-// show a certificate for it that the program has never asked for.
+// Elsewhere are the other places at which the exchange's content is said to be.
 func (d *Detours) Elsewhere(e *exchange.Exchange, peer string) (all []elsewhere.Place) {
 	if !mayGo(e) {
 		return nil
@@ -72,12 +72,12 @@ func (d *Detours) Are(e *exchange.Exchange, peer string) bool {
 }
 
 func mayGo(e *exchange.Exchange) bool {
-	return !e.Secure && e.Proof != config.ProofStrict && e.Answered() && e.Asked()
+	return e.Proof != config.ProofStrict && e.Answered() && e.Asked()
 }
 
 // description is where the exchange's content is described, "" if it is nowhere, or nobody wants to know.
 func (d *Detours) description(e *exchange.Exchange, peer string) string {
-	if !mayGo(e) || e.Live() != nil || d.config.Migration.Meta4 == config.Meta4Never {
+	if !mayGo(e) || e.Secure || e.Live() != nil || d.config.Migration.Meta4 == config.Meta4Never {
 		return ""
 	}
 	from := e.URL(peer)
@@ -102,7 +102,7 @@ const describeLimit = 3 * time.Second
 // Describe fetches what describes the exchange's content over the first of the interfaces that leads there, once, where it is said that there
 // is something.
 func (d *Detours) Describe(ctx context.Context, s Stream, interfaces []string, e *exchange.Exchange) {
-	at := d.description(e, s.Believed().String())
+	at := d.description(e, s.Place().Peer.String())
 	if at == "" {
 		return
 	}
@@ -136,8 +136,8 @@ func (d *Detours) describe(ctx context.Context, s Stream, h *resume.HTTP, iface 
 
 // Pieces are what proves the content of other places, nil where nothing does.
 func (d *Detours) Pieces(e *exchange.Exchange) *metalink.Pieces {
-	if !mayGo(e) {
-		return nil
+	if !mayGo(e) || e.Secure {
+		return nil // of what a twin brings, the core sees what is compared
 	}
 	return e.Pieces()
 }
@@ -151,29 +151,61 @@ func (d *Detours) Foreign(s Stream, iface string, p elsewhere.Place, e *exchange
 	if err != nil {
 		return nil, resume.Destination{}, err
 	}
-	to, err := s.Destination(iface, request)
+	to, err := d.destination(s, iface, request, e)
 	to.Elsewhere = p
 	if p.ByServer {
-		to.From = s.Server().Addr().Unmap() // it is no more trusted than a redirect
+		to.From = s.Place().Server.Addr().Unmap() // it is no more trusted than a redirect
 	}
 	return request, to, err
 }
 
+var errNoName = errors.New("over TLS, a server is known by its name")
+
+// destination is where the request for another URL goes over the interface.
+func (d *Detours) destination(s Stream, iface string, request *http1.Request, e *exchange.Exchange) (resume.Destination, error) {
+	p := s.Place()
+	scheme, _ := request.Absolute()
+	p.Secure, p.Tunnel = scheme == "https", ""
+	if p.Secure && !e.Secure {
+		return resume.Destination{}, errors.New("it leads to TLS, which the program does not use here")
+	}
+	to, err := d.reach.Destination(p, iface, request)
+	if p.Secure {
+		if to.Name, _ = request.Host(); net.ParseIP(to.Name) != nil {
+			return to, errNoName
+		}
+		to.Form = http1.Form{Kind: http1.OriginForm}
+	}
+	to.Clear = e.Secure && !p.Secure
+	return to, err
+}
+
 // Follow returns where a redirect of what is elsewhere leads, of the request that was asked at the destination: a mirror's to itself, and where
-// the program was redirected before, to wherever that is done now, but where it has been. The error says why it is not followed.
+// the program was redirected before, to wherever that is done now, but where it has been, and not out of TLS. The error says why it is not
+// followed.
 func (d *Detours) Follow(s Stream, e *exchange.Exchange, to resume.Destination, asked *http1.Request, location string) (resume.Destination, *http1.Request, error) {
-	request, err := asked.Redirected(location, "")
+	base, err := url.Parse(asked.Target)
 	if err != nil {
 		return to, nil, err
 	}
-	was, _ := asked.Host()
-	switch is, _ := request.Host(); {
-	case to.Elsewhere.Redirects && request.URL("http", "") == e.URL(s.Believed().String()):
+	next, err := base.Parse(location)
+	if err != nil {
+		return to, nil, err
+	}
+	next.Fragment = ""
+	request, err := asked.Elsewhere(next.String())
+	if err != nil {
+		return to, nil, err
+	}
+	switch {
+	case base.Scheme == "https" && next.Scheme != "https", next.Scheme == "https" && !e.Secure:
+		return to, nil, errors.New("it leads from http to https, or out of that")
+	case to.Elsewhere.Redirects && next.String() == e.URL(s.Place().Peer.String()):
 		return to, nil, errors.New("it leads to where the program was sent before")
-	case !to.Elsewhere.Redirects && !strings.EqualFold(was, is):
+	case !to.Elsewhere.Redirects && !strings.EqualFold(base.Hostname(), next.Hostname()):
 		return to, nil, errors.New("it is not followed to another name")
 	}
-	next, err := s.Destination(to.Interface, request)
-	next.Elsewhere = to.Elsewhere
-	return next, request, err
+	onward, err := d.destination(s, to.Interface, request, e)
+	onward.Elsewhere = to.Elsewhere
+	return onward, request, err
 }

@@ -14,7 +14,7 @@ import (
 
 // Place is one.
 type Place struct {
-	URL string // http
+	URL string // http or https, as that of the exchange; but where it Redirects, from http to https, too
 	// ByServer: a server has named it, and not the user.
 	ByServer bool
 	// Redirects: the program has been redirected from there. Where that leads now is what counts.
@@ -50,7 +50,7 @@ func Add(all []Place, from string, named []string) []Place {
 // Map is where folders are mirrored: what one URL begins with, and what it begins with elsewhere.
 type Map []Rule
 
-// Rule has one. All are http URLs, and end in a slash.
+// Rule has one. All are http URLs, or all https URLs, and end in a slash.
 type Rule struct {
 	From string   `json:"from"`
 	To   []string `json:"to"`
@@ -62,7 +62,7 @@ const most = 8
 // mostByServer bounds how many of them a server may name: it has others connected to.
 const mostByServer = 3
 
-// Of returns where else the content of an http URL can be had, the best first. A URL with a query is not mirrored: it may hold what is
+// Of returns where else the content of a URL can be had, the best first. A URL with a query is not mirrored: it may hold what is
 // for its own server only.
 func (m Map) Of(from string) (all []string) {
 	if strings.ContainsAny(from, "?#") {
@@ -83,28 +83,34 @@ func (m Map) Of(from string) (all []string) {
 // cutFolder is strings.CutPrefix for URLs, of which scheme and host may be written in either case.
 func cutFolder(of, folder string) (rest string, ok bool) {
 	a, b := splitHost(of), splitHost(folder)
-	if a < 0 || b < 0 || !strings.EqualFold(withPort(of[:a]), withPort(folder[:b])) {
+	if a < 0 || b < 0 || !strings.EqualFold(withoutPort(of[:a]), withoutPort(folder[:b])) {
 		return "", false
 	}
 	return strings.CutPrefix(of[a:], folder[b:])
 }
 
-// splitHost returns where the path of an http URL begins, -1 if it is none.
+// splitHost returns where the path of an http or https URL begins, -1 if it is none.
 func splitHost(of string) int {
-	const scheme = "http://"
-	if len(of) <= len(scheme) || !strings.EqualFold(of[:len(scheme)], scheme) {
+	scheme, rest, _ := strings.Cut(of, "://")
+	if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return -1
 	}
-	if i := strings.IndexByte(of[len(scheme):], '/'); i > 0 {
-		return len(scheme) + i
+	if i := strings.IndexByte(rest, '/'); i > 0 {
+		return len(scheme) + len("://") + i
 	}
 	return -1
 }
 
-func withPort(host string) string { return strings.TrimSuffix(host, ":80") }
+// withoutPort returns scheme and host of a URL without the port that the scheme has by default.
+func withoutPort(of string) string {
+	if len(of) > 6 && strings.EqualFold(of[:6], "https:") {
+		return strings.TrimSuffix(of, ":443")
+	}
+	return strings.TrimSuffix(of, ":80")
+}
 
 // Duplicates returns where, by the response's Link fields with rel=duplicate (RFC 6249 §3, RFC 8288), else what was asked for at the
-// http URL can be had, in the order of their pri parameters as they stand.
+// URL can be had, in the order of their pri parameters as they stand.
 func Duplicates(from string, r *http1.Response) (all []string) {
 	for _, value := range r.Values("Link") {
 		for _, l := range links(value) {
@@ -116,14 +122,15 @@ func Duplicates(from string, r *http1.Response) (all []string) {
 	return all
 }
 
-// add adds a URL that may be asked: http, of another host, without what authenticates.
+// add adds a URL that may be asked: http or https, as the other one, of another host, without what authenticates.
 func add(all []string, from, to string) []string {
 	u, err := url.Parse(to)
-	if err != nil || !strings.EqualFold(u.Scheme, "http") || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" ||
+	if err != nil || !strings.EqualFold(u.Scheme, "http") && !strings.EqualFold(u.Scheme, "https") || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" ||
 		len(to) > 4096 || len(all) >= most || strings.ContainsAny(to, " \t\r\n\"<>\\^`{|}") {
 		return all
 	}
-	if own, err := url.Parse(from); err != nil || strings.EqualFold(withPort(own.Host), withPort(u.Host)) {
+	own, err := url.Parse(from)
+	if err != nil || !strings.EqualFold(own.Scheme, u.Scheme) || strings.EqualFold(withoutPort(own.Scheme+"://"+own.Host), withoutPort(u.Scheme+"://"+u.Host)) {
 		return all
 	}
 	for _, known := range all {

@@ -7,14 +7,15 @@ import "strings"
 // anybodys are the fields that say nothing of who asks, nor of what only its own server knows.
 var anybodys = []string{"User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Connection"}
 
-// Elsewhere returns the request for another http URL, in absolute-form. Only fields go there that are for anybody. It returns
+// Elsewhere returns the request for another http or https URL, in absolute-form. Only fields go there that are for anybody. It returns
 // ErrRedirect where the URL is none.
 func (r *Request) Elsewhere(url string) (*Request, error) {
 	if !isTarget(url) {
 		return nil, ErrRedirect
 	}
 	t := splitTarget(url)
-	if t.form != absoluteForm || !strings.EqualFold(t.scheme, "http") {
+	scheme := strings.ToLower(t.scheme)
+	if t.form != absoluteForm || scheme != "http" && scheme != "https" {
 		return nil, ErrRedirect
 	}
 	if _, _, ok := splitHostPort(t.authority); !ok {
@@ -25,7 +26,7 @@ func (r *Request) Elsewhere(url string) (*Request, error) {
 		path = "/" + path
 	}
 	var b strings.Builder
-	b.WriteString("GET http://" + t.authority + path + " HTTP/1.1\r\nHost: " + t.authority + "\r\n")
+	b.WriteString("GET " + scheme + "://" + t.authority + path + " HTTP/1.1\r\nHost: " + t.authority + "\r\n")
 	for _, f := range r.Fields {
 		for _, name := range anybodys {
 			if f.Is(name) {

@@ -20,7 +20,7 @@ func TestARequestElsewhereTakesNoSecrets(t *testing.T) {
 	if want := "GET /y/x HTTP/1.1\r\nHost: mirror.example:8080\r\nUser-Agent: apt\r\nAccept: */*\r\nRange: bytes=7-\r\n\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	for _, url := range []string{"", "/x", "https://a/x", "http://", "http://a b/x", "http://a/x\r\nX: y", "ftp://a/x", "http://a:b:c/x"} {
+	for _, url := range []string{"", "/x", "https://", "http://", "http://a b/x", "http://a/x\r\nX: y", "ftp://a/x", "http://a:b:c/x"} {
 		if to, err := r.Elsewhere(url); err == nil {
 			t.Errorf("%q: %q", url, to.Target)
 		}

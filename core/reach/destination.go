@@ -57,10 +57,14 @@ func (r *Reach) Destination(p Place, iface string, request *http1.Request) (resu
 	}
 	if absolute {
 		// The program spoke to a proxy: what counts is the URL.
-		if !strings.EqualFold(scheme, "http") {
+		switch secure := strings.EqualFold(scheme, "https"); {
+		case secure && p.Secure:
+			port = 443
+		case secure, !strings.EqualFold(scheme, "http"):
 			return resume.Destination{}, reason.TargetProxied
+		default:
+			port = 80
 		}
-		port = 80
 		if _, text := request.Host(); text != "" {
 			n, err := strconv.ParseUint(text, 10, 16)
 			if err != nil || n == 0 {

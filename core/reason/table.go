@@ -85,6 +85,7 @@ const (
 	LengthUnknown
 	NoMemory
 	TwinsMany
+	TwinOtherName
 	TwinNotCaptured
 	OpensslContext
 	OpensslSession
@@ -215,6 +216,7 @@ const (
 	StreamBehind
 	StreamRepeats
 	StreamLittle
+	LeavesTLS
 	StreamInTitle
 	StreamTitles
 	LoginPage
@@ -321,6 +323,7 @@ var reasons = [...]struct {
 	LengthUnknown:        {RetryNo, "nobody knows how much is left"},
 	NoMemory:             {RetryNo, "out of memory"},
 	TwinsMany:            {RetryNo, "no twin can be made any more"},
+	TwinOtherName:        {RetryNo, "a server of another name is verified in the program's stead only where its library does that for it, by the name"},
 	TwinNotCaptured:      {RetryNo, "its TLS session cannot be continued"},
 	OpensslContext:       {RetryNo, "OpenSSL makes no context"},
 	OpensslSession:       {RetryNo, "OpenSSL makes no session"},
@@ -451,6 +454,7 @@ var reasons = [...]struct {
 	StreamBehind:         {RetryNo, "the new server's stream does not reach back to the octet where the old one has ended"},
 	StreamRepeats:        {RetryNo, "what has been received last repeats itself: nothing tells the place from others"},
 	StreamLittle:         {RetryNo, "too little is kept of what has been received"},
+	LeavesTLS:            {RetryNo, "where the program was redirected from, the content is not to be had over TLS"},
 	StreamInTitle:        {RetryNo, "the program has read a part of a title that the new server does not send"},
 	StreamTitles:         {RetryNo, "it is not known any more where the titles stand in the stream"},
 	LoginPage:            {RetryNo, "the network of %s answers with a login page"},

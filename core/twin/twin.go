@@ -58,8 +58,8 @@ func Of(send func(m channel.Message, fd int) error, message func(kind channel.Ki
 var ErrClosed error = reason.Reason{Why: reason.Closed}
 
 // Make has the shim make a twin on the connection, and waits until it has shaken hands with a server that may take the
-// old one's place.
-func (s *Twins) Make(ctx context.Context, conn *dial.Conn) (*Twin, error) {
+// old one's place. name, unless it is "", is that of a server of another name, which has to have a certificate for it.
+func (s *Twins) Make(ctx context.Context, conn *dial.Conn, name string) (*Twin, error) {
 	t := &Twin{s: s, replies: make(chan channel.Message, 8), changed: make(chan struct{})}
 	s.mu.Lock()
 	s.last++
@@ -73,6 +73,7 @@ func (s *Twins) Make(ctx context.Context, conn *dial.Conn) (*Twin, error) {
 		return nil, ErrClosed
 	}
 	m := t.message(channel.Twin)
+	m.Data = []byte(name)
 	var sent error
 	if err := conn.Fd(func(fd int) { sent = s.send(m, fd) }); err != nil || sent != nil {
 		t.Close()

@@ -58,7 +58,7 @@ func TestATwinIsReadThroughMessages(t *testing.T) {
 		}
 		return channel.Message{}, false
 	})
-	twin, err := s.twins.Make(t.Context(), connection(t))
+	twin, err := s.twins.Make(t.Context(), connection(t), "")
 	if err != nil || twin.Version != "TLSv1.3" || twin.Judged != "the same certificate" {
 		t.Fatalf("%+v, %v", twin, err)
 	}
@@ -85,10 +85,10 @@ func TestWhoeverWaitsForATwinIsToldOfTheEnd(t *testing.T) {
 		go s.twins.Close()
 		return channel.Message{}, false
 	})
-	if _, err := s.twins.Make(t.Context(), connection(t)); !errors.Is(err, ErrClosed) {
+	if _, err := s.twins.Make(t.Context(), connection(t), ""); !errors.Is(err, ErrClosed) {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.twins.Make(t.Context(), connection(t)); !errors.Is(err, ErrClosed) {
+	if _, err := s.twins.Make(t.Context(), connection(t), ""); !errors.Is(err, ErrClosed) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
@@ -97,7 +97,7 @@ func TestATwinThatIsArmedIsTheStreams(t *testing.T) {
 	s := newShim(func(m channel.Message) (channel.Message, bool) {
 		return channel.Message{Kind: channel.TwinReady}, m.Kind == channel.Twin
 	})
-	twin, err := s.twins.Make(t.Context(), connection(t))
+	twin, err := s.twins.Make(t.Context(), connection(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestAHandshakeThatIsTooLateSaysWhoWasWaitedFor(t *testing.T) {
 		}
 		return channel.Message{}, false
 	})
-	if _, err := s.twins.Make(ctx, connection(t)); err == nil || err.Error() != "the program's own verification could not be asked in time: the program has not read meanwhile" {
+	if _, err := s.twins.Make(ctx, connection(t), ""); err == nil || err.Error() != "the program's own verification could not be asked in time: the program has not read meanwhile" {
 		t.Errorf("%v", err)
 	}
 }

@@ -165,7 +165,7 @@ static bool finish(struct reframe *r)
         return true;
     }
     r->over = true;
-    r->spent = r->closes || !content_is_over(&r->source);
+    r->spent = r->closes || r->alone || !content_is_over(&r->source);
     return false;
 }
 

@@ -18,6 +18,7 @@ struct reframe {
     int64_t left;          /* octets of content from the source's next one to the response's end; -1 unknown */
     bool longer;           /* the answer goes on after them */
     bool whole;            /* it is that to the request itself: its trailer section is handed on as well */
+    bool alone;            /* the program has nothing more to expect of that connection: it is another name's */
     bool chunked, closes;  /* what the program reads; else a Content-Length */
     int64_t run;           /* octets of the program's chunk to come; 0: between chunks; or one of the next */
     int32_t digits;        /* run 0: digits of a size that it has read, zeros all; -1: it has still to read CR LF */

@@ -212,7 +212,8 @@ static void refresh(struct tls *t)
 {
     struct tls_library *library = t->library;
     struct snapshot *p = t->captured;
-    if (!p || p->ticket.data) {
+    const struct twin *live = atomic_load(&t->live);
+    if (!p || p->ticket.data || (live && *live->name)) { /* by another name's ticket, nobody shows that he is the old server */
         return;
     }
     if (p->version >= GNUTLS_TLS1_3 && !(F(library, gnutls_session_get_flags)(t->last) & GNUTLS_SFLAGS_SESSION_TICKET)) {
@@ -303,11 +304,18 @@ static int refuse_request(void *session, unsigned type, unsigned when, unsigned 
     return incoming ? GNUTLS_E_USER_ERROR : 0;
 }
 
+static enum ms_needs needs(const struct tls *t);
+
 static enum ms_why make(struct twin *w, struct tls *t)
 {
     struct tls_library *library = t->library;
     struct snapshot *p = t->captured;
     struct notes *notes = t->noted;
+    bool other = *w->name; /* who gets no word of what the program and its own server have agreed */
+    const char *name = other ? w->name : notes->name;
+    if (other && (needs(t) != MS_NEEDS_NAME || (*notes->verified_name && strcmp(notes->verified_name, notes->name)))) {
+        return MS_WHY_TWIN_OTHER_NAME;
+    }
     if (TLS_REAL(library, gnutls_init)(&w->handle, notes->flags)) {
         w->handle = NULL;
         return MS_WHY_GNUTLS_SESSION;
@@ -320,8 +328,8 @@ static enum ms_why make(struct twin *w, struct tls *t)
     } else {
         error = TLS_REAL(library, gnutls_set_default_priority)(w->handle);
     }
-    if (!error && *notes->name) {
-        error = TLS_REAL(library, gnutls_server_name_set)(w->handle, GNUTLS_NAME_DNS, notes->name, strlen(notes->name));
+    if (!error && *name) {
+        error = TLS_REAL(library, gnutls_server_name_set)(w->handle, GNUTLS_NAME_DNS, name, strlen(name));
     }
     if (!error && p->alpn) {
         gnutls_datum http1 = { (unsigned char *)"http/1.1", 8 };
@@ -334,10 +342,10 @@ static enum ms_why make(struct twin *w, struct tls *t)
         return MS_WHY_GNUTLS_SETTINGS;
     }
     TLS_REAL(library, gnutls_session_set_verify_function)(w->handle, leave_to_judge); /* before that of the credentials */
-    if (!p->asked_for_certificate) {
+    if (!p->asked_for_certificate || other) {
         F(library, gnutls_handshake_set_hook_function)(w->handle, GNUTLS_HANDSHAKE_CERTIFICATE_REQUEST, GNUTLS_HOOK_PRE, refuse_request);
     }
-    if (p->ticket.data) {
+    if (p->ticket.data && !other) {
         F(library, gnutls_session_set_data)(w->handle, p->ticket.data, p->ticket.size);
     }
     F(library, gnutls_transport_set_int2)(w->handle, w->fd, w->fd);
@@ -490,6 +498,24 @@ static enum ms_why compare(struct twin *w, void **leaves, const gnutls_datum *se
     return MS_WHY_NONE;
 }
 
+/* Why the certificate of a server of another name is none that the program's own verification would take for that, or MS_WHY_NONE. */
+static enum ms_why judge_other(struct twin *w, const gnutls_datum *sent, const char **how)
+{
+    struct tls_library *library = w->library;
+    void *leaf = import(library, sent);
+    if (!leaf) {
+        return MS_WHY_CERT_NOT_READ;
+    }
+    unsigned has = merits(library, w->handle, leaf, w->name);
+    F(library, gnutls_x509_crt_deinit)(leaf);
+    if (~has & (VERIFIES | IS_FOR_NAME)) {
+        snprintf(w->detail, sizeof w->detail, "%.200s", w->name);
+        return MS_WHY_CERT_FOR;
+    }
+    *how = "verified for its own name";
+    return has & IS_CURRENT ? MS_WHY_NONE : MS_WHY_CERT_EXPIRED;
+}
+
 static enum ms_why judge(struct twin *w, const char **how)
 {
     struct tls_library *library = w->library;
@@ -498,13 +524,16 @@ static enum ms_why judge(struct twin *w, const char **how)
     if (F(library, gnutls_protocol_get_version)(w->handle) < p->version) {
         return MS_WHY_OLDER_TLS;
     }
-    if (F(library, gnutls_session_is_resumed)(w->handle)) {
+    if (!*w->name && F(library, gnutls_session_is_resumed)(w->handle)) {
         *how = "resumed";
         return MS_WHY_NONE;
     }
     const gnutls_datum *peers = F(library, gnutls_certificate_get_peers)(w->handle, &count);
     if (!peers || !count) {
         return MS_WHY_NO_CERT;
+    }
+    if (*w->name) {
+        return judge_other(w, peers, how);
     }
     if (peers->size == p->leaf.size && !memcmp(peers->data, p->leaf.data, p->leaf.size)) {
         *how = "same certificate";

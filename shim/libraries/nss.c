@@ -446,6 +446,9 @@ static enum ms_why make(struct twin *w, struct tls *t)
     static const unsigned char http1[] = "\x08http/1.1";
     struct tls_library *library = t->library;
     struct snapshot *p = t->captured;
+    if (*w->name) {
+        return MS_WHY_TWIN_OTHER_NAME; /* its programs verify by themselves, and later */
+    }
     tls_last = library;
     w->handle = make_session(library, p->model, w->fd);
     struct descriptor *fd = w->handle ? descriptor_of(w->handle) : NULL;

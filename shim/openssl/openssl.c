@@ -86,6 +86,7 @@
     F(void *, X509_VERIFY_PARAM_new, (void))                                                       \
     F(int, X509_VERIFY_PARAM_set1, (void *to, const void *from))                                   \
     F(void, X509_VERIFY_PARAM_free, (void *param))                                                 \
+    F(int, X509_VERIFY_PARAM_set1_host, (void *param, const char *name, size_t length))            \
     F(void, X509_VERIFY_PARAM_set_auth_level, (void *param, int level))                            \
     F(void *, X509_STORE_get_verify_cb, (const void *store))                                       \
     F(void *, X509_STORE_CTX_new, (void))                                                          \
@@ -635,10 +636,16 @@ static long verify_again(struct tls_library *library, const struct snapshot *p)
     return result;
 }
 
+static enum ms_needs needs(const struct tls *t);
+
 static enum ms_why make(struct twin *w, struct tls *t)
 {
     struct tls_library *library = t->library;
     struct snapshot *p = t->captured;
+    bool other = *w->name; /* who gets no word of what the program and its own server have agreed */
+    if (other && needs(t) != MS_NEEDS_NAME) {
+        return MS_WHY_TWIN_OTHER_NAME;
+    }
     void *context = F(library, SSL_CTX_new)(F(library, TLS_client_method)());
     if (!context) {
         return MS_WHY_OPENSSL_CONTEXT;
@@ -646,7 +653,8 @@ static enum ms_why make(struct twin *w, struct tls *t)
     w->context = context;
     F(library, SSL_CTX_set1_cert_store)(context, F(library, SSL_CTX_get_cert_store)(p->context));
     void *ssl = w->handle = F(library, SSL_new)(context);
-    if (!ssl || !F(library, SSL_set1_param)(ssl, p->parameters)) {
+    if (!ssl || !F(library, SSL_set1_param)(ssl, p->parameters)
+        || (other && !F(library, X509_VERIFY_PARAM_set1_host)(F(library, SSL_get0_param)(ssl), w->name, 0))) {
         return MS_WHY_OPENSSL_SESSION;
     }
     /* The judgement comes after the handshake; it is more than a chain, and a leaf that is the same needs none. */
@@ -663,19 +671,19 @@ static enum ms_why make(struct twin *w, struct tls *t)
     if (!set_choice(library, ssl, &p->choices.groups) || !set_choice(library, ssl, &p->choices.signatures)) {
         return MS_WHY_OPENSSL_LISTS;
     }
-    if (*p->name) {
-        F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, p->name);
+    if (other || *p->name) {
+        F(library, SSL_ctrl)(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, other ? w->name : p->name);
     }
     if (p->alpn) {
         static const unsigned char http1[] = "\x08http/1.1";
         TLS_REAL(library, SSL_set_alpn_protos)(ssl, http1, sizeof http1 - 1);
     }
-    if (p->certificate
+    if (p->certificate && !other
         && (F(library, SSL_use_certificate)(ssl, p->certificate) != 1 || F(library, SSL_use_PrivateKey)(ssl, p->key) != 1
             || (p->chain && F(library, SSL_ctrl)(ssl, SSL_CTRL_CHAIN, 1, p->chain) != 1))) {
         return MS_WHY_OPENSSL_CLIENT_CERT;
     }
-    void *session = F(library, SSL_SESSION_dup)(p->session);
+    void *session = other ? NULL : F(library, SSL_SESSION_dup)(p->session);
     if (session) {
         unsigned length = 0;
         const unsigned char *id = F(library, SSL_SESSION_get0_id_context)(session, &length);
@@ -782,6 +790,24 @@ static enum ms_why compare(struct twin *w, const struct snapshot *p, void *leaf,
     return MS_WHY_NONE;
 }
 
+/* Why the certificate of a server of another name is none that the program's own verification would take for that, or MS_WHY_NONE. */
+static enum ms_why judge_other(struct twin *w, void *leaf, const char **how)
+{
+    struct tls_library *library = w->library;
+    long result = F(library, SSL_get_verify_result)(w->handle);
+    unsigned has = merits(library, leaf, result, w->name);
+    if (!(has & VERIFIES)) {
+        snprintf(w->detail, sizeof w->detail, "%s", F(library, X509_verify_cert_error_string)(result));
+        return MS_WHY_CERT_BAD;
+    }
+    if (!(has & IS_FOR_NAME)) {
+        snprintf(w->detail, sizeof w->detail, "%.200s", w->name);
+        return MS_WHY_CERT_OTHER_NAME;
+    }
+    *how = "verified for its own name";
+    return has & IS_CURRENT ? MS_WHY_NONE : MS_WHY_CERT_EXPIRED;
+}
+
 static enum ms_why judge(struct twin *w, const char **how)
 {
     struct tls_library *library = w->library;
@@ -790,13 +816,16 @@ static enum ms_why judge(struct twin *w, const char **how)
     if (F(library, SSL_version)(ssl) < p->version) {
         return MS_WHY_OLDER_TLS;
     }
-    if (F(library, SSL_session_reused)(ssl)) {
+    if (!*w->name && F(library, SSL_session_reused)(ssl)) {
         *how = "resumed";
         return MS_WHY_NONE;
     }
     void *leaf = session ? F(library, SSL_SESSION_get0_peer)(session) : NULL;
     if (!leaf) {
         return MS_WHY_NO_CERT;
+    }
+    if (*w->name) {
+        return judge_other(w, leaf, how);
     }
     if (!F(library, X509_cmp)(leaf, p->leaf)) {
         *how = "same certificate";

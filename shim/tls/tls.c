@@ -382,6 +382,12 @@ static enum tls_outcome try_once(struct tls_data *data, tls_carry *carry, bool w
     if (t) {
         t->said = 0;
     }
+    if (w && writing && *w->name) {
+        errno = EPIPE; /* nothing goes to a server of another name: the program does as where its own has ended the connection */
+        data->outcome = TLS_BAD;
+        data->library->kind->say(data, true);
+        return data->outcome;
+    }
     if (w && w->framed && !writing) {
         data->outcome = call_library(data, read_framed);
         if (memory) {

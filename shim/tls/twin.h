@@ -21,6 +21,7 @@ struct twin {
     void *handle;            /* of the library; NULL: not made */
     void *context;           /* the kind's */
     int fd;                  /* -1 once it belongs to the stream */
+    char name[256];          /* the server's, where it is another than the session's; "": the same */
     uint32_t slot;
     uint64_t stream, id;
 

@@ -347,6 +347,7 @@ enum ms_why twin_fits(struct twin *w, const struct ms_position *position)
     }
     enum ms_why why = reframe_begin(&w->frame, position, &w->answer, &w->expected);
     w->framed = !why;
+    w->frame.alone = *w->name;
     return why;
 }
 

@@ -104,7 +104,7 @@ static struct twin *find(uint64_t stream, uint64_t id)
     return NULL;
 }
 
-static enum ms_why begin(struct stream *s, const struct ms_message *m, int fd)
+static enum ms_why begin(struct stream *s, const struct ms_message *m, int fd, const void *name, size_t length)
 {
     if (fd < 0) {
         return MS_WHY_NO_DESCRIPTOR;
@@ -130,6 +130,11 @@ static enum ms_why begin(struct stream *s, const struct ms_message *m, int fd)
     /* A request follows the end of the handshake at once; the program's own choice is copied at the hand-over. */
     int on = 1;
     REAL(setsockopt)(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (length >= sizeof w->name) {
+        free(w);
+        return MS_WHY_TWIN_OTHER_NAME;
+    }
+    memcpy(w->name, name, length);
     w->fd = fd;
     w->flow = -1;
     w->slot = m->slot;
@@ -148,7 +153,7 @@ void twin_message(struct stream *s, const struct ms_message *m, const void *data
     struct tls_frame frame;
     twin_begin_work(&frame);
     if (m->kind == MS_TWIN) {
-        enum ms_why why = begin(s, m, fd);
+        enum ms_why why = begin(s, m, fd, data, length);
         if (why) {
             if (fd >= 0) {
                 own_remove(fd);
