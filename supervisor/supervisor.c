@@ -85,7 +85,8 @@ static void work(int listener)
     struct epoll_event events[IN_A_ROW], calls = { .events = EPOLLIN };
     bool alone = false;
     while (!alone || carried_open()) {
-        int count = epoll_wait(carried_set, events, IN_A_ROW, sooner(relay_look(), carried_look()));
+        int halves = tls_look(); /* first: what it lets go on may have more to do */
+        int count = epoll_wait(carried_set, events, IN_A_ROW, sooner(halves, sooner(relay_look(), carried_look())));
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr) {
                 carried_event(events[i].data.ptr, events[i].events);
@@ -152,9 +153,10 @@ static void tell_authority(int channel)
 {
     static char text[64 << 10];
     const char *why = tls_open();
-    size_t length = !why && trust_write() ? trust_variables(text, sizeof text) : 0;
+    why = why ? why : trust_write();
+    size_t length = why ? 0 : trust_variables(text, sizeof text);
     if (!length) {
-        length = (size_t)snprintf(text, sizeof text, "!%s", why ? why : "its certificate cannot be written to a file");
+        length = (size_t)snprintf(text, sizeof text, "!%s", why ? why : "the environment has too much of certificates");
         tls_close();
     }
     send(channel, text, length, MSG_NOSIGNAL);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,6 +31,12 @@
 /* A program that looks at certificates by itself, after the handshake, ends the connection without having said anything within this time. */
 #define SECOND_LOOK_NS 1000000000LL
 
+/* The rest of a ClientHello is waited for so long: it comes over loopback, at once, if it is one. */
+#define HALF_NS 500000000LL
+
+/* So much is read of what an end sends behind its close_notify, to find its FIN. */
+#define SURPLUS (64 << 10)
+
 enum tls_state {
     TLS_LOOKS,    /* at what comes first */
     TLS_ASKS,     /* the server, for its handshake */
@@ -49,7 +56,14 @@ struct tls {
     bool server_closes, server_closed; /* close_notify has come from the server; has been passed on */
     bool program_closed;    /* the same, to the server, of the program's end */
     int64_t answered;       /* when its handshake was over */
+    bool exhausted;         /* the server's connection has failed, and nothing of what came before is left */
+    size_t surplus[2];      /* what has come behind close_notify, from the program and from the server */
+    struct carried *of;
+    int64_t half_since;     /* when the first octets of a ClientHello came; 0: it is not waited for */
+    struct tls *earlier, *later; /* of those that are, in the order in which they came */
 };
+
+static struct tls *first_half, *last_half;
 
 static void *client_context;
 static unsigned char *buffer;
@@ -143,12 +157,33 @@ const char *tls_open(void)
     return authority_open(prepare);
 }
 
+static void wait_for_rest(struct tls *t)
+{
+    if (!t->half_since) {
+        t->half_since = now_ns();
+        t->earlier = last_half;
+        *(last_half ? &last_half->later : &first_half) = t;
+        last_half = t;
+    }
+}
+
+static void wait_no_more(struct tls *t)
+{
+    if (t->half_since) {
+        *(t->earlier ? &t->earlier->later : &first_half) = t->later;
+        *(t->later ? &t->later->earlier : &last_half) = t->earlier;
+        t->earlier = t->later = NULL;
+        t->half_since = 0;
+    }
+}
+
 void tls_end(struct carried *c)
 {
     struct tls *t = c->tls;
     if (!t) {
         return;
     }
+    wait_no_more(t);
     if (t->program) {
         openssl.SSL_set_ex_data(t->program, 0, NULL);
         openssl.SSL_free(t->program);
@@ -218,10 +253,22 @@ static void address_text(const union address *a, char *text, size_t size)
     inet_ntop(a->any.sa_family == AF_INET || address_is_mapped(a) ? AF_INET : AF_INET6, from, text, (socklen_t)size);
 }
 
+/* FIN has come: epoll has told so already, in one with the octets before it. */
+static bool has_ended(const struct end *end)
+{
+    struct pollfd about = { end->fd, POLLRDHUP, 0 };
+    struct timespec now = { 0 };
+    return syscall(SYS_ppoll, &about, 1, &now, NULL, 8) > 0;
+}
+
 /* A ClientHello is there. */
 static enum step greeted(struct carried *c, const struct hello *hello)
 {
     struct tls *t = c->tls;
+    wait_no_more(t);
+    if (has_ended(&c->program)) {
+        return pass(c, MS_WHY_NONE); /* what it has sent is for the server, and nobody waits for an answer */
+    }
     t->named = hello->name[0];
     t->offers = hello->http_1;
     if (t->named) {
@@ -236,7 +283,7 @@ static enum step greeted(struct carried *c, const struct hello *hello)
     if (!authority_has_room()) {
         return pass(c, MS_WHY_TLS_ROOM);
     }
-    if (!hello->ordinary || (hello->protocols && !hello->http_1) || !authority_context(t->host)) {
+    if (!hello->ordinary || (hello->protocols && !hello->http_1) || !authority_may(t->host)) {
         return pass(c, MS_WHY_TLS_OFFER);
     }
     if (!set_up_server(c)) {
@@ -269,7 +316,11 @@ static enum step look(struct carried *c)
         return pass(c, MS_WHY_NONE); /* no handshake */
     }
     if (n < 5 || n < 5 + (octets[3] << 8 | octets[4])) {
-        return n < RECORD ? STEP_DONE : pass(c, MS_WHY_TLS_OFFER);
+        if (n == RECORD) {
+            return pass(c, MS_WHY_TLS_OFFER);
+        }
+        wait_for_rest(c->tls);
+        return STEP_DONE;
     }
     hello_read(&hello, octets, (size_t)n);
     return hello.complete ? greeted(c, &hello) : pass(c, MS_WHY_TLS_OFFER);
@@ -385,8 +436,7 @@ static enum step put_end(struct carried *c, struct way *w)
 {
     struct tls *t = c->tls;
     bool down = w == &c->down, *told = down ? &t->server_closed : &t->program_closed;
-    char octets[256];
-    ssize_t n;
+    ssize_t n = 0;
     if (!*told && (!down || t->server_closes)) {
         openssl.ERR_clear_error();
         errno = 0;
@@ -396,9 +446,11 @@ static enum step put_end(struct carried *c, struct way *w)
         }
         *told = true;
     }
-    while ((n = syscall(SYS_recvfrom, w->from->fd, octets, sizeof octets, MSG_DONTWAIT, NULL, NULL)) > 0) { /* what comes after it is nothing (RFC 8446 §6.1) */
+    /* What comes after it is nothing (RFC 8446 §6.1); an end that goes on with that is left to itself. */
+    while (t->surplus[down] < SURPLUS && (n = syscall(SYS_recvfrom, w->from->fd, buffer, CONTENT, MSG_DONTWAIT, NULL, NULL)) > 0) {
+        t->surplus[down] += (size_t)n;
     }
-    if (!n || errno != EAGAIN) {
+    if (n >= 0 || errno != EAGAIN) {
         relay_pass_end(c, w);
     }
     return STEP_DONE;
@@ -435,7 +487,8 @@ static enum step get(struct carried *c, struct way *w, size_t *done)
     }
     switch (outcome(from, n)) {
     case OUTCOME_WAITS:
-        return STEP_DONE;
+        c->tls->exhausted = c->error;
+        return c->error ? STEP_MORE : STEP_DONE;
     case OUTCOME_ENDED:
         w->ended = true;
         if (w == &c->up) {
@@ -447,6 +500,8 @@ static enum step get(struct carried *c, struct way *w, size_t *done)
     default:
         if (w == &c->up) {
             look_whether_refused(c);
+        } else {
+            c->tls->exhausted = true;
         }
         return relay_failed(c, w->from, errno);
     }
@@ -459,8 +514,11 @@ static enum step carry_way(struct carried *c, struct way *w)
         if (w->rest_length && (step = put_rest(c, w)) != STEP_MORE) {
             return step;
         }
-        if (c->error) {
-            return w == &c->up ? STEP_DONE : relay_pass_failure(c);
+        if (c->error && w == &c->up) {
+            return STEP_DONE; /* nobody takes it any more; what the server has said before is still to be read */
+        }
+        if (c->error && (w->ended || c->tls->exhausted)) {
+            return relay_pass_failure(c);
         }
         if (w->ended) {
             return put_end(c, w);
@@ -498,6 +556,15 @@ enum step tls_carry(struct carried *c)
     return step;
 }
 
+int tls_look(void)
+{
+    int64_t now = now_ns();
+    while (first_half && now - first_half->half_since >= HALF_NS) {
+        pass(first_half->of, MS_WHY_NONE);
+    }
+    return first_half ? (int)((first_half->half_since + HALF_NS - now) / 1000000) + 1 : -1;
+}
+
 enum step tls_event(struct carried *c, struct end *end, uint32_t events)
 {
     struct tls *t = c->tls;
@@ -523,6 +590,7 @@ bool tls_begin(struct carried *c)
     if (!c->tls) {
         return false;
     }
+    c->tls->of = c;
     setsockopt(c->server.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset); /* as relay_begin has it */
     setsockopt(c->program.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     relay_event(&c->program, 0);

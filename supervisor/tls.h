@@ -37,6 +37,9 @@ enum step tls_event(struct carried *c, struct end *end, uint32_t events);
 /* Carries octets of one that is, as far as that goes. */
 enum step tls_carry(struct carried *c);
 
+/* Those of which half a ClientHello has come are not waited for for ever. Milliseconds until the next look; -1: never. */
+int tls_look(void);
+
 /* It is over: its descriptors are still open. */
 void tls_end(struct carried *c);
 

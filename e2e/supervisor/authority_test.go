@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -246,10 +247,44 @@ func TestTLSLooksAsItWouldNatively(t *testing.T) {
 	serve("8111", plain, talk(func(c *tls.Conn) { c.NetConn().(*net.TCPConn).SetLinger(0) }))
 	serve("8112", plain, func(*tls.Conn) {})
 	n.Answer(t, n.Content(), "8113", answerHTTP)
+	serve("8114", plain, func(c *tls.Conn) { // has enough of an upload, and says so
+		io.ReadFull(c, make([]byte, 1<<20))
+		io.WriteString(c, strings.Repeat("too much\n", 400))
+		c.NetConn().(*net.TCPConn).SetLinger(0)
+	})
+	n.Answer(t, n.Content(), "8115", func(c net.Conn) { // takes what comes first for all
+		got, _ := c.Read(make([]byte, 100))
+		fmt.Fprint(c, got)
+		io.Copy(io.Discard, c)
+	})
+	var left atomic.Int64 // connections that have ended
+	n.Answer(t, n.Content(), "8116", func(c net.Conn) {
+		defer left.Add(1)
+		io.Copy(io.Discard, c)
+	})
+	n.Answer(t, n.Content(), "8117", func(c net.Conn) {
+		for end := time.Now().Add(10 * time.Second); left.Load() < 100 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Fprint(c, left.Swap(0))
+	})
+	serve("8118", plain, func(c *tls.Conn) { // goes on behind its end
+		io.WriteString(c, "all there is")
+		c.CloseWrite()
+		for piece := make([]byte, 1<<20); ; {
+			if _, err := c.NetConn().Write(piece); err != nil {
+				return
+			}
+		}
+	})
 
 	args := []string{goProgram(t, "secured", "testdata/secured.go"), n.Content(), own, good.Leaf.SerialNumber.String()}
+	large := filepath.Join(folder, "large.pem")
+	if pem, err := os.ReadFile(authority); err != nil || os.WriteFile(large, append([]byte(strings.Repeat(strings.Repeat("much", 15)+"\n", 5<<20/61)), pem...), 0o644) != nil {
+		t.Fatal(err)
+	}
 	trusting := func(p *lab.Program) *lab.Program {
-		p.Env = append(p.Env, "SSL_CERT_FILE="+authority)
+		p.Env = append(p.Env, "SSL_CERT_FILE="+large)
 		return p
 	}
 	native := trusting(l.Command(args...)).Run()

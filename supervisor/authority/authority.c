@@ -106,17 +106,26 @@ size_t authority_certificate(char *pem, size_t size)
 
 unsigned long authority_hash(void) { return openssl.X509_subject_name_hash(authority); }
 
-/* A certificate for the host alone. Names come out of a ClientHello: what is no name does not get into a certificate. */
+static bool is_address(const char *host)
+{
+    unsigned char address[16];
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+bool authority_may(const char *host)
+{
+    size_t length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+    return is_address(host) || (length && !host[length]);
+}
+
+/* A certificate for the host alone. */
 static void *issue(const char *host)
 {
     char name[HELLO_NAME + 8];
-    unsigned char address[16];
-    bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-    size_t length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-    if (!is_address && (host[length] || !length)) {
+    if (!authority_may(host)) {
         return NULL;
     }
-    snprintf(name, sizeof name, "%s:%s", is_address ? "IP" : "DNS", host);
+    snprintf(name, sizeof name, "%s:%s", is_address(host) ? "IP" : "DNS", host);
     void *certificate = begin(servers_key, strlen(host) > 64 ? "server" : host, 7); /* ub-common-name of RFC 5280 is 64 */
     bool done = certificate && openssl.X509_set_issuer_name(certificate, openssl.X509_get_subject_name(authority))
         && extend(certificate, authority, BASIC_CONSTRAINTS, "critical,CA:FALSE")

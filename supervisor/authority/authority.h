@@ -22,6 +22,9 @@ unsigned long authority_hash(void);
 /* Whether there is room for another connection: OpenSSL keeps what is secret of each handshake in the locked memory as well. */
 bool authority_has_room(void);
 
+/* Whether a certificate can be made for a host. Names come out of a ClientHello: what is no name does not get into one. */
+bool authority_may(const char *host);
+
 /* The SSL_CTX of sessions with programs that mean this host; it may be another one at the next call. NULL: out of memory. */
 void *authority_context(const char *host);
 

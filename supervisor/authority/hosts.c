@@ -12,11 +12,14 @@
 #define PASSED 1024
 #define SESSIONS 64
 
-static struct {
-    char host[HELLO_NAME];
-    unsigned why;
-} passed[PASSED];
-static unsigned passed_next;
+/* Those that a program has refused are by themselves: servers that do not verify, of which there may be any number, do not push them out. */
+static struct list {
+    struct {
+        char host[HELLO_NAME];
+        unsigned why;
+    } at[PASSED];
+    unsigned next;
+} refused, passed;
 
 static struct {
     char host[HELLO_NAME];
@@ -25,21 +28,28 @@ static struct {
 } sessions[SESSIONS];
 static unsigned sessions_next;
 
-unsigned hosts_why_passed(const char *host)
+static unsigned why_in(const struct list *list, const char *host)
 {
     for (unsigned i = 0; i < PASSED; i++) {
-        if (passed[i].why && !strcmp(passed[i].host, host)) {
-            return passed[i].why;
+        if (list->at[i].why && !strcmp(list->at[i].host, host)) {
+            return list->at[i].why;
         }
     }
     return MS_WHY_NONE;
 }
 
+unsigned hosts_why_passed(const char *host)
+{
+    unsigned why = why_in(&refused, host);
+    return why ? why : why_in(&passed, host);
+}
+
 void hosts_pass(const char *host, unsigned why)
 {
+    struct list *list = why == MS_WHY_TLS_REFUSED ? &refused : &passed;
     if (!hosts_why_passed(host)) {
-        strcpy(passed[passed_next % PASSED].host, host);
-        passed[passed_next++ % PASSED].why = why;
+        strcpy(list->at[list->next % PASSED].host, host);
+        list->at[list->next++ % PASSED].why = why;
     }
 }
 

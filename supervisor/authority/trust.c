@@ -16,10 +16,12 @@
 #include "authority.h"
 #include "openssl.h"
 
-/* More is not looked at of a file of certificates. */
-#define BUNDLE_MAX (4 << 20)
+/* A file of certificates that is larger is none: all of it has to be there, or a program would miss what it trusts. */
+#define BUNDLE_MAX (64 << 20)
+#define BUNDLE_PIECE (1 << 20)
 
 static char folder[PATH_MAX - 64];
+static bool too_large; /* a file of certificates was */
 
 /* Variables that name a file of certificates. Those that replace what a program trusts by itself get the system's, too. */
 static const struct {
@@ -92,19 +94,30 @@ static bool put(int to, const void *octets, size_t count)
     return true;
 }
 
-/* A file's octets, to be freed; NULL: it is not there. */
-static char *contents(const char *path, size_t *size)
+/* A file's octets, to be freed; NULL: it is not there. False: there are too many. */
+static bool contents(const char *path, char **octets, size_t *size)
 {
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    char *octets = fd >= 0 ? malloc(BUNDLE_MAX) : NULL;
+    size_t room = 0;
+    ssize_t n = fd < 0 ? 0 : 1;
+    *octets = NULL;
     *size = 0;
-    for (ssize_t n; octets && *size < BUNDLE_MAX && (n = read(fd, octets + *size, BUNDLE_MAX - *size)) > 0;) {
-        *size += (size_t)n;
+    while (n > 0) {
+        if (*size == room) {
+            char *more = room < BUNDLE_MAX ? realloc(*octets, room += BUNDLE_PIECE) : NULL;
+            if (!more) {
+                break;
+            }
+            *octets = more;
+        }
+        n = read(fd, *octets + *size, room - *size);
+        *size += n > 0 ? (size_t)n : 0;
     }
     if (fd >= 0) {
         close(fd);
     }
-    return octets;
+    too_large = too_large || n > 0;
+    return n <= 0;
 }
 
 static const char *system_bundle(void)
@@ -121,10 +134,11 @@ static const char *system_bundle(void)
 static bool write_bundle(const char *name, const char *others)
 {
     char own[4096];
+    char *octets;
     size_t size, length = authority_certificate(own, sizeof own);
-    char *octets = contents(others, &size);
+    bool whole = contents(others, &octets, &size);
     int to = open(path_of(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    bool done = to >= 0 && length && put(to, octets ? octets : "", size) && put(to, "\n", size ? 1 : 0) && put(to, own, length);
+    bool done = whole && to >= 0 && length && put(to, octets ? octets : "", size) && put(to, "\n", size ? 1 : 0) && put(to, own, length);
     free(octets);
     if (to >= 0) {
         close(to);
@@ -203,7 +217,8 @@ static bool write_java(void)
     unsigned char digest[64];
     unsigned length = 0;
     size_t size, own_size = authority_certificate(own, sizeof own);
-    char *system = contents(system_bundle(), &size);
+    char *system;
+    bool whole = contents(system_bundle(), &system, &size);
     struct store s = { 0 };
     add(&s, word, sizeof word - 1);
     size_t start = s.count;
@@ -212,7 +227,8 @@ static bool write_java(void)
     add_number(&s, 0, 4);
     uint32_t count = add_certificates(&s, own, own_size, system ? add_certificates(&s, system, size, 0) : 0);
     free(system);
-    if (!s.octets || s.count < start + 12) {
+    if (!whole || !s.octets || s.count < start + 12) {
+        free(s.octets);
         return false;
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -245,14 +261,14 @@ static const char *hash_name(void)
     return name;
 }
 
-bool trust_write(void)
+const char *trust_write(void)
 {
     bool done = write_bundle("authority.pem", NULL) && write_bundle("system.pem", system_bundle()) && write_java();
     for (size_t i = 0; done && i < NAMED; i++) {
         const char *others = set_to(named[i].name);
         done = is_by_folder(i) ? write_bundle(hash_name(), NULL) : !others || write_bundle(named[i].name, others);
     }
-    return done;
+    return done ? NULL : too_large ? "a file of certificates has more than 64 MB" : "its certificate cannot be written to a file";
 }
 
 __attribute__((format(printf, 4, 5))) static bool set(char *text, size_t size, size_t *at, const char *format, ...)

@@ -11,8 +11,8 @@
 /* Makes the folder of those files, which only this user may enter. NULL, or why it cannot. */
 const char *trust_open(void);
 
-/* Writes them. */
-bool trust_write(void);
+/* Writes them. NULL, or why that cannot be. */
+const char *trust_write(void);
 
 /* What is to be set, each as "NAME=value" and a NUL. The octets; 0 where they do not fit. */
 size_t trust_variables(char *text, size_t size);

@@ -82,6 +82,91 @@ func resumes(port string, version uint16) {
 	}
 }
 
+// keeps resumes a session, after connections that have failed for many other names at another port.
+func keeps(port, other string) {
+	c := &tls.Config{ServerName: name(port), ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+	for i := range 2 {
+		get(&http.Client{Transport: &http.Transport{TLSClientConfig: c.Clone(), DisableKeepAlives: true}}, port, "/film.mkv", nil)
+		for j := 0; i == 0 && j < 80; j++ {
+			bad, err := dial(other, &tls.Config{ServerName: fmt.Sprint("bad-", j, ".files.example")})
+			if err == nil {
+				fmt.Println(other, "is good")
+				bad.Close()
+			}
+		}
+	}
+}
+
+// uploads sends more than the server wants, and reads what it says to that.
+func uploads(port string) {
+	c, err := dial(port, &tls.Config{})
+	if err != nil {
+		fmt.Println(port, why(err))
+		return
+	}
+	n, err := io.Copy(struct{ io.Writer }{c}, io.LimitReader(new(numbers), 256<<20))
+	said, end := io.ReadAll(c)
+	fmt.Println(port, "uploads", n == 256<<20, err != nil, len(said), end != nil)
+	c.Close()
+}
+
+// begins sends what may become a ClientHello, and waits for an answer.
+func begins(port string) {
+	c, err := net.Dial("tcp", net.JoinHostPort(address, port))
+	if err != nil {
+		fmt.Println(port, why(err))
+		return
+	}
+	c.Write([]byte{22, 3, 1})
+	answer := make([]byte, 1)
+	_, err = c.Read(answer)
+	fmt.Printf("%s begins %q %v\n", port, answer, why(err))
+	c.Close()
+}
+
+// recorder is a connection that takes what is written, and brings nothing.
+type recorder struct {
+	net.Conn
+	written []byte
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.written = append(r.written, p...)
+	return len(p), nil
+}
+func (r *recorder) Read([]byte) (int, error) { return 0, io.EOF }
+
+// leaves makes many connections that end as soon as they have said what they want, and asks at another port whether the server knows.
+func leaves(port, other string) {
+	var hello recorder
+	tls.Client(&hello, &tls.Config{ServerName: name(port)}).Handshake()
+	for range 100 {
+		c, err := net.Dial("tcp", net.JoinHostPort(address, port))
+		if err != nil {
+			fmt.Println(port, why(err))
+			return
+		}
+		c.Write(hello.written)
+		c.Close()
+	}
+	c, _ := net.Dial("tcp", net.JoinHostPort(address, other))
+	said, err := io.ReadAll(c)
+	fmt.Println(port, "leaves", string(said), err)
+}
+
+// ignores reads to the end of a server that goes on behind it, and speaks to others before it closes the connection.
+func ignores(port, other string) {
+	c, err := dial(port, &tls.Config{})
+	if err != nil {
+		fmt.Println(port, why(err))
+		return
+	}
+	said, err := io.ReadAll(c)
+	fmt.Println(port, string(said), err)
+	get(plain(other), other, "/film.mkv", nil)
+	c.Close()
+}
+
 // asks sends a request, and awaits the answer's first octet.
 func asks(c *tls.Conn) {
 	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", c.ConnectionState().ServerName)
@@ -202,7 +287,12 @@ func main() {
 		talks(port)
 	}
 	crowds("8101")
+	keeps("8101", "8105")
+	uploads("8114")
+	leaves("8116", "8117")
+	ignores("8118", "8101")
 	get(plain("8113"), "8113", "/film.mkv", nil) // plain HTTP
+	begins("8115")
 }
 
 // numbers is content.
