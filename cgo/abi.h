@@ -56,6 +56,9 @@ enum ms_guard {
 /* The longest representation, in octets, that all of what has been received of it proves. */
 #define MS_WHOLE_MAX (8 << 20)
 
+/* Octets of each content's beginning that are kept with its tail: what says how the rest is to be read. */
+#define MS_BEGINNING 4096
+
 enum ms_keep {
     MS_KEEP_NEVER,  /* there was no memory for it */
     MS_KEEP_CHEAP,  /* while its copies are hardly felt */
@@ -81,6 +84,8 @@ struct ms_counters {
      */
     _Atomic uint32_t tail_size;
     _Atomic uint64_t tail_at, tail_from, tail_end;
+    /* So many of the content's first octets stand behind those, at tails[tail_at + tail_size], and stay: MS_BEGINNING at most. */
+    _Atomic uint32_t beginning;
     /* The digest of the exchange's content up to the octet digest_at (shim/framing/digest.h), where one is made (ms_shared.digest_keys). */
     _Atomic uint64_t digest_at, digest[2];
     /* An exchange that the core has not been told of: twice its number, plus 1 once it is over; 0 none. MS_ASK has it told. */

@@ -71,6 +71,11 @@ static size_t ms_tail(struct ms_shared *shared, const uint8_t *tails, uint32_t s
 	if (!tails || !size || atomic_load(&c->exchange) != exchange)
 		return 0;
 	const uint8_t *ring = tails + atomic_load(&c->tail_at);
+	if (end <= atomic_load(&c->beginning)) {
+		uint64_t n = end < limit ? end : limit;
+		memcpy(to, ring + size + (end - n), n);
+		return atomic_load(&c->exchange) == exchange ? n : 0;
+	}
 	uint64_t from = atomic_load(&c->tail_from), received = atomic_load(&c->received);
 	if (received < end || from >= end)
 		return 0;

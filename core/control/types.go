@@ -49,6 +49,8 @@ type Session struct {
 	Kept       bool        `json:"kept,omitempty"` // a person wants it to stay, and its program to be held for as long as it takes
 	// Objects are those that its process has received whole, on this connection and others; nil where there are none yet.
 	Objects *Objects `json:"objects,omitempty"`
+	// Play is how far the film is that its process is handed, where that is known: MPEG-TS, or fragmented MP4.
+	Play *Play `json:"play,omitempty"`
 	// Paths feed it together; none where its own connection alone does.
 	Paths []Path `json:"paths,omitempty"`
 }
@@ -63,6 +65,12 @@ type Objects struct {
 type Object struct {
 	URL    string `json:"url"`
 	Octets int64  `json:"octets"` // of content
+}
+
+// Play is content in play time.
+type Play struct {
+	HandedS float64  `json:"handed_s"`           // that the process has been handed, of the film's segments so far
+	BufferS *float64 `json:"buffer_s,omitempty"` // of that, what a player has still to play; nil while it leaves octets unread
 }
 
 // Path is one of several that feed a session together.

@@ -15,7 +15,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -34,10 +33,11 @@ import (
 	"midstream/core/manager"
 	"midstream/core/netmon"
 	"midstream/core/objects"
+	"midstream/core/owner"
+	"midstream/core/playtime"
 	"midstream/core/reach"
 	"midstream/core/resolve"
 	"midstream/core/sampler"
-	"midstream/core/smallfile"
 	"midstream/core/standby"
 )
 
@@ -83,6 +83,7 @@ type Controller struct {
 	standbys standby.Count
 	detours  *detour.Detours
 	objects  objects.Lists
+	films    playtime.Clock
 
 	lost    sync.Once // a message to the shim
 	mu      sync.Mutex
@@ -93,7 +94,7 @@ type Controller struct {
 func New(ch Channel, shim Shim, pid int, cfg *config.Config, wrong error, logger zerolog.Logger) *Controller {
 	c := &Controller{
 		pid:     pid,
-		command: command(),
+		command: owner.Command(),
 		config:  cfg,
 		wrong:   wrong,
 		channel: ch,
@@ -154,24 +155,6 @@ func (c *Controller) serveControl() {
 	if err := control.NewServer(c).Serve(listener); err != nil {
 		c.log.Error().Err(err).Msg("the control socket failed")
 	}
-}
-
-// command returns the program's command line, for lists.
-func command() string {
-	b, err := smallfile.Read("/proc/self/cmdline")
-	if err != nil {
-		return ""
-	}
-	return commandLine(b)
-}
-
-func commandLine(b []byte) string {
-	words := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
-	line := strings.Join(words, " ")
-	if len(line) > 512 {
-		line = line[:512]
-	}
-	return strings.ToValidUTF8(line, "?")
 }
 
 // Run handles the shim's messages until the channel ends. True: the shim has ended it.

@@ -149,7 +149,7 @@ func (s *Stream) Need() manager.Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := manager.Stream{
-		ID: s.name(), PID: s.c.pid, Command: s.owner.command, Interface: s.iface, Server: s.server.String(),
+		ID: s.name(), PID: s.c.pid, Command: s.owner.Command, Interface: s.iface, Server: s.server.String(),
 		Length: -1, Why: s.why().Error(),
 	}
 	n.Movable = n.Why == ""
@@ -162,6 +162,9 @@ func (s *Stream) Need() manager.Stream {
 	if e != nil {
 		n.URL = e.URL(s.opened.Peer.String())
 		n.Length, n.Received = e.Length(), e.Received()
+		if play := s.play(e); play != nil {
+			n.Buffer = play.BufferS
+		}
 	}
 	n.Host, n.Port = s.c.reach.Host(s.place(), e.Asks())
 	if k := len(s.history); k > 0 {
@@ -181,7 +184,7 @@ func (s *Stream) excluded(e *exchange.Exchange) reason.Reason {
 		length = e.Length()
 	}
 	host, port := s.c.reach.Host(s.place(), e.Asks())
-	return sessions.Excluded(s.owner.command, host, port, length)
+	return sessions.Excluded(s.owner.Command, host, port, length)
 }
 
 // pointless reports whether nothing could ever be done for a stream: there is nowhere to move it, and failures are not

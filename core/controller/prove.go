@@ -79,7 +79,7 @@ func (s *Stream) OverServers(ctx context.Context, e *exchange.Exchange, d resume
 func (s *Stream) Prove(ctx context.Context, e *exchange.Exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
 	of := resume.Offsets(s.Asker(e))
 	if l := e.Live(); l != nil {
-		of = &resume.Live{HTTP: s.Asker(e), Stream: l.Stream, Stands: l.Stands, Gaps: s.c.config.Live.Allows(s.owner.command)}
+		of = &resume.Live{HTTP: s.Asker(e), Stream: l.Stream, Stands: l.Stands, Gaps: s.c.config.Live.Allows(s.owner.Command)}
 	}
 	return resume.Obtain(ctx, finder{s, e}, of, conn, q)
 }

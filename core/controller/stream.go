@@ -3,6 +3,7 @@ package controller
 
 import (
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"midstream/core/exchange"
 	"midstream/core/guard"
 	"midstream/core/migration"
+	"midstream/core/owner"
+	"midstream/core/playtime"
 	"midstream/core/reason"
 	"midstream/core/standby"
 	"midstream/core/together"
@@ -30,7 +33,7 @@ type Stream struct {
 	id     uint64
 	slot   uint32
 	opened channel.Opening
-	owner  owner
+	owner  owner.Owner
 
 	// turn is about who may change what is on the descriptor.
 	turn *turn.Turn
@@ -67,7 +70,7 @@ type Stream struct {
 
 func newStream(c *Controller, m channel.Message, o channel.Opening) *Stream {
 	s := &Stream{
-		c: c, id: m.Stream, slot: m.Slot, opened: o, owner: c.ownerOf(o),
+		c: c, id: m.Stream, slot: m.Slot, opened: o, owner: owner.Of(o, c.pid, c.command),
 		changed:    make(chan struct{}),
 		server:     o.Peer,
 		local:      o.Local,
@@ -112,7 +115,7 @@ func (s *Stream) message(kind channel.Kind) channel.Message {
 }
 
 func (s *Stream) publish(kind, text string, fields map[string]any) {
-	s.c.Publish(control.Event{At: control.Now(), Kind: kind, PID: s.owner.pid, Session: s.name(), Text: text, Fields: fields})
+	s.c.Publish(control.Event{At: control.Now(), Kind: kind, PID: s.owner.PID, Session: s.name(), Text: text, Fields: fields})
 }
 
 // handle takes the shim's messages, in order.
@@ -150,6 +153,9 @@ func (s *Stream) handle(m channel.Message) {
 		} else if m.Flags&channel.Last != 0 {
 			e.EndHead(channel.Phase(m.A), m.B)
 			s.c.detours.Redirected(e, s.opened.Peer.String())
+			if playtime.Of(e.Response, e.URL("")) {
+				guard.Go(func() { playtime.Follow(e, &s.c.films, s.film(e)) })
+			}
 			movable := e.Why().None()
 			if movable && (e.Live() != nil || s.c.detours.Are(e, s.opened.Peer.String())) {
 				s.c.shim.Keep(s.slot, s.id, true) // nothing else will prove that another server has the same
@@ -234,7 +240,7 @@ func (s *Stream) done(m channel.Message) {
 		s.countObjects(m.Exchange - 1)
 		s.received = m.Exchange
 		url := e.URL(s.opened.Peer.String())
-		n := s.c.objects.Add(s.owner.pid, url, m.A)
+		n := s.c.objects.Add(s.owner.PID, url, m.A)
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
 		s.publish(control.EventDone, "received all of "+url, map[string]any{"received": m.A, "objects": n})
 		break
@@ -248,7 +254,7 @@ func (s *Stream) done(m channel.Message) {
 // countObjects takes that so many exchanges of the stream's are over, of some of which the core has not been told. With s.mu.
 func (s *Stream) countObjects(over uint64) {
 	if over > s.received {
-		s.c.objects.Count(s.owner.pid, int64(over-s.received))
+		s.c.objects.Count(s.owner.PID, int64(over-s.received))
 		s.received = over
 	}
 }
@@ -323,12 +329,12 @@ func (s *Stream) session() control.Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := control.Session{
-		ID: s.name(), PID: s.owner.pid, FD: s.owner.fd, Command: s.owner.command, Via: s.owner.via,
+		ID: s.name(), PID: s.owner.PID, FD: s.owner.FD, Command: s.owner.Command, Via: s.owner.Via,
 		Interface: s.iface, Server: s.server.String(),
 		State: control.StateIdle, Why: s.why().Error(),
 		Migrations: append([]control.Migration(nil), s.history...),
 		Paths:      paths,
-		Objects:    s.c.objects.Of(s.owner.pid),
+		Objects:    s.c.objects.Of(s.owner.PID),
 	}
 	if needed := s.tls.Needed(s.c.config.TLS.Identity == config.IdentityIssuer); out.Why == "" {
 		if out.Movable = true; needed != "" {
@@ -345,7 +351,7 @@ func (s *Stream) session() control.Session {
 	}
 	if e != nil {
 		out.URL = e.URL(s.opened.Peer.String())
-		out.Received = e.Received()
+		out.Received, out.Play = e.Received(), s.play(e)
 		if n := e.Length(); n >= 0 {
 			out.Length = &n
 		}
@@ -359,6 +365,20 @@ func (s *Stream) session() control.Session {
 		out.State = control.StateDone
 	}
 	return out
+}
+
+// film names the film that an exchange is of: two processes that a supervisor carries may play the same.
+func (s *Stream) film(e *exchange.Exchange) string {
+	return strconv.Itoa(s.owner.PID) + " " + e.URL(s.opened.Peer.String())
+}
+
+// play is how it stands, nil where that is not known. With s.mu.
+func (s *Stream) play(e *exchange.Exchange) *control.Play {
+	unread := time.Duration(0)
+	if s.flow.Unread {
+		unread = time.Since(s.flow.Heard)
+	}
+	return s.c.films.Describe(s.film(e), unread)
 }
 
 // remember notes a migration. With s.mu.

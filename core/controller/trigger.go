@@ -67,3 +67,17 @@ func (c *Controller) Migrate(ctx context.Context, p control.MigrateParams) (cont
 
 // What a migration's record says asked for it.
 const triggerPerson = "request"
+
+// of leaves those of a process among streams; 0, or this process itself, means all.
+func (c *Controller) of(pid int, streams []*Stream) []*Stream {
+	if pid == 0 || pid == c.pid {
+		return streams
+	}
+	var chosen []*Stream
+	for _, s := range streams {
+		if s.owner.PID == pid {
+			chosen = append(chosen, s)
+		}
+	}
+	return chosen
+}

@@ -31,6 +31,9 @@ func (r *Request) immovable() reason.Reason {
 	if _, _, err := r.Range(); err == ErrSeveralRanges {
 		return reason.SeveralRanges.Alone()
 	}
+	if field := TimeRange(r.Fields); field != "" {
+		return reason.TimeRange.With(field)
+	}
 	if scheme := r.connectionScheme(); scheme != "" {
 		return reason.AuthScheme.With(scheme)
 	}
@@ -50,6 +53,20 @@ func (r *Request) immovable() reason.Reason {
 		}
 	}
 	return reason.Reason{}
+}
+
+// TimeRange returns the name of a field that counts in play time, "" if there is none: the server makes what it sends for that then, and
+// nobody has said that it comes out the same again (DLNA's guidelines, part 1, 7.5.4.3.2.24; npt is RFC 7826 §4.4.2).
+func TimeRange(fields []Field) string {
+	for _, f := range fields {
+		if f.Is("TimeSeekRange.dlna.org") || f.Is("PlaySpeed.dlna.org") {
+			return f.Name
+		}
+		if unit, _, _ := strings.Cut(f.Value, "="); f.Is("Range") && strings.EqualFold(strings.TrimSpace(unit), "npt") {
+			return "Range: npt"
+		}
+	}
+	return ""
 }
 
 // BoundToConnection reports whether the request authenticates its connection, not only itself: then no later

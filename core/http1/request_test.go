@@ -63,6 +63,8 @@ func TestOnlySafeRepeatableRequestsAreMovable(t *testing.T) {
 		{"POST / HTTP/1.1", "GET"},
 		{"get / HTTP/1.1", "GET"},
 		{"GET / HTTP/1.1\r\nRange: bytes=0-1,4-5", "several ranges"},
+		{"GET / HTTP/1.1\r\nTimeSeekRange.dlna.org: npt=30.0-", "a place in time (TimeSeekRange.dlna.org)"},
+		{"GET / HTTP/1.1\r\nRange: NPT = 30.0-", "a place in time (Range: npt)"},
 		{"GET / HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=4-5", "several ranges"},
 		{"GET / HTTP/1.1\r\nExpect: 100-continue", "Expect"},
 		{"GET / HTTP/1.1\r\nContent-Length: 3", "content"},

@@ -50,21 +50,22 @@ type Manager interface {
 
 // Stream is what the manager is told of a stream: what it needs, and what it could do with another interface.
 type Stream struct {
-	ID        string  `json:"id"`
-	PID       int     `json:"pid"`
-	Command   string  `json:"command"`
-	URL       string  `json:"url"`
-	Host      string  `json:"host"`
-	Port      uint16  `json:"port"`
-	Interface string  `json:"interface"`
-	Server    string  `json:"server"`
-	Active    bool    `json:"active"`   // an exchange is under way
-	Length    int64   `json:"length"`   // octets of content, -1 where unknown
-	Received  int64   `json:"received"` // octets of content so far
-	Rate      float64 `json:"rate"`     // of arrival, bit/s; 0 where unknown
-	Movable   bool    `json:"movable"`
-	Why       string  `json:"why"`            // why it is not movable
-	Held      bool    `json:"held,omitempty"` // a person asked for the interface that it is on
+	ID        string   `json:"id"`
+	PID       int      `json:"pid"`
+	Command   string   `json:"command"`
+	URL       string   `json:"url"`
+	Host      string   `json:"host"`
+	Port      uint16   `json:"port"`
+	Interface string   `json:"interface"`
+	Server    string   `json:"server"`
+	Active    bool     `json:"active"`           // an exchange is under way
+	Length    int64    `json:"length"`           // octets of content, -1 where unknown
+	Received  int64    `json:"received"`         // octets of content so far
+	Rate      float64  `json:"rate"`             // of arrival, bit/s; 0 where unknown
+	Buffer    *float64 `json:"buffer,omitempty"` // s of play time that a player has still to play; nil where unknown
+	Movable   bool     `json:"movable"`
+	Why       string   `json:"why"`            // why it is not movable
+	Held      bool     `json:"held,omitempty"` // a person asked for the interface that it is on
 	// Moved is when it changed its interface last, zero if never.
 	Moved time.Time `json:"moved"`
 }

@@ -154,10 +154,14 @@ func (v *view) session(s Stream) *policy.Variables {
 	if !s.Moved.IsZero() {
 		age = v.at.Sub(s.Moved).Seconds()
 	}
+	buffer := math.NaN()
+	if s.Buffer != nil {
+		buffer = *s.Buffer
+	}
 	with.Session = &policy.Session{
 		Interface: s.Interface, Server: s.Server, Host: s.Host, Port: float64(s.Port), URL: s.URL, Command: s.Command,
 		Length: policy.Known(s.Length), Received: float64(s.Received), Remaining: policy.Known(s.Remaining()),
-		Rate: policy.Measured(s.Rate), PID: float64(s.PID), Age: age,
+		Rate: policy.Measured(s.Rate), Buffer: buffer, PID: float64(s.PID), Age: age,
 	}
 	return &with
 }

@@ -44,6 +44,7 @@ type Session struct {
 	Received  float64 `expr:"received"`  // octets
 	Remaining float64 `expr:"remaining"` // octets; NaN where unknown
 	Rate      float64 `expr:"rate"`      // bit/s; NaN where unknown
+	Buffer    float64 `expr:"buffer"`    // s that a player has still to play; NaN where unknown
 	PID       float64 `expr:"pid"`
 	Age       float64 `expr:"age"` // s since it moved last; NaN if never
 }
@@ -52,7 +53,7 @@ type Session struct {
 var (
 	noInterface = Interface{Congestion: math.NaN(), RTT: math.NaN(), Loss: math.NaN(), Throughput: math.NaN(), Cost: math.NaN(), Signal: math.NaN(), Age: math.NaN()}
 	noSession   = Session{Port: math.NaN(), Length: math.NaN(), Received: math.NaN(), Remaining: math.NaN(), Rate: math.NaN(),
-		PID: math.NaN(), Age: math.NaN()}
+		Buffer: math.NaN(), PID: math.NaN(), Age: math.NaN()}
 )
 
 // named is the interface of that name.

@@ -123,6 +123,7 @@ const (
 	NotGet
 	Expect
 	RequestContent
+	TimeRange
 	SeveralRanges
 	AuthScheme
 	AuthBound
@@ -361,6 +362,7 @@ var reasons = [...]struct {
 	NotGet:               {RetryNo, "only GET requests can be moved"},
 	Expect:               {RetryNo, "the request carries an expectation (Expect)"},
 	RequestContent:       {RetryNo, "the request has content of its own"},
+	TimeRange:            {RetryNo, "it asks for a place in time (%s), which no server repeats octet for octet"},
 	SeveralRanges:        {RetryNo, "the request asks for several ranges"},
 	AuthScheme:           {RetryNo, "the authentication (%s) is bound to the connection"},
 	AuthBound:            {RetryNo, "the authentication is bound to the connection"},

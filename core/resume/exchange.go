@@ -51,6 +51,9 @@ func (e *Exchange) Least() int64 {
 // Locate finds out which octets of which representation the response carries. It says why the exchange cannot be continued, if it
 // cannot.
 func (e *Exchange) Locate() reason.Reason {
+	if field := http1.TimeRange(e.Response.Fields); field != "" {
+		return reason.TimeRange.With(field)
+	}
 	switch e.Response.Status {
 	case 200:
 		if e.Framing.Kind == http1.Length {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -85,7 +86,7 @@ func sessions(e *environment, asJSON, wide bool) int {
 	if wide {
 		width = 0
 	}
-	return e.flush(append(sessionTable(list, width), client.Objects(list, wide)...), status)
+	return e.flush(slices.Concat(sessionTable(list, width), client.Playing(list), client.Objects(list, wide)), status)
 }
 
 // sessionTable writes the sessions for people; width 0 means that nothing is shortened.

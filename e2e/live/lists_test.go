@@ -109,6 +109,10 @@ func (p *player) frames() (all []string) {
 // listed is what `sessions --json` says of a process beside what all tests look at.
 type listed struct {
 	lab.Session
+	Play *struct {
+		HandedS float64  `json:"handed_s"`
+		BufferS *float64 `json:"buffer_s"`
+	}
 	Objects *struct {
 		Count int64
 		Last  []struct {
@@ -144,9 +148,16 @@ func TestPlayersOfListsDecodeAllFrames(t *testing.T) {
 	for _, k := range kinds {
 		all, like = append(all, play(t, l.Midstream, k[0], web, k[1])), append(like, play(t, l.Command, k[0], root+"/", k[1]))
 	}
+	timed := map[string]bool{}
 	l.Await("all to be in the middle of segments", lab.Patience, func() bool {
 		amid := map[int]bool{}
 		for _, s := range sessions(t, l) {
+			if first := filepath.Base(s.URL); s.Play != nil && s.Received > 100_000 && (first == "hls0.ts" || first == "chunk-stream0-00001.m4s") {
+				timed[filepath.Ext(first)] = timed[filepath.Ext(first)] || s.Play.HandedS > 0.3
+				if s.Play.HandedS > 2*float64(s.Received)/float64(*s.Length)+0.5 { // a segment has two seconds
+					t.Errorf("%s: %.1f s of %d octets", s.URL, s.Play.HandedS, s.Received)
+				}
+			}
 			if amid[s.PID] = amid[s.PID] || s.amid(); s.amid() && !strings.HasPrefix(s.Objects.Last[0].URL, web) {
 				t.Errorf("%+v", s)
 			}
@@ -163,6 +174,9 @@ func TestPlayersOfListsDecodeAllFrames(t *testing.T) {
 		}
 		return true
 	})
+	if len(timed) < 2 || !timed[".ts"] || !timed[".m4s"] {
+		t.Errorf("play time was known of %v", timed)
+	}
 	servers["wlan0"].Kill()
 	servers["wlan0"].Restart()
 	for i, p := range all {

@@ -159,6 +159,7 @@ static bool begin_response(struct stream *s)
     atomic_store(&s->counters->head, 0);
     atomic_store(&s->counters->tail_from, 0);
     atomic_store(&s->counters->tail_end, 0);
+    atomic_store(&s->counters->beginning, 0);
     digest_start(s->counters);
     s->in.digest_keys = shared.digest_keys;
     s->in.digest = atomic_load_explicit(&shared.digest_keys[0], memory_order_relaxed) ? s->counters : NULL;

@@ -315,6 +315,11 @@ static void keep(const struct framing *f, const uint8_t *octets, size_t count)
     uint64_t at = f->content;
     atomic_store_explicit(&c->tail_end, at + count, memory_order_relaxed);
     atomic_thread_fence(memory_order_release); /* who reads an octet written below sees tail_end, too */
+    if (at < MS_BEGINNING && atomic_load_explicit(&c->beginning, memory_order_relaxed) == at) {
+        size_t n = MS_BEGINNING - at < count ? MS_BEGINNING - at : count;
+        memcpy(ring + size + at, octets, n);
+        atomic_store_explicit(&c->beginning, (uint32_t)(at + n), memory_order_release);
+    }
     if (count > size) {
         octets += count - size;
         at += count - size;

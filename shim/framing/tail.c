@@ -8,7 +8,9 @@
 
 #include <sys/mman.h>
 
-#define TAILS_ALL ((size_t)TAILS_LARGE * TAIL_SIZE + (size_t)(MS_SLOTS - TAILS_LARGE) * TAIL_SIZE_MANY)
+#define LARGE ((size_t)TAIL_SIZE + MS_BEGINNING)
+#define SMALL ((size_t)TAIL_SIZE_MANY + MS_BEGINNING)
+#define TAILS_ALL (TAILS_LARGE * LARGE + (MS_SLOTS - TAILS_LARGE) * SMALL)
 
 static _Atomic(uint8_t *) tails;
 
@@ -38,8 +40,8 @@ static bool find_place(struct ms_counters *counters)
     uint32_t number = atomic_fetch_add(&count, 1);
     bool large = number < TAILS_LARGE;
     size_t size = large ? TAIL_SIZE : TAIL_SIZE_MANY;
-    size_t at = large ? (size_t)number * TAIL_SIZE : (size_t)TAILS_LARGE * TAIL_SIZE + (size_t)(number - TAILS_LARGE) * TAIL_SIZE_MANY;
-    if (!memory || at + size > TAILS_ALL || mprotect(memory + at, size, PROT_READ | PROT_WRITE)) {
+    size_t at = large ? number * LARGE : TAILS_LARGE * LARGE + (number - TAILS_LARGE) * SMALL;
+    if (!memory || at + size + MS_BEGINNING > TAILS_ALL || mprotect(memory + at, size + MS_BEGINNING, PROT_READ | PROT_WRITE)) {
         return false;
     }
     atomic_store(&counters->tail_at, at);
