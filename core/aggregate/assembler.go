@@ -26,6 +26,8 @@ type Way interface {
 	// Request returns the head that asks for octets first to last (inclusive) of the representation, nil where it cannot be
 	// written any more. It is overwritten once it has been sent, for it may hold credentials.
 	Request(first, last int64) []byte
+	// Foreign reports whether it leads to another URL of which somebody says that it has the content: its entity tags say nothing.
+	Foreign() bool
 }
 
 // PathOptions are one path's.

@@ -246,6 +246,8 @@ func (w way) Dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", w.to.listener.Addr().String())
 }
 
+func (w way) Foreign() bool { return false }
+
 func (w way) Request(first, last int64) []byte {
 	return fmt.Appendf(nil, "GET /file HTTP/1.1\r\nHost: example\r\nRange: bytes=%d-%d\r\n\r\n", first, last)
 }

@@ -409,7 +409,7 @@ func (f *feeder) prove(w *wire) (rtt time.Duration, err error) {
 		if n > 0 && !bytes.Equal(octets, o.Known[len(o.Known)-n:][:to-first]) {
 			return 0, &refusal{why: "the server's content is another one", out: true}
 		}
-		v := answer.Validators()
+		v := f.validators(answer)
 		compared := int64(0)
 		if to == o.KnownEnd {
 			compared = int64(n)
@@ -685,9 +685,18 @@ func (f *feeder) await(w *wire) (*http1.Response, error) {
 	return nil, fmt.Errorf("the connection ended: %w", err)
 }
 
+// validators are those of an answer, without what names another URL's content only (RFC 9110 §8.8.1).
+func (f *feeder) validators(answer *http1.Response) http1.Validators {
+	v := answer.Validators()
+	if f.way.Foreign() {
+		v.ETag, v.Weak, v.LastModifiedStrong = "", false, false
+	}
+	return v
+}
+
 // still says why an answer is not of the content that its server was proved to have: behind one address there may be several.
 func (f *feeder) still(w *wire, answer *http1.Response) error {
-	v := answer.Validators()
+	v := f.validators(answer)
 	if alike(v, *w.place.proved.Load()) || f.a.o.Prove(v, 0) == nil {
 		return nil
 	}

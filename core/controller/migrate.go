@@ -197,7 +197,7 @@ func (s *Stream) Record(ctx context.Context, from control.End, to, trigger strin
 	if s.resumed >= 0 {
 		m.StallMS = control.Milliseconds(s.resumed)
 	}
-	s.iface, s.local, s.server = to, o.Conn.Local(), o.Conn.Remote()
+	s.iface, s.local, s.server, s.foreign = to, o.Conn.Local(), o.Conn.Remote(), o.Foreign
 	s.keepWord(to, trigger)
 	// A failure that is known by now is the new connection's: that of the old one was forgotten with the hand-over.
 	if s.pair != nil {

@@ -24,6 +24,9 @@ func (s *Stream) Place() reach.Place {
 // place is Place. With s.mu.
 func (s *Stream) place() reach.Place {
 	p := reach.Place{Interface: s.iface, Server: s.server, Peer: s.opened.Peer, Domain: s.opened.Domain, Protocol: s.opened.Protocol}
+	if s.foreign {
+		p.Server = p.Peer // nothing of the program's name is sought where another one's server is
+	}
 	if s.tls != nil {
 		p.Secure, p.Tunnel = true, s.tls.Tunnel
 	}

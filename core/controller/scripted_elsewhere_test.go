@@ -86,6 +86,9 @@ func TestPlacesElsewhereOfAScriptedShim(t *testing.T) {
 			if !x.moves {
 				p.readAll(film)
 			}
+			if at := p.stream().Place().Server; at != p.w.networks[0].addr {
+				t.Errorf("the program's own server is sought at %v", at)
+			}
 			if n := p.w.networks[0].requests(); len(n) > 0 {
 				t.Errorf("the old server was asked for %v", n[0].URL)
 			}

@@ -58,6 +58,7 @@ type Stream struct {
 	// Where it is.
 	iface         string
 	server, local netip.AddrPort
+	foreign       bool // server is of another name
 	migrating     bool
 	history       []control.Migration
 

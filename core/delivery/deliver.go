@@ -82,7 +82,7 @@ func Rest(ctx context.Context, s Stream, e *exchange.Exchange, r *resume.Rest, w
 	if r.Gap {
 		how = control.DeliveryGap
 	}
-	return &Outcome{Conn: r.Conn, Offset: put.Position.Received, How: how, Resumes: true}, nil
+	return &Outcome{Conn: r.Conn, Offset: put.Position.Received, How: how, Resumes: true, Foreign: r.To.Elsewhere.URL != ""}, nil
 }
 
 // relayed describes the exchange for a relay.

@@ -51,6 +51,7 @@ type Outcome struct {
 	Offset  int64      // content octets that the program had been handed
 	How     string     // control.DeliveryDirect and the like
 	Resumes bool       // the program will read on: a stall is to be reported
+	Foreign bool       // the server is of another name than the program's
 }
 
 // Unmoved is the shim's refusal of a hand-over.

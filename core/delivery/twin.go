@@ -46,7 +46,7 @@ func restOfTwin(ctx context.Context, s Stream, e *exchange.Exchange, r *resume.R
 	if !reusable && how == control.DeliveryReframed {
 		s.RenewAfter(e)
 	}
-	return &Outcome{Conn: r.Conn, Offset: position.Received, How: how, Resumes: true}, nil
+	return &Outcome{Conn: r.Conn, Offset: position.Received, How: how, Resumes: true, Foreign: r.To.Elsewhere.URL != ""}, nil
 }
 
 // restartTwin is the end of Restart for a stream that carries TLS: the program has had so many octets of the head, and is

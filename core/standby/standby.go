@@ -54,6 +54,8 @@ type Stream interface {
 	// Connect makes a connection to a server of the candidate's; alike: to an address of the present one's family only, where it is to be
 	// another server than that.
 	Connect(ctx context.Context, c Candidate, e *exchange.Exchange, alike bool) (*dial.Conn, resume.Destination, error)
+	// Elsewhere are other places at which the exchange's content is said to be.
+	Elsewhere(e *exchange.Exchange) []elsewhere.Place
 	// News is closed when the host's networks have changed.
 	News() <-chan struct{}
 	// UnlessOver waits for one of the channels, or limit; false when the exchange is over, or is not to be recovered any more.
@@ -192,18 +194,26 @@ func (k *Keeper) TakeTo(d resume.Destination) *dial.Conn {
 }
 
 // candidates are those for a standby, the best first: another server over another interface is there whatever fails, then comes any over
-// another interface, then another one over the stream's own.
-func (k *Keeper) candidates() (list []Candidate) {
+// another interface, what is elsewhere over one, and another one over the stream's own. Who has only been named by a server is not connected
+// to before that is needed.
+func (k *Keeper) candidates(e *exchange.Exchange) (list []Candidate) {
 	if k.mode == config.StandbyNever {
 		return nil
 	}
 	own, _ := k.s.Where()
 	order := k.s.Order()
+	var others []Candidate
 	for _, iface := range order {
 		if iface != own && (k.mode == config.StandbyAlways || !k.s.Costs(iface, own)) {
 			list = append(list, Candidate{Interface: iface, Other: true}, Candidate{Interface: iface})
+			for _, place := range k.s.Elsewhere(e) {
+				if !place.ByServer {
+					others = append(others, Candidate{Interface: iface, Elsewhere: place})
+				}
+			}
 		}
 	}
+	list = append(list, others...)
 	if slices.Contains(order, own) {
 		list = append(list, Candidate{Interface: own, Other: true})
 	}
@@ -245,7 +255,7 @@ func (k *Keeper) Keep(e *exchange.Exchange) {
 	pause := firstRenewal
 	for !e.Over() {
 		news := k.s.News()
-		list := k.candidates()
+		list := k.candidates(e)
 		begun := time.Now()
 		b, err := k.open(e, list)
 		if b == nil {
@@ -296,7 +306,7 @@ func (k *Keeper) stays(e *exchange.Exchange, b *connection, then []Candidate) bo
 		stirred := b.stirred
 		k.mu.Unlock()
 		news := k.s.News()
-		if !k.stands(b, then) {
+		if !k.stands(e, b, then) {
 			return true
 		}
 		if !k.s.UnlessOver(e, news, stirred, time.Hour) {
@@ -307,8 +317,8 @@ func (k *Keeper) stays(e *exchange.Exchange, b *connection, then []Candidate) bo
 
 // stands reports whether the standby is there, and none is better of which nothing was known then; otherwise it is given up. One that is
 // needed is not.
-func (k *Keeper) stands(b *connection, then []Candidate) bool {
-	now := k.candidates()
+func (k *Keeper) stands(e *exchange.Exchange, b *connection, then []Candidate) bool {
+	now := k.candidates(e)
 	at := slices.Index(now, b.candidate)
 	good := at >= 0 && !slices.ContainsFunc(now[:at], func(c Candidate) bool { return !slices.Contains(then, c) })
 	recovering := k.s.Recovering()

@@ -17,6 +17,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/dial"
 	"midstream/core/digest"
+	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/resume"
 )
@@ -37,6 +38,7 @@ type stream struct {
 	order      []string
 	costly     string
 	recovering bool
+	places     []elsewhere.Place
 	news       chan struct{}
 }
 
@@ -91,6 +93,8 @@ func (s *stream) Connect(ctx context.Context, c Candidate, _ *exchange.Exchange,
 	conn, err := dial.Race(ctx, dial.Candidates(to), to, dial.Options{})
 	return conn, resume.Destination{Interface: c.Interface, Host: "a.example", Port: 80}, err
 }
+
+func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place { return s.places }
 
 func (s *stream) UnlessOver(_ *exchange.Exchange, a, b <-chan struct{}, limit time.Duration) bool {
 	select {
@@ -233,18 +237,19 @@ func TestOneThatIsNeededStays(t *testing.T) {
 
 func TestWhereOneIsKept(t *testing.T) {
 	own := Candidate{Interface: "wlan0", Other: true}
+	mirror, named := elsewhere.Place{URL: "http://mirror.example/"}, elsewhere.Place{URL: "http://named.example/", ByServer: true}
 	for _, x := range []struct {
 		mode   config.Standby
 		costly string
 		want   []Candidate
 	}{
-		{config.StandbyAuto, "", []Candidate{{Interface: "wwan0", Other: true}, {Interface: "wwan0"}, own}},
+		{config.StandbyAuto, "", []Candidate{{Interface: "wwan0", Other: true}, {Interface: "wwan0"}, {Interface: "wwan0", Elsewhere: mirror}, own}},
 		{config.StandbyAuto, "wwan0", []Candidate{own}},
-		{config.StandbyAlways, "wwan0", []Candidate{{Interface: "wwan0", Other: true}, {Interface: "wwan0"}, own}},
+		{config.StandbyAlways, "wwan0", []Candidate{{Interface: "wwan0", Other: true}, {Interface: "wwan0"}, {Interface: "wwan0", Elsewhere: mirror}, own}},
 		{config.StandbyNever, "", nil},
 	} {
-		k := New(&stream{costly: x.costly, order: []string{"wlan0", "wwan0"}}, x.mode, &Count{})
-		if got := k.candidates(); !slices.Equal(got, x.want) {
+		k := New(&stream{costly: x.costly, order: []string{"wlan0", "wwan0"}, places: []elsewhere.Place{mirror, named}}, x.mode, &Count{})
+		if got := k.candidates(nil); !slices.Equal(got, x.want) {
 			t.Errorf("%s, %q: %v", x.mode, x.costly, got)
 		}
 	}

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"midstream/core/aggregate"
-	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/control"
@@ -25,7 +23,6 @@ import (
 	"midstream/core/reason"
 	"midstream/core/relay"
 	"midstream/core/resume"
-	"midstream/core/twin"
 )
 
 const (
@@ -79,7 +76,15 @@ type together struct {
 	names  []string // interfaces, of the paths
 	before float64  // octets a second that came before
 
+	foreign sync.Map // of connections: they lead to another name than the program's
+
 	parting atomic.Bool // another connection is about to take their place, or has
+}
+
+// isForeign reports whether the connection leads to another name than the program's, to which nothing of the program's is to go.
+func (t *together) isForeign(conn *dial.Conn) bool {
+	_, is := t.foreign.Load(conn)
+	return is
 }
 
 // now returns what feeds from several networks, nil where one does, and when they are to: a person's word, or the configuration's.
@@ -290,6 +295,7 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 	for i, w := range ways {
 		o.Paths = append(o.Paths, aggregate.PathOptions{Way: w, Rules: rules[i]})
 		t.names = append(t.names, w.to.Interface)
+		w.all = t
 	}
 	o.Note = func(n aggregate.Note) {
 		f.s.Log().Debug().Str("interface", t.names[n.Path]).Msg(n.What)
@@ -346,7 +352,7 @@ func (f *Feeding) enter(ctx context.Context, e *exchange.Exchange, t *together, 
 		src.Rest = func() (*dial.Conn, bool) {
 			rest, reusable := t.Rest()
 			conn, _ := rest.(*dial.Conn)
-			return conn, reusable
+			return conn, reusable && !t.isForeign(conn)
 		}
 	}
 	return delivery.Several(f.s, e, put, src, to), nil
@@ -409,7 +415,7 @@ func (f *Feeding) alone(ctx context.Context, t *together, why string) error {
 		return resume.ErrAgain
 	}
 	t.Part()
-	f.s.Record(ctx, from, t.names[best], triggerAlone+why, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed})
+	f.s.Record(ctx, from, t.names[best], triggerAlone+why, &delivery.Outcome{Conn: own, Offset: at - e.First, How: control.DeliveryRelayed, Foreign: t.isForeign(own)})
 	return nil
 }
 
@@ -428,62 +434,10 @@ func (f *Feeding) ways(e *exchange.Exchange, own string) (ways []*wayTo, rules [
 		settings := f.config.Interfaces[iface]
 		rule := aggregate.PathRules{Need: iface != own && f.s.Costs(iface, own), Cap: settings.Cap / 8, Share: settings.Share}
 		for range f.config.Aggregate.Connections {
-			ways, rules = append(ways, &wayTo{s: f.s, e: e, to: to}), append(rules, rule)
+			ways, rules = append(ways, &wayTo{s: f.s, e: e, to: to, request: e.Request, own: iface == own}), append(rules, rule)
 		}
 	}
 	return ways, rules, nil
-}
-
-// wayTo is a path's way to a server. It implements aggregate.Way.
-type wayTo struct {
-	s     Stream
-	e     *exchange.Exchange
-	to    resume.Destination
-	ready *dial.Conn // the first connection, if it has been made already
-}
-
-func (w *wayTo) Interface() string { return w.to.Interface }
-
-func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
-	if conn := w.ready; conn != nil {
-		w.ready = nil
-		return conn, nil
-	}
-	conn, err := w.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return conn, nil
-}
-
-// connect makes a connection to a server that may be asked now.
-func (w *wayTo) connect(ctx context.Context) (*dial.Conn, error) {
-	conn, err := twin.Flow(connect(ctx, func(ctx context.Context) (*dial.Conn, error) { return w.s.Open(ctx, w.to) }))
-	if err != nil {
-		return nil, fmt.Errorf("no connection: %w", err)
-	}
-	if until := w.e.Budget.Until(budget.PlaceOf(w.to.Interface, conn)); time.Now().Before(until) {
-		conn.Reset()
-		return nil, errors.New("the server wants not to be asked for now")
-	}
-	return conn, nil
-}
-
-// Refused has whoever else asks for the exchange wait as well.
-func (w *wayTo) Refused(conn net.Conn, status int, after time.Duration) {
-	if c, ok := conn.(*dial.Conn); ok {
-		w.e.Budget.Refuse(budget.PlaceOf(w.to.Interface, c), reason.Answered.With(status), after)
-	}
-}
-
-func (w *wayTo) Request(first, last int64) []byte {
-	form := w.to.Form
-	form.Lasting = last < w.e.Last // the connection that brings the end may become the program's, which knows what it has asked for
-	octets := http1.ResumeRequest(w.e.Request, first, last, "", form)
-	if octets == nil || w.e.Complete(octets) != nil {
-		return nil
-	}
-	return octets
 }
 
 // Paths says what each path does; nil where one network feeds the stream. It is not called with the stream's lock.
