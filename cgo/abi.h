@@ -140,6 +140,7 @@ enum ms_kind {
                       (IPv4 as ::ffff:a.b.c.d) */
     MS_DNS,        /* a DNS response the program received on a socket of its own. data: RFC 1035 §4 */
     MS_TRAILER_OCTETS, /* octets of a trailer section whose end the program has not yet been handed */
+    MS_DIALOGUE, /* octets of an FTP control connection; a: 1 the program's, 0 its server's */
     MS_STIRS, /* the program was handed octets after a second or more without; only where `guard` is set */
 
     /* From the shim, of TLS; b is the twin's number where there is one. */
@@ -223,6 +224,8 @@ struct ms_opened {
     int32_t protocol; /* IPPROTO_TCP or IPPROTO_MPTCP */
     struct sockaddr_in6 peer, local; /* or a sockaddr_in in the same place */
     int32_t carried_pid, carried_fd; /* the process that the connection is made for, and its descriptor; 0: this one */
+    uint32_t dialogue; /* it is an FTP control connection */
+    uint64_t control;  /* the stream of the FTP control connection whose data connection it is, 0: it is none */
 };
 
 /* Exactly where the program stands in the response, for a relay that has to continue its framing. */
@@ -289,6 +292,8 @@ struct ms_handover {
     struct ms_answer answer; /* MS_SESSION: what it brings */
     uint32_t reframed; /* MS_SESSION: its answer is to be delivered in the framing that the program has begun to read */
     uint32_t anywhere; /* MS_IN_HEAD: wherever in it the program stands */
+    uint32_t device;   /* of an FTP control connection: over which interface its next data connections lead, 0: as the program says, */
+    struct sockaddr_in6 server; /* and to which host; or a sockaddr_in in the same place */
 };
 
 struct ms_info {

@@ -101,6 +101,7 @@ libcurl4-openssl-dev curl-config
 ffmpeg         ffmpeg
 lftp           lftp
 icecast2       icecast2
+vsftpd         vsftpd
 mptcpize       mptcpize
 busybox        busybox
 tcl            tclsh

@@ -3,7 +3,7 @@
 # What a folder needs of one behind it is declared in its own header, and defined there: above.h in process/, stream/ and wait/, stream/over.h.
 cd "$(dirname "$0")" || exit 1
 status=0
-behind='process framing network stream wait call tls twins finding libraries openssl handover hooks'
+behind='process framing network stream ftp wait call tls twins finding libraries openssl handover hooks'
 for folder in $behind; do
 	behind=${behind#"$folder"}
 	behind=${behind# }

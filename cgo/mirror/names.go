@@ -4,7 +4,7 @@ package main
 import "strings"
 
 // words are written otherwise than with a capital at their beginning.
-var words = map[string]string{"TLS": "TLS", "HTTP": "HTTP", "BIO": "BIO", "WR": "WR", "RD": "RD", "FD": "FD", "DNS": "DNS", "LF": "LF", "CR": "CR",
+var words = map[string]string{"TLS": "TLS", "HTTP": "HTTP", "BIO": "BIO", "WR": "WR", "RD": "RD", "FD": "FD", "FTP": "FTP", "DNS": "DNS", "LF": "LF", "CR": "CR",
 	"RTT": "RTT", "RTTVAR": "RTTVar"}
 
 // camel makes a Go name of a C one: TLS_ENDED becomes TLSEnded.

@@ -27,7 +27,8 @@ const (
 	Name          Kind = 12
 	DNS           Kind = 13
 	TrailerOctets Kind = 14
-	Stirs         Kind = 15
+	Dialogue      Kind = 15
+	Stirs         Kind = 16
 	TLS           Kind = 24
 	TwinReady     Kind = 25
 	TwinFailed    Kind = 26
@@ -171,9 +172,11 @@ type wireOpening struct {
 	Local      [28]byte // struct sockaddr_in6
 	CarriedPid int32
 	CarriedFD  int32
+	Dialogue   uint32
+	Control    uint64
 }
 
-const wireOpeningSize = 76
+const wireOpeningSize = 88
 
 // encode writes it to b, which is long enough.
 func (w *wireOpening) encode(b []byte) {
@@ -185,6 +188,8 @@ func (w *wireOpening) encode(b []byte) {
 	copy(b[40:], w.Local[:])
 	order.PutUint32(b[68:], uint32(w.CarriedPid))
 	order.PutUint32(b[72:], uint32(w.CarriedFD))
+	order.PutUint32(b[76:], uint32(w.Dialogue))
+	order.PutUint64(b[80:], uint64(w.Control))
 }
 
 // decode reads it from b, which is long enough.
@@ -197,6 +202,8 @@ func (w *wireOpening) decode(b []byte) {
 	copy(w.Local[:], b[40:])
 	w.CarriedPid = int32(order.Uint32(b[68:]))
 	w.CarriedFD = int32(order.Uint32(b[72:]))
+	w.Dialogue = uint32(order.Uint32(b[76:]))
+	w.Control = uint64(order.Uint64(b[80:]))
 }
 
 // wirePosition is struct ms_position.
@@ -324,9 +331,11 @@ type wireHandover struct {
 	Answer   wireAnswer
 	Reframed uint32
 	Anywhere uint32
+	Device   uint32
+	Server   [28]byte // struct sockaddr_in6
 }
 
-const wireHandoverSize = 80
+const wireHandoverSize = 112
 
 // encode writes it to b, which is long enough.
 func (w *wireHandover) encode(b []byte) {
@@ -343,6 +352,8 @@ func (w *wireHandover) encode(b []byte) {
 	w.Answer.encode(b[56:])
 	order.PutUint32(b[72:], uint32(w.Reframed))
 	order.PutUint32(b[76:], uint32(w.Anywhere))
+	order.PutUint32(b[80:], uint32(w.Device))
+	copy(b[84:], w.Server[:])
 }
 
 // decode reads it from b, which is long enough.
@@ -360,4 +371,6 @@ func (w *wireHandover) decode(b []byte) {
 	w.Answer.decode(b[56:])
 	w.Reframed = uint32(order.Uint32(b[72:]))
 	w.Anywhere = uint32(order.Uint32(b[76:]))
+	w.Device = uint32(order.Uint32(b[80:]))
+	copy(w.Server[:], b[84:])
 }

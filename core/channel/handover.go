@@ -1,6 +1,8 @@
 // What a hand-over is to be: struct ms_handover.
 package channel
 
+import "net/netip"
+
 // What is enum ms_what: what is put on the descriptor.
 type What uint32
 
@@ -34,6 +36,10 @@ type Handover struct {
 	Whole    bool  // it is that to the request itself: its trailer section is that of the response
 	Reframed bool  // of a Session: its answer is to be delivered in the framing that the program has begun to read
 	Anywhere bool  // in the head, wherever in it the program stands
+
+	// Of an FTP control connection: over which interface its next data connections lead, 0: as the program says, and to which host.
+	Device int
+	Server netip.AddrPort
 }
 
 // Encode returns it as the data of an Arm message.
@@ -46,7 +52,10 @@ func (h Handover) Encode() []byte {
 		What: uint32(h.What), Place: uint32(h.Place), When: uint32(h.When), Former: uint32(h.Former),
 		At: h.At, Until: h.Until, Chunk: uint64(h.Chunk), Sent: h.Sent, Twin: uint64(h.Twin),
 		Answer:   wireAnswer{Left: h.Left, Longer: number(h.Longer), Whole: number(h.Whole)},
-		Reframed: number(h.Reframed), Anywhere: number(h.Anywhere),
+		Reframed: number(h.Reframed), Anywhere: number(h.Anywhere), Device: uint32(h.Device),
+	}
+	if h.Server.IsValid() {
+		w.Server = putName(h.Server)
 	}
 	w.encode(b)
 	return b
@@ -66,7 +75,7 @@ func ParseHandover(b []byte) (Handover, error) {
 		What: What(w.What), Place: Place(w.Place), When: When(w.When), Former: Former(w.Former),
 		At: w.At, Until: w.Until, Chunk: int64(w.Chunk), Sent: w.Sent, Twin: int64(w.Twin),
 		Left: w.Answer.Left, Longer: w.Answer.Longer != 0, Whole: w.Answer.Whole != 0,
-		Reframed: w.Reframed != 0, Anywhere: w.Anywhere != 0,
+		Reframed: w.Reframed != 0, Anywhere: w.Anywhere != 0, Device: int(w.Device), Server: parseName(w.Server),
 	}, nil
 }
 

@@ -68,6 +68,9 @@ type Opening struct {
 	Peer, Local netip.AddrPort
 	// ForPID and ForFD are the process that the connection is made for, and its descriptor; 0: it is the process's own.
 	ForPID, ForFD int
+	// Dialogue: it is an FTP control connection. Control is the stream of the one whose data connection it is, 0: it is none.
+	Dialogue bool
+	Control  uint64
 }
 
 // ParseOpening reads the data of an Opened message.
@@ -78,14 +81,14 @@ func ParseOpening(b []byte) (Opening, error) {
 	var w wireOpening
 	w.decode(b)
 	return Opening{FD: int(w.FD), Domain: int(w.Domain), Protocol: int(w.Protocol), Peer: parseName(w.Peer), Local: parseName(w.Local),
-		ForPID: int(w.CarriedPid), ForFD: int(w.CarriedFD)}, nil
+		ForPID: int(w.CarriedPid), ForFD: int(w.CarriedFD), Dialogue: w.Dialogue != 0, Control: w.Control}, nil
 }
 
 // Encode returns it as a message's data.
 func (o Opening) Encode() []byte {
 	b := make([]byte, wireOpeningSize)
 	w := wireOpening{FD: int32(o.FD), Domain: int32(o.Domain), Protocol: int32(o.Protocol), Peer: putName(o.Peer), Local: putName(o.Local),
-		CarriedPid: int32(o.ForPID), CarriedFD: int32(o.ForFD)}
+		CarriedPid: int32(o.ForPID), CarriedFD: int32(o.ForFD), Dialogue: number(o.Dialogue), Control: o.Control}
 	w.encode(b)
 	return b
 }

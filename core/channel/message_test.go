@@ -38,7 +38,7 @@ func TestStructuresAreReadAsTheyWereWritten(t *testing.T) {
 
 // A message may be of any length: none is read beyond its end.
 func FuzzDecode(f *testing.F) {
-	whole := make([]byte, headerSize+wireInfoSize)
+	whole := make([]byte, headerSize+max(wireInfoSize, wireOpeningSize))
 	for _, n := range []int{0, headerSize - 1, headerSize, headerSize + wireOpeningSize, headerSize + wirePositionSize, len(whole)} {
 		f.Add(whole[:n])
 	}

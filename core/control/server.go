@@ -74,6 +74,15 @@ func Params(method string, text json.RawMessage, into any) error {
 	return params(Request{Method: method, Params: text}, into)
 }
 
+// Answer is what Extension.Call returns for a method of which do makes the result.
+func Answer[P any](method string, text json.RawMessage, do func(P) any) (result any, known bool, err error) {
+	var p P
+	if err := Params(method, text, &p); err != nil {
+		return nil, true, err
+	}
+	return do(p), true, nil
+}
+
 // Server answers the control socket of one process.
 type Server struct {
 	handler Handler
@@ -188,4 +197,18 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
+}
+
+// Serve serves a process's control socket until that fails. told is given its path once it listens.
+func Serve(h Handler, pid int, told func(path string)) error {
+	dir, err := EnsureRuntimeDir()
+	if err != nil {
+		return err
+	}
+	listener, err := Listen(dir, pid)
+	if err != nil {
+		return err
+	}
+	told(SocketPath(dir, pid))
+	return NewServer(h).Serve(listener)
 }

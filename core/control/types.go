@@ -3,6 +3,7 @@ package control
 
 import (
 	"encoding/json"
+	"syscall"
 	"time"
 )
 
@@ -89,6 +90,22 @@ type Held struct {
 	Since Time   `json:"since"`
 	Until *Time  `json:"until,omitempty"` // when it is told at the latest, nil where that is not known yet
 	Why   string `json:"why"`
+}
+
+// HeldSince describes a program whose connection has ended with errno, 0 for FIN, and whose last attempt has met that. until is zero where it
+// is not known.
+func HeldSince(since, until time.Time, errno syscall.Errno, met string) *Held {
+	h := &Held{Since: Time{since}, Why: "its connection has ended"}
+	if errno != 0 {
+		h.Why += " (" + errno.Error() + ")"
+	}
+	if met != "" {
+		h.Why += "; the last attempt: " + met
+	}
+	if !until.IsZero() {
+		h.Until = &Time{until}
+	}
+	return h
 }
 
 // ReleaseParams are those of MethodRelease, and of MethodHold; both have a MigrateResult.

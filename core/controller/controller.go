@@ -131,30 +131,17 @@ func Start(ch Channel, shim Shim, pid int) {
 			closer.Close() // the shim leaves every stream alone
 		}
 	})
-	guard.Go(func() { c.serveControl() })
+	guard.Go(func() {
+		if err := control.Serve(c, pid, shim.ControlPath); err != nil {
+			logger.Error().Err(err).Msg("the control socket failed")
+		}
+	})
 	guard.Go(func() { c.liaison.Serve(context.Background()) })
 	guard.Go(func() {
 		if c.Run() {
 			shim.End()
 		}
 	})
-}
-
-func (c *Controller) serveControl() {
-	dir, err := control.EnsureRuntimeDir()
-	if err != nil {
-		c.log.Error().Err(err).Msg("no control socket")
-		return
-	}
-	listener, err := control.Listen(dir, c.pid)
-	if err != nil {
-		c.log.Error().Err(err).Msg("no control socket")
-		return
-	}
-	c.shim.ControlPath(control.SocketPath(dir, c.pid))
-	if err := control.NewServer(c).Serve(listener); err != nil {
-		c.log.Error().Err(err).Msg("the control socket failed")
-	}
 }
 
 // Run handles the shim's messages until the channel ends. True: the shim has ended it.
@@ -217,12 +204,16 @@ func (c *Controller) open(m channel.Message) {
 		return // the shim's later messages about it are passed over
 	}
 	s := newStream(c, m, o)
+	s.join()
 	c.mu.Lock()
 	c.streams[m.Stream] = s
 	c.mu.Unlock()
 	c.log.Debug().Str("session", s.name()).Int("fd", o.FD).Stringer("peer", o.Peer).Msg("opened")
 	c.liaison.LookSoon()
 	s.publish(control.EventOpened, "connected to "+o.Peer.String()+" over "+s.iface, nil)
+	if s.ftp != nil && !o.Dialogue {
+		s.ftp.Attach(transfer{s})
+	}
 }
 
 func (c *Controller) send(m channel.Message, fd int) error {
@@ -241,7 +232,7 @@ func (c *Controller) all(session string) []*Stream {
 	defer c.mu.Unlock()
 	list := make([]*Stream, 0, len(c.streams))
 	for _, s := range c.streams {
-		if session == "" || s.name() == session {
+		if (session == "" || s.name() == session) && !(s.opened.Dialogue && s.ftp.Unseen().None()) {
 			list = append(list, s)
 		}
 	}

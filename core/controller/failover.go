@@ -70,6 +70,15 @@ func (s *Stream) fail(m channel.Message) {
 		return
 	}
 	e := s.current()
+	switch {
+	case s.opened.Dialogue:
+		s.ftp.Fail(true)
+		return
+	case m.A == 0 && e != nil && e.Whole(m.B):
+		s.failed.over = true // it ends as it was meant to
+		s.giveUp(0)
+		return
+	}
 	if e == nil || !e.Asked() || !s.c.config.Failover.Enabled || !s.why().None() {
 		s.giveUpHeld(reason.Immovable)
 		return

@@ -39,10 +39,19 @@ var _ delivery.Stream = (*Stream)(nil)
 
 // Switch implements delivery.Stream. The shim's refusal, where it is no resume.ErrAgain, is a *delivery.Unmoved.
 func (s *Stream) Switch(ctx context.Context, conn *dial.Conn, exchange uint64, h channel.Handover, limit time.Duration) (channel.Position, error) {
+	carried := s.ftp != nil && conn.Beside() != nil
+	if carried {
+		if err := s.ftp.Ready(ctx); err != nil {
+			return channel.Position{}, err
+		}
+	}
 	if err := s.arm(conn, exchange, h); err != nil {
 		return channel.Position{}, err
 	}
 	position, err := s.awaitReply(ctx, limit)
+	if carried && err == nil {
+		s.ftp.Moved(conn)
+	}
 	var refused *delivery.Unmoved
 	if errors.As(err, &refused) && (refused.Retry() == reason.RetryAnew || h.When == channel.There && refused.Why == reason.Farther) {
 		err = resume.ErrAgain

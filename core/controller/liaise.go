@@ -160,7 +160,7 @@ func (s *Stream) Need() manager.Stream {
 		e = s.last
 	}
 	if e != nil {
-		n.URL = e.URL(s.opened.Peer.String())
+		n.URL = e.URL(s.host())
 		n.Length, n.Received = e.Length(), e.Received()
 		if play := s.play(e); play != nil {
 			n.Buffer = play.BufferS
@@ -190,20 +190,7 @@ func (s *Stream) excluded(e *exchange.Exchange) reason.Reason {
 // pointless reports whether nothing could ever be done for a stream: there is nowhere to move it, and failures are not
 // to be dealt with.
 func (c *Controller) pointless() bool {
-	if c.config.Failover.Enabled {
-		return false
-	}
-	links, err := netif.List()
-	if err != nil {
-		return false
-	}
-	others := 0
-	for _, l := range links {
-		if !l.Loopback && l.Up {
-			others++
-		}
-	}
-	return others < 2
+	return !c.config.Failover.Enabled && netif.AtMostOne()
 }
 
 // Manager returns the interface manager of this process.
@@ -219,23 +206,11 @@ func (c *Controller) Call(ctx context.Context, _ *control.Peer, method string, p
 	case control.MethodFacts:
 		return c.manager.Gather(), true, control.Params(method, params, &struct{}{})
 	case control.MethodRelease:
-		var p control.ReleaseParams
-		if err := control.Params(method, params, &p); err != nil {
-			return nil, true, err
-		}
-		return c.release(p.Session), true, nil
+		return control.Answer(method, params, func(p control.ReleaseParams) any { return c.release(p.Session) })
 	case control.MethodHold:
-		var p control.ReleaseParams
-		if err := control.Params(method, params, &p); err != nil {
-			return nil, true, err
-		}
-		return c.hold(p.Session), true, nil
+		return control.Answer(method, params, func(p control.ReleaseParams) any { return c.hold(p.Session) })
 	case control.MethodAggregate:
-		var p control.AggregateParams
-		if err := control.Params(method, params, &p); err != nil {
-			return nil, true, err
-		}
-		return c.aggregate(ctx, p), true, nil
+		return control.Answer(method, params, func(p control.AggregateParams) any { return c.aggregate(ctx, p) })
 	case control.MethodUse:
 		var p control.UseParams
 		if err := control.Params(method, params, &p); err != nil {

@@ -8,6 +8,7 @@ import (
 	"midstream/core/budget"
 	"midstream/core/dial"
 	"midstream/core/exchange"
+	"midstream/core/ftp"
 	"midstream/core/http1"
 	"midstream/core/resume"
 )
@@ -81,6 +82,9 @@ func (s *Stream) Prove(ctx context.Context, e *exchange.Exchange, conn *dial.Con
 	if l := e.Live(); l != nil {
 		of = &resume.Live{HTTP: s.Asker(e), Stream: l.Stream, Stands: l.Stands, Gaps: s.c.config.Live.Allows(s.owner.Command)}
 	}
+	if s.ftp != nil {
+		of = &ftp.Rest{HTTP: s.Asker(e), Transfer: s.ftp.Transfer()}
+	}
 	return resume.Obtain(ctx, finder{s, e}, of, conn, q)
 }
 
@@ -89,8 +93,8 @@ func (s *Stream) Permit(ctx context.Context, e *exchange.Exchange, iface string,
 	return e.Permit(ctx, iface, conn, s.inNeed.Load())
 }
 
-// repeats takes the repetition of the request that the stream is waiting with, which has not been answered, out of its budget.
-func (s *Stream) repeats(to budget.Place) bool {
+// Repeats implements delivery.Requester: it takes the repetition of the request that the stream is waiting with, which has not been answered, out of its budget.
+func (s *Stream) Repeats(to budget.Place) bool {
 	s.mu.Lock()
 	e := s.current()
 	s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"midstream/core/http1"
 	"midstream/core/netif"
 	"midstream/core/reach"
+	"midstream/core/reason"
 	"midstream/core/resume"
 )
 
@@ -52,11 +53,24 @@ func (s *Stream) Open(ctx context.Context, to resume.Destination) (*dial.Conn, e
 	return s.connect(ctx, to, netip.AddrPort{}, false)
 }
 
+// OpenInTime implements delivery.Requester.
+func (s *Stream) OpenInTime(to resume.Destination) (*dial.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.c.config.Migration.Timeout)
+	defer cancel()
+	return s.Open(ctx, to)
+}
+
 // connect is reach.Connect, with what lies over the connection: a tunnel through a proxy, and TLS.
 func (s *Stream) connect(ctx context.Context, to resume.Destination, avoid netip.AddrPort, alike bool) (*dial.Conn, error) {
+	if s.ftp != nil && (!to.Untouched() || to.Tunnel != nil) {
+		return nil, reason.FTPProxy.With(to.Interface)
+	}
 	conn, err := s.c.reach.Connect(ctx, s, to, avoid, alike)
 	if err != nil {
 		return nil, err
+	}
+	if s.ftp != nil {
+		return s.ftp.Prepare(ctx, conn, to.Interface)
 	}
 	if to.Tunnel != nil {
 		if err := s.bore(ctx, conn, to.Tunnel, to.Interface); err != nil {

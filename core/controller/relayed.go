@@ -3,18 +3,15 @@ package controller
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/rs/zerolog"
 
-	"midstream/core/budget"
 	"midstream/core/channel"
+	"midstream/core/delivery"
 	"midstream/core/dial"
-	"midstream/core/http1"
 	"midstream/core/relay"
 	"midstream/core/resume"
 	"midstream/core/turn"
-	"midstream/core/twin"
 )
 
 // relayed is a stream as its relay sees it.
@@ -24,7 +21,7 @@ var _ relay.Stream = relayed{}
 
 // Relay implements delivery.Stream.
 func (s *Stream) Relay(put relay.Put, to resume.Destination, number uint64) *relay.Relay {
-	return relay.New(relayed{s}, upstream{s, to}, put, number)
+	return relay.New(relayed{s}, delivery.UpstreamOf(s, to), put, number)
 }
 
 // Turn implements relay.Stream.
@@ -104,50 +101,4 @@ func (r relayed) LetMove(moves int) bool {
 }
 
 // Log implements relay.Stream.
-func (r relayed) Log() *zerolog.Logger {
-	log := r.s.c.log.With().Str("session", r.s.name()).Logger()
-	return &log
-}
-
-// upstream is where the requests of a relayed stream go.
-type upstream struct {
-	s  *Stream
-	to resume.Destination
-}
-
-var _ relay.Upstream = upstream{}
-
-// Untouched implements relay.Upstream.
-func (u upstream) Untouched() bool { return u.to.Untouched() }
-
-// Open implements relay.Upstream.
-func (u upstream) Open() (*dial.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), u.s.c.config.Migration.Timeout)
-	defer cancel()
-	return twin.Flow(u.s.Open(ctx, u.to))
-}
-
-// MayRepeat implements relay.Upstream.
-func (u upstream) MayRepeat(conn *dial.Conn) bool {
-	return u.s.repeats(budget.PlaceOf(u.to.Interface, conn))
-}
-
-// For implements relay.Upstream.
-func (u upstream) For(request *http1.Request) (relay.Upstream, bool, error) {
-	to, err := u.s.Destination(u.to.Interface, request)
-	if err != nil {
-		return nil, false, err
-	}
-	return upstream{u.s, to}, to.Same(u.to), nil
-}
-
-// Rewrite implements relay.Upstream.
-func (u upstream) Rewrite(request *http1.Request) ([]byte, error) {
-	form := u.to.Form
-	form.First = true
-	rewritten := http1.ResumeRequest(request, -1, -1, "", form)
-	if rewritten == nil {
-		return nil, fmt.Errorf("the request cannot be written for %s", u.to.Host)
-	}
-	return rewritten, nil
-}
+func (r relayed) Log() *zerolog.Logger { return r.s.Log() }

@@ -52,17 +52,11 @@ func (f *failure) describe(kept bool) *control.Held {
 	if !f.pending() {
 		return nil
 	}
-	h := &control.Held{Since: control.Time{Time: f.hold.since}, Why: "its connection has ended"}
-	if f.errno != 0 {
-		h.Why += " (" + f.errno.Error() + ")"
+	until := f.hold.until
+	if kept {
+		until = time.Time{}
 	}
-	if f.hold.met != "" {
-		h.Why += "; the last attempt: " + f.hold.met
-	}
-	if !f.hold.until.IsZero() && !kept {
-		h.Until = &control.Time{Time: f.hold.until}
-	}
-	return h
+	return control.HeldSince(f.hold.since, until, f.errno, f.hold.met)
 }
 
 // hold keeps downloads where they are, as if the person had moved them there, and has their programs held, should it come to that, for as

@@ -12,6 +12,7 @@ import (
 	"midstream/core/control"
 	"midstream/core/digest"
 	"midstream/core/exchange"
+	"midstream/core/ftp"
 	"midstream/core/guard"
 	"midstream/core/migration"
 	"midstream/core/owner"
@@ -44,6 +45,7 @@ type Stream struct {
 	standby *standby.Keeper
 	mover   *migration.Mover
 	feeding *together.Feeding
+	ftp     *ftp.Control // ftp.go; nil where it is HTTP
 
 	mu        sync.Mutex
 	changed   chan struct{}        // closed and replaced at every change
@@ -121,6 +123,10 @@ func (s *Stream) publish(kind, text string, fields map[string]any) {
 
 // handle takes the shim's messages, in order.
 func (s *Stream) handle(m channel.Message) {
+	if m.Kind == channel.Dialogue && s.opened.Dialogue {
+		s.ftp.Say(m.A == 1, m.Data) // without the lock: it concerns its data connection's stream
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.change()
@@ -141,7 +147,7 @@ func (s *Stream) handle(m channel.Message) {
 			if s.bound {
 				e.Refuse(reason.AuthBound.Alone())
 			}
-			s.publish(control.EventExchange, "request for "+e.URL(s.opened.Peer.String()), nil)
+			s.publish(control.EventExchange, "request for "+e.URL(s.host()), nil)
 		}
 	case channel.Response:
 		e := s.exchange(m.Exchange)
@@ -177,6 +183,9 @@ func (s *Stream) handle(m channel.Message) {
 		s.done(m)
 	case channel.Left:
 		s.left, _ = reason.Parse(m.Data)
+		if s.opened.Dialogue {
+			s.ftp.Leave(s.left)
+		}
 		s.c.log.Debug().Str("session", s.name()).Str("why", s.left.Error()).Msg("left alone")
 	case channel.Closed:
 		s.closed = true
@@ -192,6 +201,11 @@ func (s *Stream) handle(m channel.Message) {
 		if s.parked != nil {
 			s.parked.Core.Close()
 			s.parked = nil
+		}
+		if s.opened.Dialogue {
+			s.ftp.Close()
+		} else if s.ftp != nil {
+			s.ftp.Ends()
 		}
 		s.publish(control.EventClosed, "closed", nil)
 		s.c.send(s.message(channel.Release), -1)
@@ -240,11 +254,15 @@ func (s *Stream) done(m channel.Message) {
 		s.last = e
 		s.countObjects(m.Exchange - 1)
 		s.received = m.Exchange
-		url := e.URL(s.opened.Peer.String())
+		url := e.URL(s.host())
 		n := s.c.objects.Add(s.owner.PID, url, m.A)
 		s.exchanges = append(s.exchanges[:i:i], s.exchanges[i+1:]...)
 		s.publish(control.EventDone, "received all of "+url, map[string]any{"received": m.A, "objects": n})
 		break
+	}
+	if s.ftp != nil {
+		s.ftp.Ends()
+		return // its data connection is of no use for another
 	}
 	if s.current() == nil && s.pathLost() != "" {
 		// While the response was still being read the loss concerned that. Nobody will tell of it again.
@@ -305,6 +323,12 @@ func (s *Stream) why() reason.Reason {
 		return reason.NoServer.Alone()
 	case s.failed != nil && !s.failed.pending() && e != nil:
 		return reason.Ended.Alone()
+	case s.opened.Dialogue:
+		return s.ftp.Unseen()
+	case s.ftp != nil && e != nil && !s.ftp.Why().None():
+		return s.ftp.Why()
+	case s.ftp != nil && e == nil && s.last != nil:
+		return reason.ExchangeEnded.Alone()
 	case s.tls != nil && !s.tls.Movable:
 		return reason.TwinNotCaptured.Alone()
 	case e == nil && s.last == nil:
@@ -351,7 +375,7 @@ func (s *Stream) session() control.Session {
 		e = s.last
 	}
 	if e != nil {
-		out.URL = e.URL(s.opened.Peer.String())
+		out.URL = e.URL(s.host())
 		out.Received, out.Play = e.Received(), s.play(e)
 		if n := e.Length(); n >= 0 {
 			out.Length = &n

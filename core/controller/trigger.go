@@ -4,6 +4,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -73,11 +74,5 @@ func (c *Controller) of(pid int, streams []*Stream) []*Stream {
 	if pid == 0 || pid == c.pid {
 		return streams
 	}
-	var chosen []*Stream
-	for _, s := range streams {
-		if s.owner.PID == pid {
-			chosen = append(chosen, s)
-		}
-	}
-	return chosen
+	return slices.DeleteFunc(streams, func(s *Stream) bool { return s.owner.PID != pid })
 }

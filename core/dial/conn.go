@@ -25,6 +25,7 @@ type Conn struct {
 	local, remote netip.AddrPort
 	handshake     time.Duration
 	over          Over
+	beside        Beside
 }
 
 // Over is what lies over a connection: a TLS session, say. Where there is one, all that reads and writes means its
@@ -38,6 +39,22 @@ type Over interface {
 	SetWriteDeadline(t time.Time) error
 	Close() error
 }
+
+// Beside is a connection that another one is of no use without: it is closed with that, which is at the server that it is at.
+type Beside interface {
+	Remote() netip.AddrPort
+	Close() error
+}
+
+// Stand has b stand beside the connection, before anybody else uses it; nil, nothing any more.
+func (c *Conn) Stand(b Beside) {
+	if c.beside = b; b != nil {
+		c.remote = b.Remote()
+	}
+}
+
+// Beside returns what stands beside the connection, nil if nothing does.
+func (c *Conn) Beside() Beside { return c.beside }
 
 // Lay puts o over the connection, which must not be in use. Close and Reset close it as well.
 func (c *Conn) Lay(o Over) { c.over = o }
@@ -302,11 +319,14 @@ func (c *Conn) Fd(f func(fd int)) error { return c.raw.Control(func(fd uintptr) 
 // Close closes the descriptor: with FIN, unless a copy is open elsewhere.
 func (c *Conn) Close() error { return errors.Join(c.closeOver(), c.file.Close()) }
 
-func (c *Conn) closeOver() error {
-	if c.over == nil {
-		return nil
+func (c *Conn) closeOver() (err error) {
+	if c.over != nil {
+		err = c.over.Close()
 	}
-	return c.over.Close()
+	if c.beside != nil {
+		err = errors.Join(err, c.beside.Close())
+	}
+	return err
 }
 
 // CloseWrite sends FIN (shutdown(2), SHUT_WR).

@@ -27,6 +27,7 @@ type Exchange struct {
 	Budget budget.Budget    // of the requests made for it
 	Places aggregate.Places // what those that feed it together have found out about its servers
 
+	scheme   string // "": HTTP
 	counters Counters
 	received atomic.Int64 // the most that is known to have been received: all of it, once it is done
 	fed      atomic.Bool
@@ -262,6 +263,8 @@ func (e *Exchange) URL(peer string) string {
 	switch {
 	case request == nil:
 		return ""
+	case e.scheme != "":
+		return request.URL(e.scheme, peer)
 	case e.Secure:
 		return request.URL("https", peer)
 	}

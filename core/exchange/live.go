@@ -40,7 +40,7 @@ func (e *Exchange) liveStream() *Live {
 
 // Guard is what is to become of its connection when that ends.
 func (e *Exchange) Guard() channel.Guard {
-	if l := e.Live(); l != nil && l.Station {
+	if l := e.Live(); l != nil && l.Station || e.scheme != "" {
 		return channel.GuardEnds
 	}
 	return channel.GuardFailures

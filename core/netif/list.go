@@ -155,3 +155,15 @@ func cString(b []byte) string {
 	}
 	return string(b)
 }
+
+// AtMostOne reports whether no more than one interface is up, but for the loopback one; false where that cannot be found out.
+func AtMostOne() bool {
+	links, err := List()
+	up := 0
+	for _, l := range links {
+		if !l.Loopback && l.Up {
+			up++
+		}
+	}
+	return err == nil && up < 2
+}

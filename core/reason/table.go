@@ -17,6 +17,7 @@ const (
 	TLSOffer
 	TLSRoom
 	Stdio
+	FTPTLS
 	ServerSpoke
 	AnsweredEarly
 	ManyRequests
@@ -237,6 +238,18 @@ const (
 	RangeUnwritten
 	AskedTooOften
 	Repeated
+	FTPActive
+	FTPAscii
+	FTPMode
+	FTPAccount
+	FTPDialogue
+	FTPLength
+	FTPControl
+	FTPBusy
+	FTPProxy
+	FTPReplied
+	FTPRestart
+	FTPLogins
 )
 
 var reasons = [...]struct {
@@ -256,6 +269,7 @@ var reasons = [...]struct {
 	TLSOffer:             {RetryNo, "the program does not offer what this run's authority has (HTTP/1.1; TLS 1.2 or 1.3 with P-256): its TLS is passed through"},
 	TLSRoom:              {RetryNo, "the supervisor has more TLS connections than its locked memory is for: this one's TLS is passed through"},
 	Stdio:                {RetryNo, "the program reads it through stdio"},
+	FTPTLS:               {RetryNo, "it is FTP over TLS"},
 	ServerSpoke:          {RetryNo, "the server spoke before it was asked"},
 	AnsweredEarly:        {RetryNo, "it was answered before Midstream knew what had been asked"},
 	ManyRequests:         {RetryNo, "more than 64 requests wait for their answers"},
@@ -476,4 +490,16 @@ var reasons = [...]struct {
 	RangeUnwritten:       {RetryNo, "the request cannot be written with a Range"},
 	AskedTooOften:        {RetryNo, "it has been asked for too often within a minute, and nothing came of it"},
 	Repeated:             {RetryNo, "its request has been repeated without an answer, and is not sent again"},
+	FTPActive:            {RetryNo, "in FTP's active mode the server makes the data connection"},
+	FTPAscii:             {RetryNo, "an FTP transfer that is not TYPE I has no offsets"},
+	FTPMode:              {RetryNo, "an FTP transfer in another mode or structure than MODE S and STRU F has no offsets"},
+	FTPAccount:           {RetryNo, "the program has said what cannot be said again to another FTP server: %s"},
+	FTPDialogue:          {RetryNo, "the FTP dialogue is not understood"},
+	FTPLength:            {RetryNo, "the FTP server has not said how long the file is"},
+	FTPControl:           {RetryNo, "the FTP control connection cannot be carried on: %s"},
+	FTPBusy:              {RetryNo, "the program has sent commands over the FTP control connection that have not been answered"},
+	FTPProxy:             {RetryNo, "FTP goes through no proxy, and %s has one"},
+	FTPReplied:           {RetryNo, "the new FTP server answered %s to %s"},
+	FTPRestart:           {RetryNo, "the new FTP server cannot restart a file (REST STREAM)"},
+	FTPLogins:            {RetryNo, "it has been logged in to for this transfer too often within a minute"},
 }

@@ -23,6 +23,14 @@ type Tail struct {
 	End    int64
 }
 
+// Kept returns what is kept of the question's overlap: before it is asked, for by the time the answer comes it may be kept no longer.
+func (h *HTTP) Kept(q Question) Tail { return h.kept(q) }
+
+// Compare reads the overlap off the answer, and returns how many octets of it are equal to what the program has, or had then.
+func (h *HTTP) Compare(ctx context.Context, r *Rest, q Question, had Tail) (int64, error) {
+	return h.compare(ctx, r, q, had)
+}
+
 // kept returns what is kept of the overlap.
 func (h *HTTP) kept(q Question) Tail {
 	from, end := q.At-q.Overlap, min(h.Received(), q.At)

@@ -300,7 +300,7 @@ bool read_end_unseen(struct call *call, ssize_t result)
     if (result > 0 && call->alone) {
         note_shown(call, result);
         s->present.seen += (uint64_t)result;
-        if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || s->in.phase == MS_CLOSE
+        if ((s->in.phase == MS_LENGTH && (uint64_t)result <= s->in.left) || (s->in.phase == MS_CLOSE && s->dialogue.state != DIALOGUE_FOLLOWED)
             || (s->in.phase == MS_CHUNK_DATA && (uint64_t)result < s->in.left)) {
             /* Only content: the framing needs no more than its length, and never looks at it. */
             tail_stop(&s->in, s->counters);

@@ -15,6 +15,7 @@
 #include "network/socket.h"
 #include "framing/digest.h"
 #include "framing/tail.h"
+#include "ftp/ftp.h"
 
 /* Request n + 1 begins. False when the stream is not followed any more. */
 static bool begin_request(struct stream *s, uint64_t number)
@@ -89,6 +90,10 @@ static bool tell_request(struct stream *s, uint64_t number, const uint8_t *octet
 
 void exchange_sent(struct stream *s, const uint8_t *octets, size_t count)
 {
+    if (s->dialogue.state) {
+        ftp_sent(s, octets, count);
+        return;
+    }
     for (;;) {
         size_t used;
         uint32_t before = s->out.phase;
@@ -188,8 +193,29 @@ static bool is_told(const struct stream *s, uint64_t number)
     return atomic_load(&s->stage) == STAGE_OPEN && number >= s->exchanges.first;
 }
 
+/* Octets of an FTP control connection, or the first ones that may be. False: they are none. */
+static bool is_of_dialogue(struct stream *s, const uint8_t *octets, size_t count)
+{
+    if (s->dialogue.state == DIALOGUE_DATA) {
+        return false;
+    }
+    bool first = s->in.phase == MS_IDLE && !atomic_load(&s->exchanges.sent) && atomic_load(&s->stage) == STAGE_CANDIDATE;
+    if (!s->dialogue.state && !(first && ftp_greets(s, octets, count))) {
+        return false;
+    }
+    if (s->dialogue.state == DIALOGUE_FOLLOWED) {
+        s->in.content += count;
+        exchange_publish(s);
+    }
+    ftp_received(s, octets, count);
+    return true;
+}
+
 void exchange_received(struct stream *s, const uint8_t *octets, size_t count)
 {
+    if (s->in.phase != MS_LENGTH && is_of_dialogue(s, octets, count)) {
+        return;
+    }
     for (;;) {
         size_t used;
         uint32_t before = s->in.phase, head = s->in.head;

@@ -161,6 +161,10 @@ void swap(struct stream *s)
     }
     s->still = false;
     swap_session(s, &next);
+    if (s->asked.server.sin6_family) {
+        s->dialogue.server = s->asked.server;
+        s->dialogue.device = s->asked.device;
+    }
     epoll_join(s, s->fd);
     become_present(s, &next);
     atomic_fetch_add(&s->generation, 1);

@@ -10,6 +10,7 @@
 #include "connect.h"
 #include "wait/fallback.h"
 #include "process/fork.h"
+#include "ftp/ftp.h"
 #include "process/memory.h"
 #include "network/quic.h"
 #include "stream/names.h"
@@ -96,6 +97,9 @@ static void begun(int fd, const struct sockaddr *address, socklen_t length, bool
         /* The kernel may have forgotten it by the time of the first request: the server has closed the connection, and reset it. */
         memcpy(&s->peer, address, length < sizeof s->peer ? length : sizeof s->peer);
     }
+    if (s && ftp_connected(s)) {
+        return; /* over another network its server would not take it */
+    }
     if (s && in_progress && is_free) {
         attempt_begin(s);
     }
@@ -133,6 +137,25 @@ static int connect_carried(int fd, const struct sockaddr *address, socklen_t len
     return REAL(connect)(fd, (struct sockaddr *)room, sizeof room);
 }
 
+/* A data connection of FTP's leads to where the core carries the dialogue on, and its program believes that it is the server that it knows. */
+static bool connect_beside(int fd, const struct sockaddr *address, socklen_t length, int *result)
+{
+    struct sockaddr_in6 to;
+    const struct stream *control = is_unbound(fd) ? ftp_carried(address, length, &to) : NULL;
+    if (!control) {
+        return false;
+    }
+    int device = (int)control->dialogue.device;
+    REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof device);
+    *result = REAL(connect)(fd, (struct sockaddr *)&to, to.sin6_family == AF_INET6 ? sizeof to : sizeof(struct sockaddr_in));
+    int saved = errno;
+    if (!*result || saved == EINPROGRESS || saved == EINTR) {
+        begun(fd, address, length, false, false);
+    }
+    errno = saved;
+    return true;
+}
+
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     if ((unsigned)fd >= STREAM_TABLE || length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage)
@@ -145,6 +168,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     if (is_for_supervisor(fd, address, length)) {
         return connect_carried(fd, address, length);
     }
+    int result;
+    if (atomic_load_explicit(&dialogue_controls, memory_order_relaxed) && is_internet(address) && fork_same_process()
+        && connect_beside(fd, address, length, &result)) {
+        return result;
+    }
     bool is_free = is_unbound(fd) && fallback_is_possible(address, length);
     struct stream *s = stream_of(fd);
     uint32_t own = 0;
@@ -154,7 +182,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     } else if (s && attempt_is_being_made(s)) {
         attempt_settle(s); /* asks how it has ended */
     }
-    int result = REAL(connect)(fd, address, length);
+    result = REAL(connect)(fd, address, length);
     if (result && is_free) {
         result = fallback_after(fd, address, length, own);
     }

@@ -22,6 +22,7 @@
 _Atomic(struct stream *) stream_table[STREAM_TABLE];
 _Atomic uint32_t stream_open_count;
 _Atomic uint32_t stream_untold_count;
+_Atomic uint32_t dialogue_controls;
 
 /*
  * Records come by the chunk, as there are descriptors to be tracked: mlockall() fills all that there is with memory, and counts
@@ -126,6 +127,20 @@ static void reset_gate(struct stream *s)
     atomic_store(&s->waiting, BLOCKING_UNKNOWN);
 }
 
+/* It is nothing of FTP's; the memory for what is said stays. */
+static void reset_dialogue(struct stream *s)
+{
+    uint8_t *octets = s->dialogue.octets;
+    if (octets) {
+        explicit_bzero(octets, s->dialogue.kept);
+    }
+    if (s->dialogue.state == DIALOGUE_FOLLOWED) {
+        atomic_fetch_sub(&dialogue_controls, 1);
+    }
+    memset(&s->dialogue, 0, sizeof s->dialogue);
+    s->dialogue.octets = octets;
+}
+
 /* No octet has been sent or received. */
 static void reset_exchanges(struct stream *s)
 {
@@ -140,6 +155,7 @@ static void reset_exchanges(struct stream *s)
     s->exchanges.first = 0;
     s->exchanges.head_told = false;
     quiet_reset(s);
+    reset_dialogue(s);
     atomic_store(&s->tls, NULL);
     s->opaque = s->http_over_tls = false;
     s->tunnel[0] = s->host[0] = 0;
@@ -214,6 +230,7 @@ static void forget(struct stream *s)
 {
     attempt_over(s);
     quiet_reset(s);
+    reset_dialogue(s);
     atomic_store(&s->counters->stream, 0);
     atomic_store(&s->stage, STAGE_FREE);
 }
@@ -343,7 +360,8 @@ void stream_guard_early(struct stream *s)
 
 bool stream_open(struct stream *s)
 {
-    struct ms_opened opened = { .fd = s->fd, .domain = s->domain, .carried_pid = s->carried_pid, .carried_fd = s->carried_fd };
+    struct ms_opened opened = { .fd = s->fd, .domain = s->domain, .carried_pid = s->carried_pid, .carried_fd = s->carried_fd,
+                                .dialogue = s->dialogue.state == DIALOGUE_FOLLOWED, .control = s->dialogue.control };
     socklen_t length = sizeof opened.protocol;
     struct stat status;
     if (!load_start() || fstat(s->fd, &status)) {
@@ -363,7 +381,7 @@ bool stream_open(struct stream *s)
     }
     s->exchanges.first = atomic_load(&s->exchanges.sent);
     atomic_store(&s->counters->exchange, atomic_load(&s->exchanges.answered) + 1);
-    atomic_store(&s->counters->received, 0);
+    atomic_store(&s->counters->received, s->dialogue.state ? s->in.content : 0);
     atomic_store(&s->counters->head, 0);
     atomic_store(&s->counters->phase, s->in.phase == MS_IDLE ? MS_HEAD : s->in.phase);
     atomic_store(&s->counters->stop_at, MS_NO_STOP);
@@ -372,7 +390,7 @@ bool stream_open(struct stream *s)
     atomic_store(&s->counters->called_off, 0);
     s->arming = 0;
     /* From the first octet on: the core may hear of the response only when the program has read much of it. */
-    atomic_store(&s->counters->keep, MS_KEEP_CHEAP);
+    atomic_store(&s->counters->keep, s->dialogue.state == DIALOGUE_FOLLOWED ? MS_KEEP_NEVER : MS_KEEP_CHEAP);
     atomic_store(&s->counters->stream, s->id);
     if (!stream_advance(s, false, STAGE_OPEN)) {
         return false; /* another thread has closed it meanwhile */

@@ -26,6 +26,7 @@
 #include "attempt_state.h"
 #include "caller.h"
 #include "connection.h"
+#include "dialogue.h"
 #include "exchanges.h"
 #include "framing/framing.h"
 #include "framing/hello.h"
@@ -68,6 +69,7 @@ struct stream {
     struct exchanges exchanges;
     struct framing out, in;          /* where the request and the response in progress are */
     struct quiet quiet;              /* the exchange that the core has not been told of */
+    struct dialogue dialogue;        /* what it is of FTP's (ftp/) */
     _Atomic int32_t blocking;        /* enum stream_blocking */
     _Atomic int32_t waiting;         /* what that is, or would be, without O_NONBLOCK */
     _Atomic uint32_t resuming;       /* a hand-over took place; nothing has been read since */

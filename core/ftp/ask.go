@@ -1,0 +1,110 @@
+package ftp
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"midstream/core/dial"
+	"midstream/core/http1"
+	"midstream/core/reason"
+	"midstream/core/refusal"
+	"midstream/core/relay"
+	"midstream/core/resume"
+)
+
+// Rest asks for the rest of a transfer, for its receiver. It implements resume.Offsets, for connections that Control.Prepare has made.
+type Rest struct {
+	*resume.HTTP
+	Transfer *Transfer
+}
+
+var _ resume.Offsets = (*Rest)(nil)
+
+// Overlap implements resume.Offsets: nothing but the octets shows that a file is the same.
+func (f *Rest) Overlap(netip.AddrPort) int64 { return resume.OverlapFull }
+
+// Ask implements resume.Offsets.
+func (f *Rest) Ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
+	if !q.To.Untouched() || q.To.Tunnel != nil {
+		return nil, refusal.New(reason.FTPProxy.With(q.To.Interface))
+	}
+	waiting := q.Waits(ctx)
+	p, err := f.Permit(waiting, q.To.Interface, conn)
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.ask(waiting, conn, q)
+	return r, p.Refused(err)
+}
+
+func (f *Rest) ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
+	var s *session
+	switch beside := conn.Beside().(type) {
+	case refusing:
+		return nil, beside.refused
+	case *session:
+		s = beside
+	default:
+		return nil, resume.ErrAgain // it was made when nothing of the transfer was known
+	}
+	t := f.Transfer
+	if s.size != t.Size {
+		return nil, refusal.New(reason.OtherTotal.With(s.size, t.Size))
+	}
+	if t.Date != "" && s.date != t.Date {
+		return nil, refusal.New(reason.OtherContent.With(fmt.Sprintf("MDTM %q, was %q", s.date, t.Date)))
+	}
+	q.Overlap = min(resume.OverlapFull, q.At)
+	had := f.Kept(q)
+	defer bound(ctx, s.conn)()
+	defer bound(ctx, conn)()
+	if err := s.retrieve(ctx, t, t.First+q.At-q.Overlap); err != nil {
+		return nil, err
+	}
+	r := &resume.Rest{To: q.To, Source: relay.Source{
+		Conn: conn, Answer: f.Response, Framing: http1.Framing{Kind: http1.Close}, Content: relay.NewContent(conn, http1.Framing{Kind: http1.Close}),
+		At: q.At, Left: relay.Unknown,
+	}}
+	compared, err := f.Compare(ctx, r, q, had)
+	if err != nil {
+		return nil, err
+	}
+	if compared < min(q.At, resume.OverlapFull/4) {
+		return nil, &refusal.Refusal{Why: reason.LittleCompared.Alone(), More: !q.Exact}
+	}
+	if q.Brings && t.First+q.At < t.Size {
+		if err := r.Content.Wait(); err != nil {
+			return nil, refusal.Broken(ctx, err)
+		}
+	}
+	return r, nil
+}
+
+// retrieve has the server send the file from the octet on.
+func (s *session) retrieve(ctx context.Context, t *Transfer, from int64) error {
+	octets := "RETR " + t.Name + "\r\n"
+	if from > 0 {
+		octets = fmt.Sprintf("REST %d\r\n", from) + octets
+	}
+	if _, err := s.conn.Write([]byte(octets)); err != nil {
+		return refusal.Broken(ctx, err)
+	}
+	if from > 0 {
+		r, err := s.reply(false)
+		if err != nil {
+			return refusal.Broken(ctx, err)
+		}
+		if r.code != 350 {
+			return refusal.New(reason.FTPRestart.Alone())
+		}
+	}
+	r, err := s.reply(true)
+	if err != nil {
+		return refusal.Broken(ctx, err)
+	}
+	if r.code/100 != 1 {
+		return replied(r, "RETR")
+	}
+	return nil
+}
