@@ -12,7 +12,6 @@ import (
 	"midstream/core/delivery"
 	"midstream/core/exchange"
 	"midstream/core/guard"
-	"midstream/core/holders"
 	"midstream/core/migration"
 	"midstream/core/reason"
 	"midstream/core/turn"
@@ -81,9 +80,6 @@ func (s moved) Inquire(ctx context.Context) error {
 	return err
 }
 
-// childhood is how long a child may hold the socket that it was forked with.
-const childhood = 250 * time.Millisecond
-
 // Unshared implements recovery.Stream and migration.Stream.
 func (s *Stream) Unshared(ctx context.Context) error {
 	info, err := s.inquire(ctx, true)
@@ -93,16 +89,8 @@ func (s *Stream) Unshared(ctx context.Context) error {
 	if info.PastHooks {
 		return reason.ReadsPast
 	}
-	// A child that has just been forked is about to end or to execute another program, and closes the socket then.
-	for end := time.Now().Add(childhood); info.Forked || holders.HasChildren(); {
-		pid, held := s.c.holders.Of(s.c.pid, info.Inode)
-		if !held {
-			break
-		}
-		if time.Now().After(end) || ctx.Err() != nil {
-			return reason.HeldElsewhere.With(pid)
-		}
-		time.Sleep(holders.Age + time.Millisecond) // nothing announces it
+	if pid, held := s.c.holders.Await(ctx, s.c.pid, info.Inode, info.Forked); held {
+		return reason.HeldElsewhere.With(pid)
 	}
 	return nil
 }

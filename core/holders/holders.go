@@ -2,6 +2,7 @@
 package holders
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,6 +46,21 @@ func (h *Holders) Of(pid int, inode uint64) (other int, held bool) {
 	}
 	other, held = h.held[inode]
 	return other, held
+}
+
+// childhood is how long a child may hold the socket that it was forked with.
+const childhood = 250 * time.Millisecond
+
+// Await is Of for a process that has forked, or has children: one that has just been forked is about to end or to execute another program,
+// and closes the socket then.
+func (h *Holders) Await(ctx context.Context, pid int, inode uint64, forked bool) (other int, held bool) {
+	for end := time.Now().Add(childhood); forked || HasChildren(); {
+		if other, held = h.Of(pid, inode); !held || time.Now().After(end) || ctx.Err() != nil {
+			return other, held
+		}
+		time.Sleep(Age + time.Millisecond) // nothing announces it
+	}
+	return 0, false
 }
 
 func search(pid int) map[uint64]int {
