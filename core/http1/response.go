@@ -28,6 +28,9 @@ func ParseResponse(octets []byte) (*Response, error) {
 	// The space before an empty reason is often left out.
 	code, reason, _ := strings.Cut(rest, " ")
 	minor, ok := parseVersion(version)
+	if version == "ICY" && code == "200" {
+		ok = true // SHOUTcast's, which nothing standardises, and players take for HTTP/1.0
+	}
 	status, isNumber := parseDecimal(code)
 	if !ok || !isNumber || len(code) != 3 || status < 100 {
 		return nil, fmt.Errorf("parse response head: status line: %w", ErrMalformed)

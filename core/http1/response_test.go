@@ -22,6 +22,7 @@ func TestStatusLine(t *testing.T) {
 		"HTTP/1.0 404 Not  Found \xe4":   {Status: 404, Minor: 0, Reason: "Not  Found \xe4"},
 		"HTTP/1.1 206 ":                  {Status: 206, Minor: 1},
 		"HTTP/1.1 206":                   {Status: 206, Minor: 1},
+		"ICY 200 OK":                     {Status: 200, Reason: "OK"},
 		"HTTP/1.1 103 Early Hints, soon": {Status: 103, Minor: 1, Reason: "Early Hints, soon"},
 	} {
 		got := mustResponse(t, line)
@@ -30,7 +31,7 @@ func TestStatusLine(t *testing.T) {
 		}
 	}
 	for _, line := range []string{"", "HTTP/1.1", "HTTP/1.1 20 OK", "HTTP/1.1 0200", "HTTP/1.1 099", "HTTP/1.1 +20",
-		"HTTP/1.1  200", "ICY 200 OK", "HTTP/2 200", "HTTP/1.10 200", "HTTP/1.1 200\tOK", "HTTP/1.1 2a0"} {
+		"HTTP/1.1  200", "ICY 404 Not Found", "icy 200 OK", "HTTP/2 200", "HTTP/1.10 200", "HTTP/1.1 200\tOK", "HTTP/1.1 2a0"} {
 		if _, err := ParseResponse([]byte(line + "\r\n\r\n")); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q: %v", line, err)
 		}

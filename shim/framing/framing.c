@@ -40,6 +40,12 @@ static bool start_line(struct framing *f, size_t length)
         }
         return memchr(text, ' ', length) != NULL;
     }
+    /* SHOUTcast's, which nothing standardises, and players take for HTTP/1.0: a stream up to the end of the connection. */
+    if (length >= 7 && !memcmp(text, "ICY 200", 7) && (length == 7 || text[7] == ' ')) {
+        f->minor = 0;
+        f->status = 200;
+        return true;
+    }
     if (length < 12 || memcmp(text, "HTTP/1.", 7) || !is_digit(text[7]) || text[8] != ' '
         || !is_digit(text[9]) || !is_digit(text[10]) || !is_digit(text[11]) || (length > 12 && text[12] != ' ')) {
         return false;
