@@ -1,6 +1,10 @@
-/* sessions_nss.c: see sessions.h. It has no server, which would need a database of keys: its sessions meet a peer that speaks no TLS. */
+/*
+ * sessions_nss.c CERTIFICATE: see sessions.h. Its sessions meet a peer that speaks no TLS and, where there is a database of keys in the folder
+ * `db` beside the certificate, servers of its own.
+ */
 #include "sessions.h"
 
+#include <libgen.h>
 #include <signal.h>
 
 struct part {
@@ -15,6 +19,13 @@ struct waits {
 
 #define OTHERS(F)                                                 \
     F(int, NSS_NoDB_Init, (const char *))                         \
+    F(int, NSS_Init, (const char *))                              \
+    F(void *, PK11_FindCertFromNickname, (const char *, void *))  \
+    F(void *, PK11_FindKeyByAnyCert, (void *, void *))            \
+    F(int, SSL_ConfigServerCert, (void *, void *, void *, void *, unsigned)) \
+    F(int, SSL_AuthCertificateHook, (void *, void *, void *))     \
+    F(int, SSL_GetNextProto, (void *, int *, unsigned char *, unsigned *, unsigned)) \
+    F(int, PR_SetSocketOption, (void *, const void *))            \
     F(int, NSS_SetDomesticPolicy, (void))                         \
     F(void *, PR_OpenTCPSocket, (int))                            \
     F(void *, PR_ImportTCPSocket, (int))                          \
@@ -90,14 +101,79 @@ static int answered(enum transport transport, const char *octets)
     return ends[0];
 }
 
-int main(void)
+static int accept_any(void *argument, void *descriptor, int check, int is_server)
 {
+    (void)argument, (void)descriptor, (void)check, (void)is_server;
+    return 0;
+}
+
+static void *session_on(int fd)
+{
+    int dont_wait[40] = { 0, 0, 1 }; /* PR_SockOpt_Nonblocking */
+    void *session = C(SSL_ImportFD)(NULL, PR_ImportTCPSocket(fd));
+    told("nonblocking", PR_SetSocketOption(session, dont_wait));
+    return session;
+}
+
+static void tell_protocol(void *session)
+{
+    unsigned char chosen[32] = "";
+    unsigned length = 0;
+    int state = 0;
+    told("SSL_GetNextProto", SSL_GetNextProto(session, &state, chosen, &length, sizeof chosen - 1));
+    say("%d %.*s", state, (int)length, chosen);
+}
+
+/* A server, and a client that does not say that it is one before it shakes hands: what either offers is what it has said. */
+static void serve(const char *label, enum transport transport, void *certificate, void *key)
+{
+    static const unsigned char both[] = "\x08http/1.1\x02h2";
+    char octets[64] = "";
+    int ends[2];
+    snprintf(where, sizeof where, "%s", label);
+    connect_ends(transport, ends);
+    void *client = session_on(ends[0]), *server = session_on(ends[1]);
+    TELL(SSL_ConfigServerCert, server, certificate, key, NULL, 0);
+    TELL(SSL_AuthCertificateHook, client, (void *)accept_any, NULL);
+    TELL_HOOK(SSL_SetNextProtoNego, server, both, sizeof both - 1);
+    TELL_HOOK(SSL_SetNextProtoNego, client, both, sizeof both - 1);
+    TELL(SSL_ResetHandshake, server, 1);
+    TELL(SSL_ResetHandshake, client, 0);
+    int done = 0;
+    for (int tries = 0; done < 2 && tries < 5000; tries++, usleep(done < 2 ? 1000 : 0)) {
+        done = (C(SSL_ForceHandshake)(client) == 0) + (C(SSL_ForceHandshake)(server) == 0);
+    }
+    say("%d have shaken hands", done);
+    tell_protocol(server);
+    tell_protocol(client);
+    TELL(PR_Send, client, "a word", 6, 0, 1000);
+    for (int tries = 0, n = -1; n < 0 && tries < 5000; tries++, usleep(n < 0 ? 1000 : 0)) {
+        n = PR_Recv(server, octets, sizeof octets - 1, 0, 1000);
+    }
+    say("heard: %s", octets);
+    TELL_HOOK(SSL_ReHandshake, server, 1);
+    TELL(PR_Write, server, "more", 4);
+    TELL(PR_Shutdown, server, 1);
+    TELL(PR_Close, server);
+    TELL(PR_Close, client);
+}
+
+static const char *database_beside(char *certificate)
+{
+    static char folder[4096];
+    snprintf(folder, sizeof folder, "sql:%s/db", dirname(certificate));
+    return access(folder + 4, F_OK) ? NULL : folder;
+}
+
+int main(int count, char **arguments)
+{
+    const char *database = count > 1 ? database_beside(arguments[1]) : NULL;
     setvbuf(stdout, NULL, _IONBF, 0);
     signal(SIGPIPE, SIG_IGN);
     void *library = open_library("libssl3.so");
 #define LOOK(result, name, parameters) name = (result(*) parameters)look(library, #name);
     OTHERS(LOOK)
-    if (NSS_NoDB_Init(NULL) || NSS_SetDomesticPolicy()) {
+    if ((database ? NSS_Init(database) : NSS_NoDB_Init(NULL)) || NSS_SetDomesticPolicy()) {
         return 2;
     }
     walk("not connected", -1);
@@ -105,5 +181,10 @@ int main(void)
     walk("ended, TCP", answered(TCP, ""));
     walk("no TLS", answered(UNIX, "HTTP/1.1 400 no TLS\r\n\r\n"));
     walk("no TLS, TCP", answered(TCP, "HTTP/1.1 400 no TLS\r\n\r\n"));
+    if (database) {
+        void *certificate = PK11_FindCertFromNickname("server", NULL), *key = PK11_FindKeyByAnyCert(certificate, NULL);
+        serve("server, TCP", TCP, certificate, key);
+        serve("server, reversed", REVERSED, certificate, key);
+    }
     return missed((const char *const[]){ "SSL_ImportFD", "SSL_Force", "SSL_AuthCert", "SSL_ClientCert", "SSL_ReHandshake", "SSL_SetNext", NULL });
 }

@@ -1,6 +1,7 @@
 package transparency
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,14 @@ func TestSessionsOfTLSLibrariesAreLeftAlone(t *testing.T) {
 	folder := t.TempDir()
 	certificate, key := filepath.Join(folder, "certificate.pem"), filepath.Join(folder, "key.pem")
 	execute(t, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=dl.test", "-keyout", key, "-out", certificate)
+	if _, err := exec.LookPath("certutil"); err == nil {
+		if err := os.Mkdir(filepath.Join(folder, "db"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		database := "sql:" + filepath.Join(folder, "db")
+		execute(t, "certutil", "-N", "-d", database, "--empty-password")
+		execute(t, "certutil", "-S", "-d", database, "-n", "server", "-s", "CN=dl.test", "-x", "-t", "C,,", "-k", "ec", "-q", "nistp256", "-z", key)
+	}
 	for name, libraries := range map[string][]string{
 		"openssl": {"-l:libssl.so.3", "-l:libcrypto.so.3"},
 		"gnutls":  {"-l:libgnutls.so.30"},

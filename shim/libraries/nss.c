@@ -33,6 +33,7 @@
 #define PR_FAILURE (-1)
 #define SEC_SUCCESS 0
 #define SEC_FAILURE (-1)
+#define SSL_HANDSHAKE_AS_CLIENT 5
 #define SSL_ENABLE_FALSE_START 22
 #define SSL_ENABLE_0RTT_DATA 33
 #define SSL_NEXT_PROTO_SELECTED 4
@@ -108,6 +109,7 @@ struct item {
     F(int, SSL_ResetHandshake, (struct descriptor *fd, int as_server))                             \
     F(int, SSL_DataPending, (struct descriptor *fd))                                               \
     F(int, SSL_OptionSet, (struct descriptor *fd, int option, long value))                         \
+    F(int, SSL_OptionGet, (struct descriptor *fd, int option, int *value))                         \
     F(int, SSL_AuthCertificateHook, (struct descriptor *fd, int (*hook)(void *, struct descriptor *, int, int), void *argument)) \
     F(int, SSL_BadCertHook, (struct descriptor *fd, int (*hook)(void *, struct descriptor *), void *argument)) \
     F(int, SSL_GetClientAuthDataHook, (struct descriptor *fd, int (*hook)(void *, struct descriptor *, void *, void **, void **), void *argument)) \
@@ -809,6 +811,13 @@ SHAKES_HANDS(SSL_ClientCertCallbackComplete, (void *descriptor, int outcome, voi
 SHAKES_HANDS_AGAIN(SSL_ReHandshake, (void *descriptor, int flush), (descriptor, flush))
 SHAKES_HANDS_AGAIN(SSL_ReHandshakeWithTimeout, (void *descriptor, int flush, unsigned timeout), (descriptor, flush, timeout))
 
+/* What a session, or a model of some, is to be is known only where the program says so (as Firefox does): a server's list is its own. */
+static bool is_said_client(struct tls_library *library, void *descriptor)
+{
+    int is = 0;
+    return F(library, SSL_OptionGet)(descriptor, SSL_HANDSHAKE_AS_CLIENT, &is) == SEC_SUCCESS && is;
+}
+
 EXPORT int SSL_SetNextProtoNego(void *descriptor, const unsigned char *list, unsigned length)
 {
     struct tls_library *library = library_of(TLS_CALL_SSL_SetNextProtoNego, CALLER);
@@ -817,7 +826,7 @@ EXPORT int SSL_SetNextProtoNego(void *descriptor, const unsigned char *list, uns
     if (!library) {
         return SEC_FAILURE;
     }
-    if (!settings_keep_http2() && length <= sizeof kept && tls_without_h2(list, length, kept, &kept_length)) {
+    if (!settings_keep_http2() && length <= sizeof kept && is_said_client(library, descriptor) && tls_without_h2(list, length, kept, &kept_length)) {
         return TLS_REAL(library, SSL_SetNextProtoNego)(descriptor, kept, (unsigned)kept_length);
     }
     return TLS_REAL(library, SSL_SetNextProtoNego)(descriptor, list, length);
