@@ -5,6 +5,7 @@ package budget
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ func PlaceOf(iface string, conn *dial.Conn) Place { return Place{iface, conn.Rem
 type standing struct {
 	refusals int           // in a row
 	until    time.Time     // it is not asked again before
+	named    time.Time     // the latest such time that it has named itself (Retry-After), zero if none
 	why      reason.Reason // what it has said
 }
 
@@ -125,7 +127,13 @@ func (b *Budget) refused(by Place, why reason.Reason, after time.Duration) {
 		d = min(firstBackOff<<s.refusals, lastBackOff)
 	}
 	s.refusals++
-	s.until, s.why = b.clock().Add(max(d/2+b.below(d/2), min(after, longestAfter))), why
+	now := b.clock()
+	if named := now.Add(min(after, longestAfter)); after > 0 && named.After(s.named) {
+		s.named = named
+	}
+	if s.until, s.why = now.Add(d/2+b.below(d/2)), why; s.until.Before(s.named) {
+		s.until = s.named
+	}
 	if b.places == nil {
 		b.places = map[Place]standing{}
 	}
@@ -150,10 +158,15 @@ func (b *Budget) Over(received int64) bool {
 	return b.spent(b.clock(), Size)
 }
 
-// settle gives the budget back if the last answer has brought content.
+// settle gives the budget back if the last answer has brought content: somebody's. Who has named a time is not asked before it all the same.
 func (b *Budget) settle(received int64) {
-	if b.handed > 0 && received >= b.handed {
-		b.asked, b.places, b.handed = nil, nil, 0
+	if b.handed == 0 || received < b.handed {
+		return
+	}
+	b.asked, b.handed = nil, 0
+	maps.DeleteFunc(b.places, func(_ Place, s standing) bool { return !s.named.After(b.clock()) })
+	for p, s := range b.places {
+		b.places[p] = standing{until: s.named, named: s.named, why: s.why}
 	}
 }
 

@@ -74,6 +74,30 @@ func TestARefusalIsFollowedByABackOff(t *testing.T) {
 	}
 }
 
+// What one server has brought does not make another one wait for less than it has asked for.
+func TestWhoHasNamedATimeIsNotAskedBefore(t *testing.T) {
+	b, now := clocked()
+	b.refused(here, reason.Answered.With(503), 30*time.Second)
+	b.refused(there, reason.Answered.With(500), 0)
+	b.refused(here, reason.Answered.With(500), 0) // by who was asked at the same time
+	b.HandedOver(1000)
+	*now = now.Add(time.Second)
+	var early *refusal.Refusal
+	if err := b.ask(here, 1001, Size); !errors.As(err, &early) || early.Until.Sub(*now) != 29*time.Second {
+		t.Errorf("after other content: %v", err)
+	}
+	if err := b.ask(there, 1001, Size); err != nil {
+		t.Errorf("who has named none: %v", err)
+	}
+	*now = now.Add(29 * time.Second)
+	if err := b.ask(here, 1001, Size); err != nil {
+		t.Errorf("at its time: %v", err)
+	}
+	if b.HandedOver(2000); b.ask(there, 2001, Size) != nil || len(b.places) != 0 {
+		t.Errorf("what is over is kept: %v", b.places)
+	}
+}
+
 func TestChanceShortensABackOffByHalfAtMost(t *testing.T) {
 	b, now := clocked()
 	b.random = func(time.Duration) time.Duration { return 0 }

@@ -354,13 +354,13 @@ func (r *recovery) hopeless(queue []standby.Candidate, s State) error {
 	if len(r.asking) > 0 || len(r.ready) > 0 {
 		return nil
 	}
-	if r.finished || r.e.Budget.Over(r.e.Received()) {
+	if r.finished || !kept && r.e.Budget.Over(r.e.Received()) {
 		return reason.Spent.With(r.why)
 	}
-	if !s.Held {
+	if !s.Held || kept {
 		return nil
 	}
-	if !kept && now.Sub(r.trouble.held) >= shutFor && r.shut() {
+	if now.Sub(r.trouble.held) >= shutFor && r.shut() {
 		return reason.ShutServer.With(shutFor, r.why)
 	}
 	if len(queue) > 0 || len(r.refused) == 0 {
@@ -392,7 +392,11 @@ func (r *recovery) shut() bool {
 
 // begin starts an attempt to connect, unless enough are under way.
 func (r *recovery) begin(c standby.Candidate) {
-	if c.Elsewhere.URL != "" && r.failed[c] != nil || r.refused[c] >= maxRefusals || time.Now().Before(r.until[c]) || r.asking[c] != (budget.Place{}) ||
+	kept := r.s.State().Kept
+	if kept && r.e.Budget.Over(r.e.Received()) {
+		return // it is held until somebody may be asked again
+	}
+	if c.Elsewhere.URL != "" && r.failed[c] != nil || r.refused[c] >= maxRefusals && !kept || time.Now().Before(r.until[c]) || r.asking[c] != (budget.Place{}) ||
 		r.running[c] > 0 && time.Since(r.last[c]) < max(hedge, r.patient[c]) ||
 		slices.ContainsFunc(r.ready, func(t tried) bool { return t.candidate == c }) {
 		return
@@ -528,8 +532,9 @@ func (r *recovery) refuse(a answered, err error) {
 	r.why = err
 	r.s.Log().Info().Str("to", a.candidate.Interface).Err(err).Msg("not recovered there")
 	var no *refusal.Refusal
-	r.finished = r.finished || errors.As(err, &no) && (no.Spent || no.Gone)
-	if !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.e.Over() {
+	spent := errors.Is(err, reason.AskedTooOften) // which passes
+	r.finished = r.finished || errors.As(err, &no) && (no.Spent && !spent || no.Gone)
+	if !spent && !resume.Transient(err) && !errors.Is(err, errSpoke) && !r.e.Over() {
 		r.refused[a.candidate]++
 		if a.candidate.Elsewhere.URL != "" {
 			r.refused[a.candidate] = maxRefusals // there are others, and nobody has promised that it has the content

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"midstream/core/budget"
 	"midstream/core/channel"
 	"midstream/core/config"
 	"midstream/core/delivery"
@@ -35,6 +36,7 @@ const tick = 5 * time.Millisecond
 
 // stream is one whose program has had 1000 octets, over wlan0. What it is asked to do, it notes.
 type stream struct {
+	times *[]time.Time    // of requests, each with a permit; nil: nobody needs one
 	conns chan *dial.Conn // to be connected with
 
 	mu      sync.Mutex
@@ -162,8 +164,17 @@ func (s *stream) Connect(ctx context.Context, c standby.Candidate, _ *exchange.E
 func (s *stream) Describe(context.Context, []string, *exchange.Exchange) {}
 func (s *stream) Elsewhere(*exchange.Exchange) []elsewhere.Place         { return s.places }
 
-func (s *stream) Ask(ctx context.Context, c standby.Candidate, conn *dial.Conn, _ *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
+func (s *stream) Ask(ctx context.Context, c standby.Candidate, conn *dial.Conn, e *exchange.Exchange) (*resume.Rest, *delivery.Outcome, error) {
 	defer conn.Close()
+	if s.times != nil {
+		p, err := e.Budget.Permit(ctx, budget.PlaceOf(c.Interface, conn), true, e.Received)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.with(func() { *s.times = append(*s.times, time.Now()) })
+		done, err := s.ask(ctx, c.Interface)
+		return nil, done, p.Refused(err)
+	}
 	var ask func(context.Context, string) (*delivery.Outcome, error)
 	s.with(func() {
 		s.asked, ask = append(s.asked, c.Interface), s.ask
@@ -284,6 +295,39 @@ func TestWhereNobodyContinuesItTheProgramIsToldAtOnce(t *testing.T) {
 	})
 	if !strings.Contains(s.told, "no candidate continues it: the new server has another content (it)") || len(s.asked) != maxRefusals || took > shutFor {
 		t.Errorf("told %q after %v and %d questions", s.told, took, len(s.asked))
+	}
+}
+
+// A person has said that it is to be held for as long as it takes: whatever servers say, and however often they have been asked.
+func TestAPersonHasItHeldThoughServersRefuse(t *testing.T) {
+	for name, why := range map[string]error{
+		"for now":      &refusal.Refusal{Why: reason.Answered.With(503), Server: true, Passing: true},
+		"a login page": refusal.New(reason.OtherContent.With("it")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var times []time.Time
+			s, took := recovers(t, 400, Ended, true, func(s *stream) {
+				s.state.Kept, s.times = true, &times
+				begun := time.Now()
+				s.ask = func(context.Context, string) (*delivery.Outcome, error) {
+					if time.Since(begun) < 3*time.Minute {
+						return nil, why
+					}
+					return &delivery.Outcome{}, nil
+				}
+			})
+			if s.told != "" || s.taken == "" || took < 3*time.Minute || took > 4*time.Minute {
+				t.Errorf("told %q, taken over %q after %v", s.told, s.taken, took)
+			}
+			for i := range times {
+				if i >= budget.Size && times[i].Sub(times[i-budget.Size]) < time.Minute {
+					t.Fatalf("%d requests in a minute", budget.Size+1)
+				}
+			}
+			if len(times) < 15 {
+				t.Errorf("%d requests in all", len(times))
+			}
+		})
 	}
 }
 
