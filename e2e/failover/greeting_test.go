@@ -23,6 +23,7 @@ var greeting = []program{
 	{"wget", []string{"wget", "-4q", "-T", "20", "-t", "1", "--ca-certificate=CA", "-O", "out", secureURL}, nil}, // GnuTLS, select
 	{"python", []string{"python3", "-c", pythonGreets, "CA", "None"}, nil},                                       // OpenSSL, blocking
 	{"python with a time-out", []string{"python3", "-c", pythonGreets, "CA", "20"}, nil},                         // poll
+	{"python that waits in another thread", []string{"python3", "-c", pythonWaits, "CA"}, nil},                   // poll without a time-out, from before
 	{"asyncio", []string{"python3", "-c", asyncioGreets, "CA"}, nil},                                             // epoll, TLS over memory
 }
 
@@ -30,6 +31,35 @@ const pythonGreets = `import socket, ssl, sys, urllib.request
 context = ssl.create_default_context(cafile=sys.argv[1])
 with urllib.request.urlopen("` + secureURL + `", timeout=eval(sys.argv[2]), context=context) as r, open("out", "wb") as f:
     f.write(r.read())`
+
+// The thread that waits sleeps before the handshake has begun, and is woken by its answer alone.
+const pythonWaits = `import queue, select, socket, ssl, sys, threading, time
+s = socket.create_connection(("` + host + `", 443))
+incoming, outgoing, came = ssl.MemoryBIO(), ssl.MemoryBIO(), queue.Queue()
+def wait():
+    p = select.poll()
+    p.register(s, select.POLLIN)
+    while True:
+        p.poll()
+        data = s.recv(65536)
+        came.put(data)
+        if not data: break
+threading.Thread(target=wait, daemon=True).start()
+time.sleep(0.3) # for it to sleep
+tls = ssl.create_default_context(cafile=sys.argv[1]).wrap_bio(incoming, outgoing, server_hostname="` + host + `")
+def run(f):
+    while True:
+        try: result = f()
+        except ssl.SSLWantReadError: result = None
+        if outgoing.pending: s.sendall(outgoing.read())
+        if result is not None: return result
+        data = came.get(timeout=20)
+        incoming.write(data) if data else incoming.write_eof()
+run(lambda: tls.do_handshake() or True)
+run(lambda: tls.write(b"GET /film.mkv HTTP/1.0\r\nHost: ` + host + `\r\n\r\n"))
+all = b""
+while chunk := run(lambda: tls.read(65536)): all += chunk
+open("out", "wb").write(all.split(b"\r\n\r\n", 1)[1])`
 
 const asyncioGreets = `import asyncio, ssl, sys
 async def main():

@@ -116,9 +116,25 @@ static bool is_own(struct pollfd *fds, nfds_t count)
     return false;
 }
 
+/* There are streams to mind, or octets are waited for on a connection of which nobody knows yet whether it stays there. */
+static bool is_watched(const struct pollfd *fds, nfds_t count)
+{
+    bool watched = wait_is_watched();
+    for (nfds_t i = 0; !watched && i < count; i++) {
+        watched = fds[i].events & (POLLIN | POLLRDNORM) && fds[i].fd >= 0 && wait_may_change(stream_of(fds[i].fd));
+    }
+    return watched;
+}
+
+static bool lasts(const struct timespec *timeout)
+{
+    return !timeout || timeout->tv_sec * 1000 > WAIT_LONGEST_MS;
+}
+
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!wait_is_watched() || !is_in_reach(fds, count) || is_own(fds, count)) {
+    bool plain = !wait_is_watched() && (!stream_slots_used() || (timeout && !memory_is_readable(timeout, sizeof *timeout)) || !lasts(timeout));
+    if (plain || !is_in_reach(fds, count) || !is_watched(fds, count) || is_own(fds, count)) {
         return REAL(ppoll)(fds, count, timeout, mask);
     }
     struct polled call = { .fds = fds, .count = count, .mask = mask };
@@ -127,7 +143,8 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (!wait_is_watched() || !is_in_reach(fds, count) || is_own(fds, count)) {
+    bool plain = !wait_is_watched() && (!stream_slots_used() || (timeout >= 0 && timeout <= WAIT_LONGEST_MS));
+    if (plain || !is_in_reach(fds, count) || !is_watched(fds, count) || is_own(fds, count)) {
         return REAL(poll)(fds, count, timeout);
     }
     struct timespec limit;

@@ -130,10 +130,22 @@ static bool is_own(int count, const fd_set *readable, const fd_set *writable)
     return fd >= 0 && fd < count && ((readable && FD_ISSET(fd, readable)) || (writable && FD_ISSET(fd, writable)));
 }
 
+/* Octets are waited for on a connection of which nobody knows yet whether it stays there. */
+static bool may_change(int count, const fd_set *readable)
+{
+    for (int fd = -1; readable && (fd = next_member(readable, fd + 1, count)) >= 0;) {
+        if (wait_may_change(stream_of(fd))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_watched(int count, const fd_set *readable, const fd_set *writable, const fd_set *exceptional)
 {
-    return wait_is_watched() && count > 0 && count <= FD_SETSIZE && is_in_reach(readable, count)
-        && is_in_reach(writable, count) && is_in_reach(exceptional, count) && !is_own(count, readable, writable);
+    return count > 0 && count <= FD_SETSIZE && is_in_reach(readable, count)
+        && is_in_reach(writable, count) && is_in_reach(exceptional, count) && !is_own(count, readable, writable)
+        && (wait_is_watched() || may_change(count, readable));
 }
 
 static int sleep_precisely(void *set, struct wait_clock *clock, bool at_once)
@@ -188,7 +200,7 @@ static int sleep_piece(void *set, struct wait_clock *clock, bool at_once)
 {
     const struct selected *p = set;
     struct timeval none = { 0 };
-    int64_t piece = wait_piece(clock->many);
+    int64_t piece = wait_piece(clock->many, clock->changes);
     clock->cut = !at_once && piece < INT64_MAX
         && (!p->timeout || (p->timeout->tv_sec >= 0 && p->timeout->tv_usec >= 0 && is_longer(p->timeout, piece)));
     if (!clock->cut) {

@@ -145,7 +145,8 @@ static bool try_next(struct stream *s)
 {
     socklen_t length = s->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     while (s->attempt.route_next < s->attempt.route_count && !s->memberships.too_many) {
-        const struct sockaddr *server = s->attempt.flight ? flight_server(s, s->attempt.route_servers[s->attempt.route_next]) : (struct sockaddr *)&s->peer;
+        struct sockaddr_in6 to = s->attempt.flight ? flight_server(s, s->attempt.route_servers[s->attempt.route_next]) : s->peer;
+        const struct sockaddr *server = (struct sockaddr *)&to;
         int other = fallback_socket(s->fd, s->attempt.routes[s->attempt.route_next++], server, length);
         if (other < 0) {
             continue;
@@ -198,14 +199,16 @@ static void find_servers(struct stream *s, bool lost)
     unsigned others = flight_find(s);
     s->attempt.route_count = 0;
     for (unsigned i = 1; i <= others && !lost; i++) {
-        if (fallback_is_possible(flight_server(s, i), sizeof s->peer) && fallback_reaches(flight_server(s, i), s->attempt.own_interface)) {
+        struct sockaddr_in6 server = flight_server(s, i);
+        if (fallback_is_possible((struct sockaddr *)&server, sizeof server) && fallback_reaches((struct sockaddr *)&server, s->attempt.own_interface)) {
             add_route(s, s->attempt.own_interface, i);
         }
     }
     for (unsigned i = 0; i <= others; i++) {
         uint32_t routes[FALLBACK_ROUTES];
-        unsigned count = fallback_is_possible(flight_server(s, i), sizeof s->peer)
-            ? fallback_routes(s->fd, flight_server(s, i), s->attempt.own_interface, lost, routes) : 0;
+        struct sockaddr_in6 server = flight_server(s, i);
+        unsigned count = fallback_is_possible((struct sockaddr *)&server, sizeof server)
+            ? fallback_routes(s->fd, (struct sockaddr *)&server, s->attempt.own_interface, lost, routes) : 0;
         for (unsigned n = 0; n < count; n++) {
             add_route(s, routes[n], i);
         }

@@ -21,7 +21,7 @@ bool flight_send(struct stream *s, int fd);
  */
 #define FLIGHT_OTHERS 3
 unsigned flight_find(struct stream *s);
-const struct sockaddr *flight_server(struct stream *s, unsigned number);
+struct sockaddr_in6 flight_server(struct stream *s, unsigned number);
 
 void flight_drop(struct stream *s);
 

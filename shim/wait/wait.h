@@ -24,14 +24,21 @@ static inline bool wait_is_watched(void)
  */
 #define WAIT_LONGEST_MS 1000
 
+/* A connection on which nothing has been sent: another thread may send a ClientHello, and that be put elsewhere (attempt.h). */
+static inline bool wait_may_change(const struct stream *s)
+{
+    return s && atomic_load_explicit(&s->stage, memory_order_relaxed) == STAGE_CANDIDATE && !s->bound;
+}
+
 /*
  * How long, in ns, a call may sleep at a time: without an agent that could wake it (it sleeps on `many` streams, not all of
- * them announced, or there is no agent), or until an attempt is to be looked at.
+ * them announced, or there is no agent), or until an attempt is to be looked at, which another thread may begin meanwhile on what
+ * may change.
  */
-static inline int64_t wait_piece(bool many)
+static inline int64_t wait_piece(bool many, bool changes)
 {
     if (!wait_is_watched()) {
-        return INT64_MAX;
+        return changes ? WAIT_LONGEST_MS * 1000000LL : INT64_MAX;
     }
     bool open = atomic_load_explicit(&stream_open_count, memory_order_relaxed), alone = open && (many || !agent_is_there());
     int64_t piece = (alone ? AGENT_ABSENCE_MS : WAIT_LONGEST_MS) * 1000000LL, left = attempts_left();
@@ -54,13 +61,14 @@ struct wait_clock {
     bool first;
     bool cut;  /* the present piece is not the whole wait */
     bool many; /* it is to be cut: not all streams are announced */
+    bool changes; /* likewise: one may be put elsewhere that nobody follows yet */
 };
 
 static inline void wait_start(struct wait_clock *clock, const struct timespec *timeout)
 {
     clock->timeout = timeout;
     clock->first = true;
-    clock->cut = clock->many = false;
+    clock->cut = clock->many = clock->changes = false;
     bool finite = timeout && timeout->tv_sec < INT_MAX && (timeout->tv_sec || timeout->tv_nsec);
     clock->until = finite ? coarse_now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec : 0;
 }
@@ -68,7 +76,7 @@ static inline void wait_start(struct wait_clock *clock, const struct timespec *t
 /* What is left; the time-out itself the first time, so that an invalid one is seen by the kernel. */
 static inline const struct timespec *wait_left(struct wait_clock *clock, struct timespec *left)
 {
-    const int64_t piece = wait_piece(clock->many);
+    const int64_t piece = wait_piece(clock->many, clock->changes);
     bool whole = clock->first || !clock->until;
     int64_t rest = whole ? INT64_MAX : clock->until - coarse_now_ns();
     clock->first = clock->cut = false;
@@ -130,6 +138,7 @@ struct wait_streams {
     uint32_t meant[WAIT_STREAMS]; /* by each: its record may be taken for another meanwhile */
     unsigned count;
     bool many; /* there are more: such a wait looks again now and then */
+    bool changes; /* so it does on what may change (wait_may_change) */
 };
 
 static inline void wait_announce(struct wait_streams *streams, struct stream *s)

@@ -54,11 +54,12 @@ WAIT_INLINE bool wait_announce_all(const struct wait_kind *kind, const void *set
 {
     bool pending = false;
     streams->count = 0;
-    streams->many = false;
+    streams->many = streams->changes = false;
     for (struct wait_member m = { 0 }; kind->next(set, &m);) {
         if (m.stream && atomic_load_explicit(&m.stream->stage, memory_order_relaxed) == STAGE_OPEN) {
             wait_announce(streams, m.stream);
         }
+        streams->changes = streams->changes || wait_may_change(m.stream);
         pending = pending || (m.stream && m.reads && readiness_is_pending(m.stream));
     }
     return pending;
@@ -102,6 +103,7 @@ WAIT_INLINE int wait_repeatedly(const struct wait_kind *kind, void *set, const s
         struct wait_streams streams;
         bool pending = wait_settle(kind, set, &streams), again = false;
         clock.many = streams.many;
+        clock.changes = streams.changes;
         int result = kind->sleep(set, &clock, pending);
         wait_withdraw(&streams);
         if (pending) {

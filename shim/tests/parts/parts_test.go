@@ -62,5 +62,8 @@ func TestLentMembership(t *testing.T) { runs(t, "lent") }
 // A handshake that nobody answers is replaced when its path has had its time, and withdrawn whole, at whatever moment.
 func TestGreetingReplaced(t *testing.T) { runs(t, "greeting") }
 
+// A handshake that is dropped while its ClientHello is being sent elsewhere makes room for another one's only then.
+func TestFlightIsNobodyElses(t *testing.T) { runs(t, "flight") }
+
 // A function that comes back to its own beginning is not led to its hook there.
 func TestJumpsBackAreSeen(t *testing.T) { runs(t, "jumps") }
