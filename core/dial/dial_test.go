@@ -246,6 +246,22 @@ func TestMultipathSocketIsMPTCP(t *testing.T) {
 	})
 }
 
+// Kernels without SCTP refuse it; no other protocol takes its place.
+func TestAnotherProtocolIsAskedForAsItIs(t *testing.T) {
+	const sctp = 132 // IPPROTO_SCTP, linux/in.h
+	fd, err := open(syscall.AF_INET, &Options{Protocol: sctp})
+	if err != nil {
+		if !errors.Is(err, syscall.EPROTONOSUPPORT) {
+			t.Error(err)
+		}
+		return
+	}
+	defer syscall.Close(fd)
+	if got, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, 38 /* SO_PROTOCOL */); got != sctp {
+		t.Errorf("protocol %d, %v", got, err)
+	}
+}
+
 func TestMultipathTurnedOffIsAnError(t *testing.T) {
 	if !nettest.Inside(t) {
 		return

@@ -25,6 +25,8 @@ type Options struct {
 	// Multipath asks for MPTCP (RFC 8684). A kernel without it is an error; a
 	// server without it is not, the kernel then falls back to TCP.
 	Multipath bool
+	// Protocol is another one of stream sockets (IPPROTO_SCTP); 0: none. A kernel without it is an error.
+	Protocol int
 	// Domain is the address family of the socket: AF_INET6 reaches IPv4
 	// candidates as IPv4-mapped ones, AF_INET refuses IPv6 candidates, 0 takes
 	// each candidate's own.
@@ -121,8 +123,11 @@ func (c *Conn) await(ctx context.Context, opts *Options) error {
 // open makes a socket with the options set.
 func open(domain int, opts *Options) (int, error) {
 	protocol := syscall.IPPROTO_TCP
-	if opts.Multipath {
+	switch {
+	case opts.Multipath:
 		protocol = protocolMPTCP
+	case opts.Protocol != 0:
+		protocol = opts.Protocol
 	}
 	fd, err := syscall.Socket(domain, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, protocol)
 	if err != nil {

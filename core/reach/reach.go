@@ -56,7 +56,7 @@ type Place struct {
 	Interface        string
 	Server           netip.AddrPort // at the other end of its connection
 	Peer             netip.AddrPort // that the program has connected to, and believes in
-	Domain, Protocol int            // of the program's socket: AF_INET or AF_INET6, IPPROTO_TCP or IPPROTO_MPTCP
+	Domain, Protocol int            // of the program's socket: AF_INET or AF_INET6, IPPROTO_TCP, IPPROTO_MPTCP or another one of stream sockets; 0: TCP
 	Secure           bool           // it carries TLS
 	Tunnel           string         // host:port that the program's own proxy was asked to connect to, "" if none
 }
@@ -107,6 +107,9 @@ func (r *Reach) dial(ctx context.Context, s Stream, names dial.Names, d resume.D
 	}
 	p := s.Place()
 	options := dial.Options{Device: d.Interface, Multipath: p.Protocol == ipprotoMPTCP}
+	if p.Protocol != ipprotoMPTCP && p.Protocol != syscall.IPPROTO_TCP {
+		options.Protocol = p.Protocol // a server that is spoken to over another one is found over that
+	}
 	if p.Domain == syscall.AF_INET6 {
 		options.Domain = syscall.AF_INET6
 	}

@@ -58,15 +58,15 @@ static bool has_to_see(const struct call *call, size_t *allowed)
 }
 
 /*
- * A call that waits does so with the agent, or nothing could wake it. SPLICE_F_NONBLOCK does not keep the kernel from waiting for a TCP
- * socket: that is up to O_NONBLOCK. Keeps errno.
+ * A call that waits, for octets or for room in the pipe, does so with the agent, or nothing could wake it. SPLICE_F_NONBLOCK does not keep
+ * the kernel from waiting for a TCP socket: that is up to O_NONBLOCK. Keeps errno.
  */
-static void before_waiting(const struct stream *s)
+static void before_waiting(const struct stream *s, int pipe, unsigned flags)
 {
     if (!agent_is_there() && atomic_load(&s->stage) == STAGE_OPEN) {
         int saved = errno;
-        struct pollfd look = { .fd = s->fd, .events = POLLIN };
-        if (!REAL(poll)(&look, 1, 0)) {
+        struct pollfd look[] = { { .fd = s->fd, .events = POLLIN }, { .fd = flags & SPLICE_F_NONBLOCK ? -1 : pipe, .events = POLLOUT } };
+        if (REAL(poll)(look, 2, 0) < (flags & SPLICE_F_NONBLOCK ? 1 : 2)) {
             agent_ensure();
         }
         errno = saved;
@@ -88,7 +88,7 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
                 result = -1;
                 errno = call.error;
             } else if (!unchunk_step(&call, how, &allowed, &result)) {
-                before_waiting(from);
+                before_waiting(from, out, flags);
                 if (has_to_see(&call, &allowed)) {
                     seen.iov_len = allowed < sizeof look ? allowed : sizeof look;
                     result = REAL(recv)(in, seen.iov_base, seen.iov_len, MSG_PEEK);

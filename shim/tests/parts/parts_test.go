@@ -67,3 +67,6 @@ func TestFlightIsNobodyElses(t *testing.T) { runs(t, "flight") }
 
 // A function that comes back to its own beginning is not led to its hook there.
 func TestJumpsBackAreSeen(t *testing.T) { runs(t, "jumps") }
+
+// A call that waits for room in a pipe does so with the agent, as one that waits for octets.
+func TestSpliceIntoAFullPipe(t *testing.T) { runs(t, "full_pipe") }
