@@ -3,7 +3,11 @@ package aggregate
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,3 +189,53 @@ async def main():
     w.transport.abort()
 asyncio.run(main())
 `
+
+// All that may happen does, at random moments: what the program is handed is the file. MIDSTREAM_SEED repeats a run.
+func TestOnAndOffAndCutAtRandomOverTLS(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	if n, err := strconv.ParseUint(os.Getenv("MIDSTREAM_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("MIDSTREAM_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	l, sum, ca, _ := raiseSecure(t, 12<<20, "wlan0", "wwan0")
+	var programs []*lab.Program
+	for _, argv := range [][]string{
+		{"curl", "-sS", "--cacert", ca, "-o", "got", secureURL},
+		{"wget", "-q", "-t", "1", "--ca-certificate=" + ca, "-O", "got", secureURL},
+		{"python3", "-c", urllib, ca, secureURL},
+	} {
+		p := l.Midstream(argv...)
+		p.Dir = t.TempDir()
+		programs = append(programs, p.Start())
+	}
+	l.Await("all to run", lab.Patience, func() bool { return l.Network("wlan0").Counters().Received > 1<<20 })
+	var done []string
+	for running := programs; len(running) > 0; {
+		p := running[random.IntN(len(running))]
+		select {
+		case <-p.Ended():
+			running = slices.DeleteFunc(slices.Clone(running), func(q *lab.Program) bool { return q == p })
+			if r := p.Wait(); r.Status != 0 || r.Stderr != "" || sumOf(t, filepath.Join(p.Dir, "got")) != sum {
+				t.Errorf("%v after %q", r, done)
+			}
+			continue
+		case <-time.After(time.Duration(random.IntN(300)) * time.Millisecond): // the moment is what is random
+		}
+		pid, n := strconv.Itoa(p.Pid()), l.Networks()[random.IntN(2)]
+		switch random.IntN(8) {
+		case 0, 1, 2:
+			done = append(done, pid+" on")
+			l.Ctl("aggregate", "on", "--pid", pid).Run()
+		case 3, 4:
+			done = append(done, pid+" off")
+			l.Ctl("aggregate", "off", "--pid", pid).Run()
+		case 5:
+			done = append(done, pid+" to "+n.Name)
+			l.Ctl("migrate", n.Name, "--pid", pid).Run()
+		default:
+			done = append(done, n.Name+" cut")
+			n.ResetConnections()
+		}
+	}
+}
