@@ -73,6 +73,7 @@ func (s *Scheduler) fed(now time.Duration) {
 		s.much = min(less*3/2, Enough)
 	}
 	switch waiting := s.next - s.taken; {
+	case waiting >= s.much && s.taken == s.first && now-s.begun < firstAlone: // it is the old connection that feeds it, still
 	case waiting >= s.much:
 		s.enough = true
 	case waiting < less:

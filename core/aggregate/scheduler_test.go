@@ -299,8 +299,10 @@ func TestWhenOnePathWouldDo(t *testing.T) {
 	if r := s.Leave(0, 1e6); r != Stay {
 		t.Error(r)
 	}
-	// The program takes nothing, and the first path has brought enough.
+	// The program takes nothing more, and the first path has brought enough.
 	now := 30 * ms
+	s.Got(now, list[0].Path, 50000)
+	s.Taken(now, 1)
 	for s.Next() < Enough {
 		s.Got(now, list[0].Path, 50000)
 		s.Got(now, list[1].Path, 50000)
@@ -315,6 +317,17 @@ func TestWhenOnePathWouldDo(t *testing.T) {
 	}
 	if s.Best() < 0 {
 		t.Error("nobody is best")
+	}
+	// That begins to be fed, with what the old connection brings still being read, is no reason.
+	s = began(100<<20, 2)
+	list = orders(s, 0)
+	for now = 30 * ms; s.Next() < Enough; now += 10 * ms {
+		s.Got(now, list[0].Path, 50000)
+		s.Got(now, list[1].Path, 50000)
+		orders(s, now)
+	}
+	if s.Fed() {
+		t.Error("the program has enough before it has taken anything")
 	}
 	// Both together bring no more than one did.
 	s = began(100<<20, 2)

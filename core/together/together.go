@@ -34,6 +34,7 @@ const (
 	togetherAgain = 5 * time.Second        // before it is tried again; each time that it was of no use, twice as long, up to
 	lastAgain     = 5 * time.Minute
 	togetherLimit = 5 * time.Second // for entering
+	connectLimit  = 3 * time.Second // for the first connections, of which each makes a path sooner
 	leastTogether = 1 << 20         // octets that must be left when it begins, whoever asks for it, and when it is left
 )
 
@@ -258,20 +259,38 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 		return err
 	}
 	begun, before := time.Now(), e.Received()
+	t := &together{}
+	var all []*early
+	for _, w := range ways {
+		w.all = t
+		w.early = begin(connectLimit, w.connect)
+		all = append(all, w.early)
+	}
+	given := false
+	defer func() {
+		for _, w := range ways {
+			if !given && w.early != nil {
+				w.early.drop()
+			}
+		}
+	}()
 	// The first of them says how far away servers are.
-	first, err := ways[0].connect(ctx)
+	one, err := firstOf(ctx, all, func(i int) bool { return !rules[i].Need && !ways[i].Foreign() })
 	if err != nil {
 		return err
 	}
-	ways[0].ready = first
+	first := all[one].conn
 	now := e.Received()
 	rate := e.Rate(now, now-before, time.Since(begun))
 	h := f.s.Asker(e)
 	known := h.Collect(ctx, time.Second)
 	// A connection is there; one round trip for the proof, one for the first octets, and one for them to become many.
-	at := known.End + int64(rate*(3*min(first.RTT(), longestTrip)+20*time.Millisecond).Seconds())
+	trip := first.RTT()
+	if one != 0 {
+		trip = max(trip, slower) // the old connection's octets take as long
+	}
+	at := known.End + int64(rate*(3*min(trip, longestTrip)+20*time.Millisecond).Seconds())
 	if e.Length()-at < leastTogether {
-		first.Reset()
 		return resume.ErrAgain
 	}
 	o := aggregate.Options{First: e.First + at, End: e.Last + 1, Total: e.Total, Known: known.Octets, KnownEnd: e.First + known.End, Overlap: int(e.Least())}
@@ -288,25 +307,24 @@ func (f *Feeding) gather(ctx context.Context, e *exchange.Exchange) error {
 			e.Refuse(reason.Contradicted.Alone())
 		}
 	}
-	t := &together{before: rate}
-	if _, when := f.now(); when == config.TogetherAlways {
-		t.before = 0 // who asks for it does not have to be shown that it pays
+	if _, when := f.now(); when != config.TogetherAlways {
+		t.before = rate // who asks for it does not have to be shown that it pays
 	}
 	for i, w := range ways {
 		o.Paths = append(o.Paths, aggregate.PathOptions{Way: w, Rules: rules[i]})
-		t.names = append(t.names, w.to.Interface)
-		w.all = t
+		t.names = append(t.names, w.iface)
 	}
 	o.Note = func(n aggregate.Note) {
 		f.s.Log().Debug().Str("interface", t.names[n.Path]).Msg(n.What)
 	}
+	given = true
 	t.Assembler = aggregate.New(o)
-	done, err := f.enter(ctx, e, t, at, ways[0].to, first)
+	done, err := f.enter(ctx, e, t, at, ways[one].to, first)
 	if err != nil {
 		guard.Go(func() { t.Close() })
 		return err
 	}
-	f.s.Record(ctx, own, own.Interface, triggerTogether, done)
+	f.s.Record(ctx, own, ways[one].to.Interface, triggerTogether, done)
 	return nil
 }
 
@@ -434,7 +452,7 @@ func (f *Feeding) ways(e *exchange.Exchange, own string) (ways []*wayTo, rules [
 		settings := f.config.Interfaces[iface]
 		rule := aggregate.PathRules{Need: iface != own && f.s.Costs(iface, own), Cap: settings.Cap / 8, Share: settings.Share}
 		for range f.config.Aggregate.Connections {
-			ways, rules = append(ways, &wayTo{s: f.s, e: e, to: to, request: e.Request, own: iface == own}), append(rules, rule)
+			ways, rules = append(ways, &wayTo{s: f.s, e: e, iface: iface, to: to, request: e.Request, own: iface == own}), append(rules, rule)
 		}
 	}
 	return ways, rules, nil

@@ -22,23 +22,25 @@ import (
 type wayTo struct {
 	s     Stream
 	e     *exchange.Exchange
+	iface string
 	to    resume.Destination
-	ready *dial.Conn // the first connection, if it has been made already
-	own   bool       // it is over the stream's own interface
+	early *early // the first connection, which has been made already, or is being made
+	own   bool   // it is over the stream's own interface
 	all   *together
 
 	request *http1.Request
 	foreign atomic.Bool // that is for another URL
 }
 
-func (w *wayTo) Interface() string { return w.to.Interface }
+func (w *wayTo) Interface() string { return w.iface }
 
 func (w *wayTo) Dial(ctx context.Context) (net.Conn, error) {
-	if conn := w.ready; conn != nil {
-		w.ready = nil
-		return conn, nil
+	connect := w.connect
+	if c := w.early; c != nil {
+		w.early = nil
+		connect = c.await
 	}
-	conn, err := w.connect(ctx)
+	conn, err := connect(ctx)
 	if err != nil {
 		return nil, err
 	}

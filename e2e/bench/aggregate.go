@@ -21,11 +21,13 @@ func aggregated(b *bench) {
 		name   string
 		others []lab.Link
 		bound  float64 // of what the links would take together
+		secure bool
 	}{
-		{"40 + 40 Mbit/s, 20 ms", []lab.Link{first}, 10.9 / 10.49},
-		{"40 Mbit/s, 20 ms + 4, 200 ms", []lab.Link{{Rate: 4e6, Delay: 100 * time.Millisecond, Queue: 50 * time.Millisecond}}, 20.0 / 19.07},
+		{"40 + 40 Mbit/s, 20 ms", []lab.Link{first}, 10.9 / 10.49, false},
+		{"40 + 40 Mbit/s, 20 ms, TLS 1.3", []lab.Link{first}, 11.1 / 10.49, true},
+		{"40 Mbit/s, 20 ms + 4, 200 ms", []lab.Link{{Rate: 4e6, Delay: 100 * time.Millisecond, Queue: 50 * time.Millisecond}}, 20.0 / 19.07, false},
 		{"40 + 20 + 10 Mbit/s, 20 ms", []lab.Link{
-			{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 50 * time.Millisecond}, {Rate: 10e6, Delay: 10 * time.Millisecond, Queue: 50 * time.Millisecond}}, 13.0 / 11.98},
+			{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 50 * time.Millisecond}, {Rate: 10e6, Delay: 10 * time.Millisecond, Queue: 50 * time.Millisecond}}, 13.0 / 11.98, false},
 	} {
 		options := []lab.Option{lab.Net("wlan0", first)}
 		rate := float64(first.Rate)
@@ -41,12 +43,20 @@ func aggregated(b *bench) {
 		const host = "download.example"
 		for _, n := range l.Networks() {
 			n.DNS(map[string][]string{host: {n.Content()}})
-			n.Nginx(root, lab.ServerOptions{})
+			if !w.secure {
+				n.Nginx(root, lab.ServerOptions{})
+			}
 		}
 		argv := []string{"curl", "-sS", "-o", "/dev/null", "http://" + host + "/file"}
+		if w.secure {
+			argv = append(argv[:len(argv)-1], "--cacert", b.secured(inner, l, root, host), "https://"+host+"/file")
+		}
 		var alone, together, cpu sample
 		by := map[string]sample{}
-		others := b.others(inner, l, root)
+		others := map[string][]string{}
+		if !w.secure {
+			others = b.others(inner, l, root)
+		}
 		for range runs(times) {
 			one := l.Command(argv...).Run()
 			p := l.Midstream(argv...)
@@ -75,6 +85,17 @@ func aggregated(b *bench) {
 		b.report("the same, processor time to that without Midstream", cpu, "%.2f", 1.1)
 		inner.Clear()
 	}
+}
+
+// secured starts a server for TLS 1.3 in each network, and returns the file of the authority that has signed their certificates.
+func (b *bench) secured(t lab.T, l *lab.Lab, root, host string) (ca string) {
+	ca = lab.Authority(t, b.path("authority"))
+	for _, n := range l.Networks() {
+		certificate, key := lab.Certificate(t, ca, n.Name, host)
+		n.Nginx(root, lab.ServerOptions{Port: 443, Listen: "ssl",
+			Extra: fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.3;", certificate, key)})
+	}
+	return ca
 }
 
 // others are commands by which others than Midstream have two networks bring one file of a server that both lead to, by what they are.

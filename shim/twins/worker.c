@@ -26,7 +26,7 @@ void worker_ring(void)
  * Where few octets come at a time, more are waited for before they are looked at again: each look costs as much as some thousand octets.
  * Who has asked for something in between is heard at once.
  */
-#define GATHER_MS 2
+#define GATHER_MS 5
 #define GATHER_BELOW (64 << 10)
 
 /* All that can be done for a twin without waiting; returns how many octets have passed. */
