@@ -16,9 +16,6 @@ var _ detour.Stream = (*Stream)(nil)
 
 // Elsewhere implements recovery.Stream and migration.Stream.
 func (s *Stream) Elsewhere(e *exchange.Exchange) []elsewhere.Place {
-	if s.ftp != nil {
-		return nil
-	}
 	return s.c.detours.Elsewhere(e, s.opened.Peer.String())
 }
 

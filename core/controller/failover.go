@@ -257,6 +257,9 @@ func (s *Stream) GiveUp(why error) {
 // giveUpHeld lets the program see how its connection ended. With s.mu.
 func (s *Stream) giveUpHeld(why error) {
 	s.failed.over = true
+	if s.ftp != nil && !s.opened.Dialogue {
+		s.ftp.Ends() // what the program looks at next may be its control connection
+	}
 	s.c.log.Info().Str("session", s.name()).Str("why", why.Error()).Msg("the program is told of the failure")
 	s.publish(control.EventRefused, "not recovered: "+why.Error(), map[string]any{"reason": why.Error()})
 	s.giveUp(int64(s.failed.errno))

@@ -35,12 +35,8 @@ func (s *Stream) join() {
 }
 
 // Pair implements ftp.Stream.
-func (s dialogue) Pair(ctx context.Context, device string, server netip.AddrPort) (net.Conn, error) {
-	i, err := netif.ByName(device)
-	if err != nil {
-		return nil, err
-	}
-	pair, _, err := s.placePair(ctx, 1, channel.Handover{When: channel.Now, Device: i.Index, Server: server}, 0)
+func (s dialogue) Pair(ctx context.Context, device int, server netip.AddrPort) (net.Conn, error) {
+	pair, _, err := s.placePair(ctx, 1, channel.Handover{When: channel.Now, Device: device, Server: server}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +74,14 @@ func (s *Stream) host() string {
 		return s.opened.Peer.String()
 	}
 	return ftp.Authority(s.c.reach.Host(s.place(), nil))
+}
+
+// Whole implements ftp.Data.
+func (s transfer) Whole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.current()
+	return e == nil || e.Whole(e.Received())
 }
 
 // Begin implements ftp.Data.

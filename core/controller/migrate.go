@@ -99,7 +99,7 @@ func (s *Stream) Unshared(ctx context.Context) error {
 func (s moved) Metered(iface string) bool { return s.c.reach.Metered(iface) }
 
 // KeepTail implements migration.Stream.
-func (s moved) KeepTail(always bool) { s.c.shim.Keep(s.slot, s.id, always) }
+func (s moved) KeepTail(always bool) { s.c.shim.Keep(s.slot, s.id, always || s.ftp != nil) }
 
 // A station's listener is parked between two titles: some octets farther, and for no longer than that.
 const (

@@ -70,7 +70,7 @@ func (s *Stream) connect(ctx context.Context, to resume.Destination, avoid netip
 		return nil, err
 	}
 	if s.ftp != nil {
-		return s.ftp.Prepare(ctx, conn, to.Interface)
+		return s.ftp.Prepare(ctx, conn, to.Interface, s.opened.Domain)
 	}
 	if to.Tunnel != nil {
 		if err := s.bore(ctx, conn, to.Tunnel, to.Interface); err != nil {

@@ -72,7 +72,7 @@ func (d *Detours) Are(e *exchange.Exchange, peer string) bool {
 }
 
 func mayGo(e *exchange.Exchange) bool {
-	return e.Proof != config.ProofStrict && e.Answered() && e.Asked()
+	return e.HTTP() && e.Proof != config.ProofStrict && e.Answered() && e.Asked()
 }
 
 // description is where the exchange's content is described, "" if it is nowhere, or nobody wants to know.

@@ -32,8 +32,14 @@ func NewTransfer(number uint64, f File, proof config.Proof, counters Counters) *
 		e.Last = -1
 	}
 	e.Begun, e.answered = time.Now(), true
+	if proof == config.ProofStrict {
+		e.refuse(reason.NotStrong.Alone()) // FTP has no validators
+	}
 	return e
 }
+
+// HTTP reports whether it is one of HTTP's.
+func (e *Exchange) HTTP() bool { return e.scheme == "" }
 
 // Whole reports whether so many octets are all of the transfer: its connection has not ended early then.
 func (e *Exchange) Whole(received int64) bool { return e.scheme != "" && received == e.Length() }

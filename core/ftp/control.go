@@ -24,8 +24,8 @@ type Stream interface {
 	// Unshared makes sure that nobody else holds its socket, and that the shim has seen all that was read from it.
 	Unshared(ctx context.Context) error
 	// Pair puts one end of a pair there, and returns the other. From then on its data connections lead to the host server, over the
-	// interface.
-	Pair(ctx context.Context, device string, server netip.AddrPort) (net.Conn, error)
+	// interface of that index.
+	Pair(ctx context.Context, device int, server netip.AddrPort) (net.Conn, error)
 	// Park has a program that is held there wait on a quiet connection. GiveUp lets it see how its connection ended.
 	Park()
 	GiveUp()
@@ -39,6 +39,8 @@ type Stream interface {
 type Data interface {
 	// Begin takes that the transfer has begun on it.
 	Begin(t *Transfer)
+	// Whole reports whether the program has been handed all of it, or it has not begun.
+	Whole() bool
 }
 
 // Control is one control connection of the program's, with the transfer in progress. Safe for concurrent use; nothing is called with its
@@ -114,6 +116,9 @@ func (c *Control) Ends() {
 	c.mu.Lock()
 	ran, failed := c.running, c.failed
 	c.data, c.running, c.failed = nil, false, false
+	if c.closed {
+		c.d.Forget()
+	}
 	c.mu.Unlock()
 	if ran {
 		c.s.Guard(false)
@@ -153,13 +158,16 @@ func (c *Control) Fail(held bool) {
 	c.mu.Lock()
 	waits := held && c.running && c.transfer.Why.None() && c.left.None()
 	c.failed = waits
+	data := c.data
 	c.mu.Unlock()
-	switch {
-	case waits:
-		guard.Go(c.s.Park)
-	case held:
-		guard.Go(c.s.GiveUp)
-	}
+	guard.Go(func() {
+		switch {
+		case waits && data != nil && !data.Whole():
+			c.s.Park()
+		case held:
+			c.s.GiveUp()
+		}
+	})
 }
 
 // Why says why the transfer in progress cannot be continued now, beside its own reason.
@@ -189,15 +197,15 @@ func (c *Control) Unseen() reason.Reason {
 }
 
 // Prepare logs in on the connection, over which it is taken, and returns a data connection for the rest of the transfer, over the same
-// interface.
-func (c *Control) Prepare(ctx context.Context, conn *dial.Conn, device string) (*dial.Conn, error) {
+// interface, for a program whose socket is of the family domain.
+func (c *Control) Prepare(ctx context.Context, conn *dial.Conn, device string, domain int) (*dial.Conn, error) {
 	done, err := c.enter(ctx, conn.Remote())
 	if err != nil {
 		conn.Reset()
 		return nil, err
 	}
 	defer done()
-	return login(ctx, conn, c.Transfer(), device)
+	return login(ctx, conn, c.Transfer(), device, domain)
 }
 
 var errReady = errors.New("another connection there is ready")
@@ -269,7 +277,7 @@ func (c *Control) Moved(conn *dial.Conn) {
 	err := error(nil)
 	for i := 0; !closed && program == nil && i < carryTry; i++ {
 		ctx, cancel := context.WithTimeout(context.Background(), carryFor)
-		program, err = c.s.Pair(ctx, s.device, s.Remote())
+		program, err = c.s.Pair(ctx, s.index, s.Remote())
 		cancel()
 	}
 	c.mu.Lock()

@@ -8,9 +8,11 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"midstream/core/dial"
+	"midstream/core/netif"
 	"midstream/core/reason"
 	"midstream/core/refusal"
 )
@@ -18,9 +20,9 @@ import (
 // session is a control connection of Midstream's own, logged in, in the file's directory. It stands beside its data connection, on which
 // nothing has been asked for yet. One goroutine uses it at a time.
 type session struct {
-	conn   *dial.Conn
-	device string // the interface that it is over
-	in     *bufio.Reader
+	conn  *dial.Conn
+	index int // of the interface that it is over
+	in    *bufio.Reader
 
 	size    int64 // of the file, -1: it has not said
 	date    string
@@ -92,8 +94,11 @@ func expects(class int, what string) func(*reply) error {
 // login logs in on the connection, as the program did, goes where the program was, asks about the file, and opens a data connection over
 // the same interface. All commands are written together once the server has greeted: each is answered in order (RFC 959 §5.4), and none but the last
 // does anything. What a server refuses is session.refused; an error is the connection's. The connection is taken over.
-func login(ctx context.Context, conn *dial.Conn, t *Transfer, device string) (*dial.Conn, error) {
-	s := &session{conn: conn, device: device, in: bufio.NewReaderSize(conn, maxLine), size: -1}
+func login(ctx context.Context, conn *dial.Conn, t *Transfer, device string, domain int) (*dial.Conn, error) {
+	s := &session{conn: conn, in: bufio.NewReaderSize(conn, maxLine), size: -1}
+	if i, err := netif.ByName(device); err == nil {
+		s.index = i.Index
+	}
 	defer bound(ctx, conn)()
 	greeting, err := s.reply(false)
 	if err != nil {
@@ -128,7 +133,11 @@ func login(ctx context.Context, conn *dial.Conn, t *Transfer, device string) (*d
 		return nil, fmt.Errorf("%v does not answer: %w", conn.Remote(), err)
 	}
 	at := netip.AddrPortFrom(conn.Remote().Addr(), port)
-	data, err := dial.Race(ctx, dial.Candidates(at), at, dial.Options{Device: device})
+	options := dial.Options{Device: device}
+	if domain == syscall.AF_INET6 {
+		options.Domain = domain
+	}
+	data, err := dial.Race(ctx, dial.Candidates(at), at, options)
 	if err != nil {
 		conn.Reset()
 		return nil, err

@@ -53,7 +53,7 @@ func (r *reply) add(line []byte) (ended, bad bool) {
 		}
 		*r = reply{code: code, more: sep == '-'}
 	}
-	if r.size += len(line); r.size <= maxText {
+	if r.size += len(line) + 1; r.size <= maxText {
 		r.text = append(r.text, string(line))
 	}
 	if r.more && code == r.code && sep == ' ' {

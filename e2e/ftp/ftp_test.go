@@ -36,6 +36,7 @@ func newSite(t *testing.T, options ...lab.Option) *site {
 	s := &site{Lab: lab.New(t, options...), t: t, servers: map[string]*lab.Server{}}
 	docroot := filepath.Join(s.Dir, "files")
 	s.sum = lab.Content(t, docroot, "pub/big file.bin", size, 21)
+	lab.Content(t, docroot, "pub/small.bin", 100_000, 22)
 	for _, n := range s.Networks() {
 		n.DNS(map[string][]string{host: {n.Content()}})
 		n.AddAddress(anywhere)
@@ -51,7 +52,7 @@ var programs = map[string][]string{
 	"wget":   {"wget", "-q", "-t", "1", "-O", "out", "ftp://" + host + "/pub/big%20file.bin"},
 	"lftp":   {"lftp", "-c", "set net:max-retries 1; open ftp://" + anywhere + "; cd pub; get 'big file.bin' -o out"},
 	"python": {"python3", "-c", "import urllib.request as u, shutil; shutil.copyfileobj(u.urlopen('ftp://" + host + "/pub/big%20file.bin'), open('out', 'wb'))"},
-	"ftplib": {"python3", "-c", "import ftplib\nf = ftplib.FTP('" + host + "'); f.login(); f.cwd('pub'); f.sendcmd('TYPE I'); f.size('big file.bin')\nprint(f.retrbinary('RETR big file.bin', open('out', 'wb').write)); print(f.pwd(), f.nlst(), f.quit())"},
+	"ftplib": {"python3", "-c", "import ftplib\nf = ftplib.FTP('" + host + "'); f.login(); f.cwd('pub'); f.sendcmd('TYPE I'); f.size('big file.bin')\nprint(f.retrbinary('RETR big file.bin', open('out', 'wb').write)); b = []; print(f.retrbinary('RETR small.bin', b.append), len(b''.join(b)), f.pwd(), sorted(f.nlst()), f.quit())"},
 }
 
 // download is a program on its way.
