@@ -154,6 +154,12 @@ void load_wait(void)
     errno = saved;
 }
 
+bool load_is_paused(void)
+{
+    uint32_t is = atomic_load(&opening);
+    return (is & STATE) == SETTLING && is >= FORK && !pauses;
+}
+
 void load_pause(void)
 {
     int saved = errno;

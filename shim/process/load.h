@@ -40,6 +40,9 @@ void load_wait(void);
 void load_pause(void);
 void load_go_on(void);
 
+/* The helper waits for another thread's fork. */
+bool load_is_paused(void);
+
 /* In a forked child: the parent's core is out of reach; the next GET loads a copy. */
 void load_forget(void);
 

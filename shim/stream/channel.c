@@ -12,21 +12,30 @@
 
 /*
  * How long a program's call may wait for a core that is up, but behind: as long as a slow network read. And for one that is about to come,
- * before which the channel is full of short exchanges.
+ * before which the channel is full of short exchanges. A fork that keeps it from coming is waited for beside that: its handlers may last,
+ * and may, if they are badly made, wait for this very thread.
  */
 #define BEHIND_MS 20
 #define COMING_MS 80
+#define FORK_MS 1000
 
 /* How often is looked whether there is room. */
 #define ROOM_MS 5
 
-/* Waits a little for room in the channel, for the time that has been waited already. False: for no longer. */
-static bool await_room(int channel, int waited)
+/* For how long has been waited: for the core, and for forks. */
+struct waited {
+    int core, forks;
+};
+
+/* Waits a little for room in the channel. False: for no longer. */
+static bool await_room(int channel, struct waited *waited)
 {
     uint32_t state = atomic_load(&load_state);
-    if (waited >= (state == LOAD_STARTING ? COMING_MS : BEHIND_MS) || state == LOAD_FAILED) {
+    bool forks = load_is_paused() && waited->forks < FORK_MS;
+    if ((!forks && waited->core >= (state == LOAD_STARTING ? COMING_MS : BEHIND_MS)) || state == LOAD_FAILED) {
         return false;
     }
+    *(forks ? &waited->forks : &waited->core) += ROOM_MS;
     load_hasten();
     struct pollfd writable = { .fd = channel, .events = POLLOUT };
     REAL(poll)(&writable, 1, ROOM_MS);
@@ -51,12 +60,12 @@ bool channel_send(const struct stream *s, unsigned kind, unsigned flags, uint64_
     struct iovec parts[2] = { { &message, sizeof message }, { (void *)data, length } };
     struct msghdr header = { .msg_iov = parts, .msg_iovlen = length ? 2 : 1 };
     ssize_t sent;
-    for (int waited = 0;; waited += ROOM_MS) {
+    for (struct waited waited = { 0 };;) {
         atomic_fetch_add(&own_users, 1);
         int channel = atomic_load(&load_channel);
         sent = REAL(sendmsg)(channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
         atomic_fetch_sub(&own_users, 1);
-        if (sent >= 0 || (errno != EAGAIN && errno != EINTR) || !await_room(channel, waited)) {
+        if (sent >= 0 || (errno != EAGAIN && errno != EINTR) || !await_room(channel, &waited)) {
             break;
         }
     }

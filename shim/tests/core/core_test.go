@@ -379,6 +379,55 @@ func TestManyExchangesBeforeTheCore(t *testing.T) {
 	}
 }
 
+// forker asks for a small file many times, while a fork of its main thread lasts, for it has handlers that take their time.
+const forker = `import ctypes, os, socket, sys, threading, time
+host, port = sys.argv[1].split(":")
+handler = ctypes.CFUNCTYPE(None)(lambda: time.sleep(0.4))
+ctypes.CDLL(None).__register_atfork(handler, None, None, None)
+c = socket.create_connection((host, int(port)))
+first = threading.Event()
+def ask():
+    for n in range(int(sys.argv[2])):
+        c.sendall(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n)
+        got = b""
+        while not got.endswith(b"\r\n\r\ncontent"): got += c.recv(1000)
+        first.set()
+t = threading.Thread(target=ask)
+t.start()
+first.wait()
+if not os.fork(): os._exit(0)
+t.join()`
+
+// A fork that lasts keeps the core from coming: what is to be said to it waits meanwhile, too.
+func TestManyExchangesWhileAForkLasts(t *testing.T) {
+	const many = 2000
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("content")) })}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	d := &download{t: t, ended: make(chan error, 1)}
+	d.run(exec.Command("python3", "-W", "ignore", "-c", forker, listener.Addr().String(), fmt.Sprint(many)), "small.so")
+	requests := 0
+	for {
+		m, err := d.conn.Receive()
+		if err != nil {
+			break
+		}
+		switch m.Kind {
+		case channel.Left:
+			t.Errorf("left: %+v", m)
+		case channel.Request:
+			requests++
+		}
+	}
+	if err := <-d.ended; err != nil || requests != many {
+		t.Errorf("%v, %d requests of %d", err, requests, many)
+	}
+}
+
 // looker looks at 5,000 octets of content or waits for any, asks for /seen, and reads as many or as FIONREAD says.
 const looker = `import fcntl, select, socket, sys, termios, urllib.request
 host, port = sys.argv[1].split(":")
