@@ -97,7 +97,7 @@ func (d *Detours) description(e *exchange.Exchange, peer string) string {
 }
 
 // describeLimit is how long it may take to fetch what describes the content over one of them.
-const describeLimit = 3 * time.Second
+const describeLimit = 1500 * time.Millisecond
 
 // Describe fetches what describes the exchange's content over the first of the interfaces that leads there, once, where it is said that there
 // is something.

@@ -82,6 +82,9 @@ func (r *Redirects) forget(from string) {
 func (r *Redirects) Of(to string) (from Origin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.all) == 0 {
+		return from
+	}
 	at := canonical(to)
 	for range Hops {
 		i := len(r.all) - 1

@@ -19,13 +19,13 @@ import (
 
 // description is what is known of an exchange's content by what describes it.
 type description struct {
-	asked int // how often it was asked for
+	tried int // how often it was tried to fetch it
 	file  *metalink.File
 	wrong map[string]bool // URLs that had another piece than it says
 	turn  sync.Mutex      // of who asks
 }
 
-// maxDescribe is how often it is asked for.
+// maxDescribe is how often that is tried.
 const maxDescribe = 2
 
 // Described returns what describes the exchange's content, nil where nothing does, or it has not been fetched.
@@ -66,7 +66,10 @@ func (e *Exchange) DescribeOnce(fetch func()) {
 	e.description.turn.Lock()
 	defer e.description.turn.Unlock()
 	e.mu.Lock()
-	due := e.description.file == nil && e.description.asked < maxDescribe
+	due := e.description.file == nil && e.description.tried < maxDescribe
+	if due {
+		e.description.tried++
+	}
 	e.mu.Unlock()
 	if due {
 		fetch()
@@ -83,9 +86,6 @@ func (h *HTTP) Describe(ctx context.Context, conn *dial.Conn, request *http1.Req
 	if octets == nil {
 		return reason.NotRewritten
 	}
-	h.mu.Lock()
-	h.description.asked++
-	h.mu.Unlock()
 	defer bound(ctx, conn)()
 	answer, err := Send(ctx, conn, octets, p)
 	if err != nil {

@@ -64,6 +64,7 @@ func TestItGoesOnUnderAnotherName(t *testing.T) {
 	}
 	refused := []*redirected{
 		one("a certificate for other names", "out", "curl", "-sS", "--cacert", ca, "-o", "out", "https://node0.example/wrong/film.mkv"),
+		one("the same, and GnuTLS", "out", "wget", "-q", "-t", "1", "--ca-certificate="+ca, "-O", "out", "https://node0.example/wrong/film.mkv"),
 		one("a program that verifies nothing", "out", "curl", "-sSkL", "-o", "out", film),
 		one("nowhere else", "out", "curl", "-sS", "--cacert", ca, "-o", "out", "https://node0.example/film.mkv"),
 	}
