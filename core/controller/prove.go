@@ -3,7 +3,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 
 	"midstream/core/budget"
 	"midstream/core/dial"
@@ -11,6 +10,7 @@ import (
 	"midstream/core/ftp"
 	"midstream/core/http1"
 	"midstream/core/resume"
+	"midstream/core/twin"
 )
 
 // Asker asks servers for the rest of the exchange.
@@ -30,46 +30,27 @@ func (s *Stream) Asker(e *exchange.Exchange) *resume.HTTP {
 
 // finder connects for the exchange, and follows redirects only to where the program's own answer may come from.
 type finder struct {
-	s *Stream
-	e *exchange.Exchange
+	s     *Stream
+	e     *exchange.Exchange
+	flows bool // over TLS, octets pass in the clear
 }
 
 // Open implements resume.Finder.
 func (f finder) Open(ctx context.Context, d resume.Destination) (*dial.Conn, error) {
+	if f.flows {
+		return twin.Flow(f.s.Open(ctx, d))
+	}
 	return f.s.Open(ctx, d)
 }
 
 // Follow implements resume.Finder.
 func (f finder) Follow(d resume.Destination, request *http1.Request, location string) (resume.Destination, *http1.Request, error) {
-	if d.Elsewhere.URL != "" {
-		return f.s.c.detours.Follow(f.s, f.e, d, request, location)
-	}
-	place := f.s.Place()
-	host, port := f.s.c.reach.Host(place, f.e.Asks())
-	if f.e.Secure {
-		var own bool
-		if location, own = resume.OwnLocation(location, host, port); !own {
-			return d, nil, errors.New("over TLS, it is not followed to another name")
-		}
-	}
-	request, err := request.Redirected(location, resume.Authority(host, port))
-	if err != nil {
-		return d, nil, err
-	}
-	if name, _ := request.Host(); !f.s.c.reach.MayFollow(place, name, host) {
-		return d, nil, errors.New("it is not followed to another name")
-	}
-	if f.e.Secure {
-		d.Form = http1.Form{Kind: http1.OriginForm}
-		return d, request, nil
-	}
-	d, err = f.s.Destination(d.Interface, request)
-	return d, request, err
+	return f.s.c.detours.Follow(f.s, f.e, d, request, location)
 }
 
 // OverServers is resume.OverServers; where one has answered, the interface does not lead to a login page.
 func (s *Stream) OverServers(ctx context.Context, e *exchange.Exchange, d resume.Destination, ready *dial.Conn, do func(resume.Destination, *dial.Conn) error) error {
-	err := resume.OverServers(ctx, finder{s, e}, d, ready, do)
+	err := resume.OverServers(ctx, finder{s: s, e: e}, d, ready, do)
 	if err == nil {
 		s.c.manager.Captive(d.Interface, false)
 	}
@@ -78,14 +59,18 @@ func (s *Stream) OverServers(ctx context.Context, e *exchange.Exchange, d resume
 
 // Prove is resume.Obtain for the exchange.
 func (s *Stream) Prove(ctx context.Context, e *exchange.Exchange, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
-	of := resume.Offsets(s.Asker(e))
+	of, find := resume.Offsets(s.Asker(e)), finder{s: s, e: e}
 	if l := e.Live(); l != nil {
+		find.flows = true
+		if _, err := twin.Flow(conn, nil); err != nil {
+			return nil, err
+		}
 		of = &resume.Live{HTTP: s.Asker(e), Stream: l.Stream, Stands: l.Stands, Gaps: s.c.config.Live.Allows(s.owner.Command)}
 	}
 	if s.ftp != nil {
 		of = &ftp.Rest{HTTP: s.Asker(e), Transfer: s.ftp.Transfer()}
 	}
-	return resume.Obtain(ctx, finder{s, e}, of, conn, q)
+	return resume.Obtain(ctx, find, of, conn, q)
 }
 
 // Permit takes one request to the connection's server out of the exchange's budget.

@@ -136,6 +136,7 @@ func (s *Stream) handle(m channel.Message) {
 		e := s.exchange(m.Exchange)
 		if e == nil {
 			e = exchange.New(m.Exchange, s.tls != nil, s.c.config.Migration.Proof, counted{s})
+			e.Clear = s.tls != nil && s.tls.Clear
 			s.exchanges = append(s.exchanges, e)
 		}
 		e.AddRequest(m.Data, m.Flags&channel.Last != 0)

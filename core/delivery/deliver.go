@@ -37,7 +37,7 @@ const thereLimit = 2 * time.Second
 // Rest hands the rest over to the program: now, or when it has come to the offset, for which it waits limit at
 // most. The connection is taken over.
 func Rest(ctx context.Context, s Stream, e *exchange.Exchange, r *resume.Rest, when channel.When, limit time.Duration) (*Outcome, error) {
-	if s.Secure() {
+	if s.Secure() && r.Stands == nil {
 		return restOfTwin(ctx, s, e, r, when, limit)
 	}
 	alone, head := s.Alone(), int64(e.HeadLength())

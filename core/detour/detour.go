@@ -180,10 +180,39 @@ func (d *Detours) destination(s Stream, iface string, request *http1.Request, e 
 	return to, err
 }
 
-// Follow returns where a redirect of what is elsewhere leads, of the request that was asked at the destination: a mirror's to itself, and where
-// the program was redirected before, to wherever that is done now, but where it has been, and not out of TLS. The error says why it is not
-// followed.
+// Follow returns where a redirect leads, of the request that was asked at the destination: one of the exchange's own servers only to where the
+// program's own answer may come from; a mirror's to itself; and where the program was redirected before, to wherever that is done now, but where
+// it has been, and not out of TLS. The error says why it is not followed.
 func (d *Detours) Follow(s Stream, e *exchange.Exchange, to resume.Destination, asked *http1.Request, location string) (resume.Destination, *http1.Request, error) {
+	if to.Elsewhere.URL != "" {
+		return d.followElsewhere(s, e, to, asked, location)
+	}
+	place := s.Place()
+	host, port := d.reach.Host(place, e.Asks())
+	if e.Secure {
+		var own bool
+		if location, own = resume.OwnLocation(location, host, port); !own {
+			return to, nil, errors.New("over TLS, it is not followed to another name")
+		}
+	}
+	request, err := asked.Redirected(location, resume.Authority(host, port))
+	if err != nil {
+		return to, nil, err
+	}
+	if name, _ := request.Host(); !d.reach.MayFollow(place, name, host) {
+		return to, nil, errOtherName
+	}
+	if e.Secure {
+		to.Form = http1.Form{Kind: http1.OriginForm}
+		return to, request, nil
+	}
+	to, err = d.reach.Destination(place, to.Interface, request)
+	return to, request, err
+}
+
+var errOtherName = errors.New("it is not followed to another name")
+
+func (d *Detours) followElsewhere(s Stream, e *exchange.Exchange, to resume.Destination, asked *http1.Request, location string) (resume.Destination, *http1.Request, error) {
 	base, err := url.Parse(asked.Target)
 	if err != nil {
 		return to, nil, err
@@ -203,7 +232,7 @@ func (d *Detours) Follow(s Stream, e *exchange.Exchange, to resume.Destination, 
 	case to.Elsewhere.Redirects && next.String() == e.URL(s.Place().Peer.String()):
 		return to, nil, errors.New("it leads to where the program was sent before")
 	case !to.Elsewhere.Redirects && !strings.EqualFold(base.Hostname(), next.Hostname()):
-		return to, nil, errors.New("it is not followed to another name")
+		return to, nil, errOtherName
 	}
 	onward, err := d.destination(s, to.Interface, request, e)
 	onward.Elsewhere = to.Elsewhere

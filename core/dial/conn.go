@@ -277,8 +277,11 @@ func recvNothing(fd, n, flags int) (int, error) {
 	return int(got), nil
 }
 
-// Buffered returns how many octets can be read now, as ioctl FIONREAD would; none where something lies over it.
+// Buffered returns how many octets can be read now, as ioctl FIONREAD would; where something lies over it that knows, whether any can, else none.
 func (c *Conn) Buffered() (n int, err error) {
+	if o, ok := c.over.(interface{ Buffered() int }); ok {
+		return o.Buffered(), nil
+	}
 	if c.over != nil {
 		return 0, nil // what lies there is not its octets
 	}

@@ -24,6 +24,7 @@ type Exchange struct {
 	resume.Exchange
 	Number uint64           // as the shim counts the stream's
 	Secure bool             // over TLS
+	Clear  bool             // what a pair on the descriptor brings is taken for what its session does
 	Budget budget.Budget    // of the requests made for it
 	Places aggregate.Places // what those that feed it together have found out about its servers
 

@@ -28,11 +28,11 @@ func (e *Exchange) Live() *Live {
 	return e.live
 }
 
-// liveStream is Live, of a response whose head is complete. Over TLS it is none: what a new connection has brought beyond the place
-// cannot be given back to a session.
+// liveStream is Live, of a response whose head is complete. Over TLS it is none where the program's session cannot be fed: what a new
+// connection has brought beyond the place could not be given back.
 func (e *Exchange) liveStream() *Live {
 	stream, ok := live.Of(e.Request, e.Response)
-	if !ok || e.Secure || e.Proof == config.ProofStrict {
+	if !ok || e.Secure && !e.Clear || e.Proof == config.ProofStrict {
 		return nil
 	}
 	return &Live{Stream: stream, tail: e.Tail, track: live.NewTrack(stream.Every)}

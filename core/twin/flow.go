@@ -48,8 +48,44 @@ func (t *Twin) begin() error {
 	return nil
 }
 
-// readFlow is Read. An end is not believed before the shim has said that it is none of a failure.
+// peekFlow is PeekMore: what it has shown is read first.
+func (t *Twin) peekFlow(have int, p []byte) (int, error) {
+	for len(t.seen) <= have {
+		piece := make([]byte, max(len(p)-len(t.seen), 1))
+		n, err := t.fromFlow(piece)
+		t.seen = append(t.seen, piece[:n]...)
+		if err != nil {
+			return copy(p, t.seen), err
+		}
+	}
+	return copy(p, t.seen), nil
+}
+
+// Buffered returns how many octets of a flow can be read now, as far as is known.
+func (t *Twin) Buffered() (n int) {
+	if t.flow == nil {
+		return 0
+	}
+	if raw, err := t.flow.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		})
+	}
+	return len(t.seen) + max(n, 0)
+}
+
+// readFlow is Read.
 func (t *Twin) readFlow(p []byte) (int, error) {
+	if len(t.seen) > 0 {
+		n := copy(p, t.seen)
+		t.taken(n)
+		return n, nil
+	}
+	return t.fromFlow(p)
+}
+
+// fromFlow reads what the pair brings. An end is not believed before the shim has said that it is none of a failure.
+func (t *Twin) fromFlow(p []byte) (int, error) {
 	n, err := t.flow.Read(p)
 	if n > 0 || err == nil || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		return n, err

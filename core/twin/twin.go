@@ -238,7 +238,7 @@ func (t *Twin) pass(kind channel.Kind, p []byte, flags channel.Flags) (sent int,
 // PeekMore shows octets of the answer's head only, until that has been taken.
 func (t *Twin) PeekMore(have int, p []byte) (int, error) {
 	if t.flow != nil {
-		return 0, errors.ErrUnsupported
+		return t.peekFlow(have, p)
 	}
 	for len(t.seen) <= have {
 		if err := t.ask(channel.TwinPeek, len(t.seen)); err != nil {
