@@ -15,8 +15,9 @@ import (
 
 const aggregateLong = `Lets all networks that may be used feed the downloads in progress together, and those that
 follow on the same connections; or, with off, one network again. midstreamctl sessions shows
-what each of them brings. Downloads over TLS, and those whose length is not known, are fed by
-one network. aggregate.enabled does the same for all downloads to come.`
+what each of them brings. Downloads whose length is not known, and those of programs that move
+TLS records themselves, are fed by one network. aggregate.enabled does the same for all
+downloads to come.`
 
 func aggregateCommand(e *environment) *cobra.Command {
 	c := &cobra.Command{Use: "aggregate on|off [--pid PID] [--session ID] [--json]", Short: "let several networks feed downloads together, or one again",
