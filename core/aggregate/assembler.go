@@ -400,6 +400,9 @@ func (a *Assembler) Begun(ctx context.Context) bool {
 	return a.s.Next() > a.at
 }
 
+// Held is the offset up to which all has been brought.
+func (a *Assembler) Held() int64 { a.mu.Lock(); defer a.mu.Unlock(); return a.s.Next() }
+
 // Best is the path that would go on alone best. Where none would now, as between two connections, it waits for one; -1 if none comes
 // until ctx ends.
 func (a *Assembler) Best(ctx context.Context) int {

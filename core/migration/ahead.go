@@ -22,6 +22,9 @@ import (
 // fallen silent, which is a stall; what it has not delivered is then asked for as well.
 const shortfall = 100 * time.Millisecond
 
+// longestHeld is for how long the program may read what is here already before another connection takes over.
+const longestHeld = 2 * time.Second
+
 // meteredSkip is how many octets are skipped at most where they cost, and the old connection goes on.
 const meteredSkip = 4_000_000
 
@@ -83,6 +86,9 @@ func (m *Mover) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exch
 				l.Left = max(length-now, 0)
 			}
 			at += l.Octets()
+			if m.held != nil && float64(m.held()-now) < rate*longestHeld.Seconds() {
+				at = max(at, m.held())
+			}
 			if full {
 				at += resume.OverlapFull // both have still to bring them, and neither falls behind with that
 			}

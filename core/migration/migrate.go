@@ -28,6 +28,7 @@ type Mover struct {
 	delay time.Duration // how long the new server took to answer, if it was too long
 	late  int           // how often that was so
 	vain  bool          // it has skipped, and nothing came of that
+	held  func() int64  // up to which content offset all is here already; nil: no farther than the program has received
 
 	parked bool // the program waits on a quiet pair: its connection brings no more
 }
@@ -45,14 +46,22 @@ func (m *Mover) Migrate(ctx context.Context, to, trigger string) (*control.Migra
 }
 
 // Gather is Migrate for a stream that several connections feed: one, over the interface, takes their place, wherever the stream is said to
-// be. still, asked once it is this migration's turn, reports whether they do.
-func (m *Mover) Gather(ctx context.Context, to, trigger string, still func() bool) (*control.Migration, error) {
-	return m.migrate(ctx, to, trigger, still)
+// be.
+func (m *Mover) Gather(ctx context.Context, to, trigger string, from *Gathering) (*control.Migration, error) {
+	return m.migrate(ctx, to, trigger, from)
 }
 
-func (m *Mover) migrate(ctx context.Context, to, trigger string, still func() bool) (*control.Migration, error) {
+// Gathering is what several connections do.
+type Gathering struct {
+	// Still, asked once it is the migration's turn, reports whether they feed the stream.
+	Still func() bool
+	// Held is the content offset up to which they have brought all.
+	Held func() int64
+}
+
+func (m *Mover) migrate(ctx context.Context, to, trigger string, from *Gathering) (*control.Migration, error) {
 	for {
-		done, err := m.migrateOnce(ctx, to, trigger, still)
+		done, err := m.migrateOnce(ctx, to, trigger, from)
 		if err == errUnanswered && m.answerComes(ctx) {
 			continue
 		}
@@ -64,19 +73,22 @@ func (m *Mover) migrate(ctx context.Context, to, trigger string, still func() bo
 }
 
 // migrateOnce is Migrate but for the wait for an answer, where it returns errUnanswered.
-func (m *Mover) migrateOnce(ctx context.Context, to, trigger string, still func() bool) (*control.Migration, error) {
+func (m *Mover) migrateOnce(ctx context.Context, to, trigger string, gathered *Gathering) (*control.Migration, error) {
 	if m.s.Turn().Take(ctx) != nil {
 		return nil, reason.Moving
 	}
 	defer m.s.Turn().Give()
-	if still != nil && !still() {
+	if gathered != nil && !gathered.Still() {
 		return nil, nil
 	}
-	if still == nil && trigger != manager.TriggerServer && m.s.At(ctx, to) {
+	if gathered == nil && trigger != manager.TriggerServer && m.s.At(ctx, to) {
 		m.s.Keep(to, trigger)
 		return nil, nil
 	}
-	m.delay, m.late, m.vain, m.parked = 0, 0, false, false
+	m.delay, m.late, m.vain, m.parked, m.held = 0, 0, false, false, nil
+	if gathered != nil {
+		m.held = gathered.Held
+	}
 	m.s.Migrating(true)
 	defer m.s.Migrating(false)
 	from := m.s.End()

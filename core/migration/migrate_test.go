@@ -204,6 +204,21 @@ func TestAMigrationStartsAnewSoOften(t *testing.T) {
 	}
 }
 
+func TestWhatSeveralConnectionsFeedIsMovedToWhereItIs(t *testing.T) {
+	s := newStream()
+	s.state.Current, s.at = s.exchange(true), true
+	still := true
+	from := &Gathering{Still: func() bool { return still }, Held: func() int64 { return 0 }}
+	if _, err := New(s, config.Default()).Gather(t.Context(), s.state.Interface, "request", from); !errors.Is(err, s.refuses) || !slices.Equal(s.all(), []string{"asks over wlan0", "fresh"}) {
+		t.Error(err, s.all())
+	}
+	before := len(s.all())
+	still = false
+	if done, err := New(s, config.Default()).Gather(t.Context(), s.state.Interface, "request", from); done != nil || err != nil || len(s.all()) != before {
+		t.Error(done, err, s.all())
+	}
+}
+
 func TestOneMigrationAtATime(t *testing.T) {
 	s := newStream()
 	s.turn.Take(t.Context())

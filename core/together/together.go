@@ -397,11 +397,17 @@ func (f *Feeding) alone(ctx context.Context, t *together, why string) error {
 			return reason.NoPath
 		}
 		ours := false
-		_, err := f.mover.Gather(ctx, t.names[best], triggerAlone+why, func() bool {
+		e := f.s.State().Current
+		if e == nil || e.Last+1-t.Held() < leastTogether {
+			return resume.ErrAgain
+		}
+		still := func() bool {
 			now, _ := f.now()
 			ours = now == t && (ours || t.parting.CompareAndSwap(false, true))
 			return ours
-		})
+		}
+		held := func() int64 { return t.Held() - e.First }
+		_, err := f.mover.Gather(ctx, t.names[best], triggerAlone+why, &migration.Gathering{Still: still, Held: held})
 		if err != nil && ours {
 			t.parting.Store(false)
 		}
