@@ -165,7 +165,7 @@ func (s *Stream) handle(m channel.Message) {
 				guard.Go(func() { playtime.Follow(e, &s.c.films, s.film(e)) })
 			}
 			movable := e.Why().None()
-			if movable && (e.Live() != nil || s.c.detours.Are(e, s.opened.Peer.String())) {
+			if movable && (e.Live() != nil || s.c.detours.AreNamed(e, s.opened.Peer.String())) {
 				s.c.shim.Keep(s.slot, s.id, true) // nothing else will prove that another server has the same
 			}
 			if movable && e.Live() != nil {

@@ -66,9 +66,10 @@ func (d *Detours) Elsewhere(e *exchange.Exchange, peer string) (all []elsewhere.
 	return all
 }
 
-// Are reports whether there may be any.
-func (d *Detours) Are(e *exchange.Exchange, peer string) bool {
-	return len(d.Elsewhere(e, peer)) > 0 || d.description(e, peer) != ""
+// AreNamed reports whether the user or a server has named some, or there is a description that may. A redirect is more common than that, and
+// alone no reason to keep, at whatever cost, what will be compared.
+func (d *Detours) AreNamed(e *exchange.Exchange, peer string) bool {
+	return elsewhere.Named(d.Elsewhere(e, peer)) || d.description(e, peer) != ""
 }
 
 func mayGo(e *exchange.Exchange) bool {

@@ -33,6 +33,11 @@ func Places(m Map, redirects *Redirects, from string, r *http1.Response) (all []
 	return Add(all, from, append(Duplicates(from, r), origin.Named...))
 }
 
+// Named reports whether one of them is more than where the program was redirected from.
+func Named(all []Place) bool {
+	return slices.ContainsFunc(all, func(p Place) bool { return !p.Redirects })
+}
+
 // Add adds those of the URLs, named by a server, that may be asked for what was asked for at the URL from.
 func Add(all []Place, from string, named []string) []Place {
 	var may []string

@@ -12,6 +12,7 @@ import (
 	"midstream/core/config"
 	"midstream/core/control"
 	"midstream/core/delivery"
+	"midstream/core/elsewhere"
 	"midstream/core/exchange"
 	"midstream/core/manager"
 	"midstream/core/reason"
@@ -135,7 +136,7 @@ func (m *Mover) attempt(ctx context.Context, to string) (*delivery.Outcome, erro
 		return m.moveIdle(ctx, to, now.Last)
 	}
 	isLive := e.Live() != nil
-	if !isLive && len(m.s.Elsewhere(e)) == 0 { // whose tail is kept all the time
+	if !isLive && !elsewhere.Named(m.s.Elsewhere(e)) { // whose tail is kept all the time
 		m.s.KeepTail(true)
 		defer m.s.KeepTail(false)
 	}
