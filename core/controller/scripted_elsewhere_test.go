@@ -101,6 +101,40 @@ func TestPlacesElsewhereOfAScriptedShim(t *testing.T) {
 			}
 		})
 	}
+	for name, location := range map[string]string{
+		"where it was sent before":         "http://" + host + "/film",
+		"to a private address":             "http://10.77.2.81/node",
+		"to this host":                     "http://127.0.0.1/node",
+		"to TLS, which it does not use":    "https://10.77.2.80/node",
+		"to another protocol":              "ftp://10.77.2.80/node",
+		"round and round":                  "/latest",
+		"to a name that nobody knows here": "http://nowhere.example/node",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.answers(dated(film))
+			c := settings()
+			c.Failover.Enabled = false
+			p := newScripted(t, w, c)
+			redirected(t, p, "http://10.77.2.80/latest", "http://"+host+"/film")
+			p.get()
+			p.head()
+			p.read(200_000)
+			w.answers(dated(film), func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/latest" {
+					http.Error(w, "not here", http.StatusNotFound)
+					return
+				}
+				to(location)(w, r)
+			})
+			if m := p.await(p.migrate("wwan0")); m.error == nil {
+				t.Errorf("%+v", m.Migration)
+			}
+			p.readAll(film)
+			if asked := p.w.networks[1].requests(); len(asked) > 4 || asked[len(asked)-1].URL.Path != "/latest" {
+				t.Errorf("%d requests, the last for %v", len(asked), asked[len(asked)-1].URL)
+			}
+		})
+	}
 	t.Run("where it is redirected now", func(t *testing.T) {
 		w.answers(dated(film))
 		c := settings()
