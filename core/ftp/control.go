@@ -2,7 +2,6 @@ package ftp
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -208,20 +207,19 @@ func (c *Control) Prepare(ctx context.Context, conn *dial.Conn, device string, d
 	return login(ctx, conn, c.Transfer(), device, domain)
 }
 
-var errReady = errors.New("another connection there is ready")
-
 // enter takes leave to log in to a server: one login at a time, and not too many.
 func (c *Control) enter(ctx context.Context, server netip.AddrPort) (done func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if under := c.entering[server]; under != nil {
+	for under := c.entering[server]; under != nil; under = c.entering[server] {
 		c.mu.Unlock()
-		defer c.mu.Lock()
 		select {
 		case <-under:
-			return nil, errReady
 		case <-ctx.Done():
-			return nil, ctx.Err()
+		}
+		c.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // whoever waits for it may have another connection by now
 		}
 	}
 	now := time.Now()

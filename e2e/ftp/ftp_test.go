@@ -203,3 +203,32 @@ func TestAKilledServerAtADistance(t *testing.T) {
 		s.servers["wlan0"].Restart()
 	}
 }
+
+// What has no offset says so, and stays where it is.
+func TestWhatIsNotMoved(t *testing.T) {
+	s := newSite(t, size, rate)
+	file := "ftp://" + host + "/pub/plain.bin"
+	defer func(others map[string][]string) { programs = others }(programs)
+	programs = map[string][]string{
+		"ASCII":  {"curl", "-sS", "--use-ascii", "-o", "out", file},
+		"active": {"curl", "-sS", "-P", "-", "-o", "out", file},
+		"upload": {"curl", "-sS", "-T", "/proc/self/exe", file},
+	}
+	all := s.start(true, "ASCII", "active")
+	s.midway(all, 100_000)
+	for i, why := range []string{"not TYPE I", "active mode"} {
+		s.Await(all[i].name+" to say "+why, lab.Patience, func() bool {
+			list := s.sessions(all[i])
+			return len(list) == 1 && !list[0].Movable && strings.Contains(list[0].Why, why)
+		})
+	}
+	if r := s.Ctl("migrate", "--to", "wwan0").Run(); r.Status != 1 || !strings.Contains(r.Stderr, "active mode") {
+		t.Errorf("%v", r)
+	}
+	for _, d := range all {
+		d.Process.Kill()
+		d.Wait()
+	}
+	refused := s.start(true, "upload")[0].Wait()
+	lab.Compare(t, s.start(false, "upload")[0].Wait(), refused)
+}
