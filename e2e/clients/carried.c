@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -640,6 +641,27 @@ static void *change(void *argument)
     return NULL;
 }
 
+/* A table of descriptors that is full: a socket that there is already can be connected, and nothing else be opened. */
+static void full_table(const char *host)
+{
+    struct rlimit before, few;
+    union address to = at(host, ECHO);
+    int fd = make(&to, 0), last = fd;
+    char octet = 0;
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = before;
+    few.rlim_cur = (rlim_t)fd + 20;
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (int null; (null = open("/dev/null", O_RDONLY)) >= 0;) {
+        last = null;
+    }
+    printf("full: %s\n", result(connect(fd, &to.any, size_of(&to))));
+    bool heard = write(fd, "x", 1) == 1 && read(fd, &octet, 1) == 1 && octet == 'x';
+    printf("full: heard %d, another %s\n", heard, result(make(&to, 0)));
+    close_range((unsigned)fd, (unsigned)last, 0);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
 static int storm(const char *host, const char *silent_host)
 {
     pthread_t thread;
@@ -685,6 +707,7 @@ static int storm(const char *host, const char *silent_host)
         close(fd);
     }
     printf("storm: %d\n", wrong);
+    full_table(host);
     many();
     threads();
     return 0;
