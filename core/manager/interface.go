@@ -4,6 +4,8 @@ package manager
 import (
 	"net/netip"
 	"time"
+
+	"midstream/core/netif"
 )
 
 // The kinds of an Interface.
@@ -52,6 +54,7 @@ type Interface struct {
 	Why string `json:"why"`
 
 	congested bool // a hint says so
+	part      bool // of a bridge, a bond or a VRF
 }
 
 // Route is a default route.
@@ -73,6 +76,11 @@ type Hint struct {
 // Dearer reports whether octets over the interface cost more than over the other.
 func (i *Interface) Dearer(than *Interface) bool {
 	return i.Metered && !than.Metered || i.Cost > than.Cost
+}
+
+// IsNetwork is netif.IsNetwork.
+func (i *Interface) IsNetwork() bool {
+	return netif.IsNetwork(i.Name, i.Kind, i.part, len(i.Routes) > 0)
 }
 
 // Usable reports whether a connection can be tried over it.

@@ -31,7 +31,7 @@ func (e *Engine) view() *view {
 			Routes:    []Route{}, Resolvers: append([]netip.AddrPort{}, set.DNS...), Proxy: set.Proxy.String(),
 			Cost: set.Cost, Provider: set.Provider, Never: set.Never,
 			Hints:  append([]Hint{}, directives.Hints[l.Name]...),
-			Signal: fact.Signal, Roaming: fact.Roaming,
+			Signal: fact.Signal, Roaming: fact.Roaming, part: l.Master != 0,
 			RTT: fact.RTT, Loss: fact.Loss, Throughput: fact.Throughput, Congestion: fact.Congestion, Streams: fact.Streams,
 		}
 		if set.Kind != "" {

@@ -57,6 +57,21 @@ func Survey() ([]Interface, []Route, error) {
 	return all, routes, nil
 }
 
+// IsNetwork reports whether an interface is a network of the host's, or meant to be one: hardware, or what a default route leads over
+// (routed). Not so the loopback, tunnels, parts of a bridge or bond, and what leads to this host's containers and virtual machines only.
+func IsNetwork(name, kind string, part, routed bool) bool {
+	switch kind {
+	case KindEthernet, KindWiFi, KindWWAN:
+		return !part && (routed || !strings.HasPrefix(name, "veth"))
+	}
+	return kind == KindOther && routed
+}
+
+// Offered reports whether a person is to be offered the interface, as Survey has it: networks and tunnels.
+func (i Interface) Offered() bool {
+	return i.Kind == KindTunnel || IsNetwork(i.Name, i.Kind, i.Master != 0, len(i.Defaults) > 0)
+}
+
 // From linux/if_arp.h: values of /sys/class/net/X/type.
 const (
 	arphrdEther = "1"

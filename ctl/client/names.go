@@ -26,6 +26,9 @@ func Program(s control.Session) string {
 	return display.Line(path.Base(word))
 }
 
+// Kept is said of a session that a person holds, and whose connection has not ended.
+const Kept = "stays where it is until midstreamctl release"
+
 // Held says why a program is held, since when and for how long.
 func Held(h *control.Held, kept bool, now time.Time) string {
 	s := fmt.Sprintf("has been held for %v: %s", now.Sub(h.Since.Time).Round(time.Second), h.Why)

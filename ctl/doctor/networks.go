@@ -103,21 +103,12 @@ func filter(name string) int {
 	return n
 }
 
-// isNetwork reports whether an interface is one that leads out, or is meant to: not the loopback, a container's bridge or a tunnel.
-func isNetwork(i *manager.Interface) bool {
-	switch i.Kind {
-	case manager.KindEthernet, manager.KindWiFi, manager.KindWWAN:
-		return !strings.HasPrefix(i.Name, "veth")
-	}
-	return i.Kind == manager.KindOther && len(i.Routes) > 0
-}
-
 // networks says what follows from what was found.
 func (h *host) networks(f *Findings) {
 	var usable []string
 	for n := range h.interfaces {
 		i := &h.interfaces[n]
-		if !isNetwork(i) {
+		if !i.IsNetwork() {
 			continue
 		}
 		w := h.ways[i.Name]
@@ -136,7 +127,7 @@ func (h *host) networks(f *Findings) {
 	}
 	for n := range h.interfaces {
 		i := &h.interfaces[n]
-		if !isNetwork(i) {
+		if !i.IsNetwork() {
 			continue
 		}
 		h.oneNetwork(f, i)
@@ -277,7 +268,7 @@ func (f *Findings) Reach(ctx context.Context, list []manager.Interface, name str
 	}
 	for n := range list {
 		i := &list[n]
-		if !i.Usable() || !isNetwork(i) && i.Kind != manager.KindTunnel {
+		if !i.Usable() || !i.IsNetwork() && i.Kind != manager.KindTunnel {
 			continue
 		}
 		servers := i.Resolvers

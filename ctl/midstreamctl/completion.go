@@ -53,7 +53,7 @@ func (e *environment) completeInterfaces(args []string) (all []string) {
 		return nil
 	}
 	for _, l := range links {
-		if l.Loopback {
+		if !l.Offered() {
 			continue
 		}
 		state := l.Kind
@@ -160,9 +160,9 @@ func (e *environment) completeHint(args []string) (all []string) {
 func (e *environment) completeWhen(args []string) (all []string) {
 	switch len(args) {
 	case 0:
-		links, _ := netif.List()
+		links, _, _ := netif.Survey()
 		for _, l := range links {
-			if !l.Loopback {
+			if l.Offered() {
 				all = append(all, l.Name+".rtt > 300", l.Name+".congestion > 0.8", "!"+l.Name+".usable")
 			}
 		}

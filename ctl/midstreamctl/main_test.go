@@ -423,13 +423,13 @@ func TestTablesFitTheTerminal(t *testing.T) {
 func TestCompletionKnowsInterfacesAndSessions(t *testing.T) {
 	dir := isolate(t)
 	serve(t, dir, 1, &fake{list: []control.Session{{ID: "1-7", PID: 1, Command: "curl", URL: "http://download.example:8080/a", Interface: "wlan0", Server: "10.0.0.1:80"}}})
-	links, err := netif.List()
+	links, _, err := netif.Survey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := ""
 	for _, l := range links {
-		if !l.Loopback {
+		if l.Offered() {
 			other = l.Name
 		}
 	}

@@ -46,7 +46,7 @@ func record(e *environment, path string, limit time.Duration, idle bool) int {
 		defer stop()
 	}
 	events := make(chan control.Event, 1024)
-	go e.follow(ctx, func(e control.Event) {
+	go e.Follow(ctx, func(e control.Event) {
 		select {
 		case events <- e:
 		default: // the samples go on

@@ -131,6 +131,3 @@ func (h holding) run(e *environment, ids []string, pid int, asJSON bool) int {
 	}
 	return status
 }
-
-// keptSentence is said of a session that a person holds, and whose connection has not ended.
-const keptSentence = "stays where it is until midstreamctl release"

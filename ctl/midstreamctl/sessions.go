@@ -121,7 +121,7 @@ func sessionTable(list []control.Session, width int) []byte {
 			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), display.Line(client.Held(s.Held, s.Kept, time.Now())))
 			fmt.Fprintf(&b, "  to end that now: midstreamctl release %s\n", display.Line(s.ID))
 		case s.Kept:
-			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), keptSentence)
+			fmt.Fprintf(&b, "%s %s\n", display.Line(s.ID), client.Kept)
 		}
 		for _, p := range s.Paths {
 			fmt.Fprintf(&b, "%s is fed over %s\n", display.Line(s.ID), display.Line(pathLine(p)))

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -81,4 +82,16 @@ func (w *watcher) print(raw json.RawMessage) bool {
 	status := w.flush(line, exitOK)
 	w.status = max(w.status, status)
 	return status == exitOK
+}
+
+// Follow gives the events of all processes to each, until ctx ends.
+func (e *environment) Follow(ctx context.Context, each func(control.Event)) {
+	f := client.Follower{More: daemons, Each: func(raw json.RawMessage) bool {
+		var event control.Event
+		if json.Unmarshal(raw, &event) == nil {
+			each(event)
+		}
+		return true
+	}}
+	f.Follow(ctx)
 }

@@ -1,11 +1,12 @@
-// What systemd-resolved and NetworkManager say over D-Bus, where they run: org.freedesktop.resolve1(5) and the
-// NetworkManager D-Bus reference. The daemon alone asks: the library would cost every program memory.
+// What daemons of the host know of its networks, over D-Bus, where they run: each is followed by itself, so that one that does not
+// answer delays no other, and what it has said holds until it is known to have gone. midstreamd alone asks: the library would cost every
+// program memory.
 package main
 
 import (
 	"context"
-	"net"
-	"net/netip"
+	"errors"
+	"maps"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -14,20 +15,32 @@ import (
 )
 
 const (
-	resolvedName = "org.freedesktop.resolve1"
-	resolvedPath = "/org/freedesktop/resolve1"
-	networkName  = "org.freedesktop.NetworkManager"
-	networkPath  = "/org/freedesktop/NetworkManager"
-	properties   = "org.freedesktop.DBus.Properties"
+	busName    = "org.freedesktop.DBus" // specification.freedesktop.org/dbus, "Message Bus Messages"
+	properties = busName + ".Properties"
 
-	busRetry = 30 * time.Second
-	busAgain = 30 * time.Second
-	busLimit = 3 * time.Second // for one answer
+	busRetry = 30 * time.Second // where there is no bus
+	busAgain = 30 * time.Second // systemd-resolved does not tell of every change
 	settle   = 50 * time.Millisecond
 	busPause = 500 * time.Millisecond // between two looks: who scans for access points tells of each
 )
 
-// followBus keeps d.system current until ctx ends. Without a system bus it tries again now and then.
+// Variables, so that tests need not wait so long.
+var (
+	busLimit   = 3 * time.Second  // for all that one daemon is asked in one look
+	silentWait = 5 * time.Second  // before one that has not answered is asked again
+	goneGrace  = 10 * time.Second // in which one that has gone may come back: an upgrade starts it again, and the networks stay
+)
+
+// informant is a daemon that knows of networks, by its name on the bus.
+type informant struct {
+	name string
+	ask  func(l *look) map[string]manager.Fact
+}
+
+// informants, of which an earlier one's resolvers and signal go before.
+var informants = []informant{{resolvedName, resolved}, {supplicantName, supplicant}, {networkName, networkManager}}
+
+// followBus keeps d.heard current until ctx ends. Without a system bus it tries again now and then.
 func (d *daemon) followBus(ctx context.Context) {
 	for ctx.Err() == nil {
 		if conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx)); err == nil {
@@ -43,66 +56,176 @@ func (d *daemon) followBus(ctx context.Context) {
 	}
 }
 
+// serveBus follows all informants until ctx or the bus ends.
 func (d *daemon) serveBus(ctx context.Context, conn *dbus.Conn) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
-	for _, sender := range []string{resolvedName, networkName, supplicantName} {
-		conn.AddMatchSignal(dbus.WithMatchSender(sender))
-		conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, sender))
+	told := map[string]chan struct{}{} // by name
+	for _, i := range informants {
+		conn.AddMatchSignal(dbus.WithMatchSender(i.name))
+		conn.AddMatchSignal(dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, i.name))
+		told[i.name] = make(chan struct{}, 1)
+		go d.hear(ctx, conn, i, told[i.name])
 	}
 	for {
-		looked := time.Now()
-		facts := map[string]manager.Fact{}
-		manager.Merge(facts, resolved(ctx, conn))
-		manager.Merge(facts, supplicant(ctx, conn))
-		manager.Merge(facts, networkManager(ctx, conn))
-		d.mu.Lock()
-		d.system = facts
-		d.mu.Unlock()
-		d.lookSoon()
 		select {
 		case <-ctx.Done():
 			return
 		case <-conn.Context().Done():
 			return
-		case _, open := <-signals:
+		case s, open := <-signals:
 			if !open {
 				return // the bus has gone
 			}
-		case <-time.After(busAgain): // systemd-resolved does not tell of every change
-		}
-		// Changes come in bursts; one look serves them all.
-		burst := time.After(max(settle, busPause-time.Since(looked)))
-		for waiting := true; waiting; {
-			select {
-			case _, open := <-signals:
-				if !open {
-					return
+			for name, c := range told {
+				// A signal's sender is a number of the bus's; only of who comes and goes the name is said.
+				if s.Sender == busName && len(s.Body) > 0 && s.Body[0] != name {
+					continue
 				}
-			case <-burst:
-				waiting = false
+				select {
+				case c <- struct{}{}:
+				default:
+				}
 			}
 		}
 	}
 }
 
-// get reads a property into value; false where there is none of that type.
-func get(ctx context.Context, object dbus.BusObject, of, name string, value any) bool {
+// hear asks one informant whenever something is told, until ctx ends.
+func (d *daemon) hear(ctx context.Context, conn *dbus.Conn, i informant, told <-chan struct{}) {
+	var left time.Time // since when it is gone
+	for {
+		looked := time.Now()
+		l := &look{conn: conn, of: i.name}
+		facts := l.at(ctx, i)
+		wait := busAgain
+		switch {
+		case !l.gone:
+			left = time.Time{}
+		case left.IsZero():
+			left = looked
+		}
+		switch {
+		case l.gone && looked.Sub(left) < goneGrace:
+			d.log.Debug().Str("of", i.name).Msg("nobody has its name; what it has said of networks holds until it might be back")
+			wait = goneGrace - looked.Sub(left)
+		case l.gone:
+			d.hears(i.name, nil)
+		case l.silent:
+			d.log.Debug().Str("of", i.name).Msg("it does not answer; what it has said of networks holds")
+			d.lasting(i.name)
+			wait = silentWait
+		default:
+			if l.starting {
+				manager.Merge(facts, d.heardOf(i.name)) // until it says otherwise
+			}
+			d.hears(i.name, facts)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-told:
+		case <-time.After(wait):
+		}
+		// Changes come in bursts; one look serves them all.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(settle, busPause-time.Since(looked))):
+		}
+		select {
+		case <-told:
+		default:
+		}
+	}
+}
+
+// heardOf is what is known of one informant.
+func (d *daemon) heardOf(name string) map[string]manager.Fact {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heard[name]
+}
+
+// hears takes in what one informant knows. The maps in d.heard are never changed.
+func (d *daemon) hears(name string, facts map[string]manager.Fact) {
+	d.mu.Lock()
+	d.heard[name] = facts
+	d.mu.Unlock()
+	d.lookSoon()
+}
+
+// lasting leaves of what a silent one has said that which does not change from one moment to the next.
+func (d *daemon) lasting(name string) {
+	facts := maps.Clone(d.heardOf(name))
+	for of, f := range facts {
+		f.Signal, f.Roaming = 0, false
+		facts[of] = f
+	}
+	d.hears(name, facts)
+}
+
+// look is one look at an informant: all that it is asked has to be answered within busLimit.
+type look struct {
+	ctx      context.Context
+	conn     *dbus.Conn
+	of       string
+	gone     bool // nobody has its name
+	silent   bool // something was not answered: nothing follows from what is not known
+	starting bool // it may not know yet what it knew before it was started again
+}
+
+func (l *look) at(ctx context.Context, i informant) map[string]manager.Fact {
 	ctx, cancel := context.WithTimeout(ctx, busLimit)
 	defer cancel()
+	l.ctx = ctx
+	var owned bool
+	if !l.ask(l.conn.BusObject(), busName+".NameHasOwner", &owned, i.name) {
+		l.silent = true
+		return nil
+	}
+	if l.gone = !owned; l.gone {
+		return nil
+	}
+	return i.ask(l)
+}
+
+// ask calls a method; false where that gives an error, or a value of another type.
+func (l *look) ask(object dbus.BusObject, method string, value any, args ...any) bool {
+	if l.silent {
+		return false // it is not asked further
+	}
+	call := object.CallWithContext(l.ctx, method, dbus.FlagNoAutoStart, args...)
+	var refused dbus.Error
+	if call.Err != nil && (!errors.As(call.Err, &refused) || unanswered[refused.Name]) {
+		l.silent = true
+	}
+	return call.Err == nil && call.Store(value) == nil
+}
+
+// unanswered are the errors that the bus gives for one who has not answered, or left meanwhile.
+var unanswered = map[string]bool{
+	busName + ".Error.NoReply": true, busName + ".Error.ServiceUnknown": true, busName + ".Error.NameHasNoOwner": true,
+	busName + ".Error.Disconnected": true, busName + ".Error.Timeout": true, busName + ".Error.TimedOut": true,
+}
+
+// object is one of the informant's.
+func (l *look) object(path dbus.ObjectPath) dbus.BusObject { return l.conn.Object(l.of, path) }
+
+// get reads a property into value; false where there is none of that type.
+func (l *look) get(path dbus.ObjectPath, of, name string, value any) bool {
 	var v dbus.Variant
-	err := object.CallWithContext(ctx, properties+".Get", dbus.FlagNoAutoStart, of, name).Store(&v)
-	return err == nil && v.Store(value) == nil
+	return l.ask(l.object(path), properties+".Get", &v, of, name) && v.Store(value) == nil
 }
 
 // known are the properties of an object.
 type known map[string]dbus.Variant
 
 // all reads those of one interface in one call; none where there are none.
-func all(ctx context.Context, object dbus.BusObject, of string) (k known) {
-	ctx, cancel := context.WithTimeout(ctx, busLimit)
-	defer cancel()
-	object.CallWithContext(ctx, properties+".GetAll", dbus.FlagNoAutoStart, of).Store(&k)
+func (l *look) all(path dbus.ObjectPath, of string) (k known) {
+	l.ask(l.object(path), properties+".GetAll", &k, of)
 	return k
 }
 
@@ -110,144 +233,4 @@ func all(ctx context.Context, object dbus.BusObject, of string) (k known) {
 func (k known) read(name string, value any) bool {
 	v, ok := k[name]
 	return ok && v.Store(value) == nil
-}
-
-// resolved asks systemd-resolved for the name servers of each link.
-func resolved(ctx context.Context, conn *dbus.Conn) map[string]manager.Fact {
-	object := conn.Object(resolvedName, resolvedPath)
-	of := resolvedName + ".Manager"
-	facts := map[string]manager.Fact{}
-	add := func(index int32, octets []byte, port uint16) {
-		addr, ok := netip.AddrFromSlice(octets)
-		link, err := net.InterfaceByIndex(int(index))
-		if !ok || index <= 0 || err != nil {
-			return // index 0 is for the servers of no link
-		}
-		if port == 0 {
-			port = 53
-		}
-		f := facts[link.Name]
-		f.Resolvers = append(f.Resolvers, netip.AddrPortFrom(addr, port))
-		facts[link.Name] = f
-	}
-	var extended []struct {
-		Index, Family int32
-		Address       []byte
-		Port          uint16
-		Name          string
-	}
-	if get(ctx, object, of, "DNSEx", &extended) {
-		for _, s := range extended {
-			add(s.Index, s.Address, s.Port)
-		}
-		return facts
-	}
-	var plain []struct {
-		Index, Family int32
-		Address       []byte
-	}
-	if get(ctx, object, of, "DNS", &plain) {
-		for _, s := range plain {
-			add(s.Index, s.Address, 0)
-		}
-	}
-	return facts
-}
-
-// networkManager asks NetworkManager for what it knows of each device.
-func networkManager(ctx context.Context, conn *dbus.Conn) map[string]manager.Fact {
-	facts := map[string]manager.Fact{}
-	limited, cancel := context.WithTimeout(ctx, busLimit)
-	defer cancel()
-	var devices []dbus.ObjectPath
-	if conn.Object(networkName, networkPath).CallWithContext(limited, networkName+".GetDevices", dbus.FlagNoAutoStart).Store(&devices) != nil {
-		return facts
-	}
-	for _, path := range devices {
-		device := conn.Object(networkName, path)
-		known := all(ctx, device, networkName+".Device")
-		var name string
-		var metered, state uint32
-		if !known.read("Interface", &name) || known.read("State", &state) && state <= unmanaged {
-			continue // of containers, for example
-		}
-		var f manager.Fact
-		if known.read("Metered", &metered) {
-			f.Metered = meteredOf(metered)
-		}
-		var active dbus.ObjectPath
-		if known.read("ActiveConnection", &active) && active != "/" {
-			get(ctx, conn.Object(networkName, active), networkName+".Connection.Active", "Id", &f.Provider)
-		}
-		f.Signal = strength(ctx, conn, device)
-		for _, family := range []string{"4", "6"} {
-			var connectivity uint32
-			if known.read("Ip"+family+"Connectivity", &connectivity) && connectivity == portal {
-				f.Captive = true
-			}
-			var config dbus.ObjectPath
-			if known.read("Ip"+family+"Config", &config) && config != "/" {
-				f.Resolvers = append(f.Resolvers, nameservers(ctx, conn.Object(networkName, config), family)...)
-			}
-		}
-		facts[name] = f
-	}
-	return facts
-}
-
-// unmanaged is NM_DEVICE_STATE_UNMANAGED.
-const unmanaged = 10
-
-// portal is NM_CONNECTIVITY_PORTAL of NMConnectivityState. Of the others nothing follows: a network from which the page that is asked for
-// cannot be had, NM_CONNECTIVITY_LIMITED, may lead to the server of a download all the same.
-const portal = 2
-
-// strength is the signal of a Wi-Fi device's access point in dBm, 0 where it has none: NetworkManager makes 100 % of -40 dBm and more,
-// and 30 % of -100 dBm.
-func strength(ctx context.Context, conn *dbus.Conn, device dbus.BusObject) int {
-	var station dbus.ObjectPath
-	var percent byte
-	if !get(ctx, device, networkName+".Device.Wireless", "ActiveAccessPoint", &station) || station == "/" ||
-		!get(ctx, conn.Object(networkName, station), networkName+".AccessPoint", "Strength", &percent) || percent == 0 {
-		return 0
-	}
-	return -40 - (100-int(min(percent, 100)))*60/70
-}
-
-// meteredOf reads NMMetered.
-func meteredOf(value uint32) *bool {
-	yes, no := true, false
-	switch value {
-	case 1, 3: // NM_METERED_YES, NM_METERED_GUESS_YES
-		return &yes
-	case 2, 4: // NM_METERED_NO, NM_METERED_GUESS_NO
-		return &no
-	}
-	return nil
-}
-
-func nameservers(ctx context.Context, config dbus.BusObject, family string) (servers []netip.AddrPort) {
-	of := networkName + ".IP" + family + "Config"
-	if family == "6" {
-		var list [][]byte
-		if get(ctx, config, of, "Nameservers", &list) {
-			for _, octets := range list {
-				if addr, ok := netip.AddrFromSlice(octets); ok {
-					servers = append(servers, netip.AddrPortFrom(addr, 53))
-				}
-			}
-		}
-		return servers
-	}
-	var list []map[string]dbus.Variant
-	if get(ctx, config, of, "NameserverData", &list) {
-		for _, entry := range list {
-			if text, ok := entry["address"].Value().(string); ok {
-				if addr, err := netip.ParseAddr(text); err == nil {
-					servers = append(servers, netip.AddrPortFrom(addr, 53))
-				}
-			}
-		}
-	}
-	return servers
 }

@@ -38,11 +38,11 @@ type daemon struct {
 
 	mu         sync.Mutex
 	config     *config.Config
-	common     *party             // all processes; of the host's daemon none: it knows what nobody has reported
-	parties    map[int]*party     // of the host's daemon, by user
-	asked      map[int64]question // by their numbers
-	last       int64              // question
-	system     map[string]manager.Fact
+	common     *party                             // all processes; of the host's daemon none: it knows what nobody has reported
+	parties    map[int]*party                     // of the host's daemon, by user
+	asked      map[int64]question                 // by their numbers
+	last       int64                              // question
+	heard      map[string]map[string]manager.Fact // by who has said it on the bus
 	files      map[string]manager.Fact
 	links      []netif.Interface
 	directives manager.Directives
@@ -57,7 +57,7 @@ const (
 func newDaemon(cfg *config.Config, dir string, logger zerolog.Logger) *daemon {
 	d := &daemon{
 		store: manager.Store{Dir: dir}, log: logger, config: cfg,
-		kick: make(chan struct{}, 1), parties: map[int]*party{}, asked: map[int64]question{},
+		kick: make(chan struct{}, 1), parties: map[int]*party{}, asked: map[int64]question{}, heard: map[string]map[string]manager.Fact{},
 	}
 	d.common = d.newParty(os.Geteuid(), cfg)
 	return d

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,21 +30,8 @@ func (*process) Migrate(context.Context, control.MigrateParams) (control.Migrate
 
 // A real bus: what a process tells of is shown on the desktop.
 func TestTheDesktopShowsThatAProgramIsHeld(t *testing.T) {
-	bus := exec.Command("dbus-daemon", "--session", "--nofork", "--print-address=1")
-	out, err := bus.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bus.Stderr = os.Stderr
-	if err := bus.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { bus.Process.Kill(); bus.Wait() })
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", strings.TrimSpace(address))
+	address := aBus(t)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
 	conn, err := dbus.ConnectSessionBus()
 	if err != nil {
 		t.Fatal(err)

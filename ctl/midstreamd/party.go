@@ -142,7 +142,9 @@ func (d *daemon) leave(c *client) {
 // facts are what the bus, files and the party's processes say. With d.mu.
 func (d *daemon) facts(p *party) map[string]manager.Fact {
 	all := map[string]manager.Fact{}
-	manager.Merge(all, d.system)
+	for _, i := range informants {
+		manager.Merge(all, d.heard[i.name])
+	}
 	manager.Merge(all, d.files)
 	for _, c := range p.clients {
 		for name, captive := range c.captive {

@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/prop"
@@ -202,7 +204,7 @@ func TestWhatNetworkManagerKnows(t *testing.T) {
 	write(filepath.Join(profiles, "mobile.nmconnection"), fmt.Sprintf(profile, wwan.Phone(), wwan.Gateway(), wwan.Resolver()), 0o600)
 	config := filepath.Join(s.Dir, "nm.conf")
 	write(config, "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nrc-manager=unmanaged\n[keyfile]\npath="+profiles+
-		"\nunmanaged-devices=except:interface-name:wwan0\n[device-wwan0]\nmatch-device=interface-name:wwan0\nmanaged=1\n"+
+		"\nunmanaged-devices=except:interface-name:wwan0,except:interface-name:docker0\n[device-wwan0]\nmatch-device=interface-name:wwan0\nmanaged=1\n"+
 		"[connectivity]\nenabled=true\ninterval=3600\nuri=http://"+wwan.Content()+"/check\nresponse=NetworkManager is online\n", 0o644)
 	// The dispatcher hands neither the bus nor the libraries on.
 	nmcli := systemDaemon(t, "nmcli")
@@ -225,6 +227,11 @@ func TestWhatNetworkManagerKnows(t *testing.T) {
 		var has bool
 		return conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.nm_dispatcher").Store(&has) == nil && has
 	})
+	for _, line := range []string{"ip link add docker0 type bridge", "ip address add 172.17.0.1/16 dev docker0", "ip link set docker0 up"} { // as a container's keeper does
+		if r := s.Command(strings.Fields(line)...).Run(); r.Status != 0 {
+			t.Fatal(r)
+		}
+	}
 	nm := s.onBus(address, within(program, "--debug", "--config", config, "--config-dir", empty, "--state-file", filepath.Join(empty, "state"), "--pid-file", filepath.Join(empty, "pid"))...)
 	// It has taken over what it found; the profile is to be asked for.
 	const name = "org.freedesktop.NetworkManager"
@@ -235,38 +242,73 @@ func TestWhatNetworkManagerKnows(t *testing.T) {
 			conn.Object(name, "/org/freedesktop/NetworkManager/Settings").Call(name+".Settings.GetConnectionByUuid", 0, profileID).Store(&connection) == nil &&
 			object.Call(name+".ActivateConnection", 0, connection, device, dbus.ObjectPath("/")).Store(&active) == nil
 	})
-	byScript := func() iface {
+	byScript := func(name string) iface {
 		var list []iface
 		r := s.Command(within("midstreamctl", "interfaces", "--json")...).Run()
 		if json.Unmarshal([]byte(r.Stdout), &list) != nil {
 			return iface{}
 		}
-		return list[slices.IndexFunc(list, func(i iface) bool { return i.Name == "wwan0" })]
+		return list[slices.IndexFunc(list, func(i iface) bool { return i.Name == name })]
 	}
-	s.onBus(address, lab.Build(t, "midstreamd"))
+	log := filepath.Join(s.Dir, "midstreamd.log")
+	s.onBus(address, "env", "MIDSTREAM_LOG=debug", "MIDSTREAM_LOG_FILE="+log, lab.Build(t, "midstreamd"))
 	if !activated || !await(func() bool {
-		i, found := s.interfaces()["wwan0"], byScript()
+		i, found := s.interfaces()["wwan0"], byScript("wwan0")
 		return i.Metered && i.Provider == "mobile" && slices.Equal(i.Resolvers, []string{wwan.Resolver() + ":53"}) && found.Metered && found.Provider == "mobile"
 	}) {
 		out, errors := nm.Output()
-		t.Fatalf("%+v\n%+v\n%s\n%s", s.interfaces()["wwan0"], byScript(), out, errors)
+		t.Fatalf("%+v\n%+v\n%s\n%s", s.interfaces()["wwan0"], byScript("wwan0"), out, errors)
 	}
 	if i := s.interfaces()["wlan0"]; !strings.Contains(i.Why, "it is not metered, unlike wwan0") {
 		t.Errorf("%+v", i)
+	}
+	// What others have set up is shown by NetworkManager, too, and is no network of its.
+	state := s.Command(filepath.Join(tools, "nmcli"), "-g", "GENERAL.STATE", "device", "show", "docker0").Run()
+	if !strings.Contains(state.Stdout, "externally") {
+		t.Errorf("of docker0 it says: %v", state)
+	}
+	if facts := string(s.daemonSays("facts")); strings.Contains(facts, "docker0") || len(byScript("docker0").Hints) > 0 {
+		t.Errorf("%s\n%+v", facts, byScript("docker0"))
 	}
 	// A portal comes, and goes.
 	for _, captive := range []bool{true, false} {
 		write(page, map[bool]string{true: "Log in here, please.\n", false: "NetworkManager is online\n"}[captive], 0o644)
 		object.Go(name+".CheckConnectivity", 0, nil) // its answer waits for wlan0, from where the page cannot be had
-		if !await(func() bool { return s.interfaces()["wwan0"].Captive == captive && byScript().Captive == captive }) {
-			t.Errorf("captive is not %v\n%+v\n%+v", captive, s.interfaces()["wwan0"], byScript())
+		if !await(func() bool { return s.interfaces()["wwan0"].Captive == captive && byScript("wwan0").Captive == captive }) {
+			t.Errorf("captive is not %v\n%+v\n%+v", captive, s.interfaces()["wwan0"], byScript("wwan0"))
 		}
 	}
+	// While it does not answer, what it has said holds. It tells of an MTU at once, and is asked half a second later.
+	if err := conn.AddMatchSignal(dbus.WithMatchSender(name), dbus.WithMatchArg(0, name+".Device")); err != nil {
+		t.Fatal(err)
+	}
+	signals := make(chan *dbus.Signal, 1024)
+	conn.Signal(signals)
+	if r := s.Command("ip", "link", "set", "wwan0", "mtu", "1400").Run(); r.Status != 0 {
+		t.Fatal(r)
+	}
+	for changed := false; !changed; {
+		select {
+		case signal := <-signals:
+			changed = strings.Contains(fmt.Sprint(signal.Body), "Mtu")
+		case <-time.After(limit):
+			t.Fatal("NetworkManager does not tell of an MTU")
+		}
+	}
+	nm.Process.Signal(syscall.SIGSTOP)
+	s.Await("that it is silent", limit, func() bool {
+		text, _ := os.ReadFile(log)
+		return strings.Contains(string(text), "it does not answer")
+	})
+	if i := s.interfaces()["wwan0"]; !i.Metered || i.Provider != "mobile" {
+		t.Errorf("while NetworkManager is silent: %+v", i)
+	}
+	nm.Process.Signal(syscall.SIGCONT)
 	// What the script has found ends with the connection.
 	if r := s.Command(filepath.Join(tools, "nmcli"), "connection", "down", profileID).Run(); r.Status != 0 {
 		t.Errorf("%v", r)
 	}
-	s.Await("no hints", limit, func() bool { return len(byScript().Hints) == 0 })
+	s.Await("no hints", limit, func() bool { return len(byScript("wwan0").Hints) == 0 })
 }
 
 // It keeps what it knows of name servers in files, and tells nobody of changes.

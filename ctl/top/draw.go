@@ -1,5 +1,5 @@
 // How top is drawn: into cells, by what each terminal can show.
-package main
+package top
 
 import (
 	"fmt"
@@ -231,7 +231,7 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 	case s.Why != "" && !s.Movable:
 		say += ": cannot be moved: " + s.Why
 	case s.Kept:
-		say += "; it " + keptSentence
+		say += "; it " + client.Kept
 	}
 	b.text(2, y+2, tcell.StyleDefault.Dim(b.colours), display.Shorten(display.Line(say), b.width-2))
 }
