@@ -148,9 +148,8 @@ func TestPlayersOfListsDecodeAllFrames(t *testing.T) {
 	for _, k := range kinds {
 		all, like = append(all, play(t, l.Midstream, k[0], web, k[1])), append(like, play(t, l.Command, k[0], root+"/", k[1]))
 	}
-	timed := map[string]bool{}
-	l.Await("all to be in the middle of segments", lab.Patience, func() bool {
-		amid := map[int]bool{}
+	timed, amid := map[string]bool{}, map[int]bool{}
+	l.Await("all to have been in the middle of segments", lab.Patience, func() bool {
 		for _, s := range sessions(t, l) {
 			if first := filepath.Base(s.URL); s.Play != nil && s.Received > 100_000 && (first == "hls0.ts" || first == "chunk-stream0-00001.m4s") {
 				timed[filepath.Ext(first)] = timed[filepath.Ext(first)] || s.Play.HandedS > 0.3
