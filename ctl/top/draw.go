@@ -28,7 +28,7 @@ var (
 
 func lookOf(s tcell.Screen) look {
 	l := wide
-	if !s.CanDisplay('█', false) {
+	if !s.CanDisplay('▅', false) { // of '█' terminals have one of their own, whatever they write
 		l = narrow
 	}
 	l.colours = s.Colors() >= 8 && !isDumb()
@@ -47,6 +47,9 @@ type brush struct {
 
 func (b *brush) text(x, y int, style tcell.Style, text string) int {
 	for _, r := range text {
+		if plain, has := plainly[r]; has && b.empty == narrow.empty {
+			r = plain
+		}
 		if x >= b.width {
 			break
 		}
@@ -56,6 +59,27 @@ func (b *brush) text(x, y int, style tcell.Style, text string) int {
 		x++
 	}
 	return x
+}
+
+// plainly is what stands for a character of texts on terminals without it.
+var plainly = map[rune]rune{'…': '~', '×': 'x'}
+
+// cut leaves of a sentence what there is room for.
+func cut(text string, room int) string {
+	if all := []rune(text); len(all) > room && room > 0 {
+		return string(all[:room-1]) + "…"
+	}
+	return text
+}
+
+// first is the first of the texts that there is room for, else the last.
+func first(room int, texts ...string) string {
+	for _, text := range texts[:len(texts)-1] {
+		if len([]rune(text)) <= room {
+			return text
+		}
+	}
+	return texts[len(texts)-1]
 }
 
 // right ends a text at the right edge.
@@ -97,11 +121,13 @@ func (p *picture) draw(s tcell.Screen, l look) {
 	if len(p.sessions) == 1 {
 		what = "1 download"
 	}
-	head := "midstream   " + what + "   " + display.Size(int64(total)) + "/s"
-	if stall := p.longestStall(); stall > 0 {
-		head += fmt.Sprintf("   longest stall %.1f ms", stall)
+	what += "   " + display.Size(int64(total)) + "/s"
+	stall := ""
+	if ms := p.longestStall(); ms > 0 {
+		stall = fmt.Sprintf("   longest stall %.1f ms", ms)
 	}
-	b.text(0, 0, bold, display.Shorten(head, max(b.width-10, 10)))
+	room := max(b.width-10, 10)
+	b.text(0, 0, bold, cut(first(room, "midstream   "+what+stall, what+stall, what), room))
 	b.right(0, tcell.StyleDefault, p.now.Format("15:04:05"))
 
 	networks := p.shown()
@@ -112,7 +138,7 @@ func (p *picture) draw(s tcell.Screen, l look) {
 	}
 	rows := 1
 	if len(networks) > 0 {
-		rows = max(1, min(4, (bottom-1-each*min(len(p.sessions), 3))/len(networks)))
+		rows = max(1, min(max(4, b.height/6), (bottom-1-each*min(len(p.sessions), 3))/len(networks)))
 	}
 	y := 1
 	for _, n := range networks {
@@ -134,15 +160,16 @@ func (p *picture) draw(s tcell.Screen, l look) {
 	}
 	if b.height >= 20 {
 		for i, line := range p.events[max(0, len(p.events)-3):] {
-			b.text(0, bottom+i, tcell.StyleDefault, display.Shorten(line, b.width))
+			b.text(0, bottom+i, tcell.StyleDefault, cut(line, b.width))
 		}
 	}
-	b.text(0, b.height-2, bold, display.Shorten(display.Line(p.question+p.answer), b.width))
-	keys := "m move  u use for all  a best again  h hold  r release  up/down choose  q quit"
+	b.text(0, b.height-2, bold, cut(display.Line(p.question+p.answer), b.width))
+	keys := first(b.width, "m move  u use for all  a best again  h hold  r release  up/down choose  q quit",
+		"m move  u use  a best  h hold  r release  q quit", "m u a h r  q quit")
 	if p.question != "" {
 		keys = "a number chooses  Esc leaves it"
 	}
-	b.text(0, b.height-1, tcell.StyleDefault.Reverse(true), pad(display.Shorten(keys, b.width), b.width))
+	b.text(0, b.height-1, tcell.StyleDefault.Reverse(true), pad(cut(keys, b.width), b.width))
 }
 
 func pad(s string, width int) string {
@@ -233,7 +260,7 @@ func (p *picture) download(b *brush, s control.Session, y int, chosen bool) {
 	case s.Kept:
 		say += "; it " + client.Kept
 	}
-	b.text(2, y+2, tcell.StyleDefault.Dim(b.colours), display.Shorten(display.Line(say), b.width-2))
+	b.text(2, y+2, tcell.StyleDefault.Dim(b.colours), cut(display.Line(say), b.width-2))
 }
 
 // bar shows how much came over which network; each has its colour and its fill.

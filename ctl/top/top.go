@@ -41,6 +41,8 @@ type picture struct {
 	events   []string
 	question string // to be answered by a key
 	answer   string // what came of the last key
+
+	firstLook bool // there is nothing to tell rates from
 }
 
 // Does is what keys have done, each said of in one sentence, and what tells of events.
@@ -86,6 +88,7 @@ func (t *Top) look(now time.Time) {
 func (t *Top) take(list []control.Session, links []netif.Interface, now time.Time) {
 	seconds := now.Sub(t.now).Seconds()
 	first := t.now.IsZero()
+	t.firstLook = first
 	t.now = now
 	over := map[string]float64{}
 	t.rates = map[string]float64{}

@@ -75,12 +75,15 @@ func (t *Top) sentence(s control.Session) string {
 	default:
 		text += display.Size(s.Received)
 	}
-	text += ", " + display.Size(int64(t.rates[s.ID])) + " a second over " + s.Interface
+	if !t.firstLook {
+		text += ", " + display.Size(int64(t.rates[s.ID])) + " a second"
+	}
+	text += " over " + s.Interface
 	if left := client.Remaining(s, t.rates[s.ID]); left != "" {
 		text += ", " + left + " left"
 	}
 	if n := len(s.Migrations); n > 0 {
-		text += fmt.Sprintf(", moved %d times", n)
+		text += ", moved " + map[bool]string{true: "once", false: fmt.Sprintf("%d times", n)}[n == 1]
 	}
 	switch {
 	case s.Held != nil:
