@@ -275,6 +275,7 @@ enum ms_former {
     MS_RESET, /* it is of no more use */
     MS_KEEP,  /* it is kept for an MS_GIVE_UP */
     MS_SPARE, /* it is closed, not reset: the core goes on with it */
+    MS_PARK,  /* it is of no more use, and the pair is a place to wait in: what comes there is not for the program */
 };
 
 /* What a hand-over is to be: an MS_ARM. */

@@ -104,6 +104,7 @@ const (
 	Reset Former = 0
 	Keep  Former = 1
 	Spare Former = 2
+	Park  Former = 3
 )
 
 // enum ms_guard

@@ -109,7 +109,7 @@ const (
 
 // Park implements migration.Stream: the core's end is kept open until the stream moves on.
 func (s moved) Park(ctx context.Context, e *exchange.Exchange) error {
-	h, limit := channel.Handover{When: channel.Now}, time.Duration(0)
+	h, limit := channel.Handover{When: channel.Now, Former: channel.Park}, time.Duration(0)
 	if l := e.Live(); l != nil {
 		if at, ok := l.Outside(e.Received(), parkLead); ok {
 			h.At, h.When, limit = at, channel.There, parkLimit

@@ -75,7 +75,7 @@ static enum ms_why obstacle(struct stream *s)
         return MS_WHY_LEFT_ALONE;
     }
     /* With MS_SPARE the child's socket is not reset, and what comes next can be had from nowhere else. */
-    if (s->asked.former == MS_RESET && fork_children() != s->forks_told) {
+    if ((s->asked.former == MS_RESET || s->asked.former == MS_PARK) && fork_children() != s->forks_told) {
         return MS_WHY_FORKED;
     }
     if (atomic_load(&s->counters->called_off) >= s->arming) {

@@ -69,7 +69,7 @@ static struct connection arriving(const struct stream *s)
     c.seen_base = taken < 0 ? 0 : (uint64_t)taken;
     if (!s->restores) {
         c.relayed = s->asked.what == MS_PAIR;
-        c.fed = c.relayed && s->asked.former != MS_KEEP;
+        c.fed = c.relayed && s->asked.former != MS_KEEP && s->asked.former != MS_PARK;
     }
     return c;
 }
@@ -156,7 +156,7 @@ void swap(struct stream *s)
     int old = s->present.fd;
     s->present.fd = -1;
     s->decided = false;
-    if (s->asked.former != MS_RESET) {
+    if (s->asked.former != MS_RESET && s->asked.former != MS_PARK) {
         still_end(s, old);
     }
     s->still = false;
