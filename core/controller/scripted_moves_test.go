@@ -279,7 +279,7 @@ func testBrokenFirst(t *testing.T, w *world, film []byte) {
 	p.read(100_000)
 	done := p.migrate("wwan0")
 	o, h := p.armed()
-	if h.What != channel.Pair || h.When != channel.Now || h.Former != channel.Reset || len(w.networks[1].requests()) > 0 {
+	if h.What != channel.Pair || h.When != channel.Now || h.Former != channel.Park || len(w.networks[1].requests()) > 0 {
 		t.Errorf("%+v", h)
 	}
 	p.carryOut(o, h)
