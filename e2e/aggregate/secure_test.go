@@ -143,7 +143,9 @@ func TestAPersonSaysSoOverTLS(t *testing.T) {
 	l, sum, ca, _ := raiseSecure(t, 20<<20, "wlan0", "wwan0")
 	received := func() int64 { return l.Network("wlan0").Counters().Received + l.Network("wwan0").Counters().Received }
 	p := under(t, l, "curl", "-sS", "--cacert", ca, "-o", "got", secureURL).Start()
-	l.Await("both networks to feed it", lab.Patience, func() bool { return l.Network("wwan0").Counters().Received > 1<<20 })
+	l.Await("both networks to feed it", lab.Patience, func() bool {
+		return strings.Contains(l.Ctl("sessions").Run().Stdout, " is fed over wwan0 ")
+	})
 	if r := l.Ctl("aggregate", "off").Run(); r.Status != 0 || !strings.HasPrefix(r.Stdout, "fed by one network from now on: ") {
 		t.Error(r)
 	}
