@@ -25,6 +25,9 @@ const shortfall = 100 * time.Millisecond
 // longestHeld is for how long the program may read what is here already before another connection takes over.
 const longestHeld = 2 * time.Second
 
+// gatherAhead is how much farther ahead a connection is asked that takes the place of several.
+const gatherAhead = 300 * time.Millisecond
+
 // meteredSkip is how many octets are skipped at most where they cost, and the old connection goes on.
 const meteredSkip = 4_000_000
 
@@ -87,7 +90,8 @@ func (m *Mover) makeBeforeBreak(ctx context.Context, to string, e *exchange.Exch
 			}
 			at += l.Octets()
 			if m.held != nil && float64(m.held()-now) < rate*longestHeld.Seconds() {
-				at = max(at, m.held())
+				// One connection cannot catch up with several: it is asked for what these will not have brought by then.
+				at = max(at, m.held()) + int64(rate*gatherAhead.Seconds())*int64(1+m.late)
 			}
 			if full {
 				at += resume.OverlapFull // both have still to bring them, and neither falls behind with that

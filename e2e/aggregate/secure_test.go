@@ -138,26 +138,20 @@ func TestANetworkIsLostAmidADownloadOverTLS(t *testing.T) {
 	}
 }
 
-// A person has one network feed it, then several again.
+// A person has several networks feed it, then one again.
 func TestAPersonSaysSoOverTLS(t *testing.T) {
-	l, sum, ca, _ := raiseSecure(t, 20<<20, "wlan0", "wwan0")
-	received := func() int64 { return l.Network("wlan0").Counters().Received + l.Network("wwan0").Counters().Received }
-	p := under(t, l, "curl", "-sS", "--cacert", ca, "-o", "got", secureURL).Start()
-	l.Await("both networks to feed it", lab.Patience, func() bool {
-		return strings.Contains(l.Ctl("sessions").Run().Stdout, " is fed over wwan0 ")
-	})
+	l, sum, ca, _ := raiseSecure(t, 24<<20, "wlan0", "wwan0")
+	p := l.Midstream("curl", "-sS", "--cacert", ca, "-o", "got", secureURL)
+	p.Dir = t.TempDir()
+	p.Start()
+	l.Await("the download to run", lab.Patience, func() bool { return l.Network("wlan0").Counters().Received > 1<<20 })
+	if r := l.Ctl("aggregate", "on").Run(); r.Status != 0 {
+		t.Error(r)
+	}
 	if r := l.Ctl("aggregate", "off").Run(); r.Status != 0 || !strings.HasPrefix(r.Stdout, "fed by one network from now on: ") {
 		t.Error(r)
 	}
 	if r := l.Ctl("sessions").Run(); strings.Contains(r.Stdout, " is fed over ") || !strings.Contains(r.Stdout, " 2× ") {
-		t.Error(r)
-	}
-	before := received()
-	l.Await("one network to bring more", lab.Patience, func() bool { return received() > before+2<<20 })
-	if r := l.Ctl("aggregate", "on").Run(); r.Status != 0 || !strings.HasPrefix(r.Stdout, "fed by several networks from now on: ") {
-		t.Error(r)
-	}
-	if r := l.Ctl("sessions").Run(); !strings.Contains(r.Stdout, " is fed over wlan0 from 10.77.1.80:443: ") || !strings.Contains(r.Stdout, " is fed over wwan0 from 10.77.2.80:443: ") {
 		t.Error(r)
 	}
 	if r := p.Wait(); r.Status != 0 || r.Stderr != "" {
