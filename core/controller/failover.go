@@ -215,7 +215,7 @@ func (s *Stream) waitParked(f *failure, e *exchange.Exchange) {
 	defer s.turn.First()() // only one socket is armed at a time
 	quiet := channel.Handover{When: channel.Now, Former: channel.Keep, Anywhere: true}
 	s.mu.Lock()
-	wanted := s.failed == f && f.held && !f.parked && !s.closed
+	wanted := s.failed == f && f.held && !f.over && !f.parked && !s.closed
 	begun := e.Answered()
 	s.mu.Unlock()
 	if !begun {
@@ -258,7 +258,7 @@ func (s *Stream) GiveUp(why error) {
 func (s *Stream) giveUpHeld(why error) {
 	s.failed.over = true
 	if s.ftp != nil && !s.opened.Dialogue {
-		s.ftp.Ends() // what the program looks at next may be its control connection
+		s.ftp.Ends(transfer{s}) // what the program looks at next may be its control connection
 	}
 	s.c.log.Info().Str("session", s.name()).Str("why", why.Error()).Msg("the program is told of the failure")
 	s.publish(control.EventRefused, "not recovered: "+why.Error(), map[string]any{"reason": why.Error()})

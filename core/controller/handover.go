@@ -41,7 +41,7 @@ var _ delivery.Stream = (*Stream)(nil)
 func (s *Stream) Switch(ctx context.Context, conn *dial.Conn, exchange uint64, h channel.Handover, limit time.Duration) (channel.Position, error) {
 	carried := s.ftp != nil && conn.Beside() != nil
 	if carried {
-		if err := s.ftp.Ready(ctx); err != nil {
+		if err := s.ftp.Ready(ctx, transfer{s}); err != nil {
 			return channel.Position{}, err
 		}
 	}

@@ -206,7 +206,7 @@ func (s *Stream) handle(m channel.Message) {
 		if s.opened.Dialogue {
 			s.ftp.Close()
 		} else if s.ftp != nil {
-			s.ftp.Ends()
+			s.ftp.Ends(transfer{s})
 		}
 		s.publish(control.EventClosed, "closed", nil)
 		s.c.send(s.message(channel.Release), -1)
@@ -262,7 +262,7 @@ func (s *Stream) done(m channel.Message) {
 		break
 	}
 	if s.ftp != nil {
-		s.ftp.Ends()
+		s.ftp.Ends(transfer{s})
 		return // its data connection is of no use for another
 	}
 	if s.current() == nil && s.pathLost() != "" {
@@ -326,8 +326,8 @@ func (s *Stream) why() reason.Reason {
 		return reason.Ended.Alone()
 	case s.opened.Dialogue:
 		return s.ftp.Unseen()
-	case s.ftp != nil && e != nil && !s.ftp.Why().None():
-		return s.ftp.Why()
+	case s.ftp != nil && e != nil && !s.ftp.Why(transfer{s}).None():
+		return s.ftp.Why(transfer{s})
 	case s.ftp != nil && e == nil && s.last != nil:
 		return reason.ExchangeEnded.Alone()
 	case s.tls != nil && !s.tls.Movable:

@@ -41,5 +41,8 @@ func NewTransfer(number uint64, f File, proof config.Proof, counters Counters) *
 // HTTP reports whether it is one of HTTP's.
 func (e *Exchange) HTTP() bool { return e.scheme == "" }
 
-// Whole reports whether so many octets are all of the transfer: its connection has not ended early then.
-func (e *Exchange) Whole(received int64) bool { return e.scheme != "" && received == e.Length() }
+// Whole reports whether so many octets are all of the transfer, or more, where its file has grown: its connection has not ended early then.
+func (e *Exchange) Whole(received int64) bool {
+	n := e.Length()
+	return e.scheme != "" && n >= 0 && received >= n
+}

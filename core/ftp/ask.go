@@ -39,16 +39,15 @@ func (f *Rest) Ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*re
 }
 
 func (f *Rest) ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*resume.Rest, error) {
-	var s *session
-	switch beside := conn.Beside().(type) {
-	case refusing:
-		return nil, beside.refused
-	case *session:
-		s = beside
-	default:
-		return nil, resume.ErrAgain // it was made when nothing of the transfer was known
-	}
 	t := f.Transfer
+	s, ready := conn.Beside().(*session)
+	refuses, refused := conn.Beside().(refusing)
+	switch {
+	case refused && refuses.of == t:
+		return nil, refuses.refused
+	case !ready || s.of != t:
+		return nil, resume.ErrAgain // it was made when nothing of the transfer was known: for another one, in another folder perhaps
+	}
 	if s.size != t.Size {
 		return nil, refusal.New(reason.OtherTotal.With(s.size, t.Size))
 	}

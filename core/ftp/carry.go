@@ -10,9 +10,9 @@ import (
 	"midstream/core/guard"
 )
 
-// carry has the program's dialogue go on, at the other end of program, over the session, once these commands have been said again. What
-// the server says of its own addresses becomes what the program believes: believed, where that is an IPv4 address. It returns at once.
-func (s *session) carry(program net.Conn, unanswered [][]byte, believed netip.Addr) {
+// carry has the program's dialogue go on, at the other end of program, over the session, once these commands have been said again; answered:
+// the program has read the last word on its transfer. What the server says of its own addresses becomes what the program believes: believed, where that is an IPv4 address. It returns at once.
+func (s *session) carry(program net.Conn, unanswered [][]byte, answered bool, believed netip.Addr) {
 	guard.Go(func() {
 		defer s.conn.CloseWrite()
 		for _, line := range unanswered {
@@ -25,6 +25,11 @@ func (s *session) carry(program net.Conn, unanswered [][]byte, believed netip.Ad
 	guard.Go(func() {
 		defer s.conn.Close()
 		defer program.Close()
+		if answered {
+			if _, err := s.reply(false); err != nil {
+				return
+			}
+		}
 		for {
 			line, err := s.in.ReadSlice('\n')
 			if err != nil && err != bufio.ErrBufferFull {

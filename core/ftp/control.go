@@ -16,6 +16,7 @@ const (
 	maxLogins = 10 // to servers in a minute, for one control connection
 	carryFor  = 5 * time.Second
 	carryTry  = 3
+	leaveFor  = 10 * time.Second // for the last words of a server to whom the program says no more
 )
 
 // Stream is the program's control connection, as its owner shows it. Safe for concurrent use; each may take its locks.
@@ -58,12 +59,14 @@ type Control struct {
 	closed   bool // by the program
 	failed   bool // it has ended, and the program does not know
 	logins   []time.Time
+	denied   map[netip.AddrPort]error         // servers that do not let its user in: they are not asked again
+	carried  *session                         // that its dialogue goes on over, nil while that is its own
 	entering map[netip.AddrPort]chan struct{} // logins under way: closed when they are over
 }
 
 // NewControl returns that of a stream to peer, where nothing has been said yet.
 func NewControl(s Stream, peer netip.AddrPort) *Control {
-	return &Control{s: s, peer: peer, server: peer, entering: map[netip.AddrPort]chan struct{}{}}
+	return &Control{s: s, peer: peer, server: peer, entering: map[netip.AddrPort]chan struct{}{}, denied: map[netip.AddrPort]error{}}
 }
 
 // Say takes octets of the dialogue: the program's, or its server's. In their order, by one goroutine.
@@ -110,13 +113,17 @@ func (c *Control) Transfer() *Transfer {
 	return c.transfer
 }
 
-// Ends takes that the data connection has been read to its end, or has been closed.
-func (c *Control) Ends() {
+// Ends takes that a data connection has been read to its end, or has been closed: the transfer's, or one that nothing is asked of any more.
+func (c *Control) Ends(data Data) {
 	c.mu.Lock()
+	if c.data != data {
+		c.mu.Unlock()
+		return
+	}
 	ran, failed := c.running, c.failed
 	c.data, c.running, c.failed = nil, false, false
 	if c.closed {
-		c.d.Forget()
+		c.leave()
 	}
 	c.mu.Unlock()
 	if ran {
@@ -147,7 +154,15 @@ func (c *Control) Close() {
 	defer c.mu.Unlock()
 	c.closed = true
 	if !c.running {
-		c.d.Forget()
+		c.leave()
+	}
+}
+
+// leave takes that the program needs its dialogue no more. With c.mu.
+func (c *Control) leave() {
+	c.d.Forget()
+	if c.carried != nil {
+		c.carried.conn.SetDeadline(time.Now().Add(leaveFor))
 	}
 }
 
@@ -169,17 +184,20 @@ func (c *Control) Fail(held bool) {
 	})
 }
 
-// Why says why the transfer in progress cannot be continued now, beside its own reason.
-func (c *Control) Why() reason.Reason {
+// Why says why the transfer on the data connection cannot be continued now, beside its own reason.
+func (c *Control) Why(data Data) reason.Reason {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.left.None() {
+	switch {
+	case !c.left.None():
 		return reason.FTPControl.With(c.left)
+	case c.data != data || !c.running:
+		return reason.ExchangeEnded.Alone()
+	case c.closed:
+		return reason.Reason{}
 	}
-	if _, good := c.d.Unanswered(); !good && c.running && !c.closed {
-		return reason.FTPBusy.Alone()
-	}
-	return reason.Reason{}
+	_, _, why := c.d.Standing(c.transfer)
+	return why
 }
 
 // Unseen says why transfers are not seen at all, if that is so: otherwise each is shown by itself.
@@ -204,7 +222,16 @@ func (c *Control) Prepare(ctx context.Context, conn *dial.Conn, device string, d
 		return nil, err
 	}
 	defer done()
-	return login(ctx, conn, c.Transfer(), device, domain)
+	data, err := login(ctx, conn, c.Transfer(), device, domain)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := data.Beside().(refusing); ok && s.denied {
+		c.mu.Lock()
+		c.denied[s.Remote()] = s.refused
+		c.mu.Unlock()
+	}
+	return data, nil
 }
 
 // enter takes leave to log in to a server: one login at a time, and not too many.
@@ -221,6 +248,9 @@ func (c *Control) enter(ctx context.Context, server netip.AddrPort) (done func()
 		if ctx.Err() != nil {
 			return nil, ctx.Err() // whoever waits for it may have another connection by now
 		}
+	}
+	if err := c.denied[server]; err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	for len(c.logins) > 0 && now.Sub(c.logins[0]) > time.Minute {
@@ -244,8 +274,8 @@ func (c *Control) enter(ctx context.Context, server netip.AddrPort) (done func()
 }
 
 // Ready says why the dialogue could not go on over another control connection, before anything is done to the data connection.
-func (c *Control) Ready(ctx context.Context) error {
-	if why := c.Why(); !why.None() {
+func (c *Control) Ready(ctx context.Context, data Data) error {
+	if why := c.Why(data); !why.None() {
 		return why
 	}
 	c.mu.Lock()
@@ -268,7 +298,6 @@ func (c *Control) Moved(conn *dial.Conn) {
 	}
 	conn.Stand(nil)
 	c.mu.Lock()
-	unanswered, _ := c.d.Unanswered()
 	closed, peer := c.closed, c.peer.Addr()
 	c.mu.Unlock()
 	var program net.Conn
@@ -279,23 +308,30 @@ func (c *Control) Moved(conn *dial.Conn) {
 		cancel()
 	}
 	c.mu.Lock()
+	// Only now is all known that has been said to the former server, and read from it.
+	unanswered, answered, why := c.d.Standing(s.of)
+	if program != nil && !why.None() {
+		program.Close() // for the program, a server that has ended
+		program, err = nil, why
+	}
 	c.failed = c.failed && program == nil
 	if program != nil {
-		c.server = s.Remote()
+		c.server, c.carried = s.Remote(), s
+	}
+	if c.closed && !c.running {
+		c.leave()
 	}
 	c.mu.Unlock()
 	if !closed {
 		c.s.Carried(err)
 	}
 	if program != nil {
-		s.carry(program, unanswered, peer)
+		s.carry(program, unanswered, answered, peer)
 		return
 	}
 	// Nobody asks any more: the server has still to send the file.
 	guard.Go(func() {
 		defer s.conn.Close()
-		for err := error(nil); err == nil; {
-			_, err = s.reply(true)
-		}
+		s.reply(false)
 	})
 }

@@ -36,6 +36,7 @@ type Dialogue struct {
 	size       map[string]int64
 	date       map[string]string
 	last       *Transfer
+	since      int // commands that have been said since that was asked for
 	why        reason.Reason
 }
 
@@ -53,7 +54,8 @@ type Transfer struct {
 	Size  int64  // of the whole file, -1 unknown
 	Date  string // MDTM's, "" unknown
 	Begun bool   // the server has answered that it begins
-	Over  bool   // the server has had the last word
+	Over  bool   // the server has had the last word,
+	Done  bool   // which is that it has sent all
 	Why   reason.Reason
 	plan
 }
@@ -117,20 +119,29 @@ func (d *Dialogue) Transfer() *Transfer { return d.last }
 // Why says why no transfer can be continued, if none can.
 func (d *Dialogue) Why() reason.Reason { return d.why }
 
-// Unanswered are the commands behind the transfer in progress. False: one of them is not to be said to another server.
-func (d *Dialogue) Unanswered() (all [][]byte, good bool) {
-	if len(d.pending) == 0 {
-		return nil, true
+// Standing is how the dialogue can go on with a server that is asked for the rest of the transfer t: the commands behind that are said to it,
+// and where its last word has been read already, answered, the new one's is not to be. Otherwise it says why it cannot.
+func (d *Dialogue) Standing(t *Transfer) (unanswered [][]byte, answered bool, why reason.Reason) {
+	switch {
+	case d.reply.more || len(d.answered.line) > 0 || len(d.said.line) > 0:
+		return nil, false, reason.FTPBusy.Alone() // half of it would be said, or read
+	case t == nil || t != d.last:
+		return nil, false, reason.ExchangeEnded.Alone()
+	case t.Over && (!t.Done || d.since > 0):
+		// It has been given up, or what has been said since is not known to the new server.
+		return nil, false, reason.ExchangeEnded.Alone()
+	case t.Over:
+		return nil, true, reason.Reason{}
 	}
 	for _, c := range d.pending[1:] {
 		switch c.verb {
 		case "NOOP", "QUIT", "STAT":
-			all = append(all, bytes.Clone(c.line))
+			unanswered = append(unanswered, bytes.Clone(c.line))
 		default:
-			return nil, false
+			return nil, false, reason.FTPBusy.Alone()
 		}
 	}
-	return all, d.pending[0].transfer != nil
+	return unanswered, false, reason.Reason{}
 }
 
 func (d *Dialogue) refuse(why reason.Reason) {
@@ -154,6 +165,10 @@ func secret(verb string) bool { return verb == "PASS" || verb == "ACCT" }
 func (d *Dialogue) command(line []byte) {
 	verb, arg := parse(line)
 	c := command{verb: verb, arg: arg, line: bytes.Clone(line)}
+	d.since++
+	if len(line) >= maxLine-1 {
+		d.refuse(reason.FTPDialogue.Alone()) // it has been longer, perhaps
+	}
 	switch verb {
 	case "USER":
 		d.restart()
@@ -163,7 +178,7 @@ func (d *Dialogue) command(line []byte) {
 		d.pass, d.hasPass = []byte(arg), true
 	case "RETR":
 		t := &Transfer{Name: arg, Size: -1}
-		d.last, c.transfer = t, t
+		d.last, c.transfer, d.since = t, t, 0
 	}
 	if secret(verb) {
 		clear(c.line)
@@ -206,7 +221,8 @@ func (d *Dialogue) answer(r *reply) {
 	}
 	d.pending = slices.Delete(d.pending, 0, 1)
 	if c.transfer != nil {
-		if c.transfer.Over = true; !c.transfer.Begun {
+		c.transfer.Over, c.transfer.Done = true, r.code/100 == 2
+		if !c.transfer.Begun {
 			d.doubtRest()
 		}
 		return
@@ -290,7 +306,7 @@ func (d *Dialogue) done(c command, r *reply) {
 			d.rest = n
 		}
 	case "SIZE":
-		if n, err := strconv.ParseInt(r.last(), 10, 64); r.code == 213 && err == nil && n >= 0 && len(d.size) < maxFiles {
+		if n, err := strconv.ParseInt(r.last(), 10, 64); r.code == 213 && err == nil && n >= 0 && d.binary && len(d.size) < maxFiles { // RFC 3659 §4: of TYPE A, another one
 			d.size[c.arg] = n
 		}
 	case "MDTM":
@@ -302,9 +318,11 @@ func (d *Dialogue) done(c command, r *reply) {
 		d.doubtRest()
 	case "LIST", "NLST", "MLSD":
 		d.doubtRest()
-	case "SITE":
+	case "ABOR", "ALLO", "CLNT", "FEAT", "HASH", "HELP", "LANG", "MFMT", "MKD", "MLST", "NOOP", "PWD", "QUIT", "RMD", "RNFR", "STAT", "SYST", "XCRC", "XMD5", "XMKD", "XPWD", "XRMD":
+		// It changes nothing that another server has to be told.
+	default: // SITE; HOST, by which one server is several; and what is not known here
 		if good {
-			d.refuse(reason.FTPAccount.With("SITE"))
+			d.refuse(reason.FTPAccount.With(c.verb))
 		}
 	}
 }

@@ -53,6 +53,11 @@ func TestATransfer(t *testing.T) {
 		{"MODE Z, refused", []string{">MODE Z", "<504 no", ">RETR a", begins}, 0, known, 0},
 		{"STRU R", []string{">STRU R", "<200 ok", ">RETR a", begins}, 0, known, reason.FTPMode},
 		{"SITE", []string{">SITE UMASK 022", "<200 ok", ">RETR a", begins}, 0, known, reason.FTPAccount},
+		{"another host of the server's", []string{">HOST other", "<220 ok", ">RETR a", begins}, 0, known, reason.FTPAccount},
+		{"something unknown", []string{">RANG 1 5", "<350 ok", ">SMNT x", "<250 ok", ">RETR a", begins}, 0, known, reason.FTPAccount},
+		{"something unknown to the server as well", []string{">XYZ", "<500 no", ">RETR a", begins}, 0, known, 0},
+		{"the length in ASCII", []string{">TYPE A", "<200 ok", ">SIZE b", "<213 7", ">TYPE I", "<200 ok", ">RETR b", begins}, 0, "-1 ", reason.FTPLength},
+		{"a name without end", []string{">RETR " + strings.Repeat("a", maxLine), begins}, 0, "-1 ", reason.FTPDialogue},
 		{"an account", []string{">ACCT me", "<230 ok", ">RETR a", begins}, 0, known, reason.FTPAccount},
 		{"what is none of FTP's", []string{"<hello", ">RETR a", begins}, 0, known, reason.FTPDialogue},
 		{"an answer to nothing", []string{"<226 done", ">RETR a", begins}, 0, known, reason.FTPDialogue},
@@ -83,15 +88,15 @@ func TestWhatIsSaidAgain(t *testing.T) {
 	if f := r.File(); f.Path != "pub/a" {
 		t.Errorf("%+v", f)
 	}
-	if all, good := d.Unanswered(); len(all) != 0 || !good {
-		t.Errorf("%q, %v", all, good)
+	if all, answered, why := d.Standing(r); len(all) != 0 || answered || !why.None() {
+		t.Errorf("%q, %v, %v", all, answered, why)
 	}
 	talk(d, ">NOOP")
-	if all, good := d.Unanswered(); len(all) != 1 || string(all[0]) != "NOOP" || !good {
-		t.Errorf("%q, %v", all, good)
+	if all, answered, why := d.Standing(r); len(all) != 1 || string(all[0]) != "NOOP" || answered || !why.None() {
+		t.Errorf("%q, %v, %v", all, answered, why)
 	}
 	talk(d, ">\xff\xf4\xff\xf2ABOR")
-	if _, good := d.Unanswered(); good {
+	if _, _, why := d.Standing(r); why.None() {
 		t.Error("a transfer that is given up would be continued")
 	}
 	talk(d, "<426 closed", "<200 ok", "<226 given up", ">CWD /other", "<250 ok", ">SIZE /c d", "<213 6", ">RETR /c d", "<150 ok")
@@ -101,6 +106,41 @@ func TestWhatIsSaidAgain(t *testing.T) {
 	talk(d, "<226 done", ">REIN", "<220 ok", ">USER other", "<230 in", ">TYPE I", "<200 ok", ">PASV", "<227 (1,2,3,4,5,6)", ">RETR a", "<150 a (3 bytes)")
 	if r = d.Transfer(); len(r.setup) > 0 || r.hasPass || r.verb != "PASV" || !r.Why.None() {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What the program has read of the last word on a transfer whose octets it has still to read, and what it has said since, decides whether the
+// dialogue can go on elsewhere.
+func TestWhereTheDialogueStands(t *testing.T) {
+	for _, one := range []struct {
+		name     string
+		lines    []string
+		half     string // of a line, that has been read
+		said     string // and that has been said
+		answered bool
+		why      reason.Code
+	}{
+		{name: "amid it"},
+		{name: "its last word has been read", lines: []string{"<226 done"}, answered: true},
+		{name: "all of its last words", lines: []string{"<226-done", "<226 really"}, answered: true},
+		{name: "the first of them", lines: []string{"<226-done"}, why: reason.FTPBusy},
+		{name: "half of its last word", half: "22", why: reason.FTPBusy},
+		{name: "half a command", said: "NO", why: reason.FTPBusy},
+		{name: "given up", lines: []string{"<426 no more"}, why: reason.ExchangeEnded},
+		{name: "given up by the program", lines: []string{">ABOR", "<426 no more", "<226 so"}, why: reason.ExchangeEnded},
+		{name: "another folder since", lines: []string{"<226 done", ">CWD ..", "<250 ok"}, why: reason.ExchangeEnded},
+		{name: "a command since", lines: []string{"<226 done", ">NOOP"}, why: reason.ExchangeEnded},
+		{name: "another file asked for", lines: []string{">RETR b"}, why: reason.ExchangeEnded},
+	} {
+		d := &Dialogue{}
+		talk(d, beginning...)
+		r := talk(d, ">RETR a", "<150 here it is")
+		talk(d, one.lines...)
+		d.Answer([]byte(one.half))
+		d.Say([]byte(one.said))
+		if all, answered, why := d.Standing(r); len(all) != 0 || answered != one.answered || why.Why != one.why {
+			t.Errorf("%s: %q, %v, %v", one.name, all, answered, why)
+		}
 	}
 }
 

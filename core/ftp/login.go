@@ -24,9 +24,11 @@ type session struct {
 	index int // of the interface that it is over
 	in    *bufio.Reader
 
+	of      *Transfer
 	size    int64 // of the file, -1: it has not said
 	date    string
 	refused error // the server will not do
+	denied  bool  // for its user
 }
 
 // Remote implements dial.Beside.
@@ -75,6 +77,12 @@ func replied(r *reply, to string) error {
 	return &refusal.Refusal{Why: reason.FTPReplied.With(r, to), Server: true, Passing: r.code/100 == 4}
 }
 
+// denies is replied for a command about the user. What servers say to those may have the user's secrets in it.
+func (s *session) denies(r *reply, to string) error {
+	s.denied = r.code/100 == 5
+	return replied(&reply{code: r.code}, to)
+}
+
 // step is one command, and what becomes of its reply.
 type step struct {
 	line string
@@ -95,7 +103,7 @@ func expects(class int, what string) func(*reply) error {
 // the same interface. All commands are written together once the server has greeted: each is answered in order (RFC 959 §5.4), and none but the last
 // does anything. What a server refuses is session.refused; an error is the connection's. The connection is taken over.
 func login(ctx context.Context, conn *dial.Conn, t *Transfer, device string, domain int) (*dial.Conn, error) {
-	s := &session{conn: conn, in: bufio.NewReaderSize(conn, maxLine), size: -1}
+	s := &session{conn: conn, of: t, in: bufio.NewReaderSize(conn, maxLine), size: -1}
 	if i, err := netif.ByName(device); err == nil {
 		s.index = i.Index
 	}
@@ -162,14 +170,14 @@ func (refusing) Close() error { return nil }
 func (s *session) steps(t *Transfer, port *uint16) []step {
 	list := []step{{"USER " + string(t.user), func(r *reply) error {
 		if r.code/100 != 2 && r.code != 331 {
-			return replied(r, "USER")
+			return s.denies(r, "USER")
 		}
 		return nil
 	}}}
 	if t.hasPass {
 		list = append(list, step{"PASS " + string(t.pass), func(r *reply) error {
 			if r.code/100 != 2 && r.code != 503 { // it needs none
-				return replied(r, "PASS")
+				return s.denies(r, "PASS")
 			}
 			return nil
 		}})

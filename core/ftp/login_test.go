@@ -244,7 +244,7 @@ func TestADialogueIsCarriedOn(t *testing.T) {
 	ours, theirs := dialtest.Pair(t)
 	ours2, at := dialtest.Pair(t)
 	s := &session{conn: ours2, in: bufio.NewReaderSize(ours2, maxLine)}
-	s.carry(ours, [][]byte{[]byte("NOOP")}, netip.MustParseAddr("192.0.2.7"))
+	s.carry(ours, [][]byte{[]byte("NOOP")}, false, netip.MustParseAddr("192.0.2.7"))
 	fmt.Fprint(theirs, "PASV\r\n")
 	in := bufio.NewReader(at)
 	for _, want := range []string{"NOOP\r\n", "PASV\r\n"} {
@@ -257,5 +257,108 @@ func TestADialogueIsCarriedOn(t *testing.T) {
 	at.Close()
 	if all, err := io.ReadAll(theirs); err != nil || string(all) != "226 done\r\n"+long+"227 go (192,0,2,7,4,1).\r\n229 go (|||1025|)\r\n421 bye" {
 		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// Of the transfer's last word, the program has read that of the server before.
+func TestALastWordIsSaidOnce(t *testing.T) {
+	ours, theirs := dialtest.Pair(t)
+	ours2, at := dialtest.Pair(t)
+	s := &session{conn: ours2, in: bufio.NewReaderSize(ours2, maxLine)}
+	s.carry(ours, nil, true, netip.Addr{})
+	fmt.Fprint(at, "150-more\r\n150 here\r\n226-done\r\n226 really\r\n257 \"/\"\r\n")
+	at.Close()
+	if all, err := io.ReadAll(theirs); err != nil || string(all) != "257 \"/\"\r\n" {
+		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// What is ready for one transfer is not ready for another one: its folder is another, perhaps, and the length that it knows.
+func TestWhatIsReadyIsForOneTransfer(t *testing.T) {
+	to := dialtest.Serve(t, (&server{greeting: "220 go", file: file}).serve)
+	control, err := dial.Race(t.Context(), dial.Candidates(to), to, dial.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := login(t.Context(), control, transferOf("EPSV"), "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := (&Rest{Transfer: transferOf("EPSV")}).ask(t.Context(), conn, resume.Question{}); !errors.Is(err, resume.ErrAgain) {
+		t.Errorf("%v", err)
+	}
+}
+
+// still is a program's control connection of which nothing is to be done.
+type still struct{ Stream }
+
+func (still) Guard(bool) {}
+
+// received is a data connection.
+type received struct{ *Transfer }
+
+func (r *received) Begin(t *Transfer) { r.Transfer = t }
+func (r *received) Whole() bool       { return false }
+
+// controlOf has one on which the file has begun to come.
+func controlOf(replies ...string) (*Control, *received) {
+	c, data := NewControl(still{}, netip.MustParseAddrPort("192.0.2.1:21")), &received{}
+	talk(&c.d, append(beginning, ">RETR a")...)
+	c.Attach(data)
+	for _, line := range append([]string{"150 here it is"}, replies...) {
+		c.Say(false, []byte(line+"\r\n"))
+	}
+	return c, data
+}
+
+// The end of a data connection that has been asked for nothing any more is not that of the transfer in progress.
+func TestAnotherDataConnectionEnds(t *testing.T) {
+	c, data := controlOf()
+	if data.Transfer == nil || !c.Why(data).None() || c.Why(&received{}).None() {
+		t.Errorf("%+v, %v, %v", data.Transfer, c.Why(data), c.Why(&received{}))
+	}
+	if c.Ends(&received{}); !c.Why(data).None() {
+		t.Errorf("%v", c.Why(data))
+	}
+	if c.Ends(data); c.Why(data).None() {
+		t.Error("it would go on behind its end")
+	}
+}
+
+// A server that does not let the user in is not asked to once more, and nobody is shown what it has said to the password.
+func TestAServerThatKeepsTheUserOut(t *testing.T) {
+	said := make(chan string, 100)
+	to := dialtest.Serve(t, (&server{greeting: "220 go", said: said, replies: map[string]string{"PASS": "530 secret is none of mine"}}).serve)
+	c, _ := controlOf()
+	prepare := func() (*dial.Conn, error) {
+		conn, err := dial.Race(t.Context(), dial.Candidates(to), to, dial.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Prepare(t.Context(), conn, "", 0)
+	}
+	conn, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = (&Rest{Transfer: c.Transfer()}).ask(t.Context(), conn, resume.Question{})
+	var no *refusal.Refusal
+	if !errors.As(err, &no) || no.Why.Why != reason.FTPReplied || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v", err)
+	}
+	if _, err := prepare(); !errors.As(err, &no) {
+		t.Errorf("%v", err)
+	}
+	close(said)
+	users := 0
+	for line := range said {
+		if strings.HasPrefix(line, "USER") {
+			users++
+		}
+	}
+	if users != 1 {
+		t.Errorf("it has been logged in to %d times", users)
 	}
 }

@@ -1,0 +1,49 @@
+// Programs that read their two connections otherwise than one after the other.
+
+package ftp
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"midstream/e2e/lab"
+)
+
+// early reads the last word on a file whose octets it has still to read: they wait in the socket's buffer.
+const early = `
+import ftplib, hashlib, os, time
+f = ftplib.FTP('` + host + `'); f.login(); f.cwd('pub'); f.sendcmd('TYPE I'); f.size('small.bin')
+d = f.transfercmd('RETR small.bin'); b = d.recv(20000); print(f.voidresp()); open('midway', 'w').close()
+while not os.path.exists('go'):
+    time.sleep(0.01)
+while more := d.recv(30000):
+    b += more
+d.close(); print(hashlib.sha256(b).hexdigest(), f.pwd())
+b = []; print(f.retrbinary('RETR small.bin', b.append), len(b''.join(b)), f.pwd(), sorted(f.nlst()), f.quit())`
+
+// The last word on a file that goes on elsewhere is said once, whoever says it.
+func TestALastWordThatIsReadEarly(t *testing.T) {
+	s := newSite(t, size, rate)
+	var results []lab.Result
+	for _, start := range []func(...string) *lab.Program{s.Command, s.Midstream} {
+		p := start("python3", "-c", early)
+		p.Dir = t.TempDir()
+		p.Start()
+		s.Await("it to be midway", lab.Patience, func() bool {
+			_, err := os.Stat(filepath.Join(p.Dir, "midway"))
+			return err == nil
+		})
+		if len(results) > 0 {
+			s.Await("its session", lab.Patience, func() bool { return len(s.CtlSessions()) > 0 })
+			if r := s.Ctl("migrate", "--to", "wwan0").Run(); r.Status != 0 {
+				t.Errorf("%v", r)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(p.Dir, "go"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, p.Wait())
+	}
+	lab.Compare(t, results[0], results[1])
+}
