@@ -1,4 +1,4 @@
-// Programs that read their two connections otherwise than one after the other.
+// Programs that read their two connections otherwise than one after the other, or say by themselves where they go out.
 
 package ftp
 
@@ -46,4 +46,26 @@ func TestALastWordThatIsReadEarly(t *testing.T) {
 		results = append(results, p.Wait())
 	}
 	lab.Compare(t, results[0], results[1])
+}
+
+// Sockets that a program has bound to where its control connection was are led elsewhere as well.
+func TestBoundDataConnections(t *testing.T) {
+	s := newSite(t, size/2, rate)
+	from := s.Network("wlan0").Phone()
+	programs["curl, bound"] = []string{"curl", "-sS", "--interface", from, "-o", "out", "-o", "small", "ftp://" + host + "/pub/big%20file.bin", "ftp://" + host + "/pub/small.bin"}
+	programs["ftplib, bound"] = []string{"python3", "-c", "import ftplib\nf = ftplib.FTP('" + host + "', source_address=('" + from + "', 0)); f.login(); f.cwd('pub'); f.sendcmd('TYPE I')\nprint(f.retrbinary('RETR big file.bin', open('out', 'wb').write)); print(sorted(f.nlst()), f.quit())"}
+	defer delete(programs, "curl, bound")
+	defer delete(programs, "ftplib, bound")
+	native, bound := map[string]lab.Result{}, []string{"curl, bound", "ftplib, bound"}
+	for _, d := range s.start(false, bound...) {
+		native[d.name] = d.Wait()
+	}
+	all := s.start(true, bound...)
+	s.midway(all, 100_000)
+	s.Await("their sessions", lab.Patience, func() bool { return len(s.CtlSessions()) == len(all) })
+	if r := s.Ctl("migrate", "--to", "wwan0").Run(); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	s.moved("moved", all, "wwan0")
+	s.intact("moved", native, all)
 }

@@ -222,6 +222,7 @@ static bool follow(struct stream *s, bool program, const uint8_t *octets, size_t
         if (ended) {
             program ? command(s) : reply(s);
             line->length = 0;
+            explicit_bzero(line->text, sizeof line->text); /* a password, perhaps */
         }
         uint32_t stage = atomic_load(&s->stage);
         if (stage != STAGE_CANDIDATE && stage != STAGE_HTTP && stage != STAGE_OPEN) {

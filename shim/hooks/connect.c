@@ -1,17 +1,22 @@
 /* connect.c: where a stream begins. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "wait/attempt.h"
 #include "stream/carried.h"
 #include "process/calls.h"
 #include "connect.h"
+#include "wait/epoll.h"
 #include "wait/fallback.h"
 #include "process/fork.h"
 #include "ftp/ftp.h"
 #include "process/memory.h"
+#include "process/own.h"
 #include "network/quic.h"
 #include "stream/names.h"
 #include "stream/stream.h"
@@ -137,17 +142,56 @@ static int connect_carried(int fd, const struct sockaddr *address, socklen_t len
     return REAL(connect)(fd, (struct sockaddr *)room, sizeof room);
 }
 
+/* A TCP socket that has not been connected, or a record of one that is in an epoll set already. */
+static bool is_unconnected(int fd)
+{
+    struct stream *s = stream_of(fd);
+    return s ? atomic_load(&s->stage) == STAGE_CANDIDATE && s->domain == AF_UNSPEC
+             : stream_entry(fd) == STREAM_FRESH || stream_entry(fd) == STREAM_BOUND;
+}
+
+/*
+ * A socket that the program has bound, to where its control connection was, leads nowhere else: one that is bound to the interface takes its
+ * place. False where it is in an epoll set that is not known.
+ */
+static bool rebind(int fd, uint32_t device, const struct sockaddr *to, socklen_t length)
+{
+    struct stream *s = stream_of(fd);
+    long flags = REAL(syscall)(SYS_fcntl, fd, F_GETFD);
+    int other = flags < 0 || (s && epoll_know(s)) ? -1 : fallback_socket(fd, device, to, length);
+    if (other < 0) {
+        return false;
+    }
+    if (s) {
+        epoll_part(s, fd);
+    }
+    bool done = REAL(syscall)(SYS_dup3, other, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
+    own_remove(other);
+    REAL(syscall)(SYS_close, other);
+    if (s) {
+        epoll_join(s, fd);
+    }
+    return done;
+}
+
 /* A data connection of FTP's leads to where the core carries the dialogue on, and its program believes that it is the server that it knows. */
 static bool connect_beside(int fd, const struct sockaddr *address, socklen_t length, int *result)
 {
     struct sockaddr_in6 to;
-    const struct stream *control = is_unbound(fd) ? ftp_carried(address, length, &to) : NULL;
+    const struct stream *control = is_unconnected(fd) ? ftp_carried(address, length, &to) : NULL;
     if (!control) {
         return false;
     }
     int device = (int)control->dialogue.device;
-    REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof device);
-    *result = REAL(connect)(fd, (struct sockaddr *)&to, to.sin6_family == AF_INET6 ? sizeof to : sizeof(struct sockaddr_in));
+    socklen_t to_length = to.sin6_family == AF_INET6 ? sizeof to : sizeof(struct sockaddr_in);
+    if (is_unbound(fd)) {
+        REAL(setsockopt)(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof device);
+    } else if (!rebind(fd, (uint32_t)device, (struct sockaddr *)&to, to_length)) {
+        errno = ECONNREFUSED; /* the port is not the other server's */
+        *result = -1;
+        return true;
+    }
+    *result = REAL(connect)(fd, (struct sockaddr *)&to, to_length);
     int saved = errno;
     if (!*result || saved == EINPROGRESS || saved == EINTR) {
         begun(fd, address, length, false, false);
@@ -199,14 +243,6 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
     }
     errno = saved;
     return result;
-}
-
-/* A TCP socket that has not been connected, or a record of one that is in an epoll set already. */
-static bool is_unconnected(int fd)
-{
-    struct stream *s = stream_of(fd);
-    return s ? atomic_load(&s->stage) == STAGE_CANDIDATE && s->domain == AF_UNSPEC
-             : stream_entry(fd) == STREAM_FRESH || stream_entry(fd) == STREAM_BOUND;
 }
 
 bool connect_by_writing(int fd, int flags, const struct sockaddr *to, socklen_t length)
