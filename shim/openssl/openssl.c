@@ -529,8 +529,12 @@ static void check_finished(struct tls *t, const struct snapshot *p)
 static void refresh(struct tls *t)
 {
     struct snapshot *p = t->captured;
+    const struct twin *live = atomic_load(&t->live);
     if (p && !atomic_load_explicit(&t->spoilt, memory_order_relaxed)) {
         check_finished(t, p);
+    }
+    if (live && *live->name) {
+        return; /* by another name's ticket, nobody shows that he is the old server */
     }
     if (!p || F(t->library, SSL_get_session)(t->last) == p->session) {
         return;
