@@ -33,6 +33,8 @@
 #define SSL_CTRL_SET_MIN_PROTO_VERSION 123
 #define SSL_CTRL_SET_MAX_PROTO_VERSION 124
 #define SSL_CTRL_GET_MAX_PROTO_VERSION 131
+#define SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE 127
+#define TLSEXT_STATUSTYPE_ocsp 1
 #define TLS1_3_VERSION 0x0304
 #define SSL_OP_ENABLE_KTLS (1UL << 3)
 #define SSL_OP_NO_RENEGOTIATION (1UL << 30)
@@ -195,6 +197,7 @@ struct snapshot {
     bool alpn;
     void *refused;            /* the certificate that the program's function has refused last, or NULL: it is not asked again */
     void *presented, *issuer; /* certificates that the old server has sent, or NULL; that which its own was issued by, or NULL */
+    bool stapled;             /* the program asks for the certificate's status (RFC 6066 §8), and looks at that itself */
     bool nodes;               /* of node, which takes the octets of every certificate, whatever the program wants of it */
     bool verifies;            /* the program does not go on with a certificate that does not verify ... */
     void *callback;           /* ... by this function's word as well (SSL_set_verify(3)) ... */
@@ -448,6 +451,7 @@ static void capture_verification(struct tls_library *library, void *ssl, struct 
     p->judges = p->callback || p->verifier || F(library, X509_STORE_get_verify_cb)(F(library, SSL_CTX_get_cert_store)(p->context));
     p->result = F(library, SSL_get_verify_result)(ssl);
     p->nodes = is_nodes(library, F(library, SSL_get_rbio)(ssl));
+    p->stapled = F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE, 0, NULL) == TLSEXT_STATUSTYPE_ocsp;
     p->presented = F(library, SSL_get_peer_cert_chain)(ssl);
     if (p->presented) {
         p->presented = F(library, X509_chain_up_ref)(p->presented);
@@ -764,7 +768,7 @@ static enum ms_why compare(struct twin *w, const struct snapshot *p, void *leaf,
 {
     struct tls_library *library = w->library;
     bool same_key = has_same_key(library, leaf, p->leaf);
-    if ((was_examined(p->leaf) && !p->nodes) || (!same_key && was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf)))) {
+    if (p->stapled || (was_examined(p->leaf) && !p->nodes) || (!same_key && was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf)))) {
         return MS_WHY_CERT_EXAMINED;
     }
     long result = F(library, SSL_get_verify_result)(w->handle);
@@ -880,7 +884,7 @@ static enum ms_needs needs(const struct tls *t)
 {
     const struct snapshot *p = t->captured;
     struct tls_library *library = t->library;
-    if (was_examined(p->leaf) && !p->nodes) {
+    if (p->stapled || (was_examined(p->leaf) && !p->nodes)) {
         return MS_NEEDS_CERT_EXAMINED;
     }
     if (was_examined(F(library, X509_get_X509_PUBKEY)(p->leaf))) {
