@@ -16,8 +16,10 @@ const (
 	maxLogins = 10 // to servers in a minute, for one control connection
 	carryFor  = 5 * time.Second
 	carryTry  = 3
-	leaveFor  = 10 * time.Second // for the last words of a server to whom the program says no more
 )
+
+// leaveFor is how long the last words of a server are waited for to whom the program says no more. Tests have less patience.
+var leaveFor = 10 * time.Second
 
 // Stream is the program's control connection, as its owner shows it. Safe for concurrent use; each may take its locks.
 type Stream interface {
@@ -316,6 +318,9 @@ func (c *Control) Moved(conn *dial.Conn) {
 	}
 	c.failed = c.failed && program == nil
 	if program != nil {
+		if c.carried != nil {
+			c.carried.conn.SetDeadline(time.Now().Add(leaveFor)) // its network may be lost
+		}
 		c.server, c.carried = s.Remote(), s
 	}
 	if c.closed && !c.running {

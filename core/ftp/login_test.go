@@ -362,3 +362,31 @@ func TestAServerThatKeepsTheUserOut(t *testing.T) {
 		t.Errorf("it has been logged in to %d times", users)
 	}
 }
+
+// A server that does not close a control connection of Midstream's, or cannot be heard any more, does not have it stay for good.
+func TestNoControlConnectionIsLeftBehind(t *testing.T) {
+	defer func(was time.Duration) { leaveFor = was }(leaveFor)
+	leaveFor = 0
+	for _, closedBefore := range []bool{false, true} {
+		ours, at := dialtest.Pair(t)
+		c, data := controlOf()
+		s := &session{conn: ours, in: bufio.NewReaderSize(ours, maxLine), of: c.Transfer()}
+		if closedBefore {
+			moved, _ := dialtest.Pair(t)
+			moved.Stand(s)
+			c.Close()
+			c.Moved(moved)
+			fmt.Fprint(at, "226 done\r\n")
+		} else {
+			program, _ := dialtest.Pair(t)
+			s.carry(program, nil, false, netip.Addr{})
+			c.carried = s
+			c.Ends(data)
+			c.Close()
+		}
+		at.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if all, err := io.ReadAll(at); err != nil || len(all) > 0 {
+			t.Errorf("closed before %v: %q, %v", closedBefore, all, err)
+		}
+	}
+}
