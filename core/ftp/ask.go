@@ -48,13 +48,16 @@ func (f *Rest) ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*re
 	case !ready || s.of != t:
 		return nil, resume.ErrAgain // it was made when nothing of the transfer was known: for another one, in another folder perhaps
 	}
-	if s.size != t.Size {
-		return nil, refusal.New(reason.OtherTotal.With(s.size, t.Size))
+	if s.refused != nil {
+		return nil, s.refused
 	}
-	if t.Date != "" && s.date != t.Date {
-		return nil, refusal.New(reason.OtherContent.With(fmt.Sprintf("MDTM %q, was %q", s.date, t.Date)))
+	if err := s.same(t.Date); err != nil {
+		return nil, err
 	}
 	q.Overlap = min(resume.OverlapFull, q.At)
+	if s.proved {
+		q.Overlap = min(resume.OverlapStrong, q.At)
+	}
 	had := f.Kept(q)
 	defer bound(ctx, s.conn)()
 	defer bound(ctx, conn)()
@@ -69,7 +72,7 @@ func (f *Rest) ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*re
 	if err != nil {
 		return nil, err
 	}
-	if compared < min(q.At, resume.OverlapFull/4) {
+	if compared < min(q.At, q.Overlap/4) {
 		return nil, &refusal.Refusal{Why: reason.LittleCompared.Alone(), More: !q.Exact}
 	}
 	if q.Brings && t.First+q.At < t.Size {
@@ -80,14 +83,42 @@ func (f *Rest) ask(ctx context.Context, conn *dial.Conn, q resume.Question) (*re
 	return r, nil
 }
 
-// retrieve has the server send the file from the octet on.
+// same refuses a file of another length than the transfer's, or of another date, unless that is "".
+func (s *session) same(date string) error {
+	if s.size != s.of.Size {
+		return refusal.New(reason.OtherTotal.With(s.size, s.of.Size))
+	}
+	if date != "" && s.date != date {
+		return refusal.New(reason.OtherContent.With(fmt.Sprintf("MDTM %q, was %q", s.date, date)))
+	}
+	return nil
+}
+
+// retrieve has the server send the file from the octet on. Where that was proved in advance, it has to say that the file is still what it was.
 func (s *session) retrieve(ctx context.Context, t *Transfer, from int64) error {
-	octets := "RETR " + t.Name + "\r\n"
+	octets, was := "RETR "+t.Name+"\r\n", s.date
 	if from > 0 {
 		octets = fmt.Sprintf("REST %d\r\n", from) + octets
 	}
+	var first []step
+	if s.proved {
+		first = s.describes(t)
+		octets = first[0].line + "\r\n" + first[1].line + "\r\n" + octets // REST has to stand right before RETR (RFC 3659 §5.3)
+	}
 	if _, err := s.conn.Write([]byte(octets)); err != nil {
 		return refusal.Broken(ctx, err)
+	}
+	for _, step := range first {
+		r, err := s.reply(false)
+		if err != nil {
+			return refusal.Broken(ctx, err)
+		}
+		if err := step.take(r); err != nil {
+			return err
+		}
+	}
+	if err := s.same(was); s.proved && err != nil {
+		return err
 	}
 	if from > 0 {
 		r, err := s.reply(false)

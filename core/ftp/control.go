@@ -62,13 +62,14 @@ type Control struct {
 	failed   bool // it has ended, and the program does not know
 	logins   []time.Time
 	denied   map[netip.AddrPort]error         // servers that do not let its user in: they are not asked again
+	spared   map[netip.AddrPort]bool          // servers that have failed to prove in advance what they have: they are not asked to again
 	carried  *session                         // that its dialogue goes on over, nil while that is its own
 	entering map[netip.AddrPort]chan struct{} // logins under way: closed when they are over
 }
 
 // NewControl returns that of a stream to peer, where nothing has been said yet.
 func NewControl(s Stream, peer netip.AddrPort) *Control {
-	return &Control{s: s, peer: peer, server: peer, entering: map[netip.AddrPort]chan struct{}{}, denied: map[netip.AddrPort]error{}}
+	return &Control{s: s, peer: peer, server: peer, entering: map[netip.AddrPort]chan struct{}{}, denied: map[netip.AddrPort]error{}, spared: map[netip.AddrPort]bool{}}
 }
 
 // Say takes octets of the dialogue: the program's, or its server's. In their order, by one goroutine.
@@ -227,6 +228,9 @@ func (c *Control) Prepare(ctx context.Context, conn *dial.Conn, device string, d
 	data, err := login(ctx, conn, c.Transfer(), device, domain)
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := data.Beside().(*session); ok {
+		s.by = c
 	}
 	if s, ok := data.Beside().(refusing); ok && s.denied {
 		c.mu.Lock()

@@ -29,6 +29,10 @@ type session struct {
 	date    string
 	refused error // the server will not do
 	denied  bool  // for its user
+
+	options dial.Options // of its data connections
+	by      *Control     // whose transfer it is for
+	proved  bool         // Prove has found what the program has received
 }
 
 // Remote implements dial.Beside.
@@ -140,14 +144,22 @@ func login(ctx context.Context, conn *dial.Conn, t *Transfer, device string, dom
 		conn.Reset()
 		return nil, fmt.Errorf("%v does not answer: %w", conn.Remote(), err)
 	}
-	at := netip.AddrPortFrom(conn.Remote().Addr(), port)
-	options := dial.Options{Device: device}
+	s.options = dial.Options{Device: device}
 	if domain == syscall.AF_INET6 {
-		options.Domain = domain
+		s.options.Domain = domain
 	}
-	data, err := dial.Race(ctx, dial.Candidates(at), at, options)
+	data, err := s.open(ctx, port)
 	if err != nil {
 		conn.Reset()
+	}
+	return data, err
+}
+
+// open opens a data connection to the port, beside which the session then stands.
+func (s *session) open(ctx context.Context, port uint16) (*dial.Conn, error) {
+	at := netip.AddrPortFrom(s.conn.Remote().Addr(), port)
+	data, err := dial.Race(ctx, dial.Candidates(at), at, s.options)
+	if err != nil {
 		return nil, err
 	}
 	data.Stand(s)
@@ -195,24 +207,35 @@ func (s *session) steps(t *Transfer, port *uint16) []step {
 			return refusal.New(reason.FTPRestart.Alone())
 		}
 		return nil
-	}}, step{"SIZE " + t.Name, func(r *reply) error {
+	}})
+	return append(append(list, s.describes(t)...), s.passive(t, port))
+}
+
+// describes asks about the file.
+func (s *session) describes(t *Transfer) []step {
+	return []step{{"SIZE " + t.Name, func(r *reply) error {
 		n, err := strconv.ParseInt(r.last(), 10, 64)
 		if r.code != 213 || err != nil {
 			return replied(r, "SIZE")
 		}
 		s.size = n
 		return nil
-	}}, step{"MDTM " + t.Name, func(r *reply) error {
+	}}, {"MDTM " + t.Name, func(r *reply) error {
+		s.date = ""
 		if r.code == 213 {
 			s.date = r.last()
 		}
 		return nil
-	}})
+	}}}
+}
+
+// passive asks for the port of a data connection.
+func (s *session) passive(t *Transfer, port *uint16) step {
 	verb := t.verb
 	if !s.conn.Remote().Addr().Unmap().Is4() {
 		verb = "EPSV"
 	}
-	return append(list, step{verb, func(r *reply) error {
+	return step{verb, func(r *reply) error {
 		ok := false
 		if verb == "EPSV" && r.code == 229 {
 			*port, ok = ExtendedPassive(r.last())
@@ -225,5 +248,5 @@ func (s *session) steps(t *Transfer, port *uint16) []step {
 			return replied(r, verb)
 		}
 		return nil
-	}})
+	}}
 }

@@ -39,6 +39,7 @@ type server struct {
 	file     []byte
 	rest     func(int64) int64 // from where it sends, asked for that
 	sends    int               // octets, then the data connection ends; 0 all
+	then     map[string]string // replies once a file has been sent; END: the last word on that
 	said     chan string
 }
 
@@ -94,7 +95,14 @@ func (s *server) serve(conn net.Conn) {
 			}
 			c.Write(octets)
 			c.Close()
-			fmt.Fprintf(conn, "%s\r\n", good["END"])
+			last, set := s.then["END"]
+			if !set {
+				last = good["END"]
+			}
+			fmt.Fprintf(conn, "%s\r\n", last)
+			if s.then != nil {
+				s.replies = s.then
+			}
 		}
 	}
 }

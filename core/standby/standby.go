@@ -1,5 +1,5 @@
 // Package standby keeps a path ready while a download runs, so that a recovery costs no more than one round trip: the other network's
-// answer to the name, and an open connection to a server there. Nothing is asked on it.
+// answer to the name, and an open connection to a server there. Nothing is asked on it, but where it costs nothing and saves round trips (Prover).
 package standby
 
 import (
@@ -64,6 +64,14 @@ type Stream interface {
 	Ready(iface string, server netip.AddrPort)
 	// Log is where it is said what is done.
 	Log() *zerolog.Logger
+}
+
+// Prover is what stands beside a connection (dial.Beside) whose server can prove in advance, in a protocol where that takes more than one round
+// trip, that it has what is received.
+type Prover interface {
+	// Prove has it do so, for a receiver that goes on meanwhile, and returns the connection that stands by then. It takes conn over. What
+	// a server refuses shows when it is asked for the rest; an error is the connection's.
+	Prove(ctx context.Context, conn *dial.Conn, of resume.Receiver) (*dial.Conn, error)
 }
 
 // Worth reports whether a download is worth a standby that has run for so long, and of which so many octets are still to come, -1 where
@@ -223,9 +231,16 @@ func (k *Keeper) candidates(e *exchange.Exchange) (list []Candidate) {
 // open connects to the first of the candidates that can be connected to.
 func (k *Keeper) open(e *exchange.Exchange, list []Candidate) (*connection, error) {
 	var failed error
+	own, _ := k.s.Where()
 	for _, c := range list {
 		ctx, cancel := context.WithTimeout(context.Background(), AttemptLimit)
 		conn, to, err := k.s.Connect(ctx, c, e, true)
+		if err == nil {
+			// It costs octets, which a user who has standbys always has not said are free.
+			if p, can := conn.Beside().(Prover); can && !k.s.Costs(c.Interface, own) {
+				conn, err = p.Prove(ctx, conn, e)
+			}
+		}
 		cancel()
 		if err == nil {
 			return &connection{Destination: to, candidate: c, conn: conn, stirred: make(chan struct{}), stopped: make(chan struct{})}, nil

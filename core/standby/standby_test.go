@@ -39,6 +39,7 @@ type stream struct {
 	costly     string
 	recovering bool
 	places     []elsewhere.Place
+	beside     dial.Beside // every connection
 	news       chan struct{}
 }
 
@@ -91,6 +92,9 @@ func (s *stream) Connect(ctx context.Context, c Candidate, _ *exchange.Exchange,
 	}
 	to := netip.MustParseAddrPort(s.server.Addr().String())
 	conn, err := dial.Race(ctx, dial.Candidates(to), to, dial.Options{})
+	if err == nil && s.beside != nil {
+		conn.Stand(s.beside)
+	}
 	return conn, resume.Destination{Interface: c.Interface, Host: "a.example", Port: 80}, err
 }
 
@@ -274,5 +278,37 @@ func TestWhatIsWorthOne(t *testing.T) {
 	}
 	if taken != most {
 		t.Errorf("%d at once", taken)
+	}
+}
+
+// prover counts how often it has been asked to prove something.
+type prover struct{ asked chan struct{} }
+
+func (prover) Remote() netip.AddrPort { return netip.MustParseAddrPort("192.0.2.2:21") }
+func (prover) Close() error           { return nil }
+
+func (p prover) Prove(_ context.Context, conn *dial.Conn, _ resume.Receiver) (*dial.Conn, error) {
+	p.asked <- struct{}{}
+	return conn, nil
+}
+
+// To prove something in advance takes octets: not over what is metered or dearer, though a connection stands by there.
+func TestProvedInAdvanceWhereItCostsNothing(t *testing.T) {
+	for costly, want := range map[string]int{"": 1, "wwan0": 0} {
+		s := &stream{costly: costly, beside: prover{make(chan struct{}, 1)}, tried: make(chan Candidate, 1)}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		s.server = l
+		b, err := New(s, config.StandbyAlways, &Count{}).open(exchange.New(1, false, config.ProofTrust, s), []Candidate{{Interface: "wwan0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.conn.Reset()
+		if got := len(s.beside.(prover).asked); got != want {
+			t.Errorf("costly %q: asked %d times", costly, got)
+		}
 	}
 }

@@ -187,7 +187,7 @@ func TestDownloadsGoOn(t *testing.T) {
 }
 
 // How long the program is handed nothing where its server is killed, on networks with a round trip of 20 ms: with a control connection that is
-// logged in beforehand, its data connection open, and without. Most of it
+// logged in beforehand, its data connection open, the file proved in advance, and without. Most of the latter
 // is the overlap's: 64 kB take three round trips on a new connection.
 func TestAKilledServerAtADistance(t *testing.T) {
 	far := lab.Link{Delay: 10 * time.Millisecond}
