@@ -93,7 +93,7 @@ func (r *reply) last() string {
 
 // String is what is shown of it.
 func (r *reply) String() string {
-	text := strconv.Itoa(r.code) + " " + r.last()
+	text := strings.TrimSpace(strconv.Itoa(r.code) + " " + r.last())
 	return strings.ToValidUTF8(text[:min(len(text), 120)], "?")
 }
 

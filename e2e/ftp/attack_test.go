@@ -10,10 +10,14 @@ import (
 	"midstream/e2e/lab"
 )
 
-// early reads the last word on a file whose octets it has still to read: they wait in the socket's buffer.
+// early reads the last word on a file whose octets it has still to read: they wait in the socket's buffer. It writes its commands in pieces.
 const early = `
 import ftplib, hashlib, os, time
-f = ftplib.FTP('` + host + `'); f.login(); f.cwd('pub'); f.sendcmd('TYPE I'); f.size('small.bin')
+class Pieces(ftplib.FTP):
+    def putline(self, line):
+        for c in line + '\r\n':
+            self.sock.sendall(c.encode())
+f = Pieces('` + host + `'); f.login(); f.cwd('pub'); f.sendcmd('TYPE I'); f.size('small.bin')
 d = f.transfercmd('RETR small.bin'); b = d.recv(20000); print(f.voidresp()); open('midway', 'w').close()
 while not os.path.exists('go'):
     time.sleep(0.01)

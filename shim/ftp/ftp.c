@@ -269,6 +269,7 @@ static bool decide(struct stream *s, const uint8_t *octets, size_t count)
         atomic_store(&s->exchanges.sent, 1);
         s->in.phase = MS_CLOSE;
         atomic_fetch_add(&dialogue_controls, 1);
+        pass_on(s, true, (const uint8_t *)d->said.text, d->said.length); /* what has been written of it before */
     }
     return true;
 }
