@@ -26,7 +26,7 @@ func (s *Stream) secure(ctx context.Context, conn *dial.Conn, to resume.Destinat
 	s.mu.Lock()
 	carries := s.tls != nil
 	s.mu.Unlock()
-	if !carries || to.Clear {
+	if !carries {
 		return conn, nil
 	}
 	t, err := s.twins.Make(ctx, conn, to.Name)

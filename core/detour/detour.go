@@ -167,8 +167,8 @@ func (d *Detours) destination(s Stream, iface string, request *http1.Request, e 
 	p := s.Place()
 	scheme, _ := request.Absolute()
 	p.Secure, p.Tunnel = scheme == "https", ""
-	if p.Secure && !e.Secure {
-		return resume.Destination{}, errors.New("it leads to TLS, which the program does not use here")
+	if p.Secure != e.Secure {
+		return resume.Destination{}, errors.New("it leads from http to https, or out of that")
 	}
 	to, err := d.reach.Destination(p, iface, request)
 	if p.Secure {
@@ -177,7 +177,6 @@ func (d *Detours) destination(s Stream, iface string, request *http1.Request, e 
 		}
 		to.Form = http1.Form{Kind: http1.OriginForm}
 	}
-	to.Clear = e.Secure && !p.Secure
 	return to, err
 }
 
@@ -228,8 +227,6 @@ func (d *Detours) followElsewhere(s Stream, e *exchange.Exchange, to resume.Dest
 		return to, nil, err
 	}
 	switch {
-	case base.Scheme == "https" && next.Scheme != "https", next.Scheme == "https" && !e.Secure:
-		return to, nil, errors.New("it leads from http to https, or out of that")
 	case to.Elsewhere.Redirects && next.String() == e.URL(s.Place().Peer.String()):
 		return to, nil, errors.New("it leads to where the program was sent before")
 	case !to.Elsewhere.Redirects && !strings.EqualFold(base.Hostname(), next.Hostname()):

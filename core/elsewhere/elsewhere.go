@@ -14,7 +14,7 @@ import (
 
 // Place is one.
 type Place struct {
-	URL string // http or https, as that of the exchange; but where it Redirects, from http to https, too
+	URL string // http or https, as that of the exchange
 	// ByServer: a server has named it, and not the user.
 	ByServer bool
 	// Redirects: the program has been redirected from there. Where that leads now is what counts.

@@ -78,7 +78,7 @@ func (r *Redirects) forget(from string) {
 	}
 }
 
-// Of returns where the program has been redirected to that URL from.
+// Of returns where the program has been redirected to that URL from: for one of TLS, as far as that was done over TLS.
 func (r *Redirects) Of(to string) (from Origin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,8 +91,8 @@ func (r *Redirects) Of(to string) (from Origin) {
 		for i >= 0 && r.all[i].to != at {
 			i--
 		}
-		if i < 0 || at == "" {
-			break
+		if i < 0 || at == "" || strings.HasPrefix(at, "https:") && strings.HasPrefix(r.all[i].from, "http:") {
+			break // over another network, nobody knows who answers at an http URL: what leads from there to TLS proves no server
 		}
 		at = r.all[i].from
 		from.URL, from.Named = at, append(from.Named, r.all[i].named...)

@@ -218,7 +218,6 @@ const (
 	StreamBehind
 	StreamRepeats
 	StreamLittle
-	LeavesTLS
 	StreamInTitle
 	StreamTitles
 	LoginPage
@@ -470,7 +469,6 @@ var reasons = [...]struct {
 	StreamBehind:         {RetryNo, "the new server's stream does not reach back to the octet where the old one has ended"},
 	StreamRepeats:        {RetryNo, "what has been received last repeats itself: nothing tells the place from others"},
 	StreamLittle:         {RetryNo, "too little is kept of what has been received"},
-	LeavesTLS:            {RetryNo, "where the program was redirected from, the content is not to be had over TLS"},
 	StreamInTitle:        {RetryNo, "the program has read a part of a title that the new server does not send"},
 	StreamTitles:         {RetryNo, "it is not known any more where the titles stand in the stream"},
 	LoginPage:            {RetryNo, "the network of %s answers with a login page"},

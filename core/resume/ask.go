@@ -12,7 +12,6 @@ import (
 	"midstream/core/budget"
 	"midstream/core/config"
 	"midstream/core/dial"
-	"midstream/core/elsewhere"
 	"midstream/core/http1"
 	"midstream/core/reason"
 	"midstream/core/refusal"
@@ -136,9 +135,6 @@ func (a *asked) rest(ctx context.Context) (*Rest, error) {
 	answer, err := takeHead(waiting, conn)
 	if err != nil {
 		return nil, err
-	}
-	if q.To.Clear && !elsewhere.IsRedirect(answer.Status) {
-		return nil, refusal.New(reason.LeavesTLS.Alone())
 	}
 	r := &Rest{Source: relay.Source{Conn: conn, Answer: answer, At: q.At, Left: relay.Unknown}, To: q.To}
 	if r.Framing, err = answer.Framing("GET"); err != nil || r.Framing.Coded {

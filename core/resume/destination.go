@@ -28,10 +28,7 @@ type Destination struct {
 	Fresh     bool             // a new connection is made, whatever stands by
 	From      netip.Addr       // of the server that has redirected to there; not valid: none has
 	Elsewhere elsewhere.Place  // where that is another URL's than the exchange's
-	// Of a stream that carries TLS: Name is the server's, where it is another than the program's, and Clear says that there is no TLS there.
-	// All that is taken from such a server is a redirect.
-	Name  string
-	Clear bool
+	Name      string           // of a server of another name than the program's, where the stream carries TLS
 }
 
 // Tunnel is what the proxy at a destination's host is asked for first (RFC 9110 §9.3.6).
@@ -45,7 +42,7 @@ func (d Destination) Untouched() bool { return d.Form.Kind == http1.AsIs }
 
 // Same reports whether a connection made for the one serves the other.
 func (d Destination) Same(o Destination) bool {
-	return d.Name == o.Name && d.Clear == o.Clear && d.Interface == o.Interface && d.Host == o.Host && d.Port == o.Port && d.Form.Kind == o.Form.Kind &&
+	return d.Name == o.Name && d.Interface == o.Interface && d.Host == o.Host && d.Port == o.Port && d.Form.Kind == o.Form.Kind &&
 		(d.Tunnel == nil) == (o.Tunnel == nil) && (d.Tunnel == nil || d.Tunnel.To == o.Tunnel.To)
 }
 
