@@ -18,10 +18,13 @@
 #define SSL_ERROR_ZERO_RETURN 6
 #define SSL_ERROR_WANT_READ 2
 #define SSL_ERROR_WANT_WRITE 3
+#define SSL_WRITING 2
+#define SSL_READING 3
 #define SSL_VERIFY_PEER 1
 #define SSL_SENT_SHUTDOWN 1
 #define SSL_RECEIVED_SHUTDOWN 2
 #define SSL_CTRL_MODE 33
+#define SSL_MODE_ENABLE_PARTIAL_WRITE 1
 #define SSL_CTRL_CHAIN 88
 #define SSL_CTRL_SET_GROUPS 91
 #define SSL_CTRL_SET_GROUPS_LIST 92
@@ -1140,6 +1143,13 @@ static enum tls_outcome carry_peek_ex(struct tls_data *data)
     return came_ex(data, TLS_REAL(data->library, SSL_peek_ex)(data->handle, data->buffer, data->length, &data->done));
 }
 
+/* Where the octets are fed, or come to be before the call leaves, no library sees to it. */
+static void set_whole(struct tls_data *data)
+{
+    data->whole = data->t && data->t->captured
+        && !(F(data->library, SSL_ctrl)(data->t->handle, SSL_CTRL_MODE, 0, NULL) & SSL_MODE_ENABLE_PARTIAL_WRITE);
+}
+
 static enum tls_outcome carry_write(struct tls_data *data)
 {
     return came(data, TLS_REAL(data->library, SSL_write)(data->handle, data->buffer, clipped(data->length)));
@@ -1273,6 +1283,7 @@ EXPORT int SSL_write(void *ssl, const void *octets, int length)
     if (!ours || length <= 0) {
         return STRAIGHT(&data, ours, -1, SSL_write, (ssl, octets, length));
     }
+    set_whole(&data);
     tls_write(&data, carry_write);
     return (int)data.raw;
 }
@@ -1284,6 +1295,7 @@ EXPORT int SSL_write_ex(void *ssl, const void *octets, size_t length, size_t *do
     if (!ours || !length) {
         return STRAIGHT(&data, ours, 0, SSL_write_ex, (ssl, octets, length, done));
     }
+    set_whole(&data);
     tls_write(&data, carry_write_ex);
     return hand_out(&data, done);
 }
@@ -1373,6 +1385,9 @@ EXPORT int SSL_want(const void *ssl)
 {
     struct tls *t = tls_find(ssl);
     struct tls_library *library = library_of(TLS_CALL_SSL_want, t, CALLER);
+    if (t && (t->said == SSL_ERROR_WANT_READ || t->said == SSL_ERROR_WANT_WRITE)) {
+        return t->said == SSL_ERROR_WANT_READ ? SSL_READING : SSL_WRITING;
+    }
     return library ? TLS_REAL(library, SSL_want)(t ? t->last : ssl) : 1;
 }
 

@@ -60,12 +60,26 @@ static ssize_t read_fed(struct tls_data *data, int fd)
     return n;
 }
 
+/* No other connection takes the pair's place before the rest of a write has gone (busy_writing). */
+static ssize_t write_clear(struct tls_data *data, int fd)
+{
+    struct tls *t = data->t;
+    size_t gone = t->gone < data->length ? t->gone : 0;
+    ssize_t n;
+    do {
+        n = REAL(send)(fd, (uint8_t *)data->buffer + gone, data->length - gone, MSG_NOSIGNAL);
+        gone += n > 0 ? (size_t)n : 0;
+    } while (data->whole && n > 0 && gone < data->length);
+    t->gone = n > 0 ? 0 : gone;
+    return n > 0 ? (ssize_t)gone : n;
+}
+
 enum tls_outcome clear_carry(struct tls_data *data, int fd, bool writing)
 {
     if (atomic_load(&data->t->membio.on)) {
         return carry_aside(data, writing);
     }
-    ssize_t n = writing ? REAL(send)(fd, data->buffer, data->length, MSG_NOSIGNAL)
+    ssize_t n = writing ? write_clear(data, fd)
         : atomic_load(&data->t->fed) ? read_fed(data, fd) : read_quiet(data, fd);
     data->done = n > 0 ? (size_t)n : 0;
     data->t->saw_end = data->t->saw_end || (!n && !writing);

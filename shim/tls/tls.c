@@ -319,6 +319,7 @@ void tls_plain(struct tls *t, int fd, bool fed)
 {
     atomic_store(&t->fed, fed);
     t->saw_end = false;
+    t->gone = 0;
     atomic_store(&t->plain_fd, fd);
 }
 

@@ -146,6 +146,7 @@ struct tls {
     _Atomic int plain_fd;            /* data calls work on this descriptor, in the clear (clear.h); -1: they do not */
     _Atomic bool fed;                /* what comes there is what the program reads */
     bool saw_end;                    /* the program has been told of the end there */
+    size_t gone;                     /* so much has gone out there of what the program has to write again */
     int said;                        /* what the last such call came to, in the library's terms; 0: it was none */
     void *last;                      /* the handle that the last data call went to */
     void *noted;                     /* the kind's: what the program has set, where the library does not tell */
@@ -262,6 +263,7 @@ struct tls_data {
     size_t length, done;
     bool peek;
     bool retry; /* the try follows a hand-over */
+    bool whole; /* the program does not take a part for a success */
     enum tls_outcome outcome;
     ssize_t raw; /* the library's own result, for the program */
 };
