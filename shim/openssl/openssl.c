@@ -37,6 +37,7 @@
 #define SSL_CTRL_SET_MAX_PROTO_VERSION 124
 #define SSL_CTRL_GET_MAX_PROTO_VERSION 131
 #define SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE 127
+#define SSL_CTRL_GET_TLSEXT_STATUS_REQ_CB 128
 #define TLSEXT_STATUSTYPE_ocsp 1
 #define TLS1_3_VERSION 0x0304
 #define SSL_OP_ENABLE_KTLS (1UL << 3)
@@ -454,7 +455,9 @@ static void capture_verification(struct tls_library *library, void *ssl, struct 
     p->judges = p->callback || p->verifier || F(library, X509_STORE_get_verify_cb)(F(library, SSL_CTX_get_cert_store)(p->context));
     p->result = F(library, SSL_get_verify_result)(ssl);
     p->nodes = is_nodes(library, F(library, SSL_get_rbio)(ssl));
-    p->stapled = F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE, 0, NULL) == TLSEXT_STATUSTYPE_ocsp;
+    void *looks = NULL; /* who has a function for that, as Perl's modules, takes none as well */
+    TLS_REAL(library, SSL_CTX_ctrl)(p->context, SSL_CTRL_GET_TLSEXT_STATUS_REQ_CB, 0, &looks);
+    p->stapled = !looks && F(library, SSL_ctrl)(ssl, SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE, 0, NULL) == TLSEXT_STATUSTYPE_ocsp;
     p->presented = F(library, SSL_get_peer_cert_chain)(ssl);
     if (p->presented) {
         p->presented = F(library, X509_chain_up_ref)(p->presented);
