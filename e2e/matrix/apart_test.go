@@ -389,32 +389,35 @@ func TestChunksAreTakenOutOfEveryWayOfReading(t *testing.T) {
 			if err := os.WriteFile(file, body, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			args := []string{"python3", "-c", anyWay, file, strconv.Itoa(rand.Int())}
-			d := start(t, l, args...)
+			// A program that is fast on a busy machine may be at the end before it has had the connection itself.
 			times := 0
-			for d.runs(time.Millisecond) {
-				if !d.flaps(far.Name) {
-					continue
+			for try := 0; try < 4 && !t.Failed() && (try == 0 || times == 0 && chunk > 0); try++ {
+				args := []string{"python3", "-c", anyWay, file, strconv.Itoa(rand.Int())}
+				d := start(t, l, args...)
+				for d.runs(time.Millisecond) {
+					if !d.flaps(far.Name) {
+						continue
+					}
+					l.Await("the connection itself, or the end", lab.Patience, func() bool {
+						all, err := d.control.Sessions()
+						if err != nil || len(all) == 0 || all[0].Received > int64(len(body))-4<<20 {
+							return true
+						}
+						apart := kernelPeer(all[0].PID, all[0].FD).Addr().String() == second.address
+						if apart {
+							times++
+						}
+						return apart
+					})
+					d.flaps(near.Name)
 				}
-				l.Await("the connection itself, or the end", lab.Patience, func() bool {
-					all, err := d.control.Sessions()
-					if err != nil || len(all) == 0 || all[0].Received > int64(len(body))-4<<20 {
-						return true
-					}
-					apart := kernelPeer(all[0].PID, all[0].FD).Addr().String() == second.address
-					if apart {
-						times++
-					}
-					return apart
-				})
-				d.flaps(near.Name)
+				under := d.program.Wait()
+				lab.Compare(t, l.Command(args...).Run(), under)
 			}
 			if times == 0 && chunk > 0 {
 				t.Error("the program never had the connection itself")
 			}
 			t.Logf("it had the connection itself %d times", times)
-			under := d.program.Wait()
-			lab.Compare(t, l.Command(args...).Run(), under)
 		})
 	}
 }

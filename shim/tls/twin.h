@@ -36,6 +36,7 @@ struct twin {
 
     int flow;                /* a socket by which its octets pass, both ways (flow.h); -1: they do not */
     bool more;               /* of them, some may lie in the library */
+    enum tls_outcome over;   /* of the last read, where that was the last; else TLS_DATA, which is 0 */
 
     uint8_t *request;        /* still to be sent */
     size_t request_length;

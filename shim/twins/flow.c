@@ -106,13 +106,14 @@ size_t flow_serve(struct twin *w)
             w->more = true;
             break;
         }
-        enum tls_outcome outcome = TLS_DATA;
+        enum tls_outcome outcome = w->over; /* a library that is asked after a failure may take it for the end */
         while (outcome == TLS_DATA && w->stash_end < w->stash_room) {
             size_t n = 0;
             outcome = w->library->kind->read(w->library, w->handle, w->stash + w->stash_end, w->stash_room - w->stash_end, &n);
             w->stash_end += n;
             passed += n;
         }
+        w->over = outcome == TLS_AGAIN ? TLS_DATA : outcome;
         if (outcome != TLS_DATA && pass_on(w)) {
             if (outcome != TLS_AGAIN) {
                 end(w, outcome == TLS_END ? MS_WHY_NONE : MS_WHY_TWIN_BROKEN);
