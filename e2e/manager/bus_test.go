@@ -227,7 +227,7 @@ func TestWhatNetworkManagerKnows(t *testing.T) {
 		var has bool
 		return conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.nm_dispatcher").Store(&has) == nil && has
 	})
-	t.Cleanup(func() { exec.Command("ip", "link", "delete", "docker0").Run() }) // the laboratory ends what it has made itself
+	t.Cleanup(func() { exec.Command("ip", "link", "delete", "docker0").Run() })                                                              // the laboratory ends what it has made itself
 	for _, line := range []string{"ip link add docker0 type bridge", "ip address add 172.17.0.1/16 dev docker0", "ip link set docker0 up"} { // as a container's keeper does
 		if r := s.Command(strings.Fields(line)...).Run(); r.Status != 0 {
 			t.Fatal(r)
