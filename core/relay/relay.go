@@ -411,7 +411,7 @@ func (r *Relay) send(octets []byte, request *http1.Request) (err error) {
 	}
 	r.mu.Lock()
 	r.again = nil
-	if movable, _ := request.Movable(); movable && len(r.asked) == 0 {
+	if len(r.asked) == 0 && repeatable(request) {
 		r.again = octets
 	}
 	r.mu.Unlock()
@@ -428,6 +428,12 @@ func (r *Relay) send(octets []byte, request *http1.Request) (err error) {
 		// pass meets the end of the connection, too, and sends it again.
 	}
 	return nil
+}
+
+// repeatable reports whether a request that its server has closed the connection on may be sent again (RFC 9110 §9.2.2).
+func repeatable(request *http1.Request) bool {
+	movable, _ := request.Movable()
+	return movable || request.Method == "HEAD" && !request.Has("Content-Length") && !request.Has("Transfer-Encoding")
 }
 
 // closedByProgram passes the program's end of its requests on. The responses may still be on their way.

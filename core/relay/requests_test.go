@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	"midstream/core/http1"
 )
 
 // taken is what requestReader makes of the octets when they come in pieces of these sizes: the heads as they are parsed, the octets of
@@ -48,4 +50,23 @@ func FuzzRequestReader(f *testing.F) {
 			t.Errorf("%q\nat once:  %q\nin pieces: %q", octets, whole, split)
 		}
 	})
+}
+
+// A request whose server has closed the connection between two exchanges is sent again where that does no harm (RFC 9110 §9.2.2).
+func TestWhichRequestsAreSentAgain(t *testing.T) {
+	for head, want := range map[string]bool{
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\n":                       true,
+		"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n":                      true,
+		"HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n": false,
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n": false,
+		"DELETE /a HTTP/1.1\r\nHost: h\r\n\r\n":                   false,
+	} {
+		request, err := http1.ParseRequest([]byte(head))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := repeatable(request); got != want {
+			t.Errorf("%q: %v", head, got)
+		}
+	}
 }
