@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,25 @@ var grounds = map[string]string{
 	"that Midstream does not know":     "TLS by a library other than",
 	"carries its TLS records itself":   "carries the records",
 	"has another certificate, and the": "TLS, another certificate on the new server",
+}
+
+// What is written to the page takes nothing away that was written by hand.
+func TestThePageIsWrittenAsItIs(t *testing.T) {
+	is, err := os.ReadFile("../../" + documentFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := readDocument("../../" + documentFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "programs.md")
+	if err := d.write(again); err != nil {
+		t.Fatal(err)
+	}
+	if written, _ := os.ReadFile(again); string(written) != string(is) {
+		t.Errorf("what stands behind the table, or between its notes, would be lost: it belongs before the table")
+	}
 }
 
 // The page has a row for each program, and none for others; whatever was not moved has a reason, and that a row among the limits.
